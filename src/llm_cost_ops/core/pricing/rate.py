@@ -1,0 +1,204 @@
+"""Rating: usage and a rate card in, an exact cost out. Pure, and exact rational arithmetic inside.
+
+Prices become integers over one common denominator per card, so that even per-hour prices, which
+do not terminate in decimal, are summed exactly and rounded once per record (PRICING rule 5).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import lcm
+
+from llm_cost_ops.core.errors import UsageError
+from llm_cost_ops.core.money import MAX_AMOUNT_E10, decimal_from_fraction, from_e10, round_ratio_e10
+from llm_cost_ops.core.pricing.card import Adjustment, KindPrice, RateCard
+from llm_cost_ops.core.pricing.plan import Plan, make_plan
+from llm_cost_ops.core.pricing.structures import structure_cost
+from llm_cost_ops.core.usage import TOKEN_KINDS, Quantity, total_input_tokens
+
+PRICED = "priced"
+PARTIALLY_PRICED = "partially_priced"
+UNPRICED = "unpriced"
+
+_MAX_PLANS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One billed kind. `amount` is not rounded to ten places; a non-terminating one has twenty."""
+
+    kind: str
+    quantity: Quantity
+    price: Decimal
+    per: int
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class RatedUsage:
+    """The result of rating one call; costs in units of 1e-10 of the card's currency."""
+
+    status: str
+    cost_e10: int | None
+    list_cost_e10: int | None
+    missing: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def cost(self) -> Decimal | None:
+        return None if self.cost_e10 is None else from_e10(self.cost_e10)
+
+    @property
+    def list_cost(self) -> Decimal | None:
+        return None if self.list_cost_e10 is None else from_e10(self.list_cost_e10)
+
+
+NOT_PRICED = RatedUsage(UNPRICED, None, None)
+
+
+class CompiledRate:
+    """A rate card with its adjustments, prepared for many calls. Immutable in effect; thread-safe."""
+
+    def __init__(self, card: RateCard, adjustments: Sequence[Adjustment] = ()) -> None:
+        self.card = card
+        self.adjustments = tuple(adjustments)
+        self._has_contract = any(a.scope == "contract" for a in adjustments)
+        self._bounds = _tier_bounds(card)
+        rates = [
+            {kind: self._unit_rate(kind, price, step, effective=True) for kind, price in card.prices.items()}
+            for step in range(len(self._bounds) + 1)
+        ]
+        lists = [
+            {kind: self._unit_rate(kind, price, step, effective=False) for kind, price in card.prices.items()}
+            for step in range(len(self._bounds) + 1)
+        ]
+        denominators = [rate.denominator for table in (*rates, *lists) for rate in table.values()]
+        self._denominator = lcm(1, *denominators)
+        self._effective = [self._scaled(table) for table in rates]
+        self._list = [self._scaled(table) for table in lists]
+        self._plans: dict[tuple[str, ...], Plan] = {}
+
+    def _scaled(self, table: Mapping[str, Fraction]) -> dict[str, int]:
+        return {kind: int(rate * self._denominator) for kind, rate in table.items()}
+
+    def _unit_rate(self, kind: str, price: KindPrice, step: int, *, effective: bool) -> Fraction:
+        rate = Fraction(self._step_price(price, step)) / price.per
+        return rate * self._factor(kind, effective=effective)
+
+    def _step_price(self, price: KindPrice, step: int) -> Decimal:
+        """The kind's price once the first `step` bounds of the card are exceeded."""
+        chosen = price.price
+        for tier in price.tiers:
+            if step and _bound(tier.above_input_tokens, tier.inclusive) <= self._bounds[step - 1]:
+                chosen = tier.price
+        return chosen
+
+    def _factor(self, kind: str, *, effective: bool) -> Fraction:
+        factor = Fraction(1)
+        for adjustment in self.adjustments:
+            applies = kind in TOKEN_KINDS if adjustment.kinds is None else kind in adjustment.kinds
+            if applies and (effective or adjustment.scope == "list"):
+                factor *= Fraction(adjustment.factor)
+        return factor
+
+    def _plan(self, kinds: tuple[str, ...]) -> Plan:
+        plan = self._plans.get(kinds)
+        if plan is None:
+            plan = make_plan(kinds, self.card)
+            if len(self._plans) < _MAX_PLANS:
+                self._plans[kinds] = plan
+        return plan
+
+    def cost(self, usage: Mapping[str, Quantity], volume: Quantity = 0) -> tuple[str, int | None, tuple[str, ...]]:
+        """(status, cost in 1e-10 or None, kinds without a price): the hot path of `rate`."""
+        if self.card.structure is not None:
+            fraction = structure_cost(self.card.structure, usage, volume) * self._factor_of_structure()
+            return PRICED, _bounded(round_ratio_e10(fraction.numerator, fraction.denominator)), ()
+        plan = self._plans.get(tuple(usage)) or self._plan(tuple(usage))
+        step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
+        table = self._effective[step]
+        total: int | Fraction = 0
+        priced = False
+        missing: tuple[str, ...] = ()
+        for kind, leaf, has_price in plan.leaves(usage):
+            if has_price:
+                priced = True
+                total += leaf * table[kind]
+            elif leaf:
+                missing = (*missing, kind)
+        return self._result(total, priced=priced, missing=missing)
+
+    def _result(
+        self, total: int | Fraction, *, priced: bool, missing: tuple[str, ...]
+    ) -> tuple[str, int | None, tuple[str, ...]]:
+        if missing and not (priced and total):
+            return UNPRICED, None, missing
+        if isinstance(total, int):
+            units = round_ratio_e10(total, self._denominator)
+        else:
+            units = round_ratio_e10(total.numerator, total.denominator * self._denominator)
+        return (PARTIALLY_PRICED if missing else PRICED), _bounded(units), missing
+
+    def _factor_of_structure(self) -> Fraction:
+        factor = Fraction(1)
+        for adjustment in self.adjustments:
+            if adjustment.kinds is None:
+                factor *= Fraction(adjustment.factor)
+        return factor
+
+    def rate(self, usage: Mapping[str, Quantity], volume: Quantity = 0) -> RatedUsage:
+        """The cost with its lines. Raises UsageError when the usage cannot be true."""
+        status, cost_e10, missing = self.cost(usage, volume)
+        if self.card.structure is not None:
+            line = Line(str(self.card.structure["type"]), usage.get("requests", 1), from_e10(cost_e10 or 0), 1, from_e10(cost_e10 or 0))
+            return RatedUsage(status, cost_e10, cost_e10, missing, (line,))
+        step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
+        lines: list[Line] = []
+        list_total: int | Fraction = 0
+        for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage):
+            if has_price and leaf:
+                list_total += leaf * self._list[step][kind]
+                lines.append(self._line(kind, leaf, step))
+        list_cost = cost_e10
+        if cost_e10 is not None and self._has_contract:
+            exact = Fraction(list_total) / self._denominator
+            list_cost = _bounded(round_ratio_e10(exact.numerator, exact.denominator))
+        return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines))
+
+    def _line(self, kind: str, leaf: int | Fraction, step: int) -> Line:
+        price = self.card.prices[kind]
+        unit = Fraction(self._effective[step][kind], self._denominator)
+        quantity = leaf if isinstance(leaf, int) else decimal_from_fraction(leaf).normalize()
+        return Line(
+            kind, quantity, decimal_from_fraction(unit * price.per), price.per, decimal_from_fraction(unit * leaf)
+        )
+
+
+def rate(
+    usage: Mapping[str, Quantity], card: RateCard | None, adjustments: Sequence[Adjustment] = ()
+) -> RatedUsage:
+    """Rate one call. Without a card the call is unpriced, never free.
+
+    Raises UsageError when more specific counts exceed the count that contains them.
+    """
+    return NOT_PRICED if card is None else CompiledRate(card, adjustments).rate(usage)
+
+
+def _bound(threshold: int, inclusive: bool) -> int:
+    return threshold - 1 if inclusive else threshold
+
+
+def _tier_bounds(card: RateCard) -> list[int]:
+    """Strict thresholds of all kinds, ascending: a step begins above each."""
+    bounds = {_bound(t.above_input_tokens, t.inclusive) for p in card.prices.values() for t in p.tiers}
+    return sorted(bounds)
+
+
+def _bounded(units: int) -> int:
+    if abs(units) > MAX_AMOUNT_E10:
+        raise UsageError("usage", "costs more than 100000000, the largest amount of one record")
+    return units
