@@ -70,7 +70,7 @@ class RateCard:
     valid_to: datetime | None = None
     windows: tuple[TimeWindow, ...] = ()
     inherits: frozenset[str] = frozenset()
-    minimums: Mapping[str, Decimal] = field(default=_NO_MINIMUMS)
+    minimums: Mapping[str, Decimal] = field(default_factory=lambda: _NO_MINIMUMS)
     structure: Mapping[str, object] | None = None
     source: str = ""
     source_version: str = ""
