@@ -137,7 +137,9 @@ def _price_of(
     if prices is not None:
         if not isinstance(prices, Mapping):
             raise UsageError("prices", "must be an object")
-        card = RateCard("inline", provider, model or "", parse_prices(cast("Mapping[str, object]", prices)))
+        card = RateCard(
+            "inline", provider, model or "", parse_prices(cast("Mapping[str, object]", prices))
+        )
         return card, (), {"provider": provider, "model": model, "rule": "inline"}, []
     found: Resolution | None = None
     if book is not None and model is not None:
@@ -147,7 +149,11 @@ def _price_of(
     if found is None:
         where = f"{provider}/{model}" if model else f"{provider} (model not given)"
         return None, (), None, [f"no price for {where} on {at.date().isoformat()}"]
-    matched: dict[str, object] = {"provider": found.provider, "model": found.model, "rule": found.rule}
+    matched: dict[str, object] = {
+        "provider": found.provider,
+        "model": found.model,
+        "rule": found.rule,
+    }
     return found.card, found.adjustments, matched, []
 
 

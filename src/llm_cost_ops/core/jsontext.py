@@ -35,7 +35,11 @@ def dumps(value: object) -> str:
         return plain(value)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[str, object]", value).items()
-        return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{dumps(v)}" for k, v in pairs) + "}"
+        return (
+            "{"
+            + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{dumps(v)}" for k, v in pairs)
+            + "}"
+        )
     if isinstance(value, Sequence):
         return "[" + ",".join(dumps(item) for item in cast("Sequence[object]", value)) + "]"
     raise TypeError(f"{type(value).__name__} has no exact JSON form")

@@ -23,7 +23,11 @@ MAX_DEPTH = 20
 NAMES = frozenset(KINDS) | {"prompt_tokens", "completion_tokens", "total_tokens"}
 
 _CONTEXT = Context(
-    prec=50, Emax=50, Emin=-50, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow]
+    prec=50,
+    Emax=50,
+    Emin=-50,
+    rounding=ROUND_HALF_EVEN,
+    traps=[DivisionByZero, InvalidOperation, Overflow],
 )
 _BINARY: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: _CONTEXT.add,
@@ -43,7 +47,14 @@ _ALLOWED = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.UAdd, ast.USub, ast.Not, ast.Compare, ast.BoolOp,
     ast.And, ast.Or, ast.IfExp, ast.Call, ast.Name, ast.Load, ast.Constant, *_BINARY, *_COMPARE,
 )  # fmt: skip
-_ARITY = {"min": (1, 8), "max": (1, 8), "round": (1, 2), "ceil": (1, 1), "floor": (1, 1), "abs": (1, 1)}
+_ARITY = {
+    "min": (1, 8),
+    "max": (1, 8),
+    "round": (1, 2),
+    "ceil": (1, 1),
+    "floor": (1, 1),
+    "abs": (1, 1),
+}
 
 _Value = Decimal | bool
 
@@ -56,7 +67,8 @@ class Formula:
             raise FormulaError("formula must not be empty", field="expression")
         if len(text) > MAX_CHARACTERS or not text.isascii():
             raise FormulaError(
-                f"formula must be ASCII text of at most {MAX_CHARACTERS} characters", field="expression"
+                f"formula must be ASCII text of at most {MAX_CHARACTERS} characters",
+                field="expression",
             )
         self.text = text
         self._tree = _parse(text).body
@@ -71,7 +83,9 @@ class Formula:
         try:
             value = self._number(self._tree, usage)
         except DecimalException as error:
-            raise FormulaError("formula cannot be computed for this usage", field="expression") from error
+            raise FormulaError(
+                "formula cannot be computed for this usage", field="expression"
+            ) from error
         if value < 0:
             raise FormulaError("formula gives a negative cost", field="expression")
         return value
@@ -162,7 +176,9 @@ def _parse(text: str) -> ast.Expression:
         if nodes > MAX_NODES:
             raise FormulaError(f"formula has more than {MAX_NODES} parts", field="expression")
         if not isinstance(node, _ALLOWED):
-            raise FormulaError(f"{type(node).__name__} is not allowed in a formula", field="expression")
+            raise FormulaError(
+                f"{type(node).__name__} is not allowed in a formula", field="expression"
+            )
     return tree
 
 
@@ -177,7 +193,9 @@ def _literal(node: ast.Constant, text: str) -> Decimal:
 
 def _check_call(node: ast.Call) -> None:
     if not isinstance(node.func, ast.Name) or node.func.id not in _ARITY or node.keywords:
-        raise FormulaError("only min, max, round, ceil, floor and abs can be called", field="expression")
+        raise FormulaError(
+            "only min, max, round, ceil, floor and abs can be called", field="expression"
+        )
     low, high = _ARITY[node.func.id]
     if not low <= len(node.args) <= high:
         raise FormulaError(f"{node.func.id}() takes {low} to {high} arguments", field="expression")

@@ -67,7 +67,9 @@ def make_plan(reported: tuple[str, ...], card: RateCard) -> Plan:
     billed = {
         kind
         for kind in card.prices
-        if kind in present or kind == "requests" or any(kind in ANCESTORS[other] for other in present)
+        if kind in present
+        or kind == "requests"
+        or any(kind in ANCESTORS[other] for other in present)
     }
     missing = {kind for kind in present - billed if not _covered(kind, card, allowed)}
     order = sorted(billed | missing, key=lambda kind: (-len(KINDS[kind]), kind))
@@ -103,7 +105,8 @@ def _covered(kind: str, card: RateCard, allowed: frozenset[tuple[str, str, str]]
             continue
         extra = [(name, value) for name, value in dims.items() if name not in KINDS[ancestor]]
         if all(
-            pair in _INHERITED_DIMS or pair[0] == "direction" or (direction, *pair) in allowed for pair in extra
+            pair in _INHERITED_DIMS or pair[0] == "direction" or (direction, *pair) in allowed
+            for pair in extra
         ):
             return True
     return False

@@ -69,11 +69,17 @@ class CompiledRate:
         self._has_contract = any(a.scope == "contract" for a in adjustments)
         self._bounds = _tier_bounds(card)
         rates = [
-            {kind: self._unit_rate(kind, price, step, effective=True) for kind, price in card.prices.items()}
+            {
+                kind: self._unit_rate(kind, price, step, effective=True)
+                for kind, price in card.prices.items()
+            }
             for step in range(len(self._bounds) + 1)
         ]
         lists = [
-            {kind: self._unit_rate(kind, price, step, effective=False) for kind, price in card.prices.items()}
+            {
+                kind: self._unit_rate(kind, price, step, effective=False)
+                for kind, price in card.prices.items()
+            }
             for step in range(len(self._bounds) + 1)
         ]
         denominators = [rate.denominator for table in (*rates, *lists) for rate in table.values()]
@@ -113,10 +119,14 @@ class CompiledRate:
                 self._plans[kinds] = plan
         return plan
 
-    def cost(self, usage: Mapping[str, Quantity], volume: Quantity = 0) -> tuple[str, int | None, tuple[str, ...]]:
+    def cost(
+        self, usage: Mapping[str, Quantity], volume: Quantity = 0
+    ) -> tuple[str, int | None, tuple[str, ...]]:
         """(status, cost in 1e-10 or None, kinds without a price): the hot path of `rate`."""
         if self.card.structure is not None:
-            fraction = structure_cost(self.card.structure, usage, volume) * self._factor_of_structure()
+            fraction = (
+                structure_cost(self.card.structure, usage, volume) * self._factor_of_structure()
+            )
             return PRICED, _bounded(round_ratio_e10(fraction.numerator, fraction.denominator)), ()
         plan = self._plans.get(tuple(usage)) or self._plan(tuple(usage))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
@@ -154,7 +164,13 @@ class CompiledRate:
         """The cost with its lines. Raises UsageError when the usage cannot be true."""
         status, cost_e10, missing = self.cost(usage, volume)
         if self.card.structure is not None:
-            line = Line(str(self.card.structure["type"]), usage.get("requests", 1), from_e10(cost_e10 or 0), 1, from_e10(cost_e10 or 0))
+            line = Line(
+                str(self.card.structure["type"]),
+                usage.get("requests", 1),
+                from_e10(cost_e10 or 0),
+                1,
+                from_e10(cost_e10 or 0),
+            )
             return RatedUsage(status, cost_e10, cost_e10, missing, (line,))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
         lines: list[Line] = []
@@ -174,7 +190,11 @@ class CompiledRate:
         unit = Fraction(self._effective[step][kind], self._denominator)
         quantity = leaf if isinstance(leaf, int) else decimal_from_fraction(leaf).normalize()
         return Line(
-            kind, quantity, decimal_from_fraction(unit * price.per), price.per, decimal_from_fraction(unit * leaf)
+            kind,
+            quantity,
+            decimal_from_fraction(unit * price.per),
+            price.per,
+            decimal_from_fraction(unit * leaf),
         )
 
 
@@ -194,7 +214,9 @@ def _bound(threshold: int, inclusive: bool) -> int:
 
 def _tier_bounds(card: RateCard) -> list[int]:
     """Strict thresholds of all kinds, ascending: a step begins above each."""
-    bounds = {_bound(t.above_input_tokens, t.inclusive) for p in card.prices.values() for t in p.tiers}
+    bounds = {
+        _bound(t.above_input_tokens, t.inclusive) for p in card.prices.values() for t in p.tiers
+    }
     return sorted(bounds)
 
 

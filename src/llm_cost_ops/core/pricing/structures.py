@@ -49,9 +49,7 @@ def parse_structure(
         return {}, _tiered(structure)
     if kind == "formula":
         return {}, _formula(structure)
-    raise PricingError(
-        f"must be one of: {', '.join(TYPES)}", field="pricing_structure.type"
-    )
+    raise PricingError(f"must be one of: {', '.join(TYPES)}", field="pricing_structure.type")
 
 
 def parse_prices(prices: Mapping[str, object], field: str = "prices") -> dict[str, KindPrice]:
@@ -129,7 +127,9 @@ def _per_token(structure: Mapping[str, object]) -> dict[str, KindPrice]:
     if discount is not None:
         share = _non_negative(discount, "pricing_structure.cached_input_discount")
         if share > 1:
-            raise PricingError("must be between 0 and 1", field="pricing_structure.cached_input_discount")
+            raise PricingError(
+                "must be between 0 and 1", field="pricing_structure.cached_input_discount"
+            )
         if "cache_read_tokens" in prices or "input_tokens" not in prices:
             raise PricingError(
                 "needs an input price and no cached input price",
@@ -154,19 +154,25 @@ def _per_request(structure: Mapping[str, object]) -> dict[str, object]:
     included = structure.get("included_requests")
     if included is not None:
         if isinstance(included, bool) or not isinstance(included, int) or included < 0:
-            raise PricingError("must be an integer of at least 0", field="pricing_structure.included_requests")
+            raise PricingError(
+                "must be an integer of at least 0", field="pricing_structure.included_requests"
+            )
         kept["included_requests"] = included
     overage = structure.get("overage_price_per_request")
     if overage is not None:
         if included is None:
-            raise PricingError("needs included_requests", field="pricing_structure.overage_price_per_request")
+            raise PricingError(
+                "needs included_requests", field="pricing_structure.overage_price_per_request"
+            )
         kept["overage_price_per_request"] = str(
             _non_negative(overage, "pricing_structure.overage_price_per_request")
         )
     return kept
 
 
-def _per_request_cost(structure: Mapping[str, object], requests: Fraction, volume: Fraction) -> Fraction:
+def _per_request_cost(
+    structure: Mapping[str, object], requests: Fraction, volume: Fraction
+) -> Fraction:
     """Without `included_requests` every request costs the price. With it the first ones of the
     month cost the price when an overage price is given (else nothing) and later ones the overage
     price (else the price)."""
@@ -188,7 +194,9 @@ def _tiered(structure: Mapping[str, object]) -> dict[str, object]:
         raise PricingError("must be one of: graduated, volume", field="pricing_structure.mode")
     tiers = structure.get("tiers")
     if not isinstance(tiers, list) or not 1 <= len(cast("list[object]", tiers)) <= MAX_TIERS:
-        raise PricingError(f"must be a list of 1 to {MAX_TIERS} tiers", field="pricing_structure.tiers")
+        raise PricingError(
+            f"must be a list of 1 to {MAX_TIERS} tiers", field="pricing_structure.tiers"
+        )
     kept: list[dict[str, object]] = []
     last = 0
     for index, tier in enumerate(cast("list[object]", tiers)):
@@ -196,7 +204,10 @@ def _tiered(structure: Mapping[str, object]) -> dict[str, object]:
         bound = checked["up_to"]
         final = index == len(cast("list[object]", tiers)) - 1
         if (bound is None) != final:
-            raise PricingError("only the last tier, and it always, has no up_to", field=f"pricing_structure.tiers[{index}].up_to")
+            raise PricingError(
+                "only the last tier, and it always, has no up_to",
+                field=f"pricing_structure.tiers[{index}].up_to",
+            )
         last = cast("int", bound) if bound is not None else last
         kept.append(checked)
     return {"type": "tiered", "mode": mode, "tiers": kept}
@@ -212,7 +223,9 @@ def _tier(tier: object, field: str, last: int) -> dict[str, object]:
         if name not in known and name != "up_to":
             raise PricingError("is not a known field", field=f"{field}.{name}")
     bound = row.get("up_to")
-    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound <= last):
+    if bound is not None and (
+        isinstance(bound, bool) or not isinstance(bound, int) or bound <= last
+    ):
         raise PricingError("must be an integer above the tier before", field=f"{field}.up_to")
     flat = _price(row, "price")
     price_in = _price(row, "input_price") if flat is None else flat
@@ -222,7 +235,9 @@ def _tier(tier: object, field: str, last: int) -> dict[str, object]:
     return {"up_to": bound, "input": str(price_in), "output": str(price_out)}
 
 
-def _tiered_cost(structure: Mapping[str, object], usage: Mapping[str, Quantity], volume: Fraction) -> Fraction:
+def _tiered_cost(
+    structure: Mapping[str, object], usage: Mapping[str, Quantity], volume: Fraction
+) -> Fraction:
     """Graduated: each token at the price of the tier it falls into, input before output. Volume:
     all tokens of the call at the tier that the month's volume reaches with this call."""
     tiers = cast("list[dict[str, object]]", structure["tiers"])
@@ -233,14 +248,19 @@ def _tiered_cost(structure: Mapping[str, object], usage: Mapping[str, Quantity],
     if structure["mode"] == "volume":
         reached = volume + sum(amount for _, amount in amounts)
         tier = next(t for t in tiers if t["up_to"] is None or reached <= cast("int", t["up_to"]))
-        return sum((amount * Fraction(cast("str", tier[side])) / MILLION for side, amount in amounts), Fraction(0))
+        return sum(
+            (amount * Fraction(cast("str", tier[side])) / MILLION for side, amount in amounts),
+            Fraction(0),
+        )
     total = Fraction(0)
     position = volume
     for side, amount in amounts:
         left = amount
         for tier in tiers:
             bound = tier["up_to"]
-            room = left if bound is None else max(Fraction(0), Fraction(cast("int", bound)) - position)
+            room = (
+                left if bound is None else max(Fraction(0), Fraction(cast("int", bound)) - position)
+            )
             taken = min(left, room)
             total += taken * Fraction(cast("str", tier[side])) / MILLION
             position += taken
@@ -284,7 +304,9 @@ def _tiers(value: object, field: str) -> tuple[Tier, ...]:
         row = cast("Mapping[str, object]", entry)
         above = row.get("above_input_tokens")
         if isinstance(above, bool) or not isinstance(above, int) or above < 0:
-            raise PricingError("must be an integer of at least 0", field=f"{field}[{index}].above_input_tokens")
+            raise PricingError(
+                "must be an integer of at least 0", field=f"{field}[{index}].above_input_tokens"
+            )
         inclusive = row.get("inclusive", False)
         if not isinstance(inclusive, bool):
             raise PricingError("must be true or false", field=f"{field}[{index}].inclusive")

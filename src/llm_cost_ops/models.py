@@ -1,0 +1,22 @@
+"""`Base` with the tables of every room, for Alembic and for people who map them."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import DeclarativeBase
+
+from llm_cost_ops.server.access import tables as access
+from llm_cost_ops.server.audit import tables as audit
+from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.http import tables as http
+from llm_cost_ops.server.identity import tables as identity
+from llm_cost_ops.server.ledger import tables as ledger
+from llm_cost_ops.server.pricing import tables as pricing
+from llm_cost_ops.server.queue import tables as queue
+
+__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue"]
+
+
+class Base(DeclarativeBase):
+    """Declarative base over the one MetaData of the server."""
+
+    metadata = metadata

@@ -1,0 +1,210 @@
+"""The ledger: one row per call, one per correction, and the two rollups that project them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from llm_cost_ops.server.db.base import (
+    TABLE_OPTIONS,
+    Id,
+    Json,
+    Name,
+    OrganizationId,
+    amount,
+    count,
+    metadata,
+    micros,
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("event_id", Name, nullable=False),
+    Column("payload_digest", String(24), nullable=False),
+    micros("timestamp"),
+    micros("received_at"),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("service_tier", String(32), nullable=False),
+    Column("processing", String(16), nullable=False),
+    Column("region", String(64)),
+    Column("project_id", Name),
+    Column("team_id", Name),
+    Column("user_id", Name),
+    Column("api_key_id", Name),
+    Column("environment", Name),
+    Column("feature", Name),
+    Column("status", String(32)),
+    Column("latency_ms", BigInteger),
+    count("requests"),
+    count("input_tokens"),
+    count("output_tokens"),
+    count("total_tokens"),
+    count("cached_tokens"),
+    count("cache_write_tokens"),
+    count("reasoning_tokens"),
+    Column("usage", Json),
+    amount("cost_e10", nullable=True),
+    amount("list_cost_e10", nullable=True),
+    amount("provider_cost_e10", nullable=True),
+    Column("currency", String(3), nullable=False),
+    Column("cost_status", String(16), nullable=False),
+    Column("price_version", Name),
+    Column("price_rule", String(32)),
+    Column("volume", BigInteger),
+    Column("recorded_by", Id),
+    Column("import_id", Id),
+    Column("tags", Json),
+    Column("metadata", Json),
+    UniqueConstraint("organization_id", "source", "event_id", name="uq_usage_event"),
+    **TABLE_OPTIONS,
+)
+Index("idx_usage_org_date", usage_records.c.organization_id, usage_records.c.timestamp)
+Index("idx_usage_model", usage_records.c.model_name, usage_records.c.timestamp)
+Index("idx_cost_provider", usage_records.c.provider, usage_records.c.timestamp)
+Index("idx_costs_created_at", usage_records.c.timestamp.desc())
+Index("idx_costs_model", usage_records.c.model_name)
+_HAS_USER = usage_records.c.user_id.is_not(None)
+_HAS_TEAM = usage_records.c.team_id.is_not(None)
+_HIGH_COST = usage_records.c.cost_e10 > 10_000_000_000
+_IMPORTED = usage_records.c.import_id.is_not(None)
+for _name, _columns, _where in (
+    ("idx_costs_user_id", (usage_records.c.user_id,), _HAS_USER),
+    ("idx_costs_team_id", (usage_records.c.team_id,), _HAS_TEAM),
+    ("idx_costs_composite", (usage_records.c.user_id, usage_records.c.timestamp.desc()), _HAS_USER),
+    ("idx_costs_high_cost", (usage_records.c.cost_e10,), _HIGH_COST),
+    ("ix_usage_records_import", (usage_records.c.import_id,), _IMPORTED),
+):
+    Index(_name, *_columns, sqlite_where=_where, postgresql_where=_where)
+
+usage_corrections = Table(
+    "usage_corrections",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("record_id", Id, nullable=False),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("operation_id", Id),
+    Column("recorded_by", Id),
+    micros("recorded_at"),
+    micros("timestamp"),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("service_tier", String(32), nullable=False),
+    Column("project_id", Name),
+    Column("team_id", Name),
+    Column("user_id", Name),
+    Column("api_key_id", Name),
+    Column("environment", Name),
+    Column("feature", Name),
+    count("requests"),
+    count("input_tokens"),
+    count("output_tokens"),
+    count("total_tokens"),
+    count("cached_tokens"),
+    count("cache_write_tokens"),
+    count("reasoning_tokens"),
+    count("unpriced"),
+    count("partially_priced"),
+    Column("usage", Json),
+    amount("cost_e10"),
+    amount("list_cost_e10"),
+    Column("currency", String(3), nullable=False),
+    Column("cost_status", String(16), nullable=False),
+    Column("price_version", Name),
+    Column("price_rule", String(32)),
+    Column("payload_digest", String(24)),
+    Column("tags", Json),
+    Column("metadata", Json),
+    Index("ix_usage_corrections_record", "record_id", "id"),
+    Index("ix_usage_corrections_org_date", "organization_id", "timestamp"),
+    **TABLE_OPTIONS,
+)
+
+MEASURES = (
+    "requests",
+    "unpriced",
+    "partially_priced",
+    "cost_whole",
+    "cost_fraction",
+    "list_whole",
+    "list_fraction",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+"""Additive columns of a rollup. Money is split into whole units and 1e-10 fractions, because a
+sum of 64-bit amounts can leave 64 bits and SQLite would then silently count in floats."""
+
+
+def _measures() -> list[Column[int]]:
+    return [count(name) for name in MEASURES]
+
+
+rollup_hourly = Table(
+    "rollup_hourly",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("currency", String(3), nullable=False),
+    *_measures(),
+    amount("min_cost_e10", nullable=True),
+    amount("max_cost_e10", nullable=True),
+    PrimaryKeyConstraint("organization_id", "bucket", "provider", "model_name", "currency"),
+    **TABLE_OPTIONS,
+)
+"""`bucket` is the hour: microseconds since 1970 divided by 3,600,000,000."""
+
+rollup_daily = Table(
+    "rollup_daily",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("project_id", Name, nullable=False),
+    Column("currency", String(3), nullable=False),
+    *_measures(),
+    amount("min_cost_e10", nullable=True),
+    amount("max_cost_e10", nullable=True),
+    PrimaryKeyConstraint(
+        "organization_id", "bucket", "provider", "model_name", "project_id", "currency"
+    ),
+    **TABLE_OPTIONS,
+)
+"""`bucket` is the UTC day since 1970; a call without a project has the empty project id."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("format", String(64), nullable=False),
+    Column("name", Name),
+    Column("status", String(16), nullable=False),
+    count("records_created"),
+    count("records_duplicate"),
+    count("records_corrected"),
+    count("records_failed"),
+    Column("created_by", Id),
+    micros("created_at"),
+    micros("undone_at", nullable=True),
+    Index("ix_imports_organization", "organization_id", "id"),
+    **TABLE_OPTIONS,
+)
