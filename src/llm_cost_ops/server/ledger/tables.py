@@ -55,6 +55,8 @@ usage_records = Table(
     count("cache_write_tokens"),
     count("reasoning_tokens"),
     Column("usage", Json),
+    Column("response_id", Name),
+    Column("raw_usage", Json),
     amount("cost_e10", nullable=True),
     amount("list_cost_e10", nullable=True),
     amount("provider_cost_e10", nullable=True),

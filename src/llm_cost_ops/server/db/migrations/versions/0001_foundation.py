@@ -236,6 +236,8 @@ def _create_tables() -> None:
         sa.Column("cache_write_tokens", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("usage", JSON_TEXT, nullable=True),
+        sa.Column("response_id", sa.String(255), nullable=True),
+        sa.Column("raw_usage", JSON_TEXT, nullable=True),
         sa.Column("cost_e10", sa.BigInteger(), nullable=True),
         sa.Column("list_cost_e10", sa.BigInteger(), nullable=True),
         sa.Column("provider_cost_e10", sa.BigInteger(), nullable=True),
