@@ -1,4 +1,4 @@
-"""The three servers that `tools/services.py` runs: how each is laid out, started, asked and stopped.
+"""The three servers that `tools/services.py` runs: how each is laid out, started and stopped.
 
 Settings are the durable ones that production uses (fsync on, flush at each commit): the tests
 prove durability, so a faster profile would prove something else. What our own code must set for
@@ -74,7 +74,7 @@ def write_private(place: Place, name: str, text: str) -> Path:
 
 def run_as(place: Place, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     uid, gid, groups = _identity(place)
-    return subprocess.run(  # noqa: S603 - fixed programs, no shell
+    return subprocess.run(
         command,
         cwd=place.home,
         check=False,
@@ -92,7 +92,7 @@ def spawn(place: Place, command: Sequence[str]) -> None:
     uid, gid, groups = _identity(place)
     place.log.touch()
     with place.log.open("ab") as log:
-        subprocess.Popen(  # noqa: S603 - fixed programs, no shell
+        subprocess.Popen(
             command,
             cwd=place.home,
             stdin=subprocess.DEVNULL,
@@ -113,7 +113,7 @@ def _identity(place: Place) -> tuple[int | None, int | None, list[int] | None]:
 
 
 def pid_of(place: Place, pid_file: Path) -> int | None:
-    """The pid in `pid_file` when that process is alive and is ours (its command line names our home)."""
+    """The pid in `pid_file` when that process lives and its command line names our home."""
     try:
         pid = int(pid_file.read_text(encoding="ascii").split()[0])
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
@@ -130,7 +130,9 @@ def terminate(place: Place, pid_file: Path) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while pid_of(place, pid_file) is not None:
         if time.monotonic() > deadline:
-            raise ServiceError(f"Process {pid} did not stop within {STOP_SECONDS:.0f} s; see {place.log}.")
+            raise ServiceError(
+                f"Process {pid} did not stop within {STOP_SECONDS:.0f} s; see {place.log}."
+            )
         time.sleep(0.05)
 
 
@@ -139,7 +141,7 @@ class PostgreSQL:
     packages, units, port = ("postgresql",), ("postgresql",), 54329
     settings: Mapping[str, str] = {
         "listen_addresses": HOST,
-        "unix_socket_directories": "",  # a deep checkout would exceed the 107 bytes of a socket path
+        "unix_socket_directories": "",  # a deep checkout would exceed a socket path of 107 bytes
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
@@ -151,7 +153,9 @@ class PostgreSQL:
 
     @staticmethod
     def binary(name: str) -> str | None:
-        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: p.parent.name == "15")
+        folders = sorted(
+            Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: p.parent.name == "15"
+        )
         for folder in reversed(folders):
             if (folder / name).is_file():
                 return str(folder / name)
@@ -167,30 +171,73 @@ class PostgreSQL:
         return place.home / "data" / "postmaster.pid"
 
     def ready(self, place: Place) -> bool:
-        command = (self.binary("pg_isready") or "pg_isready", "-q", "-h", HOST, "-p", str(place.port))
-        return pid_of(place, self.pid_file(place)) is not None and run_as(place, command).returncode == 0
+        command = (
+            self.binary("pg_isready") or "pg_isready",
+            "-q",
+            "-h",
+            HOST,
+            "-p",
+            str(place.port),
+        )
+        return (
+            pid_of(place, self.pid_file(place)) is not None
+            and run_as(place, command).returncode == 0
+        )
 
     def start(self, place: Place) -> None:
         data = place.home / "data"
         if not (data / "PG_VERSION").exists():
             secret = write_private(place, "password", place.password)
-            made = run_as(place, (
-                self.binary("initdb") or "initdb", "-D", str(data), "-U", LOGIN, "--pwfile", str(secret),
-                "-A", "scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8",
-            ))  # fmt: skip
+            made = run_as(
+                place,
+                (
+                    self.binary("initdb") or "initdb",
+                    "-D",
+                    str(data),
+                    "-U",
+                    LOGIN,
+                    "--pwfile",
+                    str(secret),
+                    "-A",
+                    "scram-sha-256",
+                    "--data-checksums",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                ),
+            )
             if made.returncode != 0:
                 raise ServiceError(f"initdb failed: {made.stderr.strip()}")
         options = " ".join(f"-c {key}='{value}'" for key, value in self.settings.items())
-        started = run_as(place, (
-            self.binary("pg_ctl") or "pg_ctl", "start", "-w", "-t", f"{START_SECONDS:.0f}", "-D", str(data),
-            "-l", str(place.log), "-o", f"-p {place.port} {options}",
-        ))  # fmt: skip
+        started = run_as(
+            place,
+            (
+                self.binary("pg_ctl") or "pg_ctl",
+                "start",
+                "-w",
+                "-t",
+                f"{START_SECONDS:.0f}",
+                "-D",
+                str(data),
+                "-l",
+                str(place.log),
+                "-o",
+                f"-p {place.port} {options}",
+            ),
+        )
         if started.returncode != 0:
             raise ServiceError(f"PostgreSQL did not start; see {place.log}.")
 
     def stop(self, place: Place) -> None:
         if pid_of(place, self.pid_file(place)) is not None:
-            command = (self.binary("pg_ctl") or "pg_ctl", "stop", "-w", "-m", "fast", "-D", str(place.home / "data"))
+            command = (
+                self.binary("pg_ctl") or "pg_ctl",
+                "stop",
+                "-w",
+                "-m",
+                "fast",
+                "-D",
+                str(place.home / "data"),
+            )
             if run_as(place, command).returncode != 0:
                 raise ServiceError(f"PostgreSQL did not stop; see {place.log}.")
 
@@ -224,26 +271,48 @@ class MariaDB:
         return place.home / "server.pid"
 
     def ready(self, place: Place) -> bool:
-        return pid_of(place, self.pid_file(place)) is not None and greeting(place.port)[4:5] == b"\x0a"
+        return (
+            pid_of(place, self.pid_file(place)) is not None and greeting(place.port)[4:5] == b"\x0a"
+        )
 
     def start(self, place: Place) -> None:
         data = place.home / "data"
         if not (data / "mysql").is_dir():
-            made = run_as(place, (
-                self.binary("mariadb-install-db") or "", "--no-defaults", f"--datadir={data}", "--skip-test-db",
-                "--auth-root-authentication-method=socket",
-            ))  # fmt: skip
+            made = run_as(
+                place,
+                (
+                    self.binary("mariadb-install-db") or "",
+                    "--no-defaults",
+                    f"--datadir={data}",
+                    "--skip-test-db",
+                    "--auth-root-authentication-method=socket",
+                ),
+            )
             if made.returncode != 0:
-                raise ServiceError(f"mariadb-install-db failed: {made.stdout.strip()} {made.stderr.strip()}")
+                raise ServiceError(
+                    f"mariadb-install-db failed: {made.stdout.strip()} {made.stderr.strip()}"
+                )
         account = f"'{LOGIN}'@'{HOST}'"
-        grants = write_private(place, "grants.sql", (
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{place.password}';\n"
-            f"GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION;\n"
-        ))  # fmt: skip
-        spawn(place, (
-            self.binary("mariadbd") or "", "--no-defaults", f"--datadir={data}", f"--port={place.port}",
-            f"--pid-file={self.pid_file(place)}", f"--init-file={grants}", *self.settings,
-        ))  # fmt: skip
+        grants = write_private(
+            place,
+            "grants.sql",
+            (
+                f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{place.password}';\n"
+                f"GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION;\n"
+            ),
+        )
+        spawn(
+            place,
+            (
+                self.binary("mariadbd") or "",
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--port={place.port}",
+                f"--pid-file={self.pid_file(place)}",
+                f"--init-file={grants}",
+                *self.settings,
+            ),
+        )
 
     def stop(self, place: Place) -> None:
         terminate(place, self.pid_file(place))
@@ -268,10 +337,19 @@ class Redis:
 
     def start(self, place: Place) -> None:
         lines = (
-            f"bind {HOST}", f"port {place.port}", f"requirepass {place.password}", f"dir {place.home}",
-            f"pidfile {self.pid_file(place)}", 'save ""', "appendonly no", "daemonize no",
-        )  # fmt: skip
-        spawn(place, ("redis-server", str(write_private(place, "redis.conf", "\n".join(lines) + "\n"))))
+            f"bind {HOST}",
+            f"port {place.port}",
+            f"requirepass {place.password}",
+            f"dir {place.home}",
+            f"pidfile {self.pid_file(place)}",
+            'save ""',
+            "appendonly no",
+            "daemonize no",
+        )
+        spawn(
+            place,
+            ("redis-server", str(write_private(place, "redis.conf", "\n".join(lines) + "\n"))),
+        )
 
     def stop(self, place: Place) -> None:
         if self.ready(place):
@@ -296,5 +374,7 @@ def wait_ready(server: Server, place: Place) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not server.ready(place):
         if time.monotonic() > deadline:
-            raise ServiceError(f"{server.name} was not ready within {START_SECONDS:.0f} s; see {place.log}.")
+            raise ServiceError(
+                f"{server.name} was not ready within {START_SECONDS:.0f} s; see {place.log}."
+            )
         time.sleep(0.05)

@@ -1,14 +1,15 @@
-"""PostgreSQL, MariaDB and Redis for the tests: private ports, private directories, durable settings.
+"""PostgreSQL, MariaDB and Redis for the tests: private ports and directories, durable settings.
 
-    python tools/services.py start     install what is absent (Debian, as root), start, wait, print the URLs
+    python tools/services.py start     install what is absent (Debian, as root), start, wait,
+                                       print the URLs
     python tools/services.py stop      stop the servers that `start` started
     python tools/services.py status    one line per server; exit 1 when one is down
     python tools/services.py env       the URLs as `export` lines
 
-`--only postgres,mysql,redis` picks servers and `--dir DIR` keeps them elsewhere than `.services/` of this
-checkout: a fault test that kills a server starts one of its own that way. Every command may be repeated;
-`start` on running servers only prints. The URLs are also in `<dir>/env`, one NAME=URL a line.
-Standard library only: this runs before any virtual environment exists.
+`--only postgres,mysql,redis` picks servers. `--dir DIR` keeps them elsewhere than `.services/` of
+this checkout: a fault test that kills a server starts one of its own that way. Every command may
+be repeated; `start` on running servers only prints. The URLs are also in `<dir>/env`, one NAME=URL
+a line. Standard library only: this runs before any virtual environment exists.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ def install(absent: Sequence[Server]) -> None:
     packages = [package for server in absent for package in server.packages]
     wanted = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise ServiceError(f"These test servers are not installed and only root on Debian can add them: {wanted}")
+        raise ServiceError(
+            f"These test servers are not installed and only root on Debian can add them: {wanted}"
+        )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with no_service_starts():
         for command in (["apt-get", "update", "-q"], [*wanted.split(), "-y", "-q"]):
-            done = subprocess.run(command, env=quiet, check=False, stdout=sys.stderr)  # noqa: S603
+            done = subprocess.run(command, env=quiet, check=False, stdout=sys.stderr)
             if done.returncode != 0:
-                raise ServiceError(f"`{' '.join(command)}` failed with exit code {done.returncode}.")
+                raise ServiceError(
+                    f"`{' '.join(command)}` failed with exit code {done.returncode}."
+                )
     if shutil.which("systemctl"):  # nor may the next boot start them on their default ports
         units = [unit for server in absent for unit in server.units]
-        subprocess.run(["systemctl", "disable", "-q", *units], check=False, stdout=sys.stderr)  # noqa: S603, S607
+        subprocess.run(["systemctl", "disable", "-q", *units], check=False, stdout=sys.stderr)
 
 
 @contextmanager
@@ -66,11 +71,11 @@ def no_service_starts() -> Iterator[None]:
 
 
 def data_root(base: Path, user: str | None) -> Path:
-    """`base`, or a directory under /var/tmp when `user` may not pass through the parents of `base`."""
+    """`base`, or a directory under /var/tmp when `user` may not pass the parents of `base`."""
     if user is None or reachable(base, user):
         return base
     mark = hashlib.sha256(str(base).encode()).hexdigest()[:12]
-    other = Path("/var/tmp") / f"cost-ops-services-{mark}"  # noqa: S108 - ownership is checked below
+    other = Path("/var/tmp") / f"cost-ops-services-{mark}"  # noqa: S108 - owner is checked below
     other.mkdir(mode=0o755, exist_ok=True)
     if other.is_symlink() or other.stat().st_uid != os.geteuid():
         raise ServiceError(f"{other} belongs to somebody else; remove it or pass --dir.")
@@ -81,7 +86,9 @@ def reachable(base: Path, user: str) -> bool:
     account = pwd.getpwnam(user)
     for folder in (base, *base.parents):
         info = folder.stat()
-        passes = info.st_mode & stat.S_IXOTH or (info.st_uid == account.pw_uid and info.st_mode & stat.S_IXUSR)
+        passes = info.st_mode & stat.S_IXOTH or (
+            info.st_uid == account.pw_uid and info.st_mode & stat.S_IXUSR
+        )
         if not passes:
             return False
     return True
@@ -91,7 +98,7 @@ def free_port(wanted: int) -> int:
     """`wanted`, or any free port: two checkouts may run their servers side by side."""
     for port in (wanted, 0):
         with socket.socket() as probe:
-            # as the servers do, so that connections of the last run in TIME_WAIT do not move the port
+            # as the servers do: connections of the last run in TIME_WAIT must not move the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
@@ -119,7 +126,10 @@ class Services:
         if not self._known.exists():
             return {}
         stored = json.loads(self._known.read_text(encoding="utf-8"))
-        return {name: Place(Path(p["home"]), p["port"], p["password"], p["user"]) for name, p in stored.items()}
+        return {
+            name: Place(Path(p["home"]), p["port"], p["password"], p["user"])
+            for name, p in stored.items()
+        }
 
     def start(self) -> None:
         absent = [server for server in self.servers if not server.installed()]
@@ -144,9 +154,12 @@ class Services:
 
     def _remember(self, places: dict[str, Place]) -> None:
         stored = {
-            n: {"home": str(p.home), "port": p.port, "password": p.password, "user": p.user} for n, p in places.items()
+            n: {"home": str(p.home), "port": p.port, "password": p.password, "user": p.user}
+            for n, p in places.items()
         }
-        urls = "".join(f"{s.variable}={s.url(places[s.name])}\n" for s in SERVERS if s.name in places)
+        urls = "".join(
+            f"{s.variable}={s.url(places[s.name])}\n" for s in SERVERS if s.name in places
+        )
         for path, text in ((self._known, json.dumps(stored, indent=1)), (self.base / "env", urls)):
             fresh = path.with_suffix(".new")
             fresh.touch(mode=0o600)
@@ -179,8 +192,12 @@ class Services:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("command", choices=("start", "stop", "status", "env"))
-    parser.add_argument("--dir", type=Path, default=ROOT / ".services", help="where the servers live")
-    parser.add_argument("--only", default=",".join(s.name for s in SERVERS), help="comma-separated server names")
+    parser.add_argument(
+        "--dir", type=Path, default=ROOT / ".services", help="where the servers live"
+    )
+    parser.add_argument(
+        "--only", default=",".join(s.name for s in SERVERS), help="comma-separated server names"
+    )
     chosen = parser.parse_args(arguments)
     names = set(chosen.only.split(","))
     if unknown := names - {s.name for s in SERVERS}:
