@@ -30,7 +30,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers import HOST, SERVERS, Place, Server, ServiceError, prepare, unprivileged, wait_ready
+from server_process import HOST, Place, ServiceError, prepare, unprivileged
+from servers import SERVERS, Server, wait_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = Path("/usr/sbin/policy-rc.d")
