@@ -109,7 +109,7 @@ SCOPED = {
         "    return select(records).where(records.c.organization_id == organization_id)\n"
     ),
     "keyword": "def all(session, *, scope):\n    return scope.apply(select(records))\n",
-    "no query": "def changed(record):\n    row = dict(record)\n    row.update(a=1)\n    return row\n",
+    "no query": "def changed(record):\n    record.update(a=1)\n    return dict(record)\n",
     "docstring": 'def row(record):\n    """SELECT-shaped rows."""\n    return dict(record)\n',
     "insert": "def append(session, rows):\n    session.execute(insert(records), rows)\n",
     "runner": "def rows(session, statement):\n    return session.execute(statement).all()\n",
