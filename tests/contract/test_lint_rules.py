@@ -72,6 +72,12 @@ def test_no_commit_allows_the_edges_only_by_path(edge: str) -> None:
     assert lines_found(no_commit, f"{SERVER}/analytics/{edge}", "session.commit()") == [1]
 
 
+def test_no_commit_lets_a_new_connection_get_its_mode_and_nothing_more() -> None:
+    text = "connection.autocommit = True\nconnection.commit()\n"
+    assert lines_found(no_commit, f"{SERVER}/db/connect_postgresql.py", text) == [2]
+    assert lines_found(no_commit, f"{SERVER}/ledger/connect_postgresql.py", text) == [1, 2]
+
+
 def test_no_commit_does_not_reach_tests() -> None:
     assert lines_found(no_commit, "tests/server/test_a.py", "session.commit()") == []
 

@@ -18,6 +18,8 @@ EDGES = frozenset(
         PACKAGE / "server/ingest/writer.py",  # the hot writer: one commit for a group of calls
     }
 )
+# Where a new connection is given its mode, before any statement of a use case.
+_CONNECT = (str(PACKAGE / "server/db"), "connect_")
 _CLOSERS = {"commit", "begin"}  # leaving `with engine.begin()` commits too
 _EXECUTORS = {"execute", "exec_driver_sql", "executescript", "text"}
 
@@ -25,9 +27,10 @@ _EXECUTORS = {"execute", "exec_driver_sql", "executescript", "text"}
 def check(source: Source) -> Iterator[Finding]:
     if not source.is_python or not source.inside(PACKAGE) or source.path in EDGES:
         return
+    connects = (str(source.path.parent), source.path.name[: len(_CONNECT[1])]) == _CONNECT
     for node in ast.walk(source.tree):
         reason = _reason(node)
-        if reason:
+        if reason and not (connects and reason == "autocommit"):
             line = getattr(node, "lineno", 0)
             yield Finding(source.path, line, NAME, f"{reason}: only the session edge commits")
 
