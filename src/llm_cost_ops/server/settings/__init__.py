@@ -1,0 +1,43 @@
+"""Settings of the server: `load_settings()` reads them, `explain()` says where each came from."""
+
+from __future__ import annotations
+
+from llm_cost_ops.server.settings.explain import Explained, explain, value_of
+from llm_cost_ops.server.settings.load import SettingsError, load_settings
+from llm_cost_ops.server.settings.mask import mask_url
+from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
+from llm_cost_ops.server.settings.schema import SETTINGS, Settings
+from llm_cost_ops.server.settings.serving import (
+    AppSettings,
+    AuthSettings,
+    CorsSettings,
+    DocsSettings,
+    IngestSettings,
+    SecuritySettings,
+    ServerSettings,
+)
+from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+
+__all__ = [
+    "SETTINGS",
+    "AppSettings",
+    "AuthSettings",
+    "CacheSettings",
+    "CorsSettings",
+    "DatabaseSettings",
+    "DocsSettings",
+    "Explained",
+    "IngestSettings",
+    "LoggingSettings",
+    "MetricsSettings",
+    "PricingSettings",
+    "RedisSettings",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "explain",
+    "load_settings",
+    "mask_url",
+    "value_of",
+]

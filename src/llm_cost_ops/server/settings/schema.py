@@ -1,0 +1,77 @@
+"""`Settings`: all sections, and the flat list of their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llm_cost_ops.server.settings.operation import (
+    LoggingSettings,
+    MetricsSettings,
+    PricingSettings,
+)
+from llm_cost_ops.server.settings.serving import (
+    AppSettings,
+    AuthSettings,
+    CorsSettings,
+    DocsSettings,
+    IngestSettings,
+    SecuritySettings,
+    ServerSettings,
+)
+from llm_cost_ops.server.settings.spec import Setting, settings_of
+from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a process. Built by `load_settings`, or directly in tests.
+
+    `origins` maps a setting's path to where its value came from; `unused` names documented keys
+    that were given and that nothing uses yet; `notes` are remarks for the log at start.
+    """
+
+    app: AppSettings = field(default_factory=AppSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    cors: CorsSettings = field(default_factory=CorsSettings)
+    docs: DocsSettings = field(default_factory=DocsSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    pricing: PricingSettings = field(default_factory=PricingSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
+    unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    file: Path | None = field(default=None, compare=False)
+
+    @property
+    def production(self) -> bool:
+        return self.app.environment == "production"
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "app": AppSettings,
+    "server": ServerSettings,
+    "database": DatabaseSettings,
+    "redis": RedisSettings,
+    "cache": CacheSettings,
+    "auth": AuthSettings,
+    "security": SecuritySettings,
+    "cors": CorsSettings,
+    "docs": DocsSettings,
+    "ingest": IngestSettings,
+    "pricing": PricingSettings,
+    "logging": LoggingSettings,
+    "metrics": MetricsSettings,
+}
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    setting for name, kind in SECTIONS.items() for setting in settings_of(name, kind)
+)
