@@ -46,7 +46,9 @@ def stop_services(directory: Path) -> None:
         raise RuntimeError(f"tools/services.py stop failed: {done.stderr.strip()}")
 
 
-def _run(command: str, names: tuple[str, ...], directory: Path | None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: str, names: tuple[str, ...], directory: Path | None
+) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, str(ROOT / "tools" / "services.py"), command]
     if names:
         arguments += ["--only", ",".join(names)]
