@@ -1,0 +1,1 @@
+"""Where provider differences end: response bodies in, inclusive usage counts out."""

@@ -1,0 +1,203 @@
+"""Billed tool calls and other facts that stand beside the usage block, or need a rule to read.
+
+Items are counted by their type; what they say is not looked at, but for the queries of Google
+Search, which are counted when they differ, as they are billed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import cast
+
+from llm_cost_ops.core.errors import UsageError
+from llm_cost_ops.core.providers.counts import whole
+from llm_cost_ops.core.providers.shapes import Body, Shape, at_path
+from llm_cost_ops.core.usage import Quantity
+
+Note = Callable[[Body, Body, Shape, dict[str, Quantity], list[str]], None]
+"""(body, usage block, shape, usage, warnings): corrects usage, adds warnings."""
+
+_BILLED_ITEMS = MappingProxyType(
+    {
+        "web_search_call": "web_searches",
+        "x_search_call": "social_searches",
+        "file_search_call": "storage_searches",
+        "code_interpreter_call": "code_executions",
+    }
+)
+_FREE_ACTIONS = frozenset({"open_page", "find_in_page", "find"})
+"""Web search actions that read a page which a search found: only searches are charged."""
+
+_GEMINI_GENERATION = re.compile(r"gemini-(\d{1,3})")
+_MAPS = "grounding with Google Maps is charged apart and is not in usage"
+_LAST_GENERATION_BY_PROMPT = 2
+"""Up to Gemini 2.x Google Search is charged per grounded prompt, from 3 on per query."""
+
+
+def output_items(
+    body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """Tool calls in `output[]` of the Responses API, which its usage block leaves out."""
+    _image_tool(body, warnings)
+    if isinstance(block.get("server_side_tool_usage_details"), dict):
+        return
+    found: dict[str, int] = {}
+    containers: list[object] = []
+    for item in _objects(body.get("output")):
+        kind = item.get("type")
+        billed = _BILLED_ITEMS.get(kind) if isinstance(kind, str) else None
+        if billed is None or at_path(item, ("action", "type")) in _FREE_ACTIONS:
+            continue
+        found[billed] = found.get(billed, 0) + 1
+        if kind == "code_interpreter_call":
+            containers.append(item.get("container_id"))
+    if len(containers) > len(set(map(str, containers))):
+        warnings.append("code interpreter calls share a container, which is what is charged")
+    path = ("tool_usage", "web_search", "num_requests")
+    stated = at_path(body, path)
+    if stated is not None and whole(stated, ".".join(path)):
+        found["web_searches"] = cast("int", stated)
+    for billed, count in found.items():
+        usage[billed] = max(usage.get(billed, 0), count)
+
+
+def _image_tool(body: Body, warnings: list[str]) -> None:
+    spent = at_path(body, ("tool_usage", "image_gen", "total_tokens"))
+    if isinstance(spent, int) and spent > 0:
+        warnings.append(f"{spent} tokens of the image generation tool are not in usage")
+
+
+def grounding(
+    body: Body, _block: Body, _shape: Shape, usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """Google Search by groundingMetadata: one per grounded prompt, or one per different query."""
+    queries: set[str] = set()
+    maps = False
+    for candidate in _objects(body.get("candidates")):
+        metadata = candidate.get("groundingMetadata")
+        if not isinstance(metadata, dict):
+            continue
+        metadata = cast("Body", metadata)
+        queries |= _queries(metadata.get("webSearchQueries"))
+        maps = maps or any("maps" in chunk for chunk in _objects(metadata.get("groundingChunks")))
+    if maps:
+        warnings.append(_MAPS)
+    if not queries:
+        return
+    usage["web_searches"] = _searches(body.get("modelVersion"), len(queries), warnings)
+
+
+def grounding_tools(
+    body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """The Interactions API counts its searches itself, for every model by query."""
+    tools = {item.get("type") for item in _objects(block.get("grounding_tool_count"))}
+    if "google_maps" in tools:
+        warnings.append(_MAPS)
+    if "web_searches" in usage:
+        queries = int(usage["web_searches"])
+        usage["web_searches"] = _searches(body.get("model"), queries, warnings)
+
+
+def _searches(model: object, queries: int, warnings: list[str]) -> int:
+    generation = _GEMINI_GENERATION.search(model) if isinstance(model, str) else None
+    if generation is None:
+        if queries > 1:
+            warnings.append("the model is unknown: Google Search was counted per query")
+        return queries
+    return 1 if int(generation[1]) <= _LAST_GENERATION_BY_PROMPT else queries
+
+
+def _queries(value: object) -> set[str]:
+    if not isinstance(value, list):
+        return set()
+    return {query for query in cast("list[object]", value) if isinstance(query, str) and query}
+
+
+def _objects(value: object) -> Iterator[Body]:
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            if isinstance(item, dict):
+                yield cast("Body", item)
+
+
+def cache_split(
+    _body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], _warnings: list[str]
+) -> None:
+    """Cache writes given by lifetime only: their sum is the write count, and is input."""
+    if block.get("cache_creation_input_tokens") is not None:
+        return
+    written = usage.get("cache_write_5m_tokens", 0) + usage.get("cache_write_1h_tokens", 0)
+    if written:
+        usage["cache_write_tokens"] = written
+        usage["input_tokens"] = usage.get("input_tokens", 0) + written
+
+
+def iterations(
+    _body: Body, block: Body, shape: Shape, usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """Compaction passes of Claude: charged, but left out of the counts above them."""
+    given = block.get("iterations")
+    if given is None:
+        return
+    if not isinstance(given, list):
+        raise UsageError("usage.iterations", "must be a list")
+    passes = 0
+    for step in _objects(cast("object", given)):
+        kind = step.get("type")
+        if kind == "compaction":
+            passes += 1
+            spent: dict[str, Quantity] = {}
+            shape.read(step, spent)
+            cache_split(step, step, shape, spent, warnings)
+            for name, quantity in spent.items():
+                usage[name] = usage.get(name, 0) + quantity
+        elif kind != "message":
+            warnings.append("usage.iterations holds a step that may be charged at another rate")
+    if passes:
+        warnings.append(f"usage holds {passes} compaction pass{'es' if passes > 1 else ''}")
+
+
+def search_fee(
+    _body: Body, block: Body, _shape: Shape, _usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """Perplexity's fee per request depends on a size that no usage kind carries."""
+    size = block.get("search_context_size")
+    if isinstance(size, str) and size in ("low", "medium", "high"):
+        warnings.append(f"the request fee depends on the search context size, which was {size}")
+
+
+def byok(
+    _body: Body, block: Body, _shape: Shape, _usage: dict[str, Quantity], warnings: list[str]
+) -> None:
+    """With an own upstream key, OpenRouter's cost is its fee alone."""
+    if block.get("is_byok") is True:
+        warnings.append("usage.cost is the router's fee: the upstream provider charges its own key")
+
+
+def image_items(
+    body: Body, _block: Body, _shape: Shape, usage: dict[str, Quantity], _warnings: list[str]
+) -> None:
+    """Images counted where the answer reports no usage."""
+    usage["output_images"] = len(cast("list[object]", body["data"]))
+
+
+def free(
+    _body: Body, _block: Body, _shape: Shape, _usage: dict[str, Quantity], _warnings: list[str]
+) -> None:
+    """Moderations report no usage: there is nothing to count."""
+
+
+NOTES: dict[str, Note] = {
+    "output_items": output_items,
+    "grounding": grounding,
+    "grounding_tools": grounding_tools,
+    "cache_split": cache_split,
+    "iterations": iterations,
+    "search_fee": search_fee,
+    "byok": byok,
+    "image_items": image_items,
+    "free": free,
+}
