@@ -1,0 +1,159 @@
+"""The keyword arguments of records and queries. Other spellings (`model_id`, `input_tokens`, ...)
+are accepted too: the server normalises them at its door.
+
+Dates are `YYYY-MM-DD` texts or date/datetime values; a bare date is a whole day, a bare end date is
+included, a naive datetime is local time. Amounts may be int, float, Decimal or decimal strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, TypedDict
+
+Money = int | float | Decimal | str
+Day = str | date
+Names = str | Sequence[str]
+
+
+class Attribution(TypedDict, total=False):
+    """Whom and what a call was for."""
+
+    source: str | None
+    organization_id: str | None
+    project_id: str | None
+    team_id: str | None
+    user_id: str | None
+    api_key_id: str | None
+    environment: str | None
+    feature: str | None
+    tags: Sequence[str] | None
+    metadata: Mapping[str, Any] | None
+
+
+class UsageFields(Attribution, total=False):
+    """One call: token counts, or `usage` (kind: inclusive count), or the provider's `response`."""
+
+    event_id: str | None
+    timestamp: Day | None
+    provider: str | None
+    model: str | None
+    model_id: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    tokens_prompt: int | None
+    tokens_completion: int | None
+    total_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    usage: Mapping[str, Any] | None
+    response: Mapping[str, Any] | None
+    api_flavor: str | None
+    service_tier: str | None
+    processing: str | None
+    region: str | None
+    latency_ms: float | None
+    status: str | None
+
+
+class CostFields(TypedDict, total=False):
+    """One call whose cost the caller states."""
+
+    model: str | None
+    tokens_used: int | None
+    cost: Money | None
+    provider: str | None
+    user_id: str | None
+    project_id: str | None
+    timestamp: Day | None
+    event_id: str | None
+    currency: str | None
+    metadata: Mapping[str, Any] | None
+
+
+class Filters(TypedDict, total=False):
+    """Which calls. A list matches any of its values; `filters` takes the same names once more."""
+
+    organization_id: str | None
+    start_date: Day | None
+    end_date: Day | None
+    period: str | None
+    timezone: str | None
+    provider: Names | None
+    model: Names | None
+    project_id: Names | None
+    user_id: Names | None
+    team_id: Names | None
+    environment: Names | None
+    feature: Names | None
+    api_key_id: Names | None
+    cost_status: Names | None
+    usage_ids: Sequence[str] | None
+    tags: Names | None
+    metadata: Mapping[str, Any] | None
+    filters: Mapping[str, Any] | None
+
+
+class ListFields(Filters, total=False):
+    """Which calls, and which part of the list: `limit`/`offset`, `page`/`per_page` or `cursor`."""
+
+    limit: int | None
+    offset: int | None
+    page: int | None
+    per_page: int | None
+    page_size: int | None
+    cursor: str | None
+    fields: Names | None
+    order_by: Names | None
+
+
+class AggregateFields(Filters, total=False):
+    """Which calls, and how they are grouped and measured."""
+
+    group_by: Names | None
+    metrics: Names | None
+    metric: str | None
+    interval: str | None
+    order_by: Names | None
+    limit: int | None
+
+
+class PriceFields(TypedDict, total=False):
+    """A price: a `pricing_structure` or `prices` per usage kind, from `effective_date` on."""
+
+    provider: str | None
+    model: str | None
+    currency: str | None
+    effective_date: Day | None
+    end_date: Day | None
+    region: str | None
+    service_tier: str | None
+    processing: str | None
+    pricing_structure: Mapping[str, Any] | None
+    prices: Mapping[str, Any] | None
+
+
+class EstimateFields(TypedDict, total=False):
+    """A call to estimate: token counts, or `usage`, or `response`; `prices` instead of the book."""
+
+    id: str | None
+    provider: str | None
+    model: str | None
+    timestamp: Day | None
+    date: Day | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    usage: Mapping[str, Any] | None
+    response: Mapping[str, Any] | None
+    api_flavor: str | None
+    service_tier: str | None
+    processing: str | None
+    region: str | None
+    prices: Mapping[str, Any] | None

@@ -1,0 +1,1 @@
+"""API methods by noun: `client.usage`, `client.costs`, `client.pricing`, `client.analytics`."""

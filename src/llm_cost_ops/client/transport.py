@@ -1,0 +1,183 @@
+"""The two drivers: they perform the actions of a flow, synchronously over requests or
+asynchronously over httpx, and translate lost connections. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from llm_cost_ops.client.policy import Flow, Guarded, Send, Sleep
+from llm_cost_ops.client.response import Response
+from llm_cost_ops.exceptions import NetworkError, TimeoutError
+
+if TYPE_CHECKING:
+    import httpx
+    import requests
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Walk(Protocol[T_co]):
+    """Pages to come: `step()` is the flow that fetches the next one, or None after the last."""
+
+    def step(self) -> Flow[Iterable[T_co]] | None: ...
+
+
+class SyncDriver:
+    """Drives flows over a requests Session. Safe to use from several threads: the session's state
+    (cookies, headers) is never changed by a call, and its connection pool is thread-safe."""
+
+    def __init__(
+        self,
+        session: Callable[[], requests.Session],
+        *,
+        timeout: float,
+        verify: bool,
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._session = session
+        self._timeout = timeout
+        # None leaves the session's own setting and REQUESTS_CA_BUNDLE in force.
+        self._verify = None if verify else False
+        self._sleep = sleep
+        self._guard = Lock()
+
+    def run(self, flow: Flow[T]) -> T:
+        outcome: Response | None = None
+        failure: NetworkError | None = None
+        while True:
+            try:
+                action = flow.throw(failure) if failure else flow.send(outcome)
+            except StopIteration as done:
+                return done.value
+            outcome = failure = None
+            try:
+                outcome = self._perform(action)
+            except NetworkError as error:
+                failure = error
+
+    def iterate(self, walk: Walk[T]) -> Iterator[T]:
+        while (flow := walk.step()) is not None:
+            yield from self.run(flow)
+
+    def _perform(self, action: Send | Sleep | Guarded) -> Any:
+        if isinstance(action, Send):
+            return self._send(action)
+        if isinstance(action, Sleep):
+            return self._sleep(action.seconds)
+        with self._guard:
+            return self.run(action.flow)
+
+    def _send(self, request: Send) -> Response:
+        import requests
+
+        try:
+            answer = self._session().request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=dict(request.headers),
+                timeout=self._timeout,
+                verify=self._verify,
+                allow_redirects=False,
+                auth=_keep_headers,
+            )
+        except requests.exceptions.Timeout as error:
+            raise TimeoutError(
+                f"{request.method} {request.url}: no answer in {self._timeout:g} s"
+            ) from error
+        except requests.exceptions.RequestException as error:
+            fatal = isinstance(error, requests.exceptions.SSLError)
+            raise NetworkError(
+                f"{request.method} {request.url}: {error}", retryable=not fatal
+            ) from error
+        return Response(answer.status_code, answer.headers, answer.content)
+
+
+class AsyncDriver:
+    """Drives flows over an httpx AsyncClient, within one event loop."""
+
+    def __init__(
+        self,
+        http: Callable[[], httpx.AsyncClient],
+        *,
+        timeout: float,
+        sleep: Callable[[float], Coroutine[Any, Any, object]] | None = None,
+    ) -> None:
+        import asyncio
+
+        self._http = http
+        self._timeout = timeout
+        self._sleep = sleep or asyncio.sleep
+        self._guard = asyncio.Lock()
+
+    async def run(self, flow: Flow[T]) -> T:
+        outcome: Response | None = None
+        failure: NetworkError | None = None
+        while True:
+            try:
+                action = flow.throw(failure) if failure else flow.send(outcome)
+            except StopIteration as done:
+                return done.value
+            outcome = failure = None
+            try:
+                outcome = await self._perform(action)
+            except NetworkError as error:
+                failure = error
+
+    async def iterate(self, walk: Walk[T]) -> AsyncIterator[T]:
+        while (flow := walk.step()) is not None:
+            for row in await self.run(flow):
+                yield row
+
+    async def _perform(self, action: Send | Sleep | Guarded) -> Any:
+        if isinstance(action, Send):
+            return await self._send(action)
+        if isinstance(action, Sleep):
+            return await self._sleep(action.seconds)
+        async with self._guard:
+            return await self.run(action.flow)
+
+    async def _send(self, request: Send) -> Response:
+        import httpx
+
+        try:
+            answer = await self._http().request(
+                request.method,
+                request.url,
+                content=request.body,
+                headers=dict(request.headers),
+                follow_redirects=False,
+                auth=_keep_httpx_headers,
+            )
+        except httpx.TimeoutException as error:
+            raise TimeoutError(
+                f"{request.method} {request.url}: no answer in {self._timeout:g} s"
+            ) from error
+        except httpx.TransportError as error:
+            raise NetworkError(
+                f"{request.method} {request.url}: {error}", retryable=not _is_tls_refusal(error)
+            ) from error
+        return Response(answer.status_code, answer.headers, answer.content)
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Given as `auth`, so that requests does not replace our Authorization by one from ~/.netrc."""
+    return request
+
+
+def _keep_httpx_headers(request: httpx.Request) -> httpx.Request:
+    return request
+
+
+def _is_tls_refusal(error: BaseException | None) -> bool:
+    from ssl import SSLError
+
+    while error is not None:
+        if isinstance(error, SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
