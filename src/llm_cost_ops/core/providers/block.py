@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from llm_cost_ops.core.providers.shapes import Body, Shape
+from llm_cost_ops.core.providers.paths import Body
+from llm_cost_ops.core.providers.shapes import Shape
 
 _MAX_INTEGER = 2**63 - 1
 _MAX_LABEL = 64

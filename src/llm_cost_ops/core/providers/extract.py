@@ -15,8 +15,10 @@ from typing import cast
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.providers.block import usage_block
 from llm_cost_ops.core.providers.counts import check_sums
-from llm_cost_ops.core.providers.detect import open_envelopes, shape_of
+from llm_cost_ops.core.providers.detect import shape_of
+from llm_cost_ops.core.providers.envelopes import open_envelopes
 from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.core.providers.paths import Body, at_path
 from llm_cost_ops.core.providers.served import (
     id_at,
     served_region,
@@ -24,7 +26,7 @@ from llm_cost_ops.core.providers.served import (
     stated_cost,
     text_at,
 )
-from llm_cost_ops.core.providers.shapes import PROFILES, Body, Shape, at_path, profile_for
+from llm_cost_ops.core.providers.shapes import PROFILES, Shape, profile_for
 from llm_cost_ops.core.providers.streams import fold
 from llm_cost_ops.core.providers.toolcalls import NOTES
 from llm_cost_ops.core.usage import MAX_QUANTITY, Quantity

@@ -6,7 +6,8 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.providers.shapes import Body, Cost, Path, Shape, at_path
+from llm_cost_ops.core.providers.paths import Body, Path, at_path
+from llm_cost_ops.core.providers.shapes import Cost, Shape
 
 MAX_TEXT = 512
 _MAX_TIER = 64

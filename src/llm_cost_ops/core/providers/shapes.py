@@ -7,30 +7,20 @@ own notation. `profile_for` gives the shapes as one provider speaks them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NoReturn, cast
 
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.providers.counts import header, integral, seconds, whole
-from llm_cost_ops.core.usage import FRACTIONAL_KINDS, KINDS, MAX_QUANTITY, Quantity
-
-Body = Mapping[str, object]
-"""A decoded JSON object: the objects inside it are dicts, as every JSON decoder makes them."""
-Reader = Callable[[Body, dict[str, Quantity]], bool]
-"""Adds the counts of a block to usage; False when the block has none of them."""
-Path = tuple[str, ...]
-_Convert = Callable[[object, str], Quantity]
-_Leaf = tuple[str, tuple[str, ...], bool, str, _Convert]
+from llm_cost_ops.core.providers.paths import Body, Path, at_path
+from llm_cost_ops.core.providers.readers import CONVERTERS, Reader, object_reader
 
 _PACKAGE = "llm_cost_ops.core.providers"
 
 CUSTOM = ""
 """Profile of providers that are not in the file: every shape in its most tolerant form."""
-
-_CONVERTERS: Mapping[str, _Convert] = {"whole": whole, "integral": integral, "text": header}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +63,6 @@ class Profile:
     flavours: Mapping[str, tuple[Shape, ...]]
     prefers: str
     cost: Cost | None
-
-
-def at_path(body: object, path: Path) -> object:
-    """The value at a path of keys; None when a step is missing or not an object."""
-    for key in path:
-        if not isinstance(body, dict):
-            return None
-        body = cast("dict[str, object]", body).get(key)
-    return body
 
 
 @lru_cache(maxsize=1)
@@ -127,13 +108,13 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _shape(name: str, definition: Mapping[str, Any]) -> Shape:
     at: Path = tuple(definition["at"])
     counts: Mapping[str, Any] = definition["counts"]
-    convert = _CONVERTERS[definition.get("numbers", "whole")]
+    convert = CONVERTERS[definition.get("numbers", "whole")]
     region = definition.get("region")
     return Shape(
         name=name,
         at=at,
         template=counts,
-        read=_object_reader(counts, ".".join(at), convert),
+        read=object_reader(counts, ".".join(at), convert),
         marks=_marks(counts),
         total=definition.get("total"),
         adds=_adds(counts),
@@ -186,135 +167,6 @@ def _kinds(template: Mapping[str, Any]) -> Iterator[str]:
             yield from ("item", "item")
         elif not spec.endswith("?"):
             yield from spec.rstrip("!").split()
-
-
-def _object_reader(template: Mapping[str, Any], path: str, convert: _Convert) -> Reader:
-    leaves: list[_Leaf] = []
-    spellings: list[_Leaf] = []
-    inner: list[tuple[str, str, Reader, bool]] = []
-    for key, spec in template.items():
-        where = f"{path}.{key}" if path else key
-        if isinstance(spec, Mapping):
-            spec = cast("Mapping[str, Any]", spec)
-            inner.append((key, where, *_inner_reader(spec, where, convert)))
-        else:
-            (spellings if spec.endswith("?") else leaves).append(_leaf(key, spec, where, convert))
-    if not inner and not spellings:
-        return _flat(tuple(leaves))
-    return _nested(tuple(leaves), tuple(inner), tuple(spellings))
-
-
-def _leaf(key: str, spec: str, where: str, convert: _Convert) -> _Leaf:
-    kinds = tuple(spec.rstrip("!?").split())
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise ValueError(f"{where} names unknown usage kinds {unknown}")
-    own = seconds if FRACTIONAL_KINDS.intersection(kinds) else convert
-    return key, kinds, spec.endswith("!"), where, own
-
-
-def _flat(leaves: tuple[_Leaf, ...]) -> Reader:
-    def read(block: Body, usage: dict[str, Quantity]) -> bool:
-        get = block.get
-        seen = False
-        for key, kinds, required, where, convert in leaves:
-            value = get(key)
-            if value is None:
-                if required:
-                    raise UsageError(where, "is missing")
-                continue
-            seen = True
-            if type(value) is not int or not 0 <= value <= MAX_QUANTITY:
-                value = convert(value, where)
-            if value:
-                for kind in kinds:
-                    usage[kind] = usage.get(kind, 0) + value
-        return seen
-
-    return read
-
-
-def _nested(
-    leaves: tuple[_Leaf, ...],
-    inner: tuple[tuple[str, str, Reader, bool], ...],
-    spellings: tuple[_Leaf, ...],
-) -> Reader:
-    read_leaves = _flat(leaves)
-    alternates = tuple((leaf[1][-1], _flat((leaf,))) for leaf in spellings)
-
-    def read(block: Body, usage: dict[str, Quantity]) -> bool:
-        seen = read_leaves(block, usage)
-        for key, where, reader, listed in inner:
-            value = block.get(key)
-            if value is None:
-                continue
-            if not listed and not isinstance(value, dict):
-                raise UsageError(where, "must be an object")
-            if reader(cast("Body", value), usage):
-                seen = True
-        for kind, reader in alternates:
-            if kind not in usage and reader(block, usage):
-                seen = True
-        return seen
-
-    return read
-
-
-def _inner_reader(
-    template: Mapping[str, Any], where: str, convert: _Convert
-) -> tuple[Reader, bool]:
-    """Reader of what stands inside a key, and whether that is a list."""
-    first, spec = next(iter(template.items()))
-    if first == "[]":
-        return _each_item(_object_reader(spec, f"{where}[]", convert), where), True
-    if first.startswith("["):
-        field = first[1:-1]
-        by_name = {
-            name: _leaf(spec, kinds, f"{where}[{name}].{spec}", convert)
-            for name, kinds in template.items()
-            if name != first
-        }
-        return _named_items(field, by_name, where), True
-    return _object_reader(template, where, convert), False
-
-
-def _each_item(reader: Reader, where: str) -> Reader:
-    def read(block: object, usage: dict[str, Quantity]) -> bool:
-        seen = False
-        for item in _items(block, where):
-            seen = reader(item, usage) or seen
-        return seen
-
-    return cast("Reader", read)
-
-
-def _named_items(field: str, by_name: Mapping[str, _Leaf], where: str) -> Reader:
-    def read(block: object, usage: dict[str, Quantity]) -> bool:
-        seen = False
-        for item in _items(block, where):
-            name = item.get(field)
-            leaf = by_name.get(name) if isinstance(name, str) else None
-            value = None if leaf is None else item.get(leaf[0])
-            if leaf is None or value is None:
-                continue
-            seen = True
-            if type(value) is not int or not 0 <= value <= MAX_QUANTITY:
-                value = leaf[4](value, leaf[3])
-            if value:
-                for kind in leaf[1]:
-                    usage[kind] = usage.get(kind, 0) + value
-        return seen
-
-    return cast("Reader", read)
-
-
-def _items(block: object, where: str) -> Iterator[Body]:
-    if not isinstance(block, list):
-        raise UsageError(where, "must be a list")
-    for item in cast("list[object]", block):
-        if not isinstance(item, dict):
-            raise UsageError(where, "must hold objects only")
-        yield cast("Body", item)
 
 
 PROFILES: dict[str, Profile] = {}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.providers.shapes import Body
+from llm_cost_ops.core.providers.paths import Body
 
 _FACTS = (
     "id", "object", "model", "modelVersion", "model_version", "responseId", "response_id",
@@ -38,10 +38,10 @@ def fold(chunks: Iterable[Mapping[str, object]]) -> dict[str, object]:
     for index, chunk in enumerate(chunks):
         if not isinstance(cast("object", chunk), Mapping):
             raise UsageError(f"chunks[{index}]", "must be an object")
-        kind = chunk.get("type")
+        kind = str(chunk.get("type"))
         if kind == "message_start" or kind in _FINAL_EVENTS:
             responses += 1
-        elif isinstance(kind, str) and kind.startswith("response."):
+        elif kind.startswith("response."):
             continue
         if responses > 1:
             raise UsageError(f"chunks[{index}]", "belongs to a second response: extract it apart")

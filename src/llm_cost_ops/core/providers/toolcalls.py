@@ -13,7 +13,8 @@ from typing import cast
 
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.providers.counts import whole
-from llm_cost_ops.core.providers.shapes import Body, Shape, at_path
+from llm_cost_ops.core.providers.paths import Body, at_path
+from llm_cost_ops.core.providers.shapes import Shape
 from llm_cost_ops.core.usage import Quantity
 
 Note = Callable[[Body, Body, Shape, dict[str, Quantity], list[str]], None]
@@ -30,6 +31,10 @@ _BILLED_ITEMS = MappingProxyType(
 _FREE_ACTIONS = frozenset({"open_page", "find_in_page", "find"})
 """Web search actions that read a page which a search found: only searches are charged."""
 
+_IMAGE_LISTS = ("data", "predictions", "images")
+_IMAGE_KEYS = frozenset({"url", "b64_json", "bytesBase64Encoded", "gcsUri"})
+"""Where image APIs that report no usage hold their images: OpenAI's form, Vertex, fal."""
+
 _GEMINI_GENERATION = re.compile(r"gemini-(\d{1,3})")
 _MAPS = "grounding with Google Maps is charged apart and is not in usage"
 _LAST_GENERATION_BY_PROMPT = 2
@@ -44,16 +49,16 @@ def output_items(
     if isinstance(block.get("server_side_tool_usage_details"), dict):
         return
     found: dict[str, int] = {}
-    containers: list[object] = []
+    containers: list[str] = []
     for item in _objects(body.get("output")):
         kind = item.get("type")
         billed = _BILLED_ITEMS.get(kind) if isinstance(kind, str) else None
-        if billed is None or at_path(item, ("action", "type")) in _FREE_ACTIONS:
+        if billed is None or str(at_path(item, ("action", "type"))) in _FREE_ACTIONS:
             continue
         found[billed] = found.get(billed, 0) + 1
         if kind == "code_interpreter_call":
-            containers.append(item.get("container_id"))
-    if len(containers) > len(set(map(str, containers))):
+            containers.append(str(item.get("container_id", len(containers))))
+    if len(containers) > len(set(containers)):
         warnings.append("code interpreter calls share a container, which is what is charged")
     path = ("tool_usage", "web_search", "num_requests")
     stated = at_path(body, path)
@@ -93,8 +98,8 @@ def grounding_tools(
     body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], warnings: list[str]
 ) -> None:
     """The Interactions API counts its searches itself, for every model by query."""
-    tools = {item.get("type") for item in _objects(block.get("grounding_tool_count"))}
-    if "google_maps" in tools:
+    tools = _objects(block.get("grounding_tool_count"))
+    if any(tool.get("type") == "google_maps" for tool in tools):
         warnings.append(_MAPS)
     if "web_searches" in usage:
         queries = int(usage["web_searches"])
@@ -144,7 +149,7 @@ def iterations(
         return
     if not isinstance(given, list):
         raise UsageError("usage.iterations", "must be a list")
-    passes = 0
+    passes = others = 0
     for step in _objects(cast("object", given)):
         kind = step.get("type")
         if kind == "compaction":
@@ -155,7 +160,9 @@ def iterations(
             for name, quantity in spent.items():
                 usage[name] = usage.get(name, 0) + quantity
         elif kind != "message":
-            warnings.append("usage.iterations holds a step that may be charged at another rate")
+            others += 1
+    if others:
+        warnings.append(f"usage.iterations holds {others} of a kind that is not counted")
     if passes:
         warnings.append(f"usage holds {passes} compaction pass{'es' if passes > 1 else ''}")
 
@@ -181,7 +188,20 @@ def image_items(
     body: Body, _block: Body, _shape: Shape, usage: dict[str, Quantity], _warnings: list[str]
 ) -> None:
     """Images counted where the answer reports no usage."""
-    usage["output_images"] = len(cast("list[object]", body["data"]))
+    usage["output_images"] = count_images(body)
+
+
+def count_images(body: Body) -> int:
+    """How many images an answer holds; 0 when it is no answer of an image API."""
+    for name in _IMAGE_LISTS:
+        items = body.get(name)
+        if isinstance(items, list) and items:
+            images = sum(
+                not _IMAGE_KEYS.isdisjoint(item) for item in _objects(cast("object", items))
+            )
+            if images:
+                return images
+    return 0
 
 
 def free(
