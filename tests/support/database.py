@@ -21,8 +21,13 @@ from llm_cost_ops.server.settings import DatabaseSettings
 from tests.support.clones import Clones, MysqlClones, PostgresClones, SqliteClones
 from tests.support.services import MYSQL, POSTGRES, service_url
 
-KINDS = [pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in ("sqlite", "postgres", "mysql")]
-POOL = {"pool_size": 4, "max_overflow": 4}
+KINDS = [
+    pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in ("sqlite", "postgres", "mysql")
+]
+
+
+def small_pool(url: str) -> DatabaseSettings:
+    return DatabaseSettings(url=url, pool_size=4, max_overflow=4)
 
 
 class _Makers:
@@ -66,7 +71,7 @@ def database_settings(
     database_kind: str, database_clones: _Makers, tmp_path: Path
 ) -> Iterator[DatabaseSettings]:
     with database_clones[database_kind].migrated(tmp_path) as url:
-        yield DatabaseSettings(url=url, **POOL)
+        yield small_pool(url)
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def empty_database(
     database_kind: str, database_clones: _Makers, tmp_path: Path
 ) -> Iterator[DatabaseSettings]:
     with database_clones[database_kind].empty(tmp_path) as url:
-        yield DatabaseSettings(url=url, **POOL)
+        yield small_pool(url)
 
 
 @pytest.fixture
@@ -87,19 +92,19 @@ def database(database_settings: DatabaseSettings) -> Iterator[Database]:
 @pytest.fixture
 def sqlite_settings(database_clones: _Makers, tmp_path: Path) -> Iterator[DatabaseSettings]:
     with database_clones["sqlite"].migrated(tmp_path) as url:
-        yield DatabaseSettings(url=url, **POOL)
+        yield small_pool(url)
 
 
 @pytest.fixture
 def postgres_settings(database_clones: _Makers, tmp_path: Path) -> Iterator[DatabaseSettings]:
     with database_clones["postgres"].migrated(tmp_path) as url:
-        yield DatabaseSettings(url=url, **POOL)
+        yield small_pool(url)
 
 
 @pytest.fixture
 def mysql_settings(database_clones: _Makers, tmp_path: Path) -> Iterator[DatabaseSettings]:
     with database_clones["mysql"].migrated(tmp_path) as url:
-        yield DatabaseSettings(url=url, **POOL)
+        yield small_pool(url)
 
 
 def pytest_configure(config: pytest.Config) -> None:
