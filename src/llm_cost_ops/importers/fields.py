@@ -57,9 +57,9 @@ def text_of(value: object, field: str) -> str | None:
 
 def object_of(value: object, field: str) -> Mapping[str, object]:
     """An object, or the JSON text of one; empty where there is none. Raises RowError."""
-    if isinstance(value, str) and value.strip() and value.strip() != "null":
-        value = _json(value, field)
-    if value is None or value == "":
+    if isinstance(value, str):
+        value = _json(value, field) if value.strip() else None
+    if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise RowError("must be an object", field=field)

@@ -33,7 +33,7 @@ def zone_of(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise ImportFormatError(f"{name!r} is not an IANA time zone", field="time_zone") from None
 
 
