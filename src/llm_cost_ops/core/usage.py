@@ -158,3 +158,21 @@ def total_input_tokens(usage: Mapping[str, Quantity]) -> int:
     """All input tokens of the request, cache included: the number that selects a price tier."""
     reported = usage.get("input_tokens")
     return int(reported if reported is not None else inferred_total("input_tokens", usage))
+
+
+def check_consistent(usage: Mapping[str, Quantity]) -> None:
+    """Refuse counts that contradict each other whatever the price: a part above its whole.
+
+    Parts that split a whole by the same dimensions are disjoint, so their sum is compared too.
+    Raises UsageError naming the part.
+    """
+    for kind, whole in usage.items():
+        own = KINDS[kind]
+        sums: dict[frozenset[str], Quantity] = {}
+        for other, quantity in usage.items():
+            if kind not in ANCESTORS[other]:
+                continue
+            signature = frozenset(KINDS[other].keys() - own.keys())
+            sums[signature] = sums.get(signature, 0) + quantity
+            if sums[signature] > whole:
+                raise UsageError(f"usage.{other}", f"must not exceed {kind}, which contains it")

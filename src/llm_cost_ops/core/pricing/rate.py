@@ -66,7 +66,7 @@ class CompiledRate:
     def __init__(self, card: RateCard, adjustments: Sequence[Adjustment] = ()) -> None:
         self.card = card
         self.adjustments = tuple(adjustments)
-        self._has_contract = any(a.scope == "contract" for a in adjustments)
+        self.has_contract = any(a.scope == "contract" for a in adjustments)
         self._bounds = _tier_bounds(card)
         rates = [
             {
@@ -173,17 +173,24 @@ class CompiledRate:
             )
             return RatedUsage(status, cost_e10, cost_e10, missing, (line,))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
-        lines: list[Line] = []
-        list_total: int | Fraction = 0
-        for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage):
-            if has_price and leaf:
-                list_total += leaf * self._list[step][kind]
-                lines.append(self._line(kind, leaf, step))
-        list_cost = cost_e10
-        if cost_e10 is not None and self._has_contract:
-            exact = Fraction(list_total) / self._denominator
-            list_cost = _bounded(round_ratio_e10(exact.numerator, exact.denominator))
+        lines = [
+            self._line(kind, leaf, step)
+            for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage)
+            if has_price and leaf
+        ]
+        discounted = cost_e10 is not None and self.has_contract
+        list_cost = self.list_cost(usage) if discounted else cost_e10
         return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines))
+
+    def list_cost(self, usage: Mapping[str, Quantity]) -> int:
+        """The cost before negotiated discounts, in 1e-10."""
+        step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
+        total: int | Fraction = 0
+        for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage):
+            if has_price:
+                total += leaf * self._list[step][kind]
+        exact = Fraction(total) / self._denominator
+        return _bounded(round_ratio_e10(exact.numerator, exact.denominator))
 
     def _line(self, kind: str, leaf: int | Fraction, step: int) -> Line:
         price = self.card.prices[kind]

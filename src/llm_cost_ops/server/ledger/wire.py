@@ -35,11 +35,9 @@ _SAME = (
 )
 
 
-def stored_json(value: object, empty: object) -> Any:
-    """A JSON column as a value: PostgreSQL gives it parsed, the others as text."""
-    if value is None:
-        return empty
-    return json.loads(value, parse_float=Decimal) if isinstance(value, str) else value
+def stored_json(value: str | None, empty: object) -> Any:
+    """A JSON column, which holds text on every database, as a value with exact numbers."""
+    return empty if value is None else json.loads(value, parse_float=Decimal)
 
 
 def amount_or_none(units: int | None) -> Decimal | None:

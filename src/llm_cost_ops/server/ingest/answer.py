@@ -1,0 +1,102 @@
+"""Answers of the ingest doors as JSON bytes, written straight from entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.core.money import format_e10
+from llm_cost_ops.server.http.body import encode
+from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, DUPLICATE, Answer, Item
+from llm_cost_ops.server.ingest.validate import Invalid
+from llm_cost_ops.server.ledger.wire import call_row
+
+ATOMIC_ERRORS = 100
+CONFLICT_BODY = {
+    "code": "CONFLICT",
+    "message": "this event_id was already recorded with another payload",
+    "field_errors": {"event_id": "was already recorded with another payload"},
+}
+
+
+def single_usage(fate: Sequence[Item]) -> Answer:
+    """201 for a new call, 200 for a known one, 409 for another payload under its event id."""
+    item = fate[0]
+    if item.status == CONFLICT:
+        return Answer(409, encode({"error": {**CONFLICT_BODY, "id": item.id}}))
+    row = call_row({**item.entry.mapping(), "id": item.id})
+    return Answer(201 if item.status == CREATED else 200, encode({**row, "result": item.status}))
+
+
+def single_cost(fate: Sequence[Item]) -> Answer:
+    """The same for a caller-priced cost."""
+    item = fate[0]
+    if item.status == CONFLICT:
+        return single_usage(fate)
+    row = call_row({**item.entry.mapping(), "id": item.id})
+    return Answer(201 if item.status == CREATED else 200, encode(row))
+
+
+def batch(
+    outcome: Sequence[Item | Invalid], *, atomic: bool, rows: bool = False
+) -> Answer:
+    """One result per item in order. An atomic batch with any fault lists its first hundred."""
+    failed = [i for i, item in enumerate(outcome) if _failed(item)]
+    if atomic and failed:
+        return _atomic_refusal(outcome, failed)
+    results = [_result(index, item, rows=rows) for index, item in enumerate(outcome)]
+    created = sum(1 for i in outcome if isinstance(i, Item) and i.status == CREATED)
+    duplicates = sum(1 for i in outcome if isinstance(i, Item) and i.status == DUPLICATE)
+    corrected = len(outcome) - created - duplicates - len(failed)
+    extra = f'"corrected":{corrected},' if corrected else ""
+    body = (
+        f'{{"submitted":{len(outcome)},"created":{created},"duplicates":{duplicates},'
+        f'{extra}"failed":{len(failed)},"results":[{",".join(results)}]}}'
+    )
+    return Answer(207 if failed else 200, body.encode())
+
+
+def _failed(item: Item | Invalid) -> bool:
+    return isinstance(item, Invalid) or item.status == CONFLICT
+
+
+def _result(index: int, item: Item | Invalid, *, rows: bool) -> str:
+    if isinstance(item, Invalid):
+        return f'{{"index":{index},"status":"invalid","error":{dumps(item.body())}}}'
+    if rows and item.status != CONFLICT:
+        row = call_row({**item.entry.mapping(), "id": item.id})
+        return dumps({"index": index, **row, "status": item.status})
+    entry = item.entry
+    event = entry.event_id or ""
+    shown = f'"{event}"' if event.isalnum() else dumps(event)
+    head = f'{{"index":{index},"status":"{item.status}","id":"{item.id}","event_id":{shown}'
+    if item.status == CONFLICT:
+        return f'{head},"error":{_CONFLICT_TEXT}}}'
+    cost = "null" if entry.cost_e10 is None else format_e10(entry.cost_e10)
+    return f'{head},"cost_status":"{entry.cost_status}","total_cost":{cost}}}'
+
+
+_CONFLICT_TEXT = dumps(CONFLICT_BODY)
+
+
+def _atomic_refusal(outcome: Sequence[Item | Invalid], failed: Sequence[int]) -> Answer:
+    errors: list[Mapping[str, object]] = []
+    fields: dict[str, str] = {}
+    for index in failed[:ATOMIC_ERRORS]:
+        item = outcome[index]
+        body = item.body() if isinstance(item, Invalid) else CONFLICT_BODY
+        errors.append({"index": index, **body})
+        for name, message in dict(_field_errors(body)).items():
+            fields[f"records[{index}].{name}"] = message
+    error = {
+        "code": "VALIDATION_ERROR",
+        "message": f"{len(failed)} of {len(outcome)} records were refused; nothing was stored",
+        "field_errors": fields,
+        "errors": errors,
+    }
+    return Answer(422, encode({"error": error}))
+
+
+def _field_errors(body: Mapping[str, object]) -> Mapping[str, str]:
+    errors = body.get("field_errors")
+    return {str(k): str(v) for k, v in errors.items()} if isinstance(errors, Mapping) else {}

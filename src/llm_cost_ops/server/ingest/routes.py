@@ -1,0 +1,236 @@
+"""The ingest doors: single and batch usage, caller-priced costs.
+
+Plain Starlette routes: what happens per record is decoded in C and committed by the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.ids import is_id
+from llm_cost_ops.server.access.deps import authenticate
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
+from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.http.body import json_bytes
+from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.http.routing import require_json
+from llm_cost_ops.server.ingest import answer, decode
+from llm_cost_ops.server.ingest.draft import Door, draft_cost, draft_usage
+from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
+from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, DUPLICATE, Answer, Item, Submission
+from llm_cost_ops.server.ingest.validate import Invalid, of_domain
+from llm_cost_ops.server.ledger.entry import Entry
+
+_THREAD_ABOVE_BYTES = 65_536
+_DEADLINE_S = 10.0
+_WRITE = "write:costs"
+
+Outcome = list[Entry | Invalid]
+
+
+async def post_usage(request: Request) -> Response:
+    """`POST /api/v1/usage`: one call, priced by us."""
+    principal = await authenticate(request, _WRITE)
+    require_json(request.headers)
+    body = await request.body()
+    record = decode.decode_record(body)
+    entry = _refuse_invalid(request, await _draft_one(request, principal, record))
+    return await _submit(request, principal, body, [entry], answer.single_usage)
+
+
+async def post_cost(request: Request) -> Response:
+    """`POST /api/v1/costs`: one cost, priced by the caller."""
+    principal = await authenticate(request, _WRITE)
+    require_json(request.headers)
+    body = await request.body()
+    record = decode.decode_cost(body)
+    entry = _refuse_invalid(request, await _draft_one(request, principal, record))
+    return await _submit(request, principal, body, [entry], answer.single_cost)
+
+
+async def post_usage_batch(request: Request) -> Response:
+    """`POST /api/v1/usage/batch`: up to the configured number of calls."""
+    return await _post_batch(request, decode.decode_records, rows=False)
+
+
+async def post_costs_bulk(request: Request) -> Response:
+    """`POST /api/v1/costs/bulk`: the same for caller-priced costs; each result is the row."""
+    return await _post_batch(request, decode.decode_costs, rows=True)
+
+
+async def _post_batch(
+    request: Request,
+    decoder: Callable[[bytes, str, int], Sequence[WireRecord | WireCost | Invalid]],
+    *,
+    rows: bool,
+) -> Response:
+    principal = await authenticate(request, _WRITE)
+    body = await request.body()
+    atomic = _flag(request, "atomic")
+    limit = deps.settings(request).ingest.max_batch_records
+    media_type = require_json(request.headers, *decode.NDJSON_TYPES)
+    door = await _door(request, principal)
+
+    def prepare() -> Outcome:
+        return [_draft(record, door) for record in decoder(body, media_type, limit)]
+
+    if len(body) > _THREAD_ABOVE_BYTES:
+        outcome = await run_in_threadpool(prepare)
+    else:
+        outcome = prepare()
+    entries = [item for item in outcome if isinstance(item, Entry)]
+
+    def render(fate: list[Item]) -> Answer:
+        items = iter(fate)
+        merged = [o if isinstance(o, Invalid) else next(items) for o in outcome]
+        return answer.batch(merged, atomic=atomic, rows=rows)
+
+    invalid = len(outcome) - len(entries)
+    deps.metrics(request).ingested(invalid=invalid)
+    if not entries or (atomic and invalid):
+        return _response(render([Item(entry) for entry in entries]))
+    return await _submit(request, principal, body, entries, render, atomic=atomic, invalid=invalid)
+
+
+def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Invalid:
+    if isinstance(record, Invalid):
+        return record
+    try:
+        if isinstance(record, WireCost):
+            return draft_cost(record, door)
+        return draft_usage(record, door)
+    except DomainError as error:
+        if error.code == "ORGANIZATION_MISMATCH":
+            raise Problem(403, error.code, error.message, error.field_errors) from None
+        return of_domain(error)
+
+
+async def _draft_one(
+    request: Request, principal: Principal, record: WireRecord | WireCost | Invalid
+) -> Entry | Invalid:
+    return _draft(record, await _door(request, principal))
+
+
+async def _door(request: Request, principal: Principal) -> Door:
+    prices = deps.prices(request)
+    view = prices.fresh_view(principal.organization_id)
+    if view is None:
+        view = await run_in_threadpool(prices.view, principal.organization_id)
+    return Door(
+        principal.organization_id,
+        view,
+        deps.clock(request).micros(),
+        recorded_by=principal.key_id,
+        import_id=_import_id(request),
+        strict=_flag(request, "strict") or deps.settings(request).pricing.strict,
+        max_future_us=deps.settings(request).ingest.max_future_seconds * 1_000_000,
+    )
+
+
+def _refuse_invalid(request: Request, outcome: Entry | Invalid) -> Entry:
+    if isinstance(outcome, Invalid):
+        deps.metrics(request).ingested(invalid=1)
+        raise Problem(422, outcome.code, outcome.message, outcome.field_errors)
+    return outcome
+
+
+async def _submit(
+    request: Request,
+    principal: Principal,
+    body: bytes,
+    entries: list[Entry],
+    render: Callable[[list[Item]], Answer],
+    *,
+    atomic: bool = False,
+    invalid: int = 0,
+) -> Response:
+    call = idempotency.idempotent_call(
+        request.headers,
+        request.url.query.encode() + b"\n" + body if request.url.query else body,
+        organization_id=principal.organization_id,
+        principal_id=principal.key_id,
+        method=request.method,
+        route=request.url.path,
+    )
+
+    def observed(fate: list[Item]) -> Answer:
+        _observe(request, principal.organization_id, fate)
+        return render(fate)
+
+    submission = Submission(
+        principal.organization_id,
+        entries,
+        observed,
+        recorded_by=principal.key_id,
+        request_id=request_id(request.scope),
+        atomic=atomic,
+        correct=_flag(request, "correct"),
+        invalid=invalid,
+        call=call,
+    )
+    writer = deps.writer(request)
+    with writer.in_flight.claim(call):
+        writer.submit(submission)
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                done = await asyncio.wrap_future(submission.future)
+        except TimeoutError:
+            raise DatabaseUnavailable(Reason.TIMEOUT, outcome_unknown=True) from None
+    return _response(done)
+
+
+def _observe(request: Request, organization_id: str, fate: list[Item]) -> None:
+    counts = Counter(item.status for item in fate)
+    metrics = deps.metrics(request)
+    metrics.ingested(
+        created=counts[CREATED], duplicate=counts[DUPLICATE], conflict=counts[CONFLICT]
+    )
+    metrics.entries_created(
+        organization_id,
+        (
+            (item.entry.model_name, item.entry.user_id, item.entry.cost_e10)
+            for item in fate
+            if item.status == CREATED
+        ),
+    )
+
+
+def _response(done: Answer) -> Response:
+    return json_bytes(done.body, done.status, _REPLAYED if done.replayed else None)
+
+
+_REPLAYED = {idempotency.REPLAYED: "true"}
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name)
+    if value is None or value in ("false", "0"):
+        return False
+    if value in ("true", "1"):
+        return True
+    raise Problem(422, "VALIDATION_ERROR", f"{name} must be true or false", {name: "must be true or false"})
+
+
+def _import_id(request: Request) -> str | None:
+    value = request.query_params.get("import_id")
+    if value is not None and not is_id(value, "imp"):
+        raise Problem(422, "VALIDATION_ERROR", "import_id is not an import", {"import_id": "is not an import"})
+    return value
+
+
+routes = [
+    Route("/api/v1/usage", post_usage, methods=["POST"]),
+    Route("/api/v1/usage/batch", post_usage_batch, methods=["POST"]),
+    Route("/api/v1/costs", post_cost, methods=["POST"]),
+    Route("/api/v1/costs/bulk", post_costs_bulk, methods=["POST"]),
+]

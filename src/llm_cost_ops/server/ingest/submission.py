@@ -1,0 +1,58 @@
+"""What a request hands to the writer, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from llm_cost_ops.server.http.idempotency import IdempotentCall
+from llm_cost_ops.server.ledger.entry import Entry
+
+CREATED = "created"
+DUPLICATE = "duplicate"
+CONFLICT = "conflict"
+CORRECTED = "corrected"
+
+
+@dataclass(slots=True)
+class Item:
+    """The fate of one entry. `id` is the record that holds its event id."""
+
+    entry: Entry
+    status: str = CREATED
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished HTTP answer: status, JSON body and whether it was saved by an earlier request."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class Submission:
+    """Entries of one request, committed together.
+
+    `atomic` refuses all when one conflicts; `correct` turns conflicts into corrections, for logs
+    that report the same call again with other counts. `invalid` items were refused before.
+    """
+
+    organization_id: str
+    entries: list[Entry]
+    render: Callable[[list[Item]], Answer]
+    recorded_by: str | None = None
+    request_id: str | None = None
+    atomic: bool = False
+    correct: bool = False
+    invalid: int = 0
+    call: IdempotentCall | None = None
+    future: Future[Answer] = field(default_factory=Future[Answer])
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must not share a transaction with others."""
+        return self.atomic or self.correct

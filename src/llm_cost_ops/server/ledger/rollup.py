@@ -1,0 +1,131 @@
+"""The rollups: sums of the ledger by hour and by day, moved in the ledger's own transaction.
+
+A rollup is a projection: `verify` compares it with the ledger and `rebuild` makes it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Table
+
+from llm_cost_ops.core.money import E10
+from llm_cost_ops.server.db.dialects.writing import upsert_add
+from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+HOURLY_KEY = ("organization_id", "bucket", "provider", "model_name", "currency")
+DAILY_KEY = ("organization_id", "bucket", "provider", "model_name", "project_id", "currency")
+_LOWEST = ("min_cost_e10",)
+_HIGHEST = ("max_cost_e10",)
+
+Key = tuple[Any, ...]
+
+
+class Delta:
+    """What one group of calls adds: measures in MEASURES order, and its smallest and largest cost."""
+
+    __slots__ = ("cost", "counts", "high", "list_cost", "low")
+
+    def __init__(self) -> None:
+        self.counts = [0] * 9
+        self.cost = 0
+        self.list_cost = 0
+        self.low: int | None = None
+        self.high: int | None = None
+
+    def merge(self, other: Delta) -> None:
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.cost += other.cost
+        self.list_cost += other.list_cost
+        if other.low is not None and (self.low is None or other.low < self.low):
+            self.low = other.low
+        if other.high is not None and (self.high is None or other.high > self.high):
+            self.high = other.high
+
+    def values(self) -> tuple[Any, ...]:
+        requests, unpriced, partial, *tokens = self.counts
+        whole, fraction = divmod(self.cost, E10)
+        list_whole, list_fraction = divmod(self.list_cost, E10)
+        head = (requests, unpriced, partial, whole, fraction, list_whole, list_fraction)
+        return (*head, *tokens, self.low, self.high)
+
+
+def deltas_of(entries: Iterable[Entry]) -> dict[Key, Delta]:
+    """Sums by (organization, hour, provider, model, project, currency), from which both rollups follow."""
+    groups: dict[Key, Delta] = {}
+    for entry in entries:
+        key = (
+            entry.organization_id,
+            entry.timestamp // HOUR_US,
+            entry.provider,
+            entry.model_name,
+            entry.project_id or "",
+            entry.currency,
+        )
+        delta = groups.get(key)
+        if delta is None:
+            delta = groups[key] = Delta()
+        _add(delta, entry)
+    return groups
+
+
+def _add(delta: Delta, entry: Entry) -> None:
+    counts = delta.counts
+    requests = entry.requests
+    counts[0] += requests
+    counts[3] += entry.input_tokens
+    counts[4] += entry.output_tokens
+    counts[5] += entry.total_tokens
+    counts[6] += entry.cached_tokens
+    counts[7] += entry.cache_write_tokens
+    counts[8] += entry.reasoning_tokens
+    cost = entry.cost_e10
+    if cost is None:
+        counts[1] += requests
+        return
+    if entry.cost_status != "priced":
+        counts[2] += requests
+    delta.cost += cost
+    delta.list_cost += cost if entry.list_cost_e10 is None else entry.list_cost_e10
+    if delta.low is None or cost < delta.low:
+        delta.low = cost
+    if delta.high is None or cost > delta.high:
+        delta.high = cost
+
+
+def apply(session: WriteSession, groups: Mapping[Key, Delta]) -> None:
+    """Add the deltas to both rollups, rows in key order so that writers never deadlock."""
+    hourly: dict[Key, Delta] = {}
+    daily: dict[Key, Delta] = {}
+    for (organization, hour, provider, model, project, currency), delta in groups.items():
+        _fold(hourly, (organization, hour, provider, model, currency), delta)
+        _fold(daily, (organization, hour // 24, provider, model, project, currency), delta)
+    _upsert(session, rollup_hourly, HOURLY_KEY, hourly)
+    _upsert(session, rollup_daily, DAILY_KEY, daily)
+
+
+def _fold(target: dict[Key, Delta], key: Key, delta: Delta) -> None:
+    existing = target.get(key)
+    if existing is None:
+        existing = target[key] = Delta()
+    existing.merge(delta)
+
+
+def _upsert(
+    session: WriteSession, table: Table, key: Sequence[str], groups: Mapping[Key, Delta]
+) -> None:
+    columns = (*key, *MEASURES, *_LOWEST, *_HIGHEST)
+    rows = [
+        dict(zip(columns, (*values, *groups[values].values()), strict=True))
+        for values in sorted(groups)
+    ]
+    if rows:
+        statement = upsert_add(
+            session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST
+        )
+        session.connection.execute(statement, rows)

@@ -1,0 +1,102 @@
+"""Reads of single calls: the row as written and its state net of corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
+
+ADDITIVE = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+_CHUNK = 500
+
+
+def calls(
+    session: ReadSession, organization_id: str, ids: Sequence[str], *, for_update: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Calls of the organization by id, net of their corrections, voided ones left out.
+
+    With `for_update` the rows stay locked until the transaction ends, so that two corrections of
+    one call cannot both start from the same state.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(ids), _CHUNK):
+        query = select(usage_records).where(
+            usage_records.c.id.in_(ids[start : start + _CHUNK]),
+            usage_records.c.organization_id == organization_id,
+        )
+        if for_update and session.kind is not DatabaseKind.SQLITE:
+            query = query.with_for_update()
+        rows = {row["id"]: dict(row) for row in session.execute(query).mappings()}
+        found.update(net_of_corrections(session, organization_id, rows))
+    return found
+
+
+def corrections_of(
+    session: ReadSession, organization_id: str, ids: Sequence[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Corrections by the id of their call, oldest first."""
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for start in range(0, len(ids), _CHUNK):
+        query = (
+            select(usage_corrections)
+            .where(
+                usage_corrections.c.record_id.in_(ids[start : start + _CHUNK]),
+                usage_corrections.c.organization_id == organization_id,
+            )
+            .order_by(usage_corrections.c.id)
+        )
+        for row in session.execute(query).mappings():
+            grouped.setdefault(row["record_id"], []).append(row)
+    return grouped
+
+
+def net_of_corrections(
+    session: ReadSession, organization_id: str, rows: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The given call rows with their corrections added; voided calls are left out."""
+    corrections = corrections_of(session, organization_id, list(rows))
+    if not corrections:
+        return dict(rows)
+    net = {key: apply_corrections(row, corrections.get(key, ())) for key, row in rows.items()}
+    return {key: row for key, row in net.items() if row is not None}
+
+
+def apply_corrections(
+    row: dict[str, Any], corrections: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """One call net of its corrections, or None when it was voided."""
+    if not corrections:
+        return row
+    net = dict(row)
+    cost = int(row["cost_e10"] or 0)
+    list_cost = int(row["cost_e10"] or 0 if row["list_cost_e10"] is None else row["list_cost_e10"])
+    for correction in corrections:
+        if correction["kind"] == "void":
+            return None
+        for name in ADDITIVE:
+            net[name] += correction[name]
+        cost += correction["cost_e10"]
+        list_cost += correction["list_cost_e10"]
+        net["cost_status"] = correction["cost_status"]
+        net["price_version"] = correction["price_version"]
+        net["price_rule"] = correction["price_rule"]
+        net["currency"] = correction["currency"]
+        if correction["payload_digest"] is not None:
+            net["payload_digest"] = correction["payload_digest"]
+            net["usage"] = correction["usage"]
+    net["cost_e10"] = None if net["cost_status"] == "unpriced" else cost
+    net["list_cost_e10"] = None if net["cost_status"] == "unpriced" else list_cost
+    return net

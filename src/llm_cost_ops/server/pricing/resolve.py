@@ -1,0 +1,242 @@
+"""Which price applies to a call, for one organization, fast enough to ask for every call.
+
+An organization's view is the public book with its own prices, discounts, deployments and custom
+providers on top. It is read from the database at most once a second, so that a price set through
+one server process is used by the others within a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from llm_cost_ops.core.errors import PriceNotFound, UsageError
+from llm_cost_ops.core.instant import from_micros
+from llm_cost_ops.core.pricing.book import PriceBook
+from llm_cost_ops.core.pricing.card import Adjustment, RateCard
+from llm_cost_ops.core.pricing.rate import PRICED, UNPRICED, CompiledRate
+from llm_cost_ops.core.pricing.series import Priced
+from llm_cost_ops.core.pricing.structures import volume_metric
+from llm_cost_ops.core.providers.names import PROVIDERS, provider_id
+from llm_cost_ops.core.usage import Quantity
+from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
+from llm_cost_ops.server.pricing import cards, store
+
+FRESH_S = 1.0
+MAX_MODELS = 20_000
+DOCUMENTED_PROVIDERS = "must be one of: openai, anthropic, google, azure, aws, cohere, mistral"
+CUSTOM_PROVIDER = "custom"
+
+
+class Quote(NamedTuple):
+    """What a call costs: money in 1e-10; cost None when there is no price for it.
+
+    `volume` names the monthly volume that must be known first; then cost is None and provisional.
+    """
+
+    status: str
+    cost_e10: int | None = None
+    list_cost_e10: int | None = None
+    currency: str = "USD"
+    version: str | None = None
+    rule: str | None = None
+    volume: str | None = None
+
+
+NO_PRICE = Quote(UNPRICED)
+
+
+class OrganizationPrices:
+    """Prices as one organization sees them. Read-only; shared by threads."""
+
+    def __init__(
+        self, book: PriceBook, registry: CardRegistry, providers: Iterable[str] = ()
+    ) -> None:
+        self._book = book
+        self._registry = registry
+        self._providers = frozenset(providers)
+        self._rates: dict[int, tuple[Priced, CompiledRate, str]] = {}
+        self._provider_of: dict[str, str] = {}
+
+    def compiled(self, version: str) -> CompiledRate:
+        """A rate that this view quoted by its version id."""
+        return self._registry.by_version(version)
+
+    def provider(self, name: str) -> str:
+        """The canonical provider id. Raises UsageError for an unknown, unregistered one."""
+        known = provider_id(name)
+        if known is not None:
+            return known
+        if name in self._providers or name == CUSTOM_PROVIDER:
+            return name
+        raise UsageError("provider", DOCUMENTED_PROVIDERS)
+
+    def provider_of_model(self, model: str) -> str:
+        """The provider that has a price for a model of this name, the first documented one in
+        order, else `custom`."""
+        found = self._provider_of.get(model)
+        if found is None:
+            selling = (p for p in PROVIDERS if self._book.resolve_series(p, model) is not None)
+            found = next(selling, CUSTOM_PROVIDER)
+            if len(self._provider_of) < MAX_MODELS:
+                self._provider_of[model] = found
+        return found
+
+    def find(
+        self,
+        provider: str,
+        model: str,
+        at: datetime,
+        *,
+        service_tier: str = "standard",
+        processing: str = "realtime",
+        region: str | None = None,
+    ) -> tuple[CompiledRate, str, str] | None:
+        """(compiled rate, version id, matching rule) at a time, or None."""
+        series = self._book.resolve_series(provider, model, service_tier, processing, region)
+        priced = series.at(at) if series is not None else None
+        if series is None or priced is None:
+            return None
+        known = self._rates.get(id(priced))
+        if known is None or known[0] is not priced:
+            known = (priced, *self._registry.compiled(*priced))
+            if len(self._rates) < MAX_MODELS:
+                self._rates[id(priced)] = known
+        return known[1], known[2], series.rule
+
+    def quote(
+        self,
+        provider: str,
+        model: str,
+        at_us: int,
+        usage: Mapping[str, Quantity],
+        *,
+        service_tier: str = "standard",
+        processing: str = "realtime",
+        region: str | None = None,
+        strict: bool = False,
+    ) -> Quote:
+        """What a call costs. Raises PriceNotFound in strict mode, UsageError for impossible usage."""
+        at = from_micros(at_us)
+        found = self.find(
+            provider, model, at, service_tier=service_tier, processing=processing, region=region
+        )
+        if found is None:
+            if strict:
+                raise PriceNotFound(provider, model, at.date())
+            return NO_PRICE
+        compiled, version, rule = found
+        metric = volume_metric(compiled.card.structure)
+        if metric is not None:
+            return Quote(PRICED, None, None, compiled.card.currency, version, rule, metric)
+        quote = quote_of(compiled, usage, version, rule)
+        if strict and quote.status != PRICED:
+            raise PriceNotFound(provider, model, at.date())
+        return quote
+
+
+def quote_of(
+    compiled: CompiledRate,
+    usage: Mapping[str, Quantity],
+    version: str,
+    rule: str,
+    volume: int = 0,
+) -> Quote:
+    """The quote of a known rate card."""
+    status, cost, _missing = compiled.cost(usage, volume)
+    listed = compiled.list_cost(usage) if cost is not None and compiled.has_contract else None
+    return Quote(status, cost, listed, compiled.card.currency, version, rule)
+
+
+class CardRegistry:
+    """Compiled cards by version id, shared by all organizations of a process."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, ...], tuple[CompiledRate, str]] = {}
+        self._by_version: dict[str, CompiledRate] = {}
+        self._kept: set[str] = set()
+
+    def compiled(
+        self, card: RateCard, adjustments: tuple[Adjustment, ...]
+    ) -> tuple[CompiledRate, str]:
+        """The compiled card and its version id."""
+        key = (card.id, *(a.id for a in adjustments)) if adjustments else (card.id,)
+        found = self._compiled.get(key)
+        if found is None:
+            version = cards.version_id(card, adjustments)
+            found = self._compiled[key] = (CompiledRate(card, adjustments), version)
+            self._by_version[version] = found[0]
+        return found
+
+    def by_version(self, version: str) -> CompiledRate:
+        """A card that this process has compiled. Raises KeyError otherwise."""
+        return self._by_version[version]
+
+    def unkept(self, versions: Iterable[str]) -> set[str]:
+        """Versions that this process has not seen committed to `price_cards`."""
+        return {version for version in versions if version not in self._kept}
+
+    def mark_kept(self, versions: Iterable[str]) -> None:
+        """Called after the commit."""
+        self._kept.update(versions)
+
+
+class Prices:
+    """The price book and every organization's view of it."""
+
+    def __init__(self, book: PriceBook, database: Database, clock: Clock) -> None:
+        self.book = book
+        self.registry = CardRegistry()
+        self._database = database
+        self._clock = clock
+        self._views: dict[str, tuple[float, tuple[object, ...], OrganizationPrices]] = {}
+        self._lock = threading.Lock()
+
+    def fresh_view(self, organization_id: str) -> OrganizationPrices | None:
+        """The view when it was read within the last second, without touching the database."""
+        cached = self._views.get(organization_id)
+        if cached is None or self._clock.monotonic() - cached[0] > FRESH_S:
+            return None
+        return cached[2]
+
+    def view(self, organization_id: str) -> OrganizationPrices:
+        """The view, read again when older than a second. Raises DatabaseUnavailable."""
+        fresh = self.fresh_view(organization_id)
+        if fresh is not None:
+            return fresh
+        with read(self._database) as session:
+            return self.view_in(session, organization_id)
+
+    def view_in(self, session: ReadSession, organization_id: str) -> OrganizationPrices:
+        """The view as of the given transaction; it becomes the shared one."""
+        loaded = store.load(session, organization_id)
+        with self._lock:
+            cached = self._views.get(organization_id)
+            if cached is not None and cached[1] == loaded.fingerprint:
+                view = cached[2]
+            else:
+                book = self.book
+                if loaded.operator_cards:
+                    book = book.with_overrides(loaded.operator_cards)
+                if loaded.cards or loaded.discounts or loaded.deployments:
+                    book = book.with_overrides(loaded.cards, loaded.discounts, loaded.deployments)
+                view = OrganizationPrices(book, self.registry, loaded.providers)
+            self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
+        return view
+
+    def forget(self, organization_id: str) -> None:
+        """Read the organization's prices again at the next call."""
+        with self._lock:
+            self._views.pop(organization_id, None)
+
+    def keep_cards(self, session: WriteSession, versions: Iterable[str], now_us: int) -> None:
+        """Store the cards of these versions unless this process knows that they are stored."""
+        rows = []
+        for version in self.registry.unkept(versions):
+            compiled = self.registry.by_version(version)
+            rows.append((version, cards.card_text(compiled.card, compiled.adjustments)))
+        cards.keep(session, rows, now_us)

@@ -1,0 +1,228 @@
+"""Prices over HTTP: an organization's own prices, discounts and deployments, and the public book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from llm_cost_ops.core.errors import PricingError
+from llm_cost_ops.core.instant import parse_instant
+from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.http import deps
+from llm_cost_ops.server.http.body import decode, json_response
+from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.pricing import catalogue, manage, own, store
+from llm_cost_ops.server.pricing.manage import Actor
+
+Reader = Depends(require("read:costs"))
+Writer = Depends(require("write:pricing"))
+AfterChange = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
+"""Called in the transaction of a new price; what it returns is added to the answer."""
+
+
+async def json_object(request: Request) -> dict[str, object]:
+    """The body as a JSON object with exact numbers. Raises JsonError, PricingError."""
+    value = decode(await request.body())
+    if not isinstance(value, dict):
+        raise PricingError("must be a JSON object", field="body")
+    return cast("dict[str, object]", value)
+
+
+Body = Depends(json_object)
+
+
+def create_router(after_change: AfterChange) -> APIRouter:
+    """The routes under `/api/v1/pricing`. `after_change` prices what waited for this price."""
+    router = APIRouter(prefix="/api/v1/pricing", tags=["pricing"])
+
+    def changed(
+        request: Request,
+        principal: Principal,
+        change: Callable[[WriteSession, Actor], dict[str, Any]],
+    ) -> dict[str, Any]:
+        actor = _actor(request, principal)
+
+        def work(session: WriteSession) -> dict[str, Any]:
+            shown = change(session, actor)
+            return {**shown, **after_change(session, actor, shown)}
+
+        answer = write_retrying(deps.database(request), work)
+        deps.prices(request).forget(principal.organization_id)
+        return answer
+
+    @router.post("", status_code=201, operation_id="createPricing", openapi_extra=_PRICE_BODY)
+    def create(
+        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+    ) -> Response:
+        """Set a price from a date on."""
+        view = deps.prices(request).view(principal.organization_id)
+        answer = changed(request, principal, lambda s, a: manage.create(s, body, view, a))
+        return json_response(answer, 201)
+
+    @router.put("/{pricing_id}", operation_id="updatePricing", openapi_extra=_PRICE_BODY)
+    def update(
+        pricing_id: str,
+        request: Request,
+        body: dict[str, object] = Body,
+        principal: Principal = Writer,
+    ) -> Response:
+        """Make a new version of a price."""
+        view = deps.prices(request).view(principal.organization_id)
+        return json_response(
+            changed(request, principal, lambda s, a: manage.update(s, pricing_id, body, view, a))
+        )
+
+    @router.delete("/{pricing_id}", operation_id="endPricing")
+    def delete(pricing_id: str, request: Request, principal: Principal = Writer) -> Response:
+        """End a price now; what it rated stays rated."""
+        actor = _actor(request, principal)
+        answer = write_retrying(
+            deps.database(request), lambda session: manage.end(session, pricing_id, actor)
+        )
+        deps.prices(request).forget(principal.organization_id)
+        return json_response(answer)
+
+    _add_own(router)
+    _add_reads(router)
+    return router
+
+
+def _add_reads(router: APIRouter) -> None:
+    @router.get("", operation_id="listPricing")
+    def list_prices(
+        request: Request,
+        principal: Principal = Reader,
+        provider: str | None = None,
+        model: str | None = None,
+        active: bool | None = None,
+        active_only: bool | None = None,
+        source: str | None = None,
+        date: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Response:
+        """Prices of the organization, the operator and the public book."""
+        wanted = catalogue.Wanted(
+            provider=provider,
+            model=model,
+            at=parse_instant(date, "date") if date else deps.clock(request).now(),
+            active_only=active if active is not None else active_only is not False,
+            source=source,
+            limit=limit,
+            cursor=cursor,
+        )
+        with read(deps.database(request)) as session:
+            page = catalogue.listing(
+                session, deps.prices(request).book, principal.organization_id, wanted
+            )
+        return json_response(page)
+
+    @router.get("/{pricing_id}", operation_id="getPricing")
+    def get_price(
+        pricing_id: str, request: Request, principal: Principal = Reader
+    ) -> Response:
+        """One price with all its versions."""
+        with read(deps.database(request)) as session:
+            return json_response(_one(session, request, principal.organization_id, pricing_id))
+
+
+def _one(
+    session: ReadSession, request: Request, organization_id: str, pricing_id: str
+) -> dict[str, Any]:
+    rows = store.history(session, organization_id, pricing_id)
+    if rows:
+        return {**manage.wire(rows[-1]), "versions": [manage.wire(row) for row in rows]}
+    card = deps.prices(request).book.card(pricing_id)
+    if card is None:
+        raise manage.PriceUnknown("Pricing not found")
+    return catalogue.card_wire(card)
+
+
+def _add_own(router: APIRouter) -> None:
+    @router.get("/adjustments", operation_id="listPriceAdjustments")
+    def list_adjustments(request: Request, principal: Principal = Reader) -> Response:
+        """Negotiated discounts in their order."""
+        with read(deps.database(request)) as session:
+            return json_response(own.adjustments(session, principal.organization_id))
+
+    @router.post("/adjustments", status_code=201, operation_id="createPriceAdjustment")
+    def add_adjustment(
+        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+    ) -> Response:
+        """Add a negotiated discount: a factor on the prices it names, from a date on."""
+        return json_response(_changed_own(request, principal, own.add_adjustment, body), 201)
+
+    @router.delete("/adjustments/{adjustment_id}", operation_id="removePriceAdjustment")
+    def remove_adjustment(
+        adjustment_id: str, request: Request, principal: Principal = Writer
+    ) -> Response:
+        """Remove a discount from now on; what it rated stays rated."""
+        body: dict[str, object] = {"id": adjustment_id}
+        _changed_own(request, principal, own.remove_adjustment, body)
+        return Response(status_code=204)
+
+    @router.get("/deployments", operation_id="listDeployments")
+    def list_deployments(request: Request, principal: Principal = Reader) -> Response:
+        """Names of own deployments and the model behind each."""
+        with read(deps.database(request)) as session:
+            return json_response(own.deployments_of(session, principal.organization_id))
+
+    @router.put("/deployments", operation_id="setDeployment")
+    def set_deployment(
+        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+    ) -> Response:
+        """Map a deployment name to a model."""
+        return json_response(_changed_own(request, principal, own.set_deployment, body))
+
+
+def _changed_own(
+    request: Request,
+    principal: Principal,
+    change: Callable[[WriteSession, Mapping[str, object], Actor], dict[str, Any]],
+    body: Mapping[str, object],
+) -> dict[str, Any]:
+    actor = _actor(request, principal)
+    answer = write_retrying(deps.database(request), lambda s: change(s, body, actor))
+    deps.prices(request).forget(principal.organization_id)
+    return answer
+
+
+def _actor(request: Request, principal: Principal) -> Actor:
+    return Actor(
+        principal.organization_id,
+        principal.key_id,
+        request_id(request.scope),
+        deps.clock(request).now(),
+    )
+
+
+_PRICE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["provider", "model", "effective_date"],
+                    "properties": {
+                        "provider": {"type": "string"},
+                        "model": {"type": "string"},
+                        "currency": {"type": "string", "default": "USD"},
+                        "effective_date": {"type": "string"},
+                        "end_date": {"type": "string"},
+                        "region": {"type": "string"},
+                        "service_tier": {"type": "string"},
+                        "processing": {"type": "string", "enum": ["realtime", "batch"]},
+                        "pricing_structure": {"type": "object"},
+                        "prices": {"type": "object"},
+                    },
+                }
+            }
+        },
+    }
+}

@@ -1,0 +1,184 @@
+"""Reads and writes of an organization's own prices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from sqlalchemy import and_, func, or_, select
+
+from llm_cost_ops.core.instant import from_micros
+from llm_cost_ops.core.pricing.card import Adjustment, RateCard
+from llm_cost_ops.core.pricing.regions import EVERYTHING, AdjustmentRule, Patterns
+from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.identity.tables import providers
+from llm_cost_ops.server.pricing.cards import prices_from_json
+from llm_cost_ops.server.pricing.tables import deployments, price_adjustments, price_versions
+
+OPERATOR = ""
+"""The organization id of prices that the operator of the installation set for everyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All of an organization's pricing, and a fingerprint that changes when any of it does."""
+
+    fingerprint: tuple[object, ...]
+    operator_cards: tuple[RateCard, ...]
+    cards: tuple[RateCard, ...]
+    discounts: tuple[AdjustmentRule, ...]
+    deployments: Mapping[tuple[str, str], str]
+    providers: frozenset[str]
+
+
+def load(session: ReadSession, organization_id: str) -> Loaded:
+    """Everything that changes how this organization's calls are priced."""
+    rows = versions(session, organization_id)
+    operator = timelines([row for row in rows if row["organization_id"] == OPERATOR])
+    cards = timelines([row for row in rows if row["organization_id"] != OPERATOR])
+    discount_rows = _discounts(session, organization_id)
+    names = _deployments(session, organization_id)
+    custom = frozenset(
+        session.execute(
+            select(providers.c.id).where(providers.c.organization_id == organization_id)
+        ).scalars()
+    )
+    fingerprint = (
+        tuple((card.id, card.valid_to) for card in (*operator, *cards)),
+        tuple(row.adjustment.id for row in discount_rows),
+        tuple(sorted(names.items())),
+        custom,
+    )
+    return Loaded(fingerprint, operator, cards, discount_rows, names, custom)
+
+
+def timelines(rows: Sequence[Mapping[str, Any]]) -> tuple[RateCard, ...]:
+    """The cards that stand. Each version of a price says what holds from its start on, so it cuts
+    off whatever earlier versions said about that time."""
+    standing: dict[str, list[RateCard]] = {}
+    for row in rows:
+        card = card_of(row)
+        start = from_micros(row["valid_from"])
+        kept = [_cut(old, start) for old in standing.get(row["pricing_id"], ())]
+        alive = card.valid_to is None or card.valid_to > start
+        standing[row["pricing_id"]] = [c for c in kept if c] + ([card] if alive else [])
+    return tuple(card for cards in standing.values() for card in cards)
+
+
+def _cut(card: RateCard, at: datetime) -> RateCard | None:
+    if card.valid_from is not None and card.valid_from >= at:
+        return None
+    return card if card.valid_to and card.valid_to <= at else replace(card, valid_to=at)
+
+
+def versions(
+    session: ReadSession, organization_id: str, *, with_operator: bool = True
+) -> Sequence[Mapping[str, Any]]:
+    """Every price version of the organization (and of the operator), oldest knowledge first."""
+    scopes = [organization_id, OPERATOR] if with_operator else [organization_id]
+    table = price_versions.c
+    query = (
+        select(price_versions)
+        .where(table.organization_id.in_(scopes))
+        .order_by(table.recorded_at, table.id)
+    )
+    return session.execute(query).mappings().all()
+
+
+def latest_versions(session: ReadSession, organization_id: str) -> Sequence[Mapping[str, Any]]:
+    """The newest version of each price that the organization or the operator set."""
+    table = price_versions.c
+    newest = (
+        select(table.pricing_id, func.max(table.version).label("version"))
+        .where(table.organization_id.in_([organization_id, OPERATOR]))
+        .group_by(table.pricing_id)
+        .subquery()
+    )
+    query = select(price_versions).join(
+        newest,
+        and_(table.pricing_id == newest.c.pricing_id, table.version == newest.c.version),
+    )
+    return session.execute(query.order_by(table.provider, table.model, table.id)).mappings().all()
+
+
+def history(
+    session: ReadSession, organization_id: str, pricing_id: str
+) -> Sequence[Mapping[str, Any]]:
+    """All versions of one price that the organization can see, oldest first."""
+    table = price_versions.c
+    query = (
+        select(price_versions)
+        .where(
+            table.pricing_id == pricing_id,
+            or_(table.organization_id == organization_id, table.organization_id == OPERATOR),
+        )
+        .order_by(table.version)
+    )
+    return session.execute(query).mappings().all()
+
+
+def parsed(value: Any) -> Any:
+    """A JSON column as a value with exact numbers."""
+    return None if value is None else json.loads(value, parse_float=Decimal)
+
+
+def card_of(row: Mapping[str, Any]) -> RateCard:
+    """The rate card of one price version; its id names the price and the version."""
+    operator = row["organization_id"] == OPERATOR
+    return RateCard(
+        f"{row['pricing_id']}@{row['version']}",
+        row["provider"],
+        row["model"],
+        prices_from_json(parsed(row["prices"])),
+        currency=row["currency"],
+        region=row["region"],
+        service_tier=row["service_tier"],
+        processing=row["processing"],
+        valid_from=from_micros(row["valid_from"]),
+        valid_to=None if row["valid_to"] is None else from_micros(row["valid_to"]),
+        structure=cast("Mapping[str, object] | None", parsed(row["structure"])),
+        source="operator" if operator else "organization",
+        source_version=str(row["version"]),
+        recorded_at=from_micros(row["recorded_at"]),
+    )
+
+
+def _discounts(session: ReadSession, organization_id: str) -> tuple[AdjustmentRule, ...]:
+    table = price_adjustments.c
+    query = (
+        select(price_adjustments)
+        .where(table.organization_id == organization_id, table.removed_at.is_(None))
+        .order_by(table.position, table.id)
+    )
+    return tuple(discount_of(row) for row in session.execute(query).mappings())
+
+
+def discount_of(row: Mapping[str, Any]) -> AdjustmentRule:
+    """One stored discount; without a model it holds for every model, `*` stands for any text."""
+    kinds = parsed(row["kinds"])
+    adjustment = Adjustment(
+        row["id"],
+        row["label"],
+        Decimal(row["factor"]),
+        None if kinds is None else frozenset(kinds),
+        "contract",
+    )
+    return AdjustmentRule(
+        adjustment,
+        provider=row["provider"],
+        models=Patterns.of([row["model"]]) if row["model"] else EVERYTHING,
+        valid_from=from_micros(row["valid_from"]),
+        valid_to=None if row["valid_to"] is None else from_micros(row["valid_to"]),
+    )
+
+
+def _deployments(session: ReadSession, organization_id: str) -> dict[tuple[str, str], str]:
+    table = deployments.c
+    query = select(table.provider, table.deployment, table.model).where(
+        table.organization_id == organization_id
+    )
+    return {(row.provider, row.deployment.lower()): row.model for row in session.execute(query)}
