@@ -18,7 +18,7 @@ NAMING = {
 }
 metadata = MetaData(naming_convention=NAMING)
 
-TABLE_OPTIONS = {
+TABLE_OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",

@@ -17,9 +17,6 @@ from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 from llm_cost_ops.server.db.waits import Waits
 from llm_cost_ops.server.settings import DatabaseSettings
 
-MINIMUM_MYSQL = (8, 0, 0)
-MINIMUM_MARIADB = (10, 6, 0)
-
 SQL_MODE = (
     "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,"
     "NO_ENGINE_SUBSTITUTION"
@@ -45,6 +42,9 @@ class TimedConnection(_Connection):
             yield
         finally:
             self._read_timeout = usual
+
+    def wait_for_answers(self, seconds: float | None) -> None:
+        self._read_timeout = seconds
 
     def keep_alive(self) -> None:
         """Probe an idle peer after seconds; the system's default is two hours."""
@@ -75,7 +75,9 @@ def mysql_engine(url: URL, settings: DatabaseSettings, waits: Waits) -> Engine:
     def do_connect(
         _dialect: object, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> TimedConnection:
-        return TimedConnection(*arguments, **options)
+        connection = TimedConnection(*arguments, **options)
+        connection.wait_for_answers(waits.answer_seconds)
+        return connection
 
     def on_connect(connection: TimedConnection, _record: object) -> None:
         connection.keep_alive()
@@ -95,7 +97,7 @@ def server_version(connection: PyMySQLConnection[Any]) -> str:
 def connect_arguments(settings: DatabaseSettings, waits: Waits) -> dict[str, Any]:
     return {
         "connect_timeout": settings.connect_timeout_seconds,
-        "read_timeout": waits.answer_seconds,
+        "read_timeout": settings.connect_timeout_seconds,  # until the login is done
         "write_timeout": waits.answer_seconds,
         "charset": "utf8mb4",
         "autocommit": False,

@@ -15,7 +15,6 @@ from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 from llm_cost_ops.server.db.waits import Waits
 from llm_cost_ops.server.settings import DatabaseSettings
 
-MINIMUM_VERSION = 130_000
 IDLE_IN_TRANSACTION_SECONDS = 600
 """A session that forgot its transaction would hold back vacuum; a slow export may take minutes."""
 
