@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 SELF = -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-SOURCES = src tests tools $(wildcard bench)
+SOURCES = src tests tools $(wildcard bench examples)
 
 PORT ?= 8080
 HOST ?= 127.0.0.1
