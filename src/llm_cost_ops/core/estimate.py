@@ -67,10 +67,14 @@ def estimate_lines(
             item = jsontext.loads(line)
             if not isinstance(item, dict):
                 raise UsageError("item", "must be a JSON object")
-            answer = estimate_item(cast("dict[str, object]", item), book, now=now)
+            fields = cast("dict[str, object]", item)
+            answer = estimate_item(fields, book, now=now)
             yield jsontext.dumps(answer), True
         except DomainError as error:
-            yield jsontext.dumps({"id": _id_of(item), "error": error_body(error)}), False
+            yield (
+                jsontext.dumps({"id": _id_of(cast("object", item)), "error": error_body(error)}),
+                False,
+            )
 
 
 def error_body(error: DomainError) -> dict[str, object]:

@@ -21,7 +21,7 @@ def _encode(number: int, digits: int) -> str:
 
 
 def batch_stem(prefix: str, time_ms: int, entropy: int) -> str:
-    """The part that all ids of a batch share: prefix, time (10 digits) and randomness (12 digits)."""
+    """What all ids of a batch share: prefix, time (10 digits), randomness (12 digits)."""
     return f"{prefix}_{_encode(time_ms, 10)}{_encode(entropy, 12)}"
 
 

@@ -12,7 +12,8 @@ FIRST_YEAR = 1970
 LAST_YEAR = 2100
 _MICROSECOND = timedelta(microseconds=1)
 _INSTANT = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s?(Z|z|[+-]\d{2}:?\d{2})?)?",
+    r"(\d{4}-\d{2}-\d{2})"
+    r"(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s?(Z|z|[+-]\d{2}:?\d{2})?)?",
     re.ASCII,
 )
 DATE_TEXT = "must be in ISO 8601 format (YYYY-MM-DD)"

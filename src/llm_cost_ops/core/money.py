@@ -42,7 +42,7 @@ def parse_decimal(value: object, field: str) -> Decimal:
 
 
 def to_e10(amount: Decimal, field: str = "amount") -> int:
-    """Round half-even to ten places and return units of 1e-10. Raises AmountError when out of range."""
+    """Units of 1e-10, rounded half-even. Raises AmountError when out of range."""
     units = int(amount.quantize(_QUANTUM, context=EXACT).scaleb(PLACES))
     if abs(units) > MAX_AMOUNT_E10:
         raise AmountError("must be at most 100000000", field=field)
@@ -79,7 +79,7 @@ def plain(number: Decimal) -> str:
 
 
 def decimal_from_fraction(value: Fraction, places: int = 20) -> Decimal:
-    """The fraction as a Decimal: exact where it terminates within `places`, else half-even there."""
+    """The fraction as a Decimal, exact where it ends within `places`, else half-even."""
     units, remainder = divmod(value.numerator * 10**places, value.denominator)
     twice = remainder * 2
     if twice > value.denominator or (twice == value.denominator and units & 1):

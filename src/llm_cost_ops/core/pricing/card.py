@@ -56,7 +56,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """Prices valid in [valid_from, valid_to) for one provider, model, region, tier and processing."""
+    """Prices of one provider, model, region, tier and processing in [valid_from, valid_to)."""
 
     id: str
     provider: str

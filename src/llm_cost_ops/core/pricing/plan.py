@@ -24,7 +24,7 @@ _GENERIC = frozenset({"family", "direction"})
 
 
 class Plan:
-    """Steps from the most specific kind to the most general: (kind, is priced, steps to subtract)."""
+    """Steps from the most specific kind to the most general, each with what it must subtract."""
 
     __slots__ = ("_minimums", "_steps")
 

@@ -61,7 +61,7 @@ NOT_PRICED = RatedUsage(UNPRICED, None, None)
 
 
 class CompiledRate:
-    """A rate card with its adjustments, prepared for many calls. Immutable in effect; thread-safe."""
+    """A rate card with its adjustments, prepared for many calls; threads may share it."""
 
     def __init__(self, card: RateCard, adjustments: Sequence[Adjustment] = ()) -> None:
         self.card = card

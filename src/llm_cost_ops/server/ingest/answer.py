@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import format_e10
@@ -37,9 +38,7 @@ def single_cost(fate: Sequence[Item]) -> Answer:
     return Answer(201 if item.status == CREATED else 200, encode(row))
 
 
-def batch(
-    outcome: Sequence[Item | Invalid], *, atomic: bool, rows: bool = False
-) -> Answer:
+def batch(outcome: Sequence[Item | Invalid], *, atomic: bool, rows: bool = False) -> Answer:
     """One result per item in order. An atomic batch with any fault lists its first hundred."""
     failed = [i for i, item in enumerate(outcome) if _failed(item)]
     if atomic and failed:
@@ -86,7 +85,7 @@ def _atomic_refusal(outcome: Sequence[Item | Invalid], failed: Sequence[int]) ->
         item = outcome[index]
         body = item.body() if isinstance(item, Invalid) else CONFLICT_BODY
         errors.append({"index": index, **body})
-        for name, message in dict(_field_errors(body)).items():
+        for name, message in _field_errors(body).items():
             fields[f"records[{index}].{name}"] = message
     error = {
         "code": "VALIDATION_ERROR",
@@ -99,4 +98,4 @@ def _atomic_refusal(outcome: Sequence[Item | Invalid], failed: Sequence[int]) ->
 
 def _field_errors(body: Mapping[str, object]) -> Mapping[str, str]:
     errors = body.get("field_errors")
-    return {str(k): str(v) for k, v in errors.items()} if isinstance(errors, Mapping) else {}
+    return cast("Mapping[str, str]", errors) if isinstance(errors, Mapping) else {}

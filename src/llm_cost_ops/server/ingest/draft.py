@@ -52,7 +52,15 @@ _DIMENSIONS = (
 class Door:
     """What the door knows about one request: whose it is, its prices, and the time."""
 
-    __slots__ = ("import_id", "latest_us", "now_us", "organization_id", "prices", "recorded_by", "strict")
+    __slots__ = (
+        "import_id",
+        "latest_us",
+        "now_us",
+        "organization_id",
+        "prices",
+        "recorded_by",
+        "strict",
+    )
 
     def __init__(
         self,

@@ -176,7 +176,12 @@ def _settle_existing(
 
 
 def _settle_recounted(
-    session: WriteSession, organization_id: str, items: Sequence[Item], now_us: int, *, correcting: bool
+    session: WriteSession,
+    organization_id: str,
+    items: Sequence[Item],
+    now_us: int,
+    *,
+    correcting: bool,
 ) -> None:
     """A call that was corrected before is compared with its latest counts, not with its first."""
     ids = [item.id for item in items]
@@ -248,9 +253,7 @@ def _announce(
         publish(session, submission.organization_id, "usage.recorded", payload, now_us=now_us)
 
 
-def _audit_conflict(
-    session: WriteSession, item: Item, submission: Submission, now_us: int
-) -> None:
+def _audit_conflict(session: WriteSession, item: Item, submission: Submission, now_us: int) -> None:
     audit.record(
         session,
         organization_id=submission.organization_id,

@@ -25,11 +25,20 @@ from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import require_json
 from llm_cost_ops.server.ingest import answer, decode
+from llm_cost_ops.server.ingest.deps import writer as writer_of
 from llm_cost_ops.server.ingest.draft import Door, draft_cost, draft_usage
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
-from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, DUPLICATE, Answer, Item, Submission
+from llm_cost_ops.server.ingest.submission import (
+    CONFLICT,
+    CREATED,
+    DUPLICATE,
+    Answer,
+    Item,
+    Submission,
+)
 from llm_cost_ops.server.ingest.validate import Invalid, of_domain
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.pricing.deps import prices as prices_of
 
 _THREAD_ABOVE_BYTES = 65_536
 _DEADLINE_S = 10.0
@@ -122,7 +131,7 @@ async def _draft_one(
 
 
 async def _door(request: Request, principal: Principal) -> Door:
-    prices = deps.prices(request)
+    prices = prices_of(request)
     view = prices.fresh_view(principal.organization_id)
     if view is None:
         view = await run_in_threadpool(prices.view, principal.organization_id)
@@ -178,7 +187,7 @@ async def _submit(
         invalid=invalid,
         call=call,
     )
-    writer = deps.writer(request)
+    writer = writer_of(request)
     with writer.in_flight.claim(call):
         writer.submit(submission)
         try:
@@ -218,13 +227,17 @@ def _flag(request: Request, name: str) -> bool:
         return False
     if value in ("true", "1"):
         return True
-    raise Problem(422, "VALIDATION_ERROR", f"{name} must be true or false", {name: "must be true or false"})
+    raise Problem(
+        422, "VALIDATION_ERROR", f"{name} must be true or false", {name: "must be true or false"}
+    )
 
 
 def _import_id(request: Request) -> str | None:
     value = request.query_params.get("import_id")
     if value is not None and not is_id(value, "imp"):
-        raise Problem(422, "VALIDATION_ERROR", "import_id is not an import", {"import_id": "is not an import"})
+        raise Problem(
+            422, "VALIDATION_ERROR", "import_id is not an import", {"import_id": "is not an import"}
+        )
     return value
 
 

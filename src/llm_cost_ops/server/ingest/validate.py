@@ -20,8 +20,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _RECORD_FIELDS = frozenset(WireRecord.__struct_fields__)
 _COST_FIELDS = frozenset(WireCost.__struct_fields__)
 _AT = re.compile(r" - at `\$\.?([^`]*)`")
-_COUNTS = ("completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens")
-_COUNTS += ("reasoning_tokens", "latency_ms", "tokens_used")
+_COUNTS = (
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "latency_ms",
+    "tokens_used",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +149,9 @@ def _normalise_common(fields: dict[str, object], errors: dict[str, str]) -> None
         except DomainError as error:
             errors.update(error.field_errors)
     if "metadata" in fields:
-        if isinstance(fields["metadata"], dict):
-            fields["metadata"] = msgspec.Raw(_encode(fields["metadata"]))
+        metadata = fields["metadata"]
+        if isinstance(metadata, dict):
+            fields["metadata"] = msgspec.Raw(_encode(cast("object", metadata)))
         else:
             errors["metadata"] = "must be an object"
 

@@ -43,7 +43,7 @@ def relabel(
         if name not in ("metadata", "tags"):
             raise UsageError(name, "cannot be changed; only metadata and tags can")
     call = _call(session, organization_id, record_id)
-    values = _labels(session, body)
+    values = _labels(body)
     if values:
         session.execute(
             update(usage_records)
@@ -104,21 +104,24 @@ def _call(session: WriteSession, organization_id: str, record_id: str) -> dict[s
     return found
 
 
-def _labels(session: WriteSession, body: Mapping[str, object]) -> dict[str, Any]:
+def _labels(body: Mapping[str, object]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "metadata" in body:
         metadata = body["metadata"]
         if metadata is not None and not isinstance(metadata, dict):
             raise UsageError("metadata", "must be an object")
-        text = dumps(metadata or {})
+        text = dumps(cast("dict[str, object]", metadata or {}))
         if len(text.encode()) > MAX_METADATA_BYTES:
             raise UsageError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
         values["metadata"] = None if not metadata else text
     if "tags" in body:
-        tags = body["tags"] or []
-        if not isinstance(tags, list) or len(cast("list[object]", tags)) > MAX_TAGS:
+        given = body["tags"]
+        if given is not None and not isinstance(given, list):
             raise UsageError("tags", f"must be a list of at most {MAX_TAGS} strings")
-        for tag in cast("list[object]", tags):
+        tags = cast("list[object]", given or [])
+        if len(tags) > MAX_TAGS:
+            raise UsageError("tags", f"must be a list of at most {MAX_TAGS} strings")
+        for tag in tags:
             if not isinstance(tag, str) or not 1 <= len(tag) <= 255 or not tag.isprintable():
                 raise UsageError("tags", "must be strings of 1 to 255 printable characters")
         values["tags"] = dumps(tags) if tags else None

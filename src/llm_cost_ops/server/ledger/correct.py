@@ -200,7 +200,7 @@ def _deltas(rows: Sequence[Mapping[str, Any]]) -> dict[Key, Delta]:
 def _refresh_extremes(
     session: WriteSession, projection: Projection, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """The smallest and largest cost cannot be moved by a difference: read them again, day by day."""
+    """Extremes cannot be moved by a difference: read them again, day by day."""
     touched: dict[tuple[str, int], set[Key]] = {}
     for row in rows:
         day = row["timestamp"] // DAY_US

@@ -12,7 +12,7 @@ _values = attrgetter(*COLUMNS)
 
 
 class Entry:
-    """Mutable while it is checked and priced; written once. Times in microseconds, money in 1e-10."""
+    """Mutable while it is checked and priced. Times in microseconds, money in 1e-10."""
 
     __slots__ = COLUMNS
 

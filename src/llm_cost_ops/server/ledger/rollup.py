@@ -27,7 +27,7 @@ Key = tuple[Any, ...]
 
 
 class Delta:
-    """What one group of calls adds: measures in MEASURES order, and its smallest and largest cost."""
+    """What one group of calls adds, and its smallest and largest cost."""
 
     __slots__ = ("cost", "counts", "high", "list_cost", "low")
 
@@ -56,7 +56,7 @@ class Delta:
 
 
 def deltas_of(entries: Iterable[Entry]) -> dict[Key, Delta]:
-    """Sums by (organization, hour, provider, model, project, currency), from which both rollups follow."""
+    """Sums by organization, hour, provider, model, project, currency: both rollups follow."""
     groups: dict[Key, Delta] = {}
     for entry in entries:
         key = (
@@ -125,7 +125,5 @@ def _upsert(
         for values in sorted(groups)
     ]
     if rows:
-        statement = upsert_add(
-            session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST
-        )
+        statement = upsert_add(session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST)
         session.connection.execute(statement, rows)

@@ -59,7 +59,7 @@ def corrections_of(
             .order_by(usage_corrections.c.id)
         )
         for row in session.execute(query).mappings():
-            grouped.setdefault(row["record_id"], []).append(row)
+            grouped.setdefault(row["record_id"], []).append(dict(row))
     return grouped
 
 

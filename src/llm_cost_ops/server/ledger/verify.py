@@ -132,7 +132,7 @@ def _compare(
     scope, parameters = _scope(organization_id)
     query = text(f"SELECT * FROM {projection.table} {scope}")  # noqa: S608 - our own name
     stored = {
-        tuple(row[name] for name in projection.key): _comparable(row)
+        tuple(row[name] for name in projection.key): _comparable(dict(row))
         for row in session.execute(query, parameters).mappings()
     }
     ledger = {
@@ -155,12 +155,11 @@ def _count_calls(session: ReadSession, organization_id: str | None) -> int:
     scope, parameters = _scope(organization_id)
     voided = f"SELECT record_id FROM usage_corrections {scope}"  # noqa: S608 - our own names
     voided += f" {'AND' if scope else 'WHERE'} kind = 'void'"
-    calls = session.execute(
-        text(f"SELECT COUNT(*) FROM usage_records {scope}"), parameters  # noqa: S608
-    ).scalar_one()
-    gone = session.execute(
-        text(f"SELECT COUNT(*) FROM ({voided}) AS gone"), parameters  # noqa: S608
-    ).scalar_one()
+    counts = (
+        text(f"SELECT COUNT(*) FROM usage_records {scope}"),  # noqa: S608 - our own names
+        text(f"SELECT COUNT(*) FROM ({voided}) AS gone"),  # noqa: S608 - our own names
+    )
+    calls, gone = (session.execute(query, parameters).scalar_one() for query in counts)
     return int(calls) - int(gone)
 
 
@@ -174,3 +173,22 @@ def _totals(session: ReadSession, organization_id: str | None) -> dict[str, Deci
         units = int(row["cost_whole"]) * E10 + int(row["cost_fraction"])
         totals[row["currency"]] = totals.get(row["currency"], 0) + units
     return {currency: from_e10(units) for currency, units in sorted(totals.items())}
+
+
+def wire(result: Verification) -> dict[str, Any]:
+    """The answer of `cost-ops verify -o json`."""
+    difference = result.first_difference
+    return {
+        "ok": result.ok,
+        "records": result.records,
+        "total_cost": result.total_cost,
+        "totals": result.totals,
+        "first_difference": None
+        if difference is None
+        else {
+            "rollup": difference.rollup,
+            "key": difference.key,
+            "ledger": difference.ledger,
+            "stored": difference.stored,
+        },
+    }

@@ -135,8 +135,7 @@ def stored_card(session: ReadSession, price_version: str | None) -> CompiledRate
 def keep(session: WriteSession, cards: Iterable[tuple[str, str]], now_us: int) -> None:
     """Store cards by version id; those stored before stay as they are."""
     rows = [
-        {"id": version, "card": text, "first_used_at": now_us}
-        for version, text in sorted(cards)
+        {"id": version, "card": text, "first_used_at": now_us} for version, text in sorted(cards)
     ]
     if rows:
         session.connection.execute(insert_ignore(session.kind, price_cards, ["id"]), rows)

@@ -61,7 +61,7 @@ def create(
 ) -> dict[str, Any]:
     """A new price from the `POST /api/v1/pricing` body. Raises PricingError, UsageError."""
     pricing_id = single_id("price", to_micros(actor.now) // 1_000, secrets.randbits(80))
-    row = _row(_checked(body), prices, actor)
+    row = _row(_checked(body), prices)
     return _insert(session, row, pricing_id, 1, actor, "pricing.created", None)
 
 
@@ -79,7 +79,7 @@ def update(
     """
     last = _last(session, actor.organization_id, pricing_id)
     merged = _merge(cast("dict[str, object]", store.parsed(last["request"])), _checked(body))
-    row = _row(merged, prices, actor)
+    row = _row(merged, prices)
     return _insert(session, row, pricing_id, last["version"] + 1, actor, "pricing.updated", last)
 
 
@@ -108,7 +108,7 @@ _COPIED = (
 )
 
 
-def wire(row: Mapping[str, Any], *, operator: bool = False) -> dict[str, Any]:
+def wire(row: Mapping[str, Any]) -> dict[str, Any]:
     """One price version as the API shows it."""
     prices = store.parsed(row["prices"])
     structure = store.parsed(row["structure"])
@@ -123,11 +123,13 @@ def wire(row: Mapping[str, Any], *, operator: bool = False) -> dict[str, Any]:
         "service_tier": row["service_tier"],
         "processing": row["processing"],
         "effective_date": format_instant(from_micros(row["valid_from"])),
-        "end_date": None if row["valid_to"] is None else format_instant(from_micros(row["valid_to"])),
+        "end_date": None
+        if row["valid_to"] is None
+        else format_instant(from_micros(row["valid_to"])),
         "recorded_at": format_instant(from_micros(row["recorded_at"])),
         "pricing_structure": request.get("pricing_structure") or structure,
         "prices": prices,
-        "source": "operator" if operator or row["organization_id"] == store.OPERATOR else "organization",
+        "source": "operator" if row["organization_id"] == store.OPERATOR else "organization",
     }
     for kind, name in (
         ("input_tokens", "input_price_per_million"),
@@ -138,6 +140,11 @@ def wire(row: Mapping[str, Any], *, operator: bool = False) -> dict[str, Any]:
         if price and price["per"] == 1_000_000:
             shown[name] = price["price"]
     return shown
+
+
+def instant_or_none(micros: int | None) -> str | None:
+    """Stored microseconds as text; None stays None."""
+    return None if micros is None else format_instant(from_micros(micros))
 
 
 def is_active(row: Mapping[str, Any], at: datetime) -> bool:
@@ -178,9 +185,7 @@ def _merge(last: Mapping[str, object], changes: Mapping[str, object]) -> dict[st
     return merged
 
 
-def _row(
-    request: Mapping[str, object], prices: OrganizationPrices, actor: Actor
-) -> dict[str, Any]:
+def _row(request: Mapping[str, object], prices: OrganizationPrices) -> dict[str, Any]:
     provider = prices.provider(text_field(request, "provider"))
     kinds, structure = _price_parts(request)
     start = request.get("effective_date")
@@ -199,7 +204,9 @@ def _row(
         "model": text_field(request, "model"),
         "currency": check_currency(request.get("currency") or "USD"),
         "region": text_field(request, "region") if request.get("region") else None,
-        "service_tier": text_field(request, "service_tier") if request.get("service_tier") else "standard",
+        "service_tier": text_field(request, "service_tier")
+        if request.get("service_tier")
+        else "standard",
         "processing": processing,
         "valid_from": to_micros(valid_from),
         "valid_to": None if valid_to is None else to_micros(valid_to),

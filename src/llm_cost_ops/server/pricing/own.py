@@ -46,7 +46,7 @@ def adjustments(session: ReadSession, organization_id: str) -> dict[str, Any]:
         .where(table.organization_id == organization_id, table.removed_at.is_(None))
         .order_by(table.position, table.id)
     )
-    rows = [_adjustment_wire(row) for row in session.execute(query).mappings()]
+    rows = [_adjustment_wire(dict(row)) for row in session.execute(query).mappings()]
     return {"data": rows, "has_more": False, "next_cursor": None}
 
 
@@ -58,18 +58,19 @@ def add_adjustment(
         if name not in _ADJUSTMENT_FIELDS:
             raise PricingError("is not a known field", field=name)
     table = price_adjustments.c
-    count, last = session.execute(
-        select(func.count(), func.max(table.position)).where(
+    standing = session.execute(
+        select(func.count().label("number"), func.max(table.position).label("last")).where(
             table.organization_id == actor.organization_id, table.removed_at.is_(None)
         )
     ).one()
+    count, last = int(standing.number), int(standing.last or 0)
     if count >= MAX_ADJUSTMENTS:
         raise PricingError(f"at most {MAX_ADJUSTMENTS} discounts can stand at once", field="label")
     kinds = _kinds(body.get("kinds"))
-    row = {
+    row: dict[str, Any] = {
         "id": single_id("adj", to_micros(actor.now) // 1_000, secrets.randbits(80)),
         "organization_id": actor.organization_id,
-        "position": _position(body.get("position"), int(last or 0) + 1),
+        "position": _position(body.get("position"), last + 1),
         "label": text_field(body, "label"),
         "provider": _provider(body),
         "model": text_field(body, "model").lower() if body.get("model") else None,
@@ -115,7 +116,7 @@ def deployments_of(session: ReadSession, organization_id: str) -> dict[str, Any]
         .where(table.organization_id == organization_id)
         .order_by(table.provider, table.deployment)
     )
-    rows = [_deployment_wire(row) for row in session.execute(query).mappings()]
+    rows = [_deployment_wire(dict(row)) for row in session.execute(query).mappings()]
     return {"data": rows, "has_more": False, "next_cursor": None}
 
 
@@ -154,12 +155,13 @@ def set_deployment(
 def _kinds(value: object) -> list[str] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or not value:
+    kinds = cast("list[object]", value) if isinstance(value, list) else []
+    if not kinds:
         raise PricingError("must be a list of usage kinds", field="kinds")
-    for kind in cast("list[object]", value):
+    for kind in kinds:
         if kind not in KINDS:
             raise PricingError("must be a list of usage kinds", field="kinds")
-    return sorted(cast("list[str]", value))
+    return sorted(cast("list[str]", kinds))
 
 
 def _position(value: object, default: int) -> int:
@@ -214,7 +216,9 @@ def _adjustment_wire(row: Mapping[str, Any]) -> dict[str, Any]:
         "kinds": store.parsed(row["kinds"]),
         "factor": Decimal(row["factor"]),
         "effective_date": format_instant(from_micros(row["valid_from"])),
-        "end_date": None if row["valid_to"] is None else format_instant(from_micros(row["valid_to"])),
+        "end_date": None
+        if row["valid_to"] is None
+        else format_instant(from_micros(row["valid_to"])),
     }
 
 

@@ -120,7 +120,7 @@ class OrganizationPrices:
         region: str | None = None,
         strict: bool = False,
     ) -> Quote:
-        """What a call costs. Raises PriceNotFound in strict mode, UsageError for impossible usage."""
+        """What a call costs. Raises PriceNotFound in strict mode and UsageError."""
         at = from_micros(at_us)
         found = self.find(
             provider, model, at, service_tier=service_tier, processing=processing, region=region
@@ -209,24 +209,29 @@ class Prices:
         if fresh is not None:
             return fresh
         with read(self._database) as session:
-            return self.view_in(session, organization_id)
+            return self._share(organization_id, store.load(session, organization_id))
 
     def view_in(self, session: ReadSession, organization_id: str) -> OrganizationPrices:
-        """The view as of the given transaction; it becomes the shared one."""
-        loaded = store.load(session, organization_id)
+        """The view as the given transaction sees it, kept from others: it may yet roll back."""
+        return self._build(store.load(session, organization_id))
+
+    def _share(self, organization_id: str, loaded: store.Loaded) -> OrganizationPrices:
         with self._lock:
             cached = self._views.get(organization_id)
             if cached is not None and cached[1] == loaded.fingerprint:
                 view = cached[2]
             else:
-                book = self.book
-                if loaded.operator_cards:
-                    book = book.with_overrides(loaded.operator_cards)
-                if loaded.cards or loaded.discounts or loaded.deployments:
-                    book = book.with_overrides(loaded.cards, loaded.discounts, loaded.deployments)
-                view = OrganizationPrices(book, self.registry, loaded.providers)
+                view = self._build(loaded)
             self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
         return view
+
+    def _build(self, loaded: store.Loaded) -> OrganizationPrices:
+        book = self.book
+        if loaded.operator_cards:
+            book = book.with_overrides(loaded.operator_cards)
+        if loaded.cards or loaded.discounts or loaded.deployments:
+            book = book.with_overrides(loaded.cards, loaded.discounts, loaded.deployments)
+        return OrganizationPrices(book, self.registry, loaded.providers)
 
     def forget(self, organization_id: str) -> None:
         """Read the organization's prices again at the next call."""
@@ -235,7 +240,7 @@ class Prices:
 
     def keep_cards(self, session: WriteSession, versions: Iterable[str], now_us: int) -> None:
         """Store the cards of these versions unless this process knows that they are stored."""
-        rows = []
+        rows: list[tuple[str, str]] = []
         for version in self.registry.unkept(versions):
             compiled = self.registry.by_version(version)
             rows.append((version, cards.card_text(compiled.card, compiled.adjustments)))

@@ -1,4 +1,4 @@
-"""Prices over HTTP: an organization's own prices, discounts and deployments, and the public book."""
+"""Prices over HTTP: an organization's own, its discounts and deployments, and the public book."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.pricing import catalogue, manage, own, store
+from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.manage import Actor
 
 Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
-AfterChange = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
+Change = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
+AfterChange = Callable[[Request], Change]
 """Called in the transaction of a new price; what it returns is added to the answer."""
 
 
@@ -49,10 +51,10 @@ def create_router(after_change: AfterChange) -> APIRouter:
 
         def work(session: WriteSession) -> dict[str, Any]:
             shown = change(session, actor)
-            return {**shown, **after_change(session, actor, shown)}
+            return {**shown, **after_change(request)(session, actor, shown)}
 
         answer = write_retrying(deps.database(request), work)
-        deps.prices(request).forget(principal.organization_id)
+        prices_of(request).forget(principal.organization_id)
         return answer
 
     @router.post("", status_code=201, operation_id="createPricing", openapi_extra=_PRICE_BODY)
@@ -60,7 +62,7 @@ def create_router(after_change: AfterChange) -> APIRouter:
         request: Request, body: dict[str, object] = Body, principal: Principal = Writer
     ) -> Response:
         """Set a price from a date on."""
-        view = deps.prices(request).view(principal.organization_id)
+        view = prices_of(request).view(principal.organization_id)
         answer = changed(request, principal, lambda s, a: manage.create(s, body, view, a))
         return json_response(answer, 201)
 
@@ -72,7 +74,7 @@ def create_router(after_change: AfterChange) -> APIRouter:
         principal: Principal = Writer,
     ) -> Response:
         """Make a new version of a price."""
-        view = deps.prices(request).view(principal.organization_id)
+        view = prices_of(request).view(principal.organization_id)
         return json_response(
             changed(request, principal, lambda s, a: manage.update(s, pricing_id, body, view, a))
         )
@@ -84,7 +86,7 @@ def create_router(after_change: AfterChange) -> APIRouter:
         answer = write_retrying(
             deps.database(request), lambda session: manage.end(session, pricing_id, actor)
         )
-        deps.prices(request).forget(principal.organization_id)
+        prices_of(request).forget(principal.organization_id)
         return json_response(answer)
 
     _add_own(router)
@@ -118,14 +120,12 @@ def _add_reads(router: APIRouter) -> None:
         )
         with read(deps.database(request)) as session:
             page = catalogue.listing(
-                session, deps.prices(request).book, principal.organization_id, wanted
+                session, prices_of(request).book, principal.organization_id, wanted
             )
         return json_response(page)
 
     @router.get("/{pricing_id}", operation_id="getPricing")
-    def get_price(
-        pricing_id: str, request: Request, principal: Principal = Reader
-    ) -> Response:
+    def get_price(pricing_id: str, request: Request, principal: Principal = Reader) -> Response:
         """One price with all its versions."""
         with read(deps.database(request)) as session:
             return json_response(_one(session, request, principal.organization_id, pricing_id))
@@ -137,7 +137,7 @@ def _one(
     rows = store.history(session, organization_id, pricing_id)
     if rows:
         return {**manage.wire(rows[-1]), "versions": [manage.wire(row) for row in rows]}
-    card = deps.prices(request).book.card(pricing_id)
+    card = prices_of(request).book.card(pricing_id)
     if card is None:
         raise manage.PriceUnknown("Pricing not found")
     return catalogue.card_wire(card)
@@ -188,7 +188,7 @@ def _changed_own(
 ) -> dict[str, Any]:
     actor = _actor(request, principal)
     answer = write_retrying(deps.database(request), lambda s: change(s, body, actor))
-    deps.prices(request).forget(principal.organization_id)
+    prices_of(request).forget(principal.organization_id)
     return answer
 
 

@@ -86,7 +86,7 @@ def versions(
         .where(table.organization_id.in_(scopes))
         .order_by(table.recorded_at, table.id)
     )
-    return session.execute(query).mappings().all()
+    return [dict(row) for row in session.execute(query).mappings()]
 
 
 def latest_versions(session: ReadSession, organization_id: str) -> Sequence[Mapping[str, Any]]:
@@ -102,7 +102,10 @@ def latest_versions(session: ReadSession, organization_id: str) -> Sequence[Mapp
         newest,
         and_(table.pricing_id == newest.c.pricing_id, table.version == newest.c.version),
     )
-    return session.execute(query.order_by(table.provider, table.model, table.id)).mappings().all()
+    return [
+        dict(row)
+        for row in session.execute(query.order_by(table.provider, table.model, table.id)).mappings()
+    ]
 
 
 def history(
@@ -118,7 +121,7 @@ def history(
         )
         .order_by(table.version)
     )
-    return session.execute(query).mappings().all()
+    return [dict(row) for row in session.execute(query).mappings()]
 
 
 def parsed(value: Any) -> Any:
@@ -154,7 +157,7 @@ def _discounts(session: ReadSession, organization_id: str) -> tuple[AdjustmentRu
         .where(table.organization_id == organization_id, table.removed_at.is_(None))
         .order_by(table.position, table.id)
     )
-    return tuple(discount_of(row) for row in session.execute(query).mappings())
+    return tuple(discount_of(dict(row)) for row in session.execute(query).mappings())
 
 
 def discount_of(row: Mapping[str, Any]) -> AdjustmentRule:

@@ -48,7 +48,7 @@ price_versions = Table(
     Index("ix_price_versions_organization", "organization_id", "provider", "model"),
     **TABLE_OPTIONS,
 )
-"""Bitemporal and append-only: a change is a new version; the operator's rows have organization ''."""
+"""Bitemporal, append-only: a change is a new version; the operator's organization is empty."""
 
 price_adjustments = Table(
     "price_adjustments",

@@ -1,0 +1,270 @@
+"""The ledger over HTTP: labels and removal of calls, imports, re-rating, unpriced calls, proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from llm_cost_ops.core.errors import UsageError
+from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.jsontext import JsonError
+from llm_cost_ops.core.period import ALL_TIME, time_zone, window_between
+from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_retrying
+from llm_cost_ops.server.http import deps
+from llm_cost_ops.server.http.body import decode, json_response
+from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.ledger import amend, imports, unpriced
+from llm_cost_ops.server.ledger.rerate import Selection, preview, rerate
+from llm_cost_ops.server.ledger.verify import verify, wire
+from llm_cost_ops.server.pricing.deps import prices as prices_of
+from llm_cost_ops.server.pricing.manage import Actor
+from llm_cost_ops.server.pricing.routes import Change
+
+Reader = Depends(require("read:costs"))
+Writer = Depends(require("write:costs"))
+PriceWriter = Depends(require("write:pricing"))
+MAX_IMPORTS = 1_000
+T = TypeVar("T")
+
+router = APIRouter(prefix="/api/v1", tags=["ledger"])
+
+
+async def json_object(request: Request) -> dict[str, object]:
+    """The body as a JSON object with exact numbers. Raises JsonError."""
+    value = decode(await request.body())
+    if not isinstance(value, dict):
+        raise JsonError("The body must be a JSON object.")
+    return cast("dict[str, object]", value)
+
+
+Body = Depends(json_object)
+
+
+@router.patch("/costs/{record_id}", operation_id="updateCost")
+@router.put("/costs/{record_id}", operation_id="replaceCostLabels")
+def update_cost(
+    record_id: str,
+    request: Request,
+    body: dict[str, object] = Body,
+    principal: Principal = Writer,
+) -> Response:
+    """Change metadata or tags of a call; audited."""
+    row = _write(
+        request,
+        lambda session: amend.relabel(
+            session, principal.organization_id, record_id, body, **_by(request, principal)
+        ),
+    )
+    return json_response(row)
+
+
+@router.delete("/costs/{record_id}", status_code=204, operation_id="deleteCost")
+def delete_cost(record_id: str, request: Request, principal: Principal = Writer) -> Response:
+    """Take a call back by a reversing entry."""
+    _write(
+        request,
+        lambda session: amend.remove(
+            session, principal.organization_id, record_id, **_by(request, principal)
+        ),
+    )
+    return Response(status_code=204)
+
+
+@router.post("/imports", status_code=201, operation_id="startImport")
+def start_import(
+    request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+) -> Response:
+    """Begin an import; send its records with `?import_id=`."""
+    for name in body:
+        if name not in ("format", "name"):
+            raise UsageError(name, "is not a known field")
+    source_format, name = _text(body, "format", 64), _text(body, "name", 255)
+    shown = _write(
+        request,
+        lambda session: imports.start(
+            session,
+            principal.organization_id,
+            source_format=source_format or "api",
+            name=name,
+            actor_id=principal.key_id,
+            now_us=deps.clock(request).micros(),
+        ),
+    )
+    return json_response(shown, 201)
+
+
+@router.get("/imports", operation_id="listImports")
+def list_imports(
+    request: Request,
+    principal: Principal = Reader,
+    limit: int = Query(100, ge=1, le=MAX_IMPORTS),
+    cursor: str | None = None,
+) -> Response:
+    """Imports, newest first."""
+    with read(deps.database(request)) as session:
+        page = imports.listing(session, principal.organization_id, limit=limit, before=cursor)
+    return json_response(page)
+
+
+@router.get("/imports/{import_id}", operation_id="getImport")
+def get_import(import_id: str, request: Request, principal: Principal = Reader) -> Response:
+    """One import with its counts."""
+    with read(deps.database(request)) as session:
+        return json_response(imports.get(session, principal.organization_id, import_id))
+
+
+@router.post("/imports/{import_id}/complete", operation_id="completeImport")
+def complete_import(import_id: str, request: Request, principal: Principal = Writer) -> Response:
+    """Mark an import complete."""
+    shown = _write(request, lambda s: imports.finish(s, principal.organization_id, import_id))
+    return json_response(shown)
+
+
+@router.post("/imports/{import_id}/undo", operation_id="undoImport")
+def undo_import(import_id: str, request: Request, principal: Principal = Writer) -> Response:
+    """Take back every call of an import by reversing entries."""
+    shown = _write(
+        request,
+        lambda session: imports.undo(
+            session, principal.organization_id, import_id, **_by(request, principal)
+        ),
+    )
+    return json_response(shown)
+
+
+@router.post("/pricing/rerate", operation_id="rerate", tags=["pricing"])
+def rerate_calls(
+    request: Request, body: dict[str, object] = Body, principal: Principal = PriceWriter
+) -> Response:
+    """Preview (the default) or apply today's prices to calls of the past."""
+    dry_run = body.get("dry_run", True)
+    if not isinstance(dry_run, bool):
+        raise UsageError("dry_run", "must be true or false")
+    selection = _selection(principal.organization_id, body)
+    prices = prices_of(request)
+    if dry_run:
+        view = prices.view(principal.organization_id)
+        with snapshot(deps.database(request)) as session:
+            return json_response({"dry_run": True, **preview(session, selection, view).wire()})
+
+    def work(session: WriteSession) -> dict[str, object]:
+        report = rerate(
+            session,
+            selection,
+            prices,
+            actor_id=principal.key_id,
+            now_us=deps.clock(request).micros(),
+        ).wire()
+        audit.record(
+            session,
+            organization_id=principal.organization_id,
+            actor_id=principal.key_id,
+            action="pricing.rerate",
+            resource_type="pricing",
+            resource_id=str(report["rerate_id"]),
+            after={name: report[name] for name in ("records", "old_total", "new_total")},
+            request_id=request_id(request.scope),
+            now_us=deps.clock(request).micros(),
+        )
+        return report
+
+    return json_response({"dry_run": False, **_write(request, work)})
+
+
+@router.get("/pricing/unpriced", operation_id="listUnpriced", tags=["pricing"])
+def list_unpriced(
+    request: Request,
+    principal: Principal = Reader,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    timezone: str = "UTC",
+    limit: int = Query(100, ge=1, le=1_000),
+) -> Response:
+    """Providers and models whose calls wait for a price, most calls first."""
+    window = window_between(start_date, end_date, time_zone(timezone))
+    with read(deps.database(request)) as session:
+        return json_response(unpriced.listing(session, principal.organization_id, window, limit))
+
+
+@router.get("/ledger/verify", operation_id="verifyLedger")
+def verify_ledger(request: Request, principal: Principal = Reader) -> Response:
+    """Prove that the rollups equal the ledger to the last digit."""
+    with snapshot(deps.database(request)) as session:
+        return json_response(wire(verify(session, principal.organization_id)))
+
+
+def backfill(request: Request) -> Change:
+    """What a new price does in its own transaction: it prices the calls that waited for it."""
+    prices = prices_of(request)
+
+    def after_change(
+        session: WriteSession, actor: Actor, price: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        end = price["end_date"]
+        selection = Selection(
+            actor.organization_id,
+            to_micros(parse_instant(price["effective_date"])),
+            ALL_TIME.end_us if end is None else to_micros(parse_instant(end)),
+            provider=price["provider"],
+            unpriced_only=True,
+        )
+        if not unpriced.any_waiting(session, selection):
+            return {"priced_records": 0}
+        report = rerate(
+            session, selection, prices, actor_id=actor.actor_id, now_us=to_micros(actor.now)
+        )
+        return {"priced_records": report.records}
+
+    return after_change
+
+
+def _write(request: Request, work: Callable[[WriteSession], T]) -> T:
+    return write_retrying(deps.database(request), work)
+
+
+def _by(request: Request, principal: Principal) -> dict[str, Any]:
+    return {
+        "actor_id": principal.key_id,
+        "request_id": request_id(request.scope),
+        "now_us": deps.clock(request).micros(),
+    }
+
+
+def _selection(organization_id: str, body: Mapping[str, object]) -> Selection:
+    known = ("start_date", "end_date", "provider", "model", "dry_run", "timezone", "unpriced_only")
+    for name in body:
+        if name not in known:
+            raise UsageError(name, "is not a known field")
+    for name in ("start_date", "end_date"):
+        if body.get(name) is None:
+            raise UsageError(name, "is required")
+    zone = time_zone(_text(body, "timezone", 64) or "UTC")
+    window = window_between(_text(body, "start_date", 40), _text(body, "end_date", 40), zone)
+    provider = _text(body, "provider", 64)
+    unpriced_only = body.get("unpriced_only", False)
+    if not isinstance(unpriced_only, bool):
+        raise UsageError("unpriced_only", "must be true or false")
+    return Selection(
+        organization_id,
+        window.start_us,
+        window.end_us,
+        provider=provider and (provider_id(provider) or provider),
+        model=_text(body, "model", 255),
+        unpriced_only=unpriced_only,
+    )
+
+
+def _text(body: Mapping[str, object], name: str, limit: int) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= limit or not value.isprintable():
+        raise UsageError(name, f"must be a string of 1 to {limit} printable characters")
+    return value
