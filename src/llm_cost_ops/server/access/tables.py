@@ -1,4 +1,4 @@
-"""API keys. The secret is never stored: only its SHA-256, its prefix and its last four characters."""
+"""API keys. The secret is never stored: only its SHA-256, its prefix and last four characters."""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""The way in: a request's key becomes a principal that holds what the route requires."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from fastapi import Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import Request
+
+from llm_cost_ops.core.permissions import normalise
+from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.secret import well_formed
+from llm_cost_ops.server.http import deps
+from llm_cost_ops.server.http.problems import Problem
+
+MAX_SECRET = 256
+_IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
+_BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
+_HEADER = APIKeyHeader(
+    name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="The same key."
+)
+
+
+def secret_of(request: Request) -> str:
+    """The key that a request carries. Raises Problem 401 without one, 400 for one in the URL:
+    addresses end up in logs and histories."""
+    headers = request.headers
+    if request.scope["query_string"]:
+        _refuse_in_url(request.scope["query_string"])
+    authorization = headers.get("authorization")
+    own = headers.get("x-api-key")
+    if authorization is None:
+        if not own:
+            raise missing_key()
+        return own.strip()
+    scheme, _, secret = authorization.strip().partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret or len(secret) > MAX_SECRET:
+        raise invalid_key()
+    if own and own.strip() != secret:
+        raise invalid_key()
+    return secret
+
+
+def _refuse_in_url(query: bytes) -> None:
+    for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=1000):
+        if name.lower() in _IN_URL or well_formed(value):
+            raise Problem(
+                400, "INVALID_REQUEST", "API keys are not accepted in the URL; send a header."
+            )
+
+
+async def authenticate(request: Request, *scopes: str) -> Principal:
+    """The principal of a request, which holds all of the canonical `scopes`.
+
+    Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
+    """
+    ring = cast("KeyRing", deps.keys(request))
+    secret = secret_of(request)
+    principal = ring.remembered(secret) or await ring.principal(secret)
+    request.scope["state"]["key_id"] = principal.key_id
+    if not principal.holds(*scopes):
+        missing = ", ".join(principal.missing(scopes))
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
+    return principal
+
+
+def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
+    """A FastAPI dependency that gives the Principal: `Depends(require("read:costs"))`."""
+    required = tuple(normalise(scope) for scope in scopes)
+
+    async def principal_of(
+        request: Request,
+        _bearer: Any = Security(_BEARER),  # for the OpenAPI document; `authenticate` reads both
+        _header: Any = Security(_HEADER),
+    ) -> Principal:
+        return await authenticate(request, *required)
+
+    return principal_of
+
+
+def own_organization(
+    principal: Principal, named: str | None, field: str = "organization_id"
+) -> None:
+    """Check an organization that a request names. Raises Problem 403 when it is another one."""
+    if named is not None and named != principal.organization_id:
+        raise Problem(
+            403,
+            "ORGANIZATION_MISMATCH",
+            "The key belongs to another organization.",
+            {field: "is not the organization of the key"},
+        )

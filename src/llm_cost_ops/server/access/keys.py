@@ -1,0 +1,173 @@
+"""The key ring: who an API key belongs to, remembered for less than a second.
+
+A revoked key is refused everywhere within a second, because no process remembers longer. A key in
+constant use is looked up again in the background before its entry ends, so that its requests never
+wait for the database. When the database is down, keys end with their entries: access fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter, to_thread
+
+from llm_cost_ops.server.access import store
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.secret import digest, well_formed
+from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
+from llm_cost_ops.server.http.logs import logger
+from llm_cost_ops.server.http.problems import Problem
+
+REMEMBER_SECONDS = 0.9
+REFRESH_AFTER_SECONDS = 0.45
+MAX_REMEMBERED = 10_000
+READERS = 4
+USED_APART_SECONDS = 60
+FLUSH_SECONDS = 5.0
+_MICROS = 1_000_000
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What one lookup found; None is a key that does not exist. Times are monotonic seconds."""
+
+    principal: Principal | None
+    fresh_until_s: float
+    refresh_at_s: float
+
+
+def invalid_key() -> Problem:
+    return Problem(401, "AUTH_001", "Invalid API key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def missing_key() -> Problem:
+    return Problem(401, "AUTH_001", "Missing API key", headers={"WWW-Authenticate": "Bearer"})
+
+
+class KeyRing:
+    """The API keys as one server process knows them. Used from one event loop."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._loading: dict[str, asyncio.Task[_Entry]] = {}
+        self._used: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+        self._readers: CapacityLimiter | None = None
+        self._log = logger("access")
+
+    async def principal(self, secret: str) -> Principal:
+        """The holder of a key. Raises Problem 401 and DatabaseUnavailable."""
+        found = self.remembered(secret)
+        if found is not None:
+            return found
+        if not well_formed(secret):
+            raise invalid_key()
+        key = digest(secret)
+        entry = self._entries.get(key)
+        if entry is None or entry.fresh_until_s <= self._clock.monotonic():
+            entry = await asyncio.shield(self._load(key))
+        if entry.principal is None or self._expired(entry.principal):
+            raise invalid_key()
+        self._note_use(entry.principal)
+        return entry.principal
+
+    def remembered(self, secret: str) -> Principal | None:
+        """The holder, if the key was looked up a moment ago: no waiting, no database."""
+        key = digest(secret)
+        entry = self._entries.get(key)
+        now_s = self._clock.monotonic()
+        if entry is None or entry.principal is None or entry.fresh_until_s <= now_s:
+            return None
+        if self._expired(entry.principal):
+            return None
+        if entry.refresh_at_s <= now_s and key not in self._loading:
+            self._load(key).add_done_callback(_seen)
+        self._note_use(entry.principal)
+        return entry.principal
+
+    def _expired(self, principal: Principal) -> bool:
+        return principal.expires_at is not None and principal.expires_at <= self._clock.micros()
+
+    def _note_use(self, principal: Principal) -> None:
+        self._used[principal.key_id] = self._clock.micros()
+
+    def _load(self, key: str) -> asyncio.Task[_Entry]:
+        """The lookup of this key that is under way, or a new one."""
+        task = self._loading.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._read(key))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return task
+
+    async def _read(self, key: str) -> _Entry:
+        if self._readers is None:
+            self._readers = CapacityLimiter(READERS)
+        began_s = self._clock.monotonic()
+        found = await to_thread.run_sync(self._find, key, limiter=self._readers)
+        entry = _Entry(found, began_s + REMEMBER_SECONDS, began_s + REFRESH_AFTER_SECONDS)
+        self._entries.pop(key, None)
+        self._entries[key] = entry
+        while len(self._entries) > MAX_REMEMBERED:
+            del self._entries[next(iter(self._entries))]
+        return entry
+
+    def _find(self, key: str) -> Principal | None:
+        with read(self._database) as session:
+            found = store.find_by_digest(session, key)
+        if found is None or not found.active(self._clock.micros()):
+            return None
+        return Principal(found.id, found.organization_id, found.scopes, found.expires_at)
+
+    def forget(self, key_id: str) -> None:
+        """Look this key up again at its next use; for the process that revoked it."""
+        self._entries = {
+            key: entry
+            for key, entry in self._entries.items()
+            if entry.principal is None or entry.principal.key_id != key_id
+        }
+
+    async def keep_last_used(self) -> None:
+        """Write when keys were last used, each at most once a minute, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush_last_used()
+
+    async def flush_last_used(self) -> None:
+        """Write what is due. What cannot be written now is tried again the next time."""
+        due = {
+            key_id: used_at
+            for key_id, used_at in self._used.items()
+            if used_at - self._written.get(key_id, 0) >= USED_APART_SECONDS * _MICROS
+        }
+        if not due:
+            return
+        try:
+            await to_thread.run_sync(self._touch, due)
+        except (DatabaseUnavailable, SerializationRetry) as error:
+            self._log.warning("last use of keys not written", reason=error.message)
+            return
+        self._written.update(due)
+        for key_id, used_at in due.items():
+            if self._used.get(key_id) == used_at:
+                del self._used[key_id]
+        while len(self._written) > MAX_REMEMBERED:
+            del self._written[next(iter(self._written))]
+
+    def _touch(self, due: dict[str, int]) -> None:
+        def work(session: WriteSession) -> None:
+            store.touch(session, due, USED_APART_SECONDS * _MICROS)
+
+        write_retrying(self._database, work)
+
+
+def _seen(task: asyncio.Task[_Entry]) -> None:
+    """A failed refresh is told by the foreground lookup that follows when the entry has ended."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,103 @@
+"""Queries on API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.server.access.tables import api_keys
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+
+KEY = api_keys.c
+_COLUMNS = [column for column in KEY if column.name != "digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without its secret. Times are microseconds since 1970 UTC."""
+
+    id: str
+    organization_id: str
+    name: str
+    prefix: str
+    last_four: str
+    scopes: frozenset[str]
+    created_by: str | None
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+    last_used_at: int | None
+
+    def active(self, now_us: int) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now_us < self.expires_at)
+
+
+def _api_key(row: Mapping[str, Any]) -> ApiKey:
+    values: dict[str, Any] = {**row, "scopes": frozenset(loads(row["scopes"]))}
+    return ApiKey(**values)
+
+
+def insert_key(session: WriteSession, key: ApiKey, digest: str) -> None:
+    values = {column.name: getattr(key, column.name) for column in _COLUMNS}
+    values["scopes"] = dumps(sorted(key.scopes))
+    session.execute(insert(api_keys), {**values, "digest": digest})
+
+
+# lint: allow tenant-scope: the digest is the credential, the tenant is what it tells
+def find_by_digest(session: ReadSession, digest: str) -> ApiKey | None:
+    row = session.execute(select(*_COLUMNS).where(KEY.digest == digest)).mappings().first()
+    return None if row is None else _api_key(dict(row))
+
+
+def get_key(session: ReadSession, organization_id: str, key_id: str) -> ApiKey | None:
+    statement = select(*_COLUMNS).where(KEY.organization_id == organization_id, KEY.id == key_id)
+    row = session.execute(statement).mappings().first()
+    return None if row is None else _api_key(dict(row))
+
+
+def list_keys(
+    session: ReadSession,
+    organization_id: str,
+    *,
+    limit: int,
+    offset: int = 0,
+    after: str | None = None,
+) -> list[ApiKey]:
+    """Newest first; revoked ones too. `after` is the id of the last key of the page before."""
+    statement = select(*_COLUMNS).where(KEY.organization_id == organization_id)
+    if after is not None:
+        statement = statement.where(KEY.id < after)
+    statement = statement.order_by(KEY.id.desc()).limit(limit).offset(offset)
+    return [_api_key(dict(row)) for row in session.execute(statement).mappings()]
+
+
+def set_revoked(session: WriteSession, organization_id: str, key_id: str, now_us: int) -> None:
+    session.execute(
+        update(api_keys)
+        .where(KEY.organization_id == organization_id, KEY.id == key_id, KEY.revoked_at.is_(None))
+        .values(revoked_at=now_us)
+    )
+
+
+# lint: allow tenant-scope: only keys that were just used are named, by their ids
+def touch(session: WriteSession, used: Mapping[str, int], apart_us: int) -> None:
+    """Move `last_used_at` forward, where it lies at least `apart_us` back."""
+    statement = (
+        update(api_keys)
+        .where(
+            KEY.id == bindparam("key_id"),
+            or_(KEY.last_used_at.is_(None), KEY.last_used_at <= bindparam("stale_at")),
+        )
+        .values(last_used_at=bindparam("used_at"))
+    )
+    session.execute(
+        statement,
+        [
+            {"key_id": key_id, "used_at": used_at, "stale_at": used_at - apart_us}
+            for key_id, used_at in sorted(used.items())
+        ],
+    )

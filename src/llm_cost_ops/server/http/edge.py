@@ -1,0 +1,193 @@
+"""The edge: what every request meets first and every answer passes last.
+
+One plain ASGI wrapper instead of a stack of middleware, because the ingest path answers thousands
+of calls a second: request id, host, body bounds, time limit, headers, errors, metrics, log line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.http import request_id as ids
+from llm_cost_ops.server.http.limits import bounded_receive, check_length
+from llm_cost_ops.server.http.logs import logger, redact_text
+from llm_cost_ops.server.http.metrics import Metrics
+from llm_cost_ops.server.http.problems import Problem, problem_of, problem_response, unavailable
+from llm_cost_ops.server.http.security import host_allowed, security_headers
+from llm_cost_ops.server.settings import Settings
+
+CLIENT_CLOSED = 499
+"""The status that is logged when the client went away before its answer."""
+_WANTED = frozenset(
+    {b"x-request-id", b"content-length", b"content-encoding", b"host", b"transfer-encoding"}
+)
+_MAX_LOGGED_PATH = 256
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and what became of it."""
+
+    scope: Scope
+    head: bool
+    method: str
+    identifier: str
+    started_s: float
+    status: int = 0
+    complete: bool = False
+    expired: bool = False
+
+
+class Edge:
+    """`app` behind the edge. `state` is the state of the FastAPI app inside."""
+
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, clock: Clock, metrics: Metrics, state: Any
+    ) -> None:
+        self.app = app
+        self.state = state
+        self._clock = clock
+        self._metrics = metrics
+        self._limit = settings.ingest.max_body_bytes
+        self._hosts = settings.server.allowed_hosts
+        self._timeout_s = settings.server.request_timeout_seconds
+        self._log = logger("request")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name: value for name, value in scope["headers"] if name in _WANTED}
+        exchange = self._open(scope, headers)
+        token = ids.current.set(exchange.identifier)
+        answer = self._answering(exchange, send)
+        timer = asyncio.get_running_loop().call_later(
+            self._timeout_s, self._expire, exchange, answer
+        )
+        exchange.scope["state"]["timer"] = timer
+        try:
+            await self._serve(exchange, headers, receive, answer)
+        finally:
+            timer.cancel()
+            ids.current.reset(token)
+            self._close(exchange)
+
+    def _open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> _Exchange:
+        # A copy: the server keeps the original, by which it knows that a HEAD has no body.
+        inner: MutableMapping[str, Any] = dict(scope)
+        inner["state"] = dict(scope.get("state") or {})
+        identifier = ids.choose(headers.get(ids.RAW_HEADER), self._clock.micros() // 1000)
+        inner["state"]["request_id"] = identifier
+        head = scope["method"] == "HEAD"
+        if head:
+            inner["method"] = "GET"
+        path: str = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            inner["path"] = path.rstrip("/") or "/"
+            inner["raw_path"] = inner["path"].encode()
+        return _Exchange(inner, head, scope["method"], identifier, time.perf_counter())
+
+    async def _serve(
+        self, exchange: _Exchange, headers: Mapping[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        try:
+            if not host_allowed(headers.get(b"host"), self._hosts):
+                raise Problem(400, "INVALID_REQUEST", "This host is not served here.")
+            if b"content-length" in headers or b"transfer-encoding" in headers:
+                check_length(headers.get(b"content-length"), self._limit)
+                encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+                receive = bounded_receive(receive, self._limit, encoding)
+            await self.app(exchange.scope, receive, send)
+        except ClientDisconnect:
+            exchange.status = exchange.status or CLIENT_CLOSED
+        except Exception as error:
+            await self._fail(exchange, error, receive, send)
+
+    async def _fail(
+        self, exchange: _Exchange, error: Exception, receive: Receive, send: Send
+    ) -> None:
+        problem = problem_of(error, exchange.method)
+        if problem.status >= 500 and problem.code == "INTERNAL_ERROR":
+            self._log.error("request failed", exc_info=error)
+        if exchange.expired:
+            return
+        if exchange.status == 0:
+            response = problem_response(problem, Request(exchange.scope))
+            await response(exchange.scope, receive, send)
+        elif not exchange.complete:
+            # Half an answer must not look whole: the server closes the connection on this.
+            raise error
+
+    def _answering(self, exchange: _Exchange, send: Send) -> Send:
+        https = exchange.scope.get("scheme") == "https"
+        identifier = (ids.RAW_HEADER, exchange.identifier.encode("ascii"))
+
+        async def answer(message: Message) -> None:
+            if exchange.expired and not message.pop("from_edge", False):
+                return
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                present = list(message.get("headers", ()))
+                added = security_headers(present, https=https)
+                message = {**message, "headers": [*present, identifier, *added]}
+            elif message["type"] == "http.response.body":
+                exchange.complete = not message.get("more_body", False)
+                if exchange.head:
+                    message = {**message, "body": b""}
+            await send(message)
+
+        return answer
+
+    def _expire(self, exchange: _Exchange, send: Send) -> None:
+        if exchange.status != 0:
+            return
+        exchange.expired = True
+        task = asyncio.get_running_loop().create_task(self._give_up(exchange, send))
+        exchange.scope["state"]["given_up"] = task  # a task without a reference may be collected
+
+    async def _give_up(self, exchange: _Exchange, send: Send) -> None:
+        """Answer for a handler that takes too long; what it says later is not heard."""
+        response = problem_response(
+            unavailable("The request took too long; its outcome is unknown."),
+            Request(exchange.scope),
+        )
+
+        async def marked(message: Message) -> None:
+            message["from_edge"] = True
+            await send(message)
+
+        async def no_body() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await response(exchange.scope, no_body, marked)
+
+    def _close(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started_s
+        route = getattr(exchange.scope.get("route"), "path", None)
+        self._metrics.request(exchange.method, route, exchange.status, seconds)
+        self._log.info(
+            "request",
+            method=exchange.method,
+            path=redact_text(exchange.scope["path"][:_MAX_LOGGED_PATH]),
+            route=route,
+            status=exchange.status,
+            duration_ms=round(seconds * 1000, 3),
+            actor_id=exchange.scope["state"].get("key_id"),
+            client=(exchange.scope.get("client") or ("",))[0],
+            request_id=exchange.identifier,
+        )
+
+
+def untimed(request: Request) -> None:
+    """Let this request take as long as it needs (a re-rating, an export)."""
+    timer = request.scope.get("state", {}).get("timer")
+    if timer is not None:
+        timer.cancel()

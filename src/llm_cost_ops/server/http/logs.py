@@ -1,0 +1,131 @@
+"""One JSON line per event on standard error, with secrets taken out by name and by shape.
+
+Bodies and query strings are never logged. What a driver or a library says goes through the same
+redaction, because connection errors like to repeat the URL with its password.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, TextIO, cast
+
+import msgspec
+import structlog
+
+from llm_cost_ops.server.http.request_id import current
+from llm_cost_ops.server.settings import LoggingSettings
+
+REDACTED = "[redacted]"
+_MAX_DEPTH = 6
+_SECRET_NAMES = re.compile(
+    r"(?:^|[_-])(?:authorization|cookie|credentials?|digest|key|passwd|password|pwd|secret|token)s?$"
+    r"|^(?:api|secret)_?key|^dsn$|database_url$|redis_url$",
+    re.IGNORECASE,
+)
+_SECRET_VALUES = re.compile(
+    r"(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?P<userinfo>[a-z][a-z0-9+.-]*://[^\s:@/]*:)[^\s@/]+(?=@)"
+    r"|(?P<pair>\b(?:password|passwd|secret|api_?key|access_token)=)[^\s&;,'\"]+"
+    r"|\b(?:sk|rk|pk|whsec|llmco_sk)[_-][A-Za-z0-9_-]{12,}"
+    r"|\b[A-Za-z0-9]{1,16}_(?:[A-Za-z0-9]{1,12}_)?[A-Za-z0-9]{49}\b"
+    r"|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
+    re.IGNORECASE,
+)
+
+
+def redact_text(text: str) -> str:
+    """The text without anything that looks like a key, a token or a password in a URL."""
+    return _SECRET_VALUES.sub(_shorten, text)
+
+
+def _shorten(match: re.Match[str]) -> str:
+    kept = match.group("scheme") or match.group("userinfo") or match.group("pair") or ""
+    return f"{kept}{REDACTED}"
+
+
+def redact(value: object, depth: int = 0) -> object:
+    """The value as it may be logged: by name where there is one, by shape everywhere."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if depth >= _MAX_DEPTH:
+        return REDACTED
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return {str(k): _named(str(k), v, depth) for k, v in pairs}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [redact(item, depth + 1) for item in cast("Sequence[object]", value)]
+    return redact_text(str(value))
+
+
+def _named(name: str, value: object, depth: int) -> object:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value  # counts of tokens are no tokens
+    return REDACTED if _SECRET_NAMES.search(name) else redact(value, depth + 1)
+
+
+def _redacting(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    return {name: _named(name, value, 0) for name, value in event.items()}
+
+
+def _with_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    identifier = current.get()
+    if identifier:
+        event.setdefault("request_id", identifier)
+    return event
+
+
+def _json(event: object, **_: object) -> str:
+    return msgspec.json.encode(event).decode()
+
+
+def _shared() -> list[Any]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_request_id,
+        structlog.processors.format_exc_info,
+        _redacting,
+    ]
+
+
+def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
+    """Send every log line of this process, ours and the libraries', to `stream` (stderr)."""
+    target = stream if stream is not None else sys.stderr
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    last: Any = (
+        structlog.dev.ConsoleRenderer(colors=False)
+        if settings.format == "text"
+        else structlog.processors.JSONRenderer(serializer=_json)
+    )
+    structlog.configure(
+        processors=[*_shared(), last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_shared()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # it would log query strings
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger bound to the configuration of this moment: take it when an app is built."""
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name).bind()
+    return bound
