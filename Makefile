@@ -21,7 +21,7 @@ CYCLES ?= 200
 
 .PHONY: help
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 # --- environments ---------------------------------------------------------------------------
 
@@ -96,9 +96,17 @@ chaos: $(VENV)/.dev-ready services  ## CYCLES=200 seeded kill -9 cycles on each 
 
 # --- measuring and locking ------------------------------------------------------------------
 
-.PHONY: bench lock
+# Both public books are read at their pinned versions: LiteLLM would otherwise fetch a newer table.
+.PHONY: bench prices prices-check lock
+bench prices prices-check: export LITELLM_LOCAL_MODEL_COST_MAP := True
 bench: .venv-bench/.ready services  ## speed beside its limits and peers, as ratios in one run
 	.venv-bench/bin/python -m bench $(ARGS)
+
+prices: .venv-bench/.ready  ## compile the packaged price book; ARGS=--date=YYYY-MM-DD dates it
+	.venv-bench/bin/python tools/prices/build.py $(ARGS)
+
+prices-check: .venv-bench/.ready  ## fail when the packaged price book is not what its sources make
+	.venv-bench/bin/python tools/prices/build.py --check
 
 # Universal, because Debian's 3.11.2 needs packages that 3.11.7 does not. UPGRADE=1 takes new versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
