@@ -60,19 +60,16 @@ class UsageFields(Attribution, total=False):
     status: str | None
 
 
-class CostFields(TypedDict, total=False):
+class CostFields(Attribution, total=False):
     """One call whose cost the caller states."""
 
     model: str | None
     tokens_used: int | None
     cost: Money | None
     provider: str | None
-    user_id: str | None
-    project_id: str | None
     timestamp: Day | None
     event_id: str | None
     currency: str | None
-    metadata: Mapping[str, Any] | None
 
 
 class Filters(TypedDict, total=False):

@@ -55,6 +55,8 @@ class Tracked(Protocol[P_call, R_co]):
 
     def __call__(self, *args: P_call.args, **kwargs: P_call.kwargs) -> R_co: ...
 
+    def __get__(self, instance: object, owner: Any = None, /) -> Callable[..., R_co]: ...
+
 
 def track_cost(
     client: CostOpsClient | AsyncCostOpsClient,
@@ -174,7 +176,7 @@ def read_result(
 ) -> dict[str, Any]:
     """The usage record of what a tracked function returned.
 
-    Raises ConfigurationError when no usage is found in it, ValidationError when it cannot be true.
+    Raises ValidationError when it reports no usage, or one that cannot be true.
     """
     from llm_cost_ops.core.errors import DomainError
     from llm_cost_ops.core.providers.extract import extract
@@ -191,7 +193,7 @@ def read_result(
             error.message, field_errors=error.field_errors, status_code=0, code=error.code
         ) from error
     if not found.usage:
-        raise ConfigurationError("the result has no usage: return (content, usage) or the response")
+        raise ConfigurationError("the usage is zero in every kind: nothing to record")
     response_id = found.response_id or ""
     return {
         "provider": owner,

@@ -39,7 +39,7 @@ class CostCalls:
         **fields: Unpack[CostFields],
     ) -> Flow[CostRecord]:
         """Record one call with the cost you state, rounded half-even to ten places."""
-        record = cost_record(data, fields)
+        record = cost_record(self._caller.settings, data, fields)
         body = yield from self._caller.write(
             "POST", "/costs", record, idempotency_key=idempotency_key
         )
@@ -53,7 +53,8 @@ class CostCalls:
 
         With `atomic=False` a refused record does not stop the others; each result has a `status`.
         """
-        prepared = (cost_record(record, {}) for record in records)
+        settings = self._caller.settings
+        prepared = (cost_record(settings, record, {}) for record in records)
         return send_batches(
             self._caller, "/costs/bulk", prepared, CostRecord, atomic=atomic, echo=True
         )

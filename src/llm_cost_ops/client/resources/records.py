@@ -24,17 +24,12 @@ _COUNTS = frozenset(
 
 def usage_record(settings: Settings, data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
     """One usage record with an `event_id`, by which the server knows a repetition."""
-    record = _given(data, fields)
-    if settings.organization_id is not None:
-        record.setdefault("organization_id", settings.organization_id)
-    if settings.environment is not None:
-        record.setdefault("environment", settings.environment)
-    return identified(record)
+    return identified(_given(settings, data, fields))
 
 
-def cost_record(data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
+def cost_record(settings: Settings, data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
     """One caller-priced record, its cost rounded half-even to ten places."""
-    record = _given(data, fields)
+    record = _given(settings, data, fields)
     if "cost" in record:
         record["cost"] = wire.money(record["cost"])
     return identified(record)
@@ -46,13 +41,16 @@ def identified(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _given(data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _given(settings: Settings, data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     if isinstance(data, UsageRecord):
         record = _resubmittable(data)
     elif data is not None:
         record = wire.fields_of(data)
     record.update(fields)
+    for name in ("organization_id", "environment"):
+        if record.get(name) is None:
+            record[name] = getattr(settings, name)
     return {name: value for name, value in record.items() if value is not None}
 
 

@@ -1,0 +1,188 @@
+"""Prices of the fake server: its organization's own over the packaged price book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from llm_cost_ops.client.estimate import packaged_book
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.instant import parse_instant
+from llm_cost_ops.core.pricing.card import RateCard
+from llm_cost_ops.core.pricing.rate import NOT_PRICED, RatedUsage, rate
+from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
+from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.testing.refusal import invalid, not_found
+
+if TYPE_CHECKING:
+    from llm_cost_ops.core.pricing.book import PriceBook
+
+FIELDS = {
+    "provider", "model", "currency", "effective_date", "end_date", "region", "service_tier",
+    "processing", "pricing_structure", "prices",
+}  # fmt: skip
+
+
+FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class FakePrices:
+    """Own prices win over the book's. Monthly volumes are not counted: a tier starts at its first
+    step with each call."""
+
+    def __init__(self, book: PriceBook | None) -> None:
+        self._book = book
+        self._rows: list[dict[str, Any]] = []
+        self._view: PriceBook | None = None
+
+    @property
+    def book(self) -> PriceBook:
+        if self._book is None:
+            self._book = packaged_book()
+        return self._book
+
+    @property
+    def view(self) -> PriceBook:
+        """The book with the own prices over it; of two of one start the later added stands."""
+        if self._view is None:
+            cards = [
+                _card(row, FIRST + timedelta(seconds=place)) for place, row in enumerate(self._rows)
+            ]
+            self._view = self.book.with_overrides(cards)
+        return self._view
+
+    def add(self, body: Mapping[str, Any], price_id: str, now: datetime) -> dict[str, Any]:
+        for name in body:
+            if name not in FIELDS:
+                raise invalid(name, "is not a known field")
+        for name in ("provider", "model"):
+            if not isinstance(body.get(name), str):
+                raise invalid(name, "is required")
+        if ("prices" in body) == ("pricing_structure" in body):
+            raise invalid("pricing_structure", "or prices is required, not both")
+        provider = str(body["provider"])
+        row = {"id": price_id, "version": 1, "currency": "USD", "effective_date": None, **body}
+        row["provider"] = provider_id(provider) or provider
+        row["effective_date"] = row["effective_date"] or now.date().isoformat()
+        _card(row, now)
+        self._rows.append(row)
+        self._view = None
+        return row
+
+    def replace(
+        self, price_id: str, body: Mapping[str, Any], new_id: str, now: datetime
+    ) -> dict[str, Any]:
+        """A new version; what the body does not name is as before."""
+        old = self.get(price_id)
+        version = old["version"] + 1
+        changes: dict[str, Any] = dict(body)
+        structure: dict[str, Any] | None = changes.get("pricing_structure")
+        kept: dict[str, Any] | None = old.get("pricing_structure")
+        if structure and kept and kept.get("type") == structure.get("type"):
+            changes["pricing_structure"] = {**kept, **structure}
+        if "pricing_structure" in changes:
+            old = {name: value for name, value in old.items() if name != "prices"}
+        merged = {name: value for name, value in {**old, **changes}.items() if name in FIELDS}
+        row = self.add(merged, new_id, now)
+        row["version"] = version
+        return row
+
+    def get(self, price_id: str) -> dict[str, Any]:
+        for row in self._rows:
+            if row["id"] == price_id:
+                return row
+        card = self.book.card(price_id)
+        if card is None:
+            raise not_found("price")
+        return _row(card)
+
+    def end(self, price_id: str, now: datetime) -> None:
+        row = next((row for row in self._rows if row["id"] == price_id), None)
+        if row is None:
+            raise not_found("price")
+        row["end_date"] = now.date().isoformat()
+        self._view = None
+
+    def list(self, query: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
+        """Own prices by provider, model, and active or date; the book's too for a named model."""
+        provider = query.get("provider")
+        provider = provider and (provider_id(provider) or provider)
+        model = query.get("model")
+        rows = [row for row in self._rows if provider in (None, row["provider"])]
+        rows = [row for row in rows if model in (None, row["model"])]
+        at = parse_instant(query["date"], "date") if "date" in query else now
+        if "date" in query or query.get("active") == "true":
+            rows = [row for row in rows if _in_force(row, at)]
+        if provider and model and not rows:
+            found = self.view.resolve(provider, model, at=at)
+            rows = [_row(found.card)] if found else []
+        return sorted(rows, key=lambda row: row["effective_date"], reverse=True)
+
+    def rate(self, call: Mapping[str, Any]) -> tuple[RatedUsage, str | None, str]:
+        """(cost, price version, currency) of a call."""
+        found = self.view.resolve(
+            call["provider"],
+            call["model"],
+            at=parse_instant(call["timestamp"]),
+            service_tier=call["service_tier"],
+            processing=call["processing"],
+            region=call["region"],
+        )
+        if found is None:
+            return NOT_PRICED, None, "USD"
+        card = found.card
+        return rate(call["usage"], card, found.adjustments), card.id, card.currency
+
+
+def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
+    end = row.get("end_date")
+    if at < parse_instant(row["effective_date"], "effective_date"):
+        return False
+    return end is None or at < parse_instant(end, "end_date")
+
+
+def _row(card: RateCard) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "version": 1,
+        "provider": card.provider,
+        "model": card.model,
+        "currency": card.currency,
+        "effective_date": card.valid_from.date().isoformat() if card.valid_from else "1970-01-01",
+        "end_date": card.valid_to.date().isoformat() if card.valid_to else None,
+        "service_tier": card.service_tier,
+        "processing": card.processing,
+        "region": card.region,
+        "prices": {kind: {"price": p.price, "per": p.per} for kind, p in card.prices.items()},
+    }
+
+
+def _card(row: Mapping[str, Any], recorded_at: datetime) -> RateCard:
+    try:
+        since = parse_instant(row["effective_date"], "effective_date")
+        end = row.get("end_date")
+        until = parse_instant(end, "end_date") if end else None
+        structure: dict[str, object] | None = None
+        if "prices" in row:
+            prices = parse_prices(cast("Mapping[str, object]", row["prices"]))
+        else:
+            prices, structure = parse_structure(
+                cast("Mapping[str, object]", row["pricing_structure"])
+            )
+    except DomainError as error:
+        raise invalid(error.field or "pricing_structure", error.message) from None
+    return RateCard(
+        row["id"],
+        row["provider"],
+        row["model"],
+        prices,
+        currency=row["currency"],
+        region=row.get("region"),
+        service_tier=row.get("service_tier") or "standard",
+        processing=row.get("processing") or "realtime",
+        valid_from=since,
+        valid_to=until,
+        structure=structure,
+        recorded_at=recorded_at,
+    )

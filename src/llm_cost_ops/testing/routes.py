@@ -1,0 +1,334 @@
+"""The routes of the fake server: each takes the server, the request and ids out of the path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from llm_cost_ops.client.resources.estimates import estimate_items
+from llm_cost_ops.core import jsontext
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.estimate import estimate_item
+from llm_cost_ops.testing import queries
+from llm_cost_ops.testing.calls import Row, cost_call, usage_call, with_cost
+from llm_cost_ops.testing.refusal import Refusal, invalid
+
+if TYPE_CHECKING:
+    from llm_cost_ops.testing.server import FakeServer
+
+MAX_BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked: `query` maps each parameter to its values."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        try:
+            return jsontext.loads(self.body.decode())
+        except (DomainError, UnicodeDecodeError) as error:
+            raise Refusal(400, "INVALID_REQUEST", str(error)) from None
+
+    def fields(self) -> dict[str, Any]:
+        body = self.json()
+        if not isinstance(body, dict):
+            raise Refusal(400, "INVALID_REQUEST", "the body must be a JSON object")
+        return cast("dict[str, Any]", body)
+
+
+Reply = tuple[int, Any]
+Reader = Callable[["FakeServer", object], Row]
+
+
+def _read_usage(fake: FakeServer, given: object) -> Row:
+    row = _owned(fake, usage_call(given, fake.now()))
+    rated, version, currency = fake.prices.rate(row)
+    row.update(cost_status=rated.status, price_version=version, currency=currency)
+    return with_cost(row, rated.cost)
+
+
+def _read_cost(fake: FakeServer, given: object) -> Row:
+    return _owned(fake, cost_call(given, fake.now()))
+
+
+def _owned(fake: FakeServer, row: Row) -> Row:
+    own = fake.organization_id
+    if own is not None and row["organization_id"] not in (None, own):
+        text = "does not belong to this API key"
+        raise Refusal(403, "ORGANIZATION_MISMATCH", text, {"organization_id": text})
+    row["organization_id"] = row["organization_id"] or own
+    return row
+
+
+def _payload(given: object) -> dict[str, Any]:
+    fields = cast("dict[str, Any]", given)
+    return {name: value for name, value in fields.items() if name not in ("event_id", "source")}
+
+
+def _store(fake: FakeServer, given: object, read: Reader) -> tuple[str, Row]:
+    row = read(fake, given)
+    return fake.ledger.append(row, _payload(given))
+
+
+def post_usage(fake: FakeServer, request: Request) -> Reply:
+    status, row = _store(fake, request.json(), _read_usage)
+    return (201 if status == "created" else 200), {**row, "result": status}
+
+
+def post_cost(fake: FakeServer, request: Request) -> Reply:
+    status, row = _store(fake, request.json(), _read_cost)
+    return (201 if status == "created" else 200), row
+
+
+def post_usage_batch(fake: FakeServer, request: Request) -> Reply:
+    return _batch(fake, request, _read_usage)
+
+
+def post_cost_bulk(fake: FakeServer, request: Request) -> Reply:
+    return _batch(fake, request, _read_cost)
+
+
+def _batch(fake: FakeServer, request: Request, read: Reader) -> Reply:
+    body = request.json()
+    records = cast("dict[str, Any]", body).get("records") if isinstance(body, dict) else body
+    if not isinstance(records, list):
+        raise Refusal(400, "INVALID_REQUEST", "the body must hold records")
+    given = cast("list[object]", records)
+    if len(given) > MAX_BATCH:
+        raise invalid("records", f"must be at most {MAX_BATCH}")
+    before = fake.ledger.snapshot()
+    results = [_result(fake, index, record, read) for index, record in enumerate(given)]
+    failed = [row for row in results if row["status"] in ("invalid", "conflict")]
+    if failed and request.query.get("atomic") == ["true"]:
+        fake.ledger.restore(before)
+        raise _atomic_refusal(failed, len(given))
+    statuses = [row["status"] for row in results]
+    return (207 if failed else 200), {
+        "submitted": len(given),
+        "created": statuses.count("created"),
+        "duplicates": statuses.count("duplicate"),
+        "failed": len(failed),
+        "results": results,
+    }
+
+
+def _result(fake: FakeServer, index: int, given: object, read: Reader) -> Row:
+    try:
+        status, row = _store(fake, given, read)
+    except Refusal as refusal:
+        if refusal.status == 403:
+            raise
+        status = "conflict" if refusal.status == 409 else "invalid"
+        return {"index": index, "status": status, "error": refusal.error()}
+    if read is _read_cost:
+        return {**row, "index": index, "status": status}
+    shown = ("id", "event_id", "cost_status", "total_cost")
+    return {"index": index, "status": status, **{name: row[name] for name in shown}}
+
+
+def _atomic_refusal(failed: list[Row], submitted: int) -> Refusal:
+    fields: dict[str, str] = {}
+    for row in failed[:100]:
+        for name, text in row["error"].get("field_errors", {}).items():
+            fields[f"records[{row['index']}].{name}"] = text
+    text = f"{len(failed)} of {submitted} records were refused; nothing was stored"
+    return Refusal(422, "VALIDATION_ERROR", text, fields)
+
+
+def get_row(fake: FakeServer, request: Request, row_id: str) -> Reply:  # noqa: ARG001
+    return 200, fake.ledger.get(row_id)
+
+
+def list_rows(fake: FakeServer, request: Request) -> Reply:
+    if "group_by" in request.query:
+        return aggregate(fake, request)
+    return 200, queries.page(_matching(fake, request), request.query)
+
+
+def patch_cost(fake: FakeServer, request: Request, row_id: str) -> Reply:
+    row = fake.ledger.get(row_id)
+    for name, value in request.fields().items():
+        if name not in ("metadata", "tags"):
+            raise invalid(name, "cannot be changed: amounts stand for ever")
+        row[name] = value
+    return 200, row
+
+
+def delete_cost(fake: FakeServer, request: Request, row_id: str) -> Reply:  # noqa: ARG001
+    fake.ledger.void(row_id)
+    return 204, None
+
+
+def summary(fake: FakeServer, request: Request) -> Reply:
+    return 200, queries.summary(_matching(fake, request))
+
+
+def aggregate(fake: FakeServer, request: Request) -> Reply:
+    rows = queries.aggregate(_matching(fake, request), request.query)
+    return 200, {"data": rows, "has_more": False, "next_cursor": None}
+
+
+def breakdown(fake: FakeServer, request: Request) -> Reply:
+    asked = request.fields()
+    dimensions: Any = asked.pop("dimensions", None) or asked.pop("group_by", None) or []
+    asked.pop("metrics", None)
+    rows = queries.matching(fake.ledger.rows, _as_query(asked))
+    groups = [dimensions] if isinstance(dimensions, str) else dimensions
+    found = [
+        {"dimension": name, "value": row[name], **row}
+        for name in groups
+        for row in queries.aggregate(rows, {"group_by": [name]})
+    ]
+    return 200, {"data": found, "has_more": False, "next_cursor": None}
+
+
+def _as_query(asked: Mapping[str, Any]) -> dict[str, list[str]]:
+    flat = {**asked, **asked.get("filters", {})}
+    flat.pop("filters", None)
+    return {
+        name: [str(item) for item in cast("list[object]", value)]
+        if isinstance(value, list)
+        else [str(value)]
+        for name, value in flat.items()
+    }
+
+
+def query_rows(fake: FakeServer, request: Request) -> Reply:
+    asked = request.fields()
+    filters = cast("dict[str, Any]", asked.pop("filters", {}))
+    operators: dict[str, dict[str, Any]] = {
+        name: cast("dict[str, Any]", value)
+        for name, value in filters.items()
+        if isinstance(value, dict)
+    }
+    plain = {name: value for name, value in filters.items() if name not in operators}
+    asked = _as_query({**asked, **plain})
+    rows = queries.matching(fake.ledger.rows, asked)
+    return 200, queries.page(queries.compared(rows, operators), asked)
+
+
+def estimate(fake: FakeServer, request: Request) -> Reply:
+    items = request.fields().get("items")
+    if not isinstance(items, list):
+        raise invalid("items", "is required")
+    given = estimate_items(cast("list[dict[str, Any]]", items), {})
+    rows = [estimate_item(item, fake.prices.view, now=fake.now()) for item in given]
+    return 200, {"data": rows}
+
+
+def post_price(fake: FakeServer, request: Request) -> Reply:
+    return 201, fake.prices.add(request.fields(), fake.new_id("price"), fake.now())
+
+
+def put_price(fake: FakeServer, request: Request, price_id: str) -> Reply:
+    new_id = fake.new_id("price")
+    return 200, fake.prices.replace(price_id, request.fields(), new_id, fake.now())
+
+
+def get_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # noqa: ARG001
+    return 200, fake.prices.get(price_id)
+
+
+def delete_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # noqa: ARG001
+    fake.prices.end(price_id, fake.now())
+    return 204, None
+
+
+def list_prices(fake: FakeServer, request: Request) -> Reply:
+    first = {name: values[0] for name, values in request.query.items()}
+    rows = fake.prices.list(first, fake.now())
+    part = {n: v for n, v in request.query.items() if n in queries.PARTS}
+    return 200, queries.page(rows, {**part, "order_by": ["-effective_date"]})
+
+
+def unpriced(fake: FakeServer, request: Request) -> Reply:
+    groups: dict[tuple[str, str], Row] = {}
+    for row in _matching(fake, request):
+        if row["cost_status"] == "unpriced":
+            key = (row["provider"], row["model"])
+            group = groups.setdefault(key, {"provider": key[0], "model": key[1], "records": 0})
+            group["records"] += 1
+    return 200, {"data": list(groups.values()), "has_more": False, "next_cursor": None}
+
+
+def rerate(fake: FakeServer, request: Request) -> Reply:
+    asked = request.fields()
+    dry_run = asked.pop("dry_run", True)
+    old = new = Decimal(0)
+    rows = queries.matching(fake.ledger.rows, _as_query(asked))
+    for row in (row for row in rows if row["source"] != "manual"):
+        rated, version, _ = fake.prices.rate(row)
+        old += row["total_cost"] or 0
+        new += rated.cost or 0
+        if not dry_run:
+            row.update(cost_status=rated.status, price_version=version)
+            with_cost(row, rated.cost)
+    report: Row = {
+        "records": len(rows),
+        "old_total": old,
+        "new_total": new,
+        "difference": new - old,
+        "by_model": [],
+    }
+    return 200, report if dry_run else {**report, "rerate_id": fake.new_id("rer")}
+
+
+def token(fake: FakeServer, request: Request) -> Reply:  # noqa: ARG001
+    return 200, {"access_token": fake.new_id("tok"), "token_type": "Bearer", "expires_in": 3600}
+
+
+def health(fake: FakeServer, request: Request) -> Reply:  # noqa: ARG001
+    return 200, {"status": "healthy", "checks": {}}
+
+
+def _matching(fake: FakeServer, request: Request) -> list[Row]:
+    own = fake.organization_id
+    named = request.query.get("organization_id", [])
+    if own is not None and any(organization != own for organization in named):
+        raise Refusal(403, "ORGANIZATION_MISMATCH", "another organization than the key's")
+    return queries.matching(fake.ledger.rows, request.query)
+
+
+_API = "/api/v1"
+_ID = "([^/]+)"
+ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Reply]]] = [
+    (method, re.compile(path), handler)
+    for method, path, handler in (
+        ("POST", f"{_API}/usage", post_usage),
+        ("POST", f"{_API}/usage/batch", post_usage_batch),
+        ("GET", f"{_API}/usage/history", list_rows),
+        ("GET", f"{_API}/usage/(?!history$|batch$){_ID}", get_row),
+        ("POST", f"{_API}/costs", post_cost),
+        ("GET", f"{_API}/costs", list_rows),
+        ("POST", f"{_API}/costs/bulk", post_cost_bulk),
+        ("GET", f"{_API}/costs/summary", summary),
+        ("GET", f"{_API}/costs/aggregate", aggregate),
+        ("POST", f"{_API}/costs/breakdown", breakdown),
+        ("POST", f"{_API}/costs/query", query_rows),
+        ("POST", f"{_API}/costs/estimate", estimate),
+        ("POST", f"{_API}/estimates/cost", estimate),
+        ("GET", f"{_API}/costs/(?!summary$|aggregate$){_ID}", get_row),
+        ("PATCH", f"{_API}/costs/{_ID}", patch_cost),
+        ("PUT", f"{_API}/costs/{_ID}", patch_cost),
+        ("DELETE", f"{_API}/costs/{_ID}", delete_cost),
+        ("GET", f"{_API}/analytics", aggregate),
+        ("POST", f"{_API}/pricing", post_price),
+        ("GET", f"{_API}/pricing", list_prices),
+        ("GET", f"{_API}/pricing/unpriced", unpriced),
+        ("POST", f"{_API}/pricing/rerate", rerate),
+        ("GET", f"{_API}/pricing/(?!unpriced$){_ID}", get_price),
+        ("PUT", f"{_API}/pricing/{_ID}", put_price),
+        ("DELETE", f"{_API}/pricing/{_ID}", delete_price),
+        ("POST", "/oauth/token", token),
+        ("GET", "/health", health),
+    )
+]
