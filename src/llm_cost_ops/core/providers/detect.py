@@ -95,6 +95,7 @@ def _by_input_tokens(profile: Profile, body: Body, usage: Body) -> str:
     if (
         "cache_read_input_tokens" in usage
         or "cache_creation_input_tokens" in usage
+        or "cache_creation" in usage
         or body.get("type") == "message"
     ):
         return "anthropic"
@@ -103,7 +104,7 @@ def _by_input_tokens(profile: Profile, body: Body, usage: Body) -> str:
         names = cast("Body", details)
         if "image_tokens" in names or "text_tokens" in names:
             return "images"
-    if details is not None or "output" in body or "output_tokens_details" in usage:
+    if details is not None or "output" in body or body.get("object") == "response":
         return "responses"
     return profile.prefers
 

@@ -80,7 +80,7 @@ def extract(provider: str, body: Mapping[str, object], api_flavor: str | None = 
         model,
         id_at(body, shape.id),
         tier,
-        served_region(body, shape) if shape.region else None,
+        served_region(body, shape.region) if shape.region else None,
         cost,
         "batch" if tier == "batch" else processing,
         usage_block(shape, block),

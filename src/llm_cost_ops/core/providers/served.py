@@ -33,7 +33,7 @@ _TIERS = MappingProxyType(
 )
 """Reported tier names that are not ours. `auto` is what was asked for, not what was served."""
 
-_NO_REGION = frozenset({"", "not_available"})
+_NO_REGION = "not_available"
 
 
 def text_at(body: Body, paths: tuple[Path, ...]) -> str | None:
@@ -76,12 +76,10 @@ def served_tier(body: Body, shape: Shape) -> str | None:
     return served
 
 
-def served_region(body: Body, shape: Shape) -> str | None:
+def served_region(body: Body, path: Path) -> str | None:
     """Where the model ran, as reported, in lower case; None when not reported."""
-    if shape.region is None:
-        return None
-    region = text_at(body, (shape.region,))
-    return None if region is None or region.lower() in _NO_REGION else region.lower()
+    region = text_at(body, (path,))
+    return None if region is None or region.lower() == _NO_REGION else region.lower()
 
 
 def stated_cost(body: Body, cost: Cost, warnings: list[str]) -> Decimal | None:
