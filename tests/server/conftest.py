@@ -10,6 +10,7 @@ from tests.support.database import (
     empty_database,
     mysql_settings,
     postgres_settings,
+    server_settings,
     sqlite_settings,
 )
 from tests.support.database import pytest_configure as pytest_configure
@@ -22,5 +23,6 @@ __all__ = [
     "empty_database",
     "mysql_settings",
     "postgres_settings",
+    "server_settings",
     "sqlite_settings",
 ]

@@ -5,6 +5,7 @@
     empty_database      settings of a database without any table, for migrations
     sqlite_settings, postgres_settings, mysql_settings
                         `database_settings` of one kind, for what only that kind has
+    server_settings     `database_settings` of the kinds that are reached over a network
 
 Each test has its database for itself. `-m sqlite`, `-m "not mysql"` pick kinds.
 """
@@ -104,6 +105,14 @@ def postgres_settings(database_clones: _Makers, tmp_path: Path) -> Iterator[Data
 @pytest.fixture
 def mysql_settings(database_clones: _Makers, tmp_path: Path) -> Iterator[DatabaseSettings]:
     with database_clones["mysql"].migrated(tmp_path) as url:
+        yield small_pool(url)
+
+
+@pytest.fixture(params=KINDS[1:])
+def server_settings(
+    request: pytest.FixtureRequest, database_clones: _Makers, tmp_path: Path
+) -> Iterator[DatabaseSettings]:
+    with database_clones[str(request.param)].migrated(tmp_path) as url:
         yield small_pool(url)
 
 

@@ -21,14 +21,9 @@ ORGANIZATION = text(
 )
 
 
-@pytest.fixture(params=["postgres_settings", "mysql_settings"])
-def direct(request: pytest.FixtureRequest) -> DatabaseSettings:
-    return request.getfixturevalue(request.param)
-
-
 @pytest.fixture
-def proxy(direct: DatabaseSettings) -> Iterator[FaultProxy]:
-    with FaultProxy.to(direct.url) as made:
+def proxy(server_settings: DatabaseSettings) -> Iterator[FaultProxy]:
+    with FaultProxy.to(server_settings.url) as made:
         yield made
 
 
@@ -132,7 +127,7 @@ def test_many_callers_in_a_black_hole_leave_the_pool_usable(
 
 
 def test_lost_while_committing_says_that_the_outcome_is_unknown(
-    direct: DatabaseSettings, proxy: FaultProxy, remote: Database
+    server_settings: DatabaseSettings, proxy: FaultProxy, remote: Database
 ) -> None:
     def insert() -> None:
         with write(remote) as session:
@@ -142,7 +137,7 @@ def test_lost_while_committing_says_that_the_outcome_is_unknown(
     with pytest.raises(DatabaseUnavailable) as caught:
         insert()
     assert caught.value.outcome_unknown
-    own = open_database(direct)
+    own = open_database(server_settings)
     with read(own) as session:
         stored = session.scalar(text("SELECT count(*) FROM organizations"))
     own.dispose()
@@ -150,7 +145,7 @@ def test_lost_while_committing_says_that_the_outcome_is_unknown(
 
 
 def test_lost_before_committing_is_known_to_have_done_nothing(
-    direct: DatabaseSettings, proxy: FaultProxy, remote: Database
+    server_settings: DatabaseSettings, proxy: FaultProxy, remote: Database
 ) -> None:
     def insert_two() -> None:
         with write(remote) as session:
@@ -161,7 +156,7 @@ def test_lost_before_committing_is_known_to_have_done_nothing(
     with pytest.raises(DatabaseUnavailable) as caught:
         insert_two()
     assert not caught.value.outcome_unknown
-    own = open_database(direct)
+    own = open_database(server_settings)
     with read(own) as session:
         assert session.scalar(text("SELECT count(*) FROM organizations")) == 0
     own.dispose()
@@ -173,9 +168,11 @@ def test_slow_is_not_down(proxy: FaultProxy, remote: Database) -> None:
     assert not remote.circuit.is_open
 
 
-def test_a_full_pool_is_said_after_the_pool_timeout(direct: DatabaseSettings) -> None:
+def test_a_full_pool_is_said_after_the_pool_timeout(server_settings: DatabaseSettings) -> None:
     crowded = open_database(
-        DatabaseSettings(url=direct.url, pool_size=1, max_overflow=0, pool_timeout_seconds=0.2)
+        DatabaseSettings(
+            url=server_settings.url, pool_size=1, max_overflow=0, pool_timeout_seconds=0.2
+        )
     )
     with read(crowded):
         with within(1), pytest.raises(DatabaseUnavailable) as caught, read(crowded):

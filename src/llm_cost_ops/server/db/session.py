@@ -138,12 +138,17 @@ def _transaction(
             connection.rollback()
     except BaseException as error:
         failure = classify(error)
-        if failure is None or failure is error:
+        if failure is None or failure is error or (not commit and _is_write_refused(failure)):
             _roll_back(connection)
             raise
         raise _given_up(connection, failure, committing=committing) from error
     finally:
         connection.close()
+
+
+def _is_write_refused(failure: Failure) -> bool:
+    """In a read session this is our own mistake and not a replica's answer."""
+    return isinstance(failure, DatabaseUnavailable) and failure.reason is Reason.READ_ONLY
 
 
 def _connect(database: Database, engine: Engine, options: Mapping[str, Any]) -> Connection:
