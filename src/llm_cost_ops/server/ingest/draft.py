@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
+from operator import attrgetter
 
 import msgspec
 
@@ -32,21 +33,11 @@ _LAST = to_micros(datetime.fromisoformat(f"{LAST_YEAR + 1}-01-01T00:00:00+00:00"
 _sorted_json = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _exact_json = msgspec.json.Decoder(float_hook=Decimal)
 _canonical = msgspec.json.Encoder(decimal_format="number")
-_DIMENSIONS = (
-    "event_id",
-    "source",
-    "model",
-    "region",
-    "project_id",
-    "team_id",
-    "user_id",
-    "api_key_id",
-    "environment",
-    "feature",
-    "status",
-    "service_tier",
-    "processing",
-)
+_SHARED = ("source", "model", "project_id", "team_id", "user_id", "api_key_id", "environment")
+_COST_LABELS = attrgetter(*_SHARED, "feature", "status", "provider")
+_USAGE_LABELS = attrgetter(*_SHARED, "feature", "status", "region", "service_tier", "processing")
+_KNOWN_LABELS: set[str | None] = {None}
+_MAX_KNOWN_LABELS = 100_000
 
 
 class Door:
@@ -159,13 +150,32 @@ def _check_common(record: WireRecord | WireCost, door: Door) -> None:
         raise ForeignOrganization(
             "organization_id does not belong to this API key", field="organization_id"
         )
-    for name in _DIMENSIONS:
-        value = getattr(record, name, None)
-        if value is not None and not (value.isprintable() and value == value.strip()):
-            raise UsageError(name, "must not hold control characters or surrounding spaces")
+    labels = _USAGE_LABELS if record.__class__ is WireRecord else _COST_LABELS
+    for value in labels(record):
+        if value not in _KNOWN_LABELS:
+            _check_label(record, value)
+    event_id = record.event_id
+    if event_id is not None and not _is_sane(event_id):
+        raise UsageError("event_id", _INSANE)
     for tag in record.tags or ():
-        if not tag.isprintable():
-            raise UsageError("tags", "must not hold control characters")
+        if tag not in _KNOWN_LABELS:
+            _check_label(record, tag)
+
+
+_INSANE = "must not hold control characters or surrounding spaces"
+
+
+def _is_sane(text: str) -> bool:
+    """Databases disagree about trailing spaces and NUL: neither gets in."""
+    return text.isprintable() and text == text.strip()
+
+
+def _check_label(record: WireRecord | WireCost, value: str) -> None:
+    if not _is_sane(value):
+        fields = (f for f in record.__struct_fields__ if getattr(record, f) == value)
+        raise UsageError(next(fields, "tags"), _INSANE)
+    if len(_KNOWN_LABELS) < _MAX_KNOWN_LABELS:
+        _KNOWN_LABELS.add(value)
 
 
 def _timestamp(record: WireRecord | WireCost, door: Door) -> int:
@@ -265,7 +275,7 @@ def _entry(
     entry.status = record.status
     entry.latency_ms = record.latency_ms
     if record.tags:
-        entry.tags = dumps(record.tags)
+        entry.tags = _canonical.encode(record.tags).decode()
     entry.metadata = _metadata(record)
     if usage:
         _fill_counts(entry, usage)

@@ -132,6 +132,12 @@ def stored_card(session: ReadSession, price_version: str | None) -> CompiledRate
     return compiled(found)
 
 
+def present(session: ReadSession, versions: Iterable[str]) -> set[str]:
+    """Those of the versions whose cards are stored."""
+    query = select(price_cards.c.id).where(price_cards.c.id.in_(sorted(versions)))
+    return set(session.execute(query).scalars())
+
+
 def keep(session: WriteSession, cards: Iterable[tuple[str, str]], now_us: int) -> None:
     """Store cards by version id; those stored before stay as they are."""
     rows = [

@@ -181,7 +181,7 @@ class CardRegistry:
         return {version for version in versions if version not in self._kept}
 
     def mark_kept(self, versions: Iterable[str]) -> None:
-        """Called after the commit."""
+        """Remember versions whose rows are committed."""
         self._kept.update(versions)
 
 
@@ -239,9 +239,18 @@ class Prices:
             self._views.pop(organization_id, None)
 
     def keep_cards(self, session: WriteSession, versions: Iterable[str], now_us: int) -> None:
-        """Store the cards of these versions unless this process knows that they are stored."""
+        """Store the cards of these versions that are not stored yet.
+
+        At most once in a transaction: only rows found before inserting are remembered as stored,
+        because the transaction may still roll back.
+        """
+        unknown = self.registry.unkept(versions)
+        if not unknown:
+            return
+        present = cards.present(session, unknown)
+        self.registry.mark_kept(present)
         rows: list[tuple[str, str]] = []
-        for version in self.registry.unkept(versions):
+        for version in unknown - present:
             compiled = self.registry.by_version(version)
             rows.append((version, cards.card_text(compiled.card, compiled.adjustments)))
         cards.keep(session, rows, now_us)

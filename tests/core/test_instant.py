@@ -1,0 +1,66 @@
+"""Instants: strict ISO 8601, UTC inside, both ends of the accepted range."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_cost_ops.core import instant
+from llm_cost_ops.core.instant import InstantError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-15", datetime(2026, 11, 15, tzinfo=UTC)),
+        ("2026-11-15T12:00:00Z", datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ("2026-11-15t12:00z", datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ("2026-11-15 12:00:00", datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ("2026-11-15T12:00:00+05:45", datetime(2026, 11, 15, 6, 15, tzinfo=UTC)),
+        ("2026-11-15T12:00:00-0330", datetime(2026, 11, 15, 15, 30, tzinfo=UTC)),
+        ("2026-11-15T12:00:00.5Z", datetime(2026, 11, 15, 12, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-15T12:00:00.123456789Z", datetime(2026, 11, 15, 12, 0, 0, 123_456, tzinfo=UTC)),
+        ("1970-01-01", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("2100-12-31T23:59:59Z", datetime(2100, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_reads(text: str, expected: datetime) -> None:
+    assert instant.parse_instant(text) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "15/11/2026", "2026-13-01", "2026-02-30", "20261115", "2026-W01", "2026-11-15T25:00:00Z",
+        "1969-12-31T23:59:59Z", "2101-01-01", "2026-11-15T12", "2026-11-15Z", "２０２６-11-15", 5, None,
+        "1970-01-01T00:00:00+14:00",
+    ],
+)  # fmt: skip
+def test_refuses(value: object) -> None:
+    with pytest.raises(InstantError) as refused:
+        instant.parse_instant(value, "start_date")
+    assert refused.value.field == "start_date"
+
+
+def test_a_day_is_a_bare_date() -> None:
+    assert instant.parse_day("2026-11-15", "day") == date(2026, 11, 15)
+    assert instant.is_bare_date("2026-11-15")
+    assert not instant.is_bare_date("2026-11-15T00:00:00Z")
+    with pytest.raises(InstantError):
+        instant.parse_day("2026-11-15T00:00:00Z", "day")
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 12, 31)))
+def test_micros_and_text_round_trip(naive: datetime) -> None:
+    aware = naive.replace(tzinfo=UTC)
+    assert instant.from_micros(instant.to_micros(aware)) == aware
+    assert instant.parse_instant(instant.format_instant(aware)) == aware
+
+
+def test_an_instant_of_another_zone_is_written_in_utc() -> None:
+    shown = instant.format_instant(datetime.fromisoformat("2026-11-15T12:00:00+02:00"))
+    assert shown == "2026-11-15T10:00:00Z"
+    assert timedelta(0) == timedelta(microseconds=instant.to_micros(instant.EPOCH))
