@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.usage import check_usage
-from llm_cost_ops.importers import GROWING
+from llm_cost_ops.importers import GROWING, detect
 from tests.importers.reading import SAMPLES, items_of, sample, split
 
 
@@ -109,7 +109,7 @@ class TestClaudeCode:
         text = (
             log({"type": "user", "message": {"content": 'about "usage": {}'}})
             + '{"type": "assistant", "message": {"usage": {"input_tok\n'
-            + log({"type": "assistant", "message": {"usage": {"input_tokens": 1}}})
+            + log({"type": "assistant", "message": {"id": "x", "usage": {"input_tokens": 1}}})
             + log(assistant("msg_2", "r", -4))
             + '{"a": 1, "a": 2, "usage": 1}\n'
             + '{"usage": NaN}\n'
@@ -118,8 +118,33 @@ class TestClaudeCode:
         records, problems = split(items_of(text, "claude-code"))
         assert [record["event_id"] for record in records] == ["msg_3:r"]
         assert [(p.line, p.field) for p in problems] == [
-            (2, None), (3, "message.id"), (5, None), (6, None), (4, "usage.output_tokens"),
+            (2, None), (5, None), (6, None), (3, "message.model"), (4, "usage.output_tokens"),
         ]  # fmt: skip
+
+    def test_lines_without_any_id_are_calls_of_their_own(self) -> None:
+        row: dict[str, object] = {
+            "timestamp": "2026-11-05T10:00:00Z",
+            "message": {"model": "claude-opus-4-5", "usage": {"input_tokens": 5}},
+        }
+        text = log(row, row)
+        first, second = split(items_of(text, "claude-code"))[0]
+        assert second == {**first, "event_id": f"{first['event_id']}-1"}
+        assert detect(text.encode(), "") == "claude-code"
+
+    def test_the_stream_of_a_headless_run(self) -> None:
+        first: dict[str, object] = {
+            "type": "system",
+            "subtype": "init",
+            "session_id": "s-1",
+            "cwd": "/x",
+        }
+        row = {**assistant("msg_1", None, 4), "session_id": "s-1"}
+        del row["sessionId"]
+        result = {"type": "result", "usage": {"input_tokens": 5, "output_tokens": 4}}
+        text = log(first, row, result)
+        (record,) = split(items_of(text, detect(text.encode(), "")))[0]
+        assert record["event_id"] == "msg_1"
+        assert record["metadata"] == {"session_id": "s-1"}
 
     def test_half_a_surrogate_pair_in_the_text_does_not_lose_the_call(self) -> None:
         row = assistant("msg_1", "r", 4)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_cost_ops.core.providers.extract import extract
 from llm_cost_ops.core.usage import check_usage
-from llm_cost_ops.importers import AGGREGATE
-from llm_cost_ops.importers.counts import inclusive_input, openai_counts
+from llm_cost_ops.importers import AGGREGATE, detect
+from llm_cost_ops.importers.counts import anthropic_counts, inclusive_input, openai_counts
 from tests.importers.reading import items_of, sample, split
 
 
@@ -82,6 +83,28 @@ class TestLitellm:
         (record,) = split(items_of(line + "\n" + line, "litellm"))[0][:1]
         assert record["provider"] == "azure"
 
+    def test_rows_with_the_cache_counts_by_themselves(self) -> None:
+        row = {
+            "request_id": "r", "model": "gpt-5.4", "custom_llm_provider": "openai",
+            "prompt_tokens": 100, "completion_tokens": 5,
+            "metadata": {"additional_usage_values": {"cache_read_input_tokens": 60}},
+        }  # fmt: skip
+        (record,) = split(items_of(json.dumps(row), "litellm"))[0]
+        assert record["usage"] == {
+            "input_tokens": 100, "cache_read_tokens": 60, "output_tokens": 5,
+        }  # fmt: skip
+
+    def test_a_log_file_of_litellm(self) -> None:
+        row = {
+            "id": "chatcmpl-1", "call_type": "acompletion", "model": "gpt-5.4",
+            "custom_llm_provider": "openai", "response_cost": 0.25, "startTime": 1793527200.5,
+            "endTime": 1793527201.5, "prompt_tokens": 100, "completion_tokens": 5,
+        }  # fmt: skip
+        text = json.dumps(row)
+        (record,) = split(items_of(text, detect(text.encode(), "")))[0]
+        assert record["timestamp"] == "2026-11-01T10:00:00.500000Z"
+        assert record["metadata"] == {"litellm_spend_usd": "0.25", "call_type": "acompletion"}
+
     def test_a_row_without_an_id_is_a_problem(self) -> None:
         (problem,) = split(items_of('{"call_type": "x", "prompt_tokens": 1}', "litellm"))[1]
         assert problem.field == "request_id"
@@ -123,6 +146,34 @@ def test_a_usage_block_of_every_detail() -> None:
         "output_audio_tokens": 8,
     }  # fmt: skip
     assert check_usage(counts) == counts
+
+
+@given(
+    plain=TOKENS, read=TOKENS, short=TOKENS, long=TOKENS, output=TOKENS, searches=st.integers(0, 9)
+)
+def test_log_blocks_mean_what_the_extraction_of_the_provider_says(
+    plain: int, read: int, short: int, long: int, output: int, searches: int
+) -> None:
+    anthropic: dict[str, object] = {
+        "input_tokens": plain + 1,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": short + long,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long,
+        },
+        "output_tokens": output,
+        "server_tool_use": {"web_search_requests": searches},
+    }  # fmt: skip
+    body = {"model": "claude-sonnet-4-5", "usage": anthropic}
+    assert anthropic_counts(anthropic) == extract("anthropic", body).usage
+    openai: dict[str, object] = {
+        "prompt_tokens": plain + read + 1,
+        "completion_tokens": output,
+        "prompt_tokens_details": {"cached_tokens": read},
+        "completion_tokens_details": {"reasoning_tokens": output // 2},
+    }
+    body = {"object": "chat.completion", "model": "gpt-5.4", "usage": openai}
+    assert openai_counts(openai)[0] == extract("openai", body).usage
 
 
 class TestLangfuse:
@@ -217,6 +268,16 @@ class TestHelicone:
             "id": "msg_1", "model": "claude-sonnet-4-5-20250929",
             "usage": {"input_tokens": 10, "output_tokens": 20, "cache_read_input_tokens": 30},
         }  # fmt: skip
+
+    def test_the_dashboards_columns(self) -> None:
+        text = (
+            "createdAt,requestId,model,userId,promptTokens,completionTokens,latency,costUSD\n"
+            "2026-11-04T09:00:00Z,q-1,gpt-5.4-mini,user-5,100,40,1523.5,0.1\n"
+        )
+        (record,) = split(items_of(text, detect(text.encode(), "")))[0]
+        assert record["timestamp"] == "2026-11-04T09:00:00Z"
+        assert (record["latency_ms"], record["user_id"]) == (1523, "user-5")
+        assert record["usage"] == {"input_tokens": 100, "output_tokens": 40}
 
     def test_csv(self) -> None:
         (record,) = sample("helicone.csv")[0]

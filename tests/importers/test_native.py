@@ -128,6 +128,11 @@ class TestResponses:
         (record,) = split(items_of(text, "responses"))[0]
         assert record["event_id"] == "a"
 
+    def test_one_response_over_several_lines(self) -> None:
+        text = json.dumps({"id": "a", "object": "list", "data": [{}], "usage": {}}, indent=2)
+        (record,) = split(items_of(text, "responses", provider="openai"))[0]
+        assert record["event_id"] == "a"
+
     @pytest.mark.parametrize(
         "body", ['{"response": {}}', '{"provider": "p", "response": null}', "{}"]
     )

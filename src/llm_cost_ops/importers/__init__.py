@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import IO
+from typing import IO, cast
 
 from llm_cost_ops.importers.anthropic_usage import read_anthropic_costs, read_anthropic_usage
 from llm_cost_ops.importers.claude_code import read_claude_code
@@ -120,14 +120,16 @@ def read(
 
 
 def _finished(stream: IO[bytes] | IO[str], known: Format, options: ImportOptions) -> ItemStream:
-    if known.seeks:
-        if not isinstance(stream.read(0), bytes):
-            raise ImportFormatError("the file must be opened in binary mode")
-        body: IO[bytes] = stream  # type: ignore[assignment]
-    else:
-        body = binary(stream)
     try:
-        for item in known.reader(body, options):
+        for item in known.reader(_body(stream, known), options):
             yield item if isinstance(item, ImportProblem) else finish(item, options)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         yield ImportProblem(0, None, "the gzip data is damaged; the rest of the file was not read")
+
+
+def _body(stream: IO[bytes] | IO[str], known: Format) -> IO[bytes]:
+    if not known.seeks:
+        return binary(stream)
+    if not isinstance(stream.read(0), bytes):
+        raise ImportFormatError("the file must be opened in binary mode")
+    return cast("IO[bytes]", stream)

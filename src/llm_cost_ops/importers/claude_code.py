@@ -18,7 +18,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.importers.attribution import provider_of_model
 from llm_cost_ops.importers.counts import anthropic_counts, anthropic_terms
 from llm_cost_ops.importers.fields import amount_of, text_of
-from llm_cost_ops.importers.identity import natural_id
+from llm_cost_ops.importers.identity import Ordinals, natural_id
 from llm_cost_ops.importers.loglines import log_lines
 from llm_cost_ops.importers.problem import ImportProblem, RowError, problem_at
 from llm_cost_ops.importers.record import (
@@ -52,12 +52,13 @@ class _Call:
 
 def read_claude_code(stream: IO[bytes], options: ImportOptions) -> ItemStream:
     calls: dict[Key, _Call] = {}
+    ordinals = Ordinals()
     for item in log_lines(stream, options.max_row_bytes, (b'"usage"',)):
         if isinstance(item, ImportProblem):
             yield item
             continue
         try:
-            _hear(calls, item.line, item.row)
+            _hear(calls, ordinals, item.line, item.row)
         except DomainError as error:
             yield problem_at(item.line, error)
     originals: dict[str, list[_Call]] = {}
@@ -73,19 +74,22 @@ def read_claude_code(stream: IO[bytes], options: ImportOptions) -> ItemStream:
             yield problem_at(call.line, error)
 
 
-def _hear(calls: dict[Key, _Call], line: int, row: Row) -> None:
+def _hear(calls: dict[Key, _Call], ordinals: Ordinals, line: int, row: Row) -> None:
     """Take in one line; lines that report no usage of an assistant message are passed over."""
     message = row.get("message")
-    if row.get("type") != "assistant" or not isinstance(message, dict):
+    if row.get("type") not in ("assistant", None) or not isinstance(message, dict):
         return
     told = cast("Row", message)
     usage = told.get("usage")
     if not isinstance(usage, dict) or told.get("model") == SYNTHETIC:
         return
     message_id = text_of(told.get("id"), "message.id") or text_of(row.get("uuid"), "uuid")
-    if message_id is None:
-        raise RowError("is required", field="message.id")
-    key = (message_id, _request_id(row, message_id))
+    # Without any id nothing tells a repeated line from another call.
+    key = (
+        (message_id, _request_id(row, message_id))
+        if message_id is not None
+        else (ordinals.event_id(row), "")
+    )
     call = calls.get(key)
     if call is None:
         calls[key] = _Call(line, _outline(row), _without_content(told), cast("Row", usage))
@@ -107,16 +111,14 @@ def _is_copy(call: _Call, originals: list[_Call]) -> bool:
     return any(_input_of(call) == _input_of(original) for original in originals)
 
 
-def _input_of(call: _Call) -> list[int | None]:
-    counts = anthropic_counts(call.usage)
-    return [
-        counts.get(kind) for kind in ("input_tokens", "cache_read_tokens", "cache_write_tokens")
-    ]
+def _input_of(call: _Call) -> list[object]:
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return [call.usage.get(name) for name in names]
 
 
 _KEPT = (
-    "type", "timestamp", "requestId", "sessionId", "cwd", "version", "gitBranch", "isSidechain",
-    "agentId", "costUSD",
+    "type", "timestamp", "requestId", "sessionId", "session_id", "cwd", "version", "gitBranch",
+    "isSidechain", "agentId", "costUSD",
 )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def _record(
         "usage": counts,
         **anthropic_terms(usage),
         "metadata": metadata(
-            session_id=text_of(row.get("sessionId"), "sessionId"),
+            session_id=text_of(row.get("sessionId", row.get("session_id")), "sessionId"),
             project=_project(text_of(row.get("cwd"), "cwd")),
             cwd=text_of(row.get("cwd"), "cwd"),
             version=text_of(row.get("version"), "version"),

@@ -21,6 +21,7 @@ _BODY_KEYS = frozenset(
     {"choices", "usageMetadata", "candidates", "billed_units", "output", "usage"}
 )
 _SAMPLE = 64 * 1024
+_HELICONE_TIMES = frozenset({"requestcreatedat", "responsecreatedat", "createdat"})
 
 
 def detect(head: bytes, filename: str = "") -> str:
@@ -91,6 +92,11 @@ def _partial(text: str) -> tuple[Mapping[str, object], bool]:
 def _log_format(first: Mapping[str, object], keys: frozenset[str], text: str) -> str | None:
     if "sessionId" in keys and keys & {"uuid", "parentUuid", "leafUuid", "message", "snapshot"}:
         return "claude-code"
+    message = first.get("message")
+    if isinstance(message, Mapping) and "usage" in message and "choices" not in keys:
+        return "claude-code"
+    if first.get("type") == "system" and keys >= {"subtype", "session_id"}:
+        return "claude-code"
     if keys >= {"type", "payload"} or first.get("type") == "session_meta":
         return "codex"
     if first.get("type") in ("summary", "file-history-snapshot", "queue-operation"):
@@ -128,7 +134,7 @@ def _export_format(first: Mapping[str, object], keys: frozenset[str], _text: str
 
 def _export_of(normal: set[str]) -> str | None:
     """The gateway export with these columns (without case and underscores)."""
-    if "requestid" in normal and normal & {"calltype", "customllmprovider"}:
+    if normal & {"requestid", "id"} and normal & {"calltype", "customllmprovider"}:
         return "litellm"
     if normal & {"usagedetails", "traceid"} and normal & {
         "starttime",
@@ -136,7 +142,7 @@ def _export_of(normal: set[str]) -> str | None:
         "providedmodelname",
     }:
         return "langfuse"
-    if normal & {"requestid", "responseid"} and normal & {"requestcreatedat", "responsecreatedat"}:
+    if normal & {"requestid", "responseid"} and normal & _HELICONE_TIMES:
         return "helicone"
     return None
 

@@ -47,7 +47,7 @@ def _converter(options: ImportOptions) -> Callable[[Row], Iterable[Record]]:
             raise RowError("is required", field="request_id")
         _refuse_unbilled(fields)
         model = fields.text("model", "response_model", "request_model") or options.model
-        begun = fields.get("request_created_at", "response_created_at")
+        begun = fields.get("request_created_at", "response_created_at", "created_at")
         record: Record = {
             "source": SOURCE,
             "event_id": natural_id(identity),
@@ -55,7 +55,7 @@ def _converter(options: ImportOptions) -> Callable[[Row], Iterable[Record]]:
             "provider": provider_for(_provider(fields), model, options),
             "model": model,
             **_usage(fields),
-            "latency_ms": fields.count("delay_ms", "latency"),
+            "latency_ms": _latency(fields),
             "status": fields.text("response_status", "status"),
             "user_id": fields.text("request_user_id", "user_id", "helicone_user"),
             "metadata": {**_properties(fields), **_metadata(fields)},
@@ -100,6 +100,11 @@ def _body(value: object) -> Mapping[str, object]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         return object_of(value, "response_body")
     return cast("Row", value) if isinstance(value, dict) else {}
+
+
+def _latency(fields: Fields) -> int | None:
+    given = fields.amount("delay_ms", "latency")
+    return None if given is None or given < 0 else int(given)
 
 
 def _provider(fields: Fields) -> str | None:

@@ -161,12 +161,16 @@ def _row(line: int, text: str) -> NumberedRow | ImportProblem:
     return NumberedRow(line, cast("Row", value))
 
 
-def rows_of(stream: IO[bytes], limit: int, head: bytes) -> RowStream:
+def rows_of(
+    stream: IO[bytes], limit: int, head: bytes, wrappers: tuple[str, ...] = WRAPPERS
+) -> RowStream:
     """JSON rows of a file that may be one object per line or an array: `head` decides which."""
-    return json_lines(stream, limit) if is_line_oriented(head) else json_values(stream, limit)
+    if is_line_oriented(head, wrappers):
+        return json_lines(stream, limit)
+    return json_values(stream, limit, wrappers)
 
 
-def is_line_oriented(head: bytes) -> bool:
+def is_line_oriented(head: bytes, wrappers: tuple[str, ...] = WRAPPERS) -> bool:
     """Whether the first line is a whole object that wraps no array, so that lines stand alone."""
     first = head.lstrip().split(b"\n", 1)[0].strip()
     if not first.startswith(b"{"):
@@ -176,4 +180,4 @@ def is_line_oriented(head: bytes) -> bool:
     except (jsontext.JsonError, UnicodeDecodeError):
         return len(first) < len(head.strip()) and first.endswith(b"}")
     members = cast("Row", value) if isinstance(value, dict) else {}
-    return not any(isinstance(members.get(name), list) for name in WRAPPERS)
+    return not any(isinstance(members.get(name), list) for name in wrappers)

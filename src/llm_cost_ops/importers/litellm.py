@@ -9,10 +9,12 @@ skipped. LiteLLM's organization is metadata, because ours comes from the key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
+from decimal import Decimal
 from typing import IO
 
 from llm_cost_ops.importers.attribution import provider_for
-from llm_cost_ops.importers.counts import openai_counts, without_zeros
+from llm_cost_ops.importers.counts import openai_counts
 from llm_cost_ops.importers.exports import export_rows
 from llm_cost_ops.importers.fields import Fields, text_of
 from llm_cost_ops.importers.identity import natural_id
@@ -42,7 +44,7 @@ def _converter(options: ImportOptions) -> Callable[[Row], Iterable[Record]]:
 
     def convert(row: Row) -> Iterable[Record]:
         fields = Fields(row)
-        request_id = fields.text("request_id")
+        request_id = fields.text("request_id", "id")
         if request_id is None:
             raise RowError("is required", field="request_id")
         if (fields.text("cache_hit") or "").lower() == "true":
@@ -57,7 +59,7 @@ def _converter(options: ImportOptions) -> Callable[[Row], Iterable[Record]]:
         record: Record = {
             "source": SOURCE,
             "event_id": natural_id(request_id),
-            "timestamp": stamp(fields.get("startTime"), "startTime", zone=zone),
+            "timestamp": _started(fields, zone),
             "provider": provider_for(fields.text("custom_llm_provider"), model, options),
             "model": model,
             "usage": usage,
@@ -84,15 +86,22 @@ def _converter(options: ImportOptions) -> Callable[[Row], Iterable[Record]]:
 def _usage(
     fields: Fields, extra: Mapping[str, object]
 ) -> tuple[dict[str, int], bool, Mapping[str, object]]:
-    block = Fields(extra).object("usage_object")
-    if block:
-        counts, apart = openai_counts(block)
-    else:
-        prompt = fields.count("prompt_tokens") or 0
-        completion = fields.count("completion_tokens") or 0
-        counts, apart = without_zeros({"input_tokens": prompt, "output_tokens": completion}), False
+    columns = {name: fields.count(name) for name in ("prompt_tokens", "completion_tokens")}
+    # Rows from before the usage block was kept have the cache counts by themselves.
+    block = Fields(extra).object("usage_object") or {
+        **Fields(extra).object("additional_usage_values"),
+        **columns,
+    }
+    counts, apart = openai_counts(block)
     succeeded = Fields(extra).count("batch_successful_requests")
     return (counts | {"requests": succeeded} if succeeded and counts else counts), apart, block
+
+
+def _started(fields: Fields, zone: tzinfo) -> str | None:
+    """The start of the call; LiteLLM's log files have it in seconds since 1970."""
+    value = fields.get("startTime")
+    seconds = isinstance(value, int | Decimal)
+    return stamp(value, "startTime", unit="s" if seconds else None, zone=zone)
 
 
 def _region(block: Mapping[str, object]) -> str | None:
@@ -102,12 +111,15 @@ def _region(block: Mapping[str, object]) -> str | None:
 
 def _latency(fields: Fields) -> int | None:
     given = fields.count("request_duration_ms")
-    return elapsed_ms(fields.get("startTime"), fields.get("endTime")) if given is None else given
+    begin, end = fields.get("startTime"), fields.get("endTime")
+    if given is not None or not isinstance(begin, str):
+        return given
+    return elapsed_ms(begin, end)
 
 
 def _metadata(fields: Fields, apart: bool) -> dict[str, object]:
     return metadata(
-        litellm_spend_usd=fields.amount("spend"),
+        litellm_spend_usd=fields.amount("spend", "response_cost"),
         call_type=fields.text("call_type"),
         model_group=fields.text("model_group"),
         model_id=fields.text("model_id"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import IO, cast
 
+from llm_cost_ops.importers.fields import text_of
 from llm_cost_ops.importers.identity import Ordinals
 from llm_cost_ops.importers.jsonvalues import json_values
 from llm_cost_ops.importers.lines import json_lines
@@ -42,9 +43,11 @@ def _records(rows: RowStream, options: ImportOptions) -> ItemStream:
 
     def convert(row: Row) -> Iterable[Record]:
         record = _modelled(row)
-        if record.get("event_id") is None:
-            record["event_id"] = record.pop("id", None) or ordinals.event_id(row)
-        record.setdefault("source", SOURCE)
+        identity = text_of(record.get("event_id"), "event_id")
+        if identity is None:
+            identity = text_of(record.pop("id", None), "id") or ordinals.event_id(row)
+        record["event_id"] = identity
+        record["source"] = text_of(record.get("source"), "source") or SOURCE
         if options.provider:
             record.setdefault("provider", options.provider)
         if options.model and "response" not in record:

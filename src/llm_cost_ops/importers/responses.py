@@ -15,8 +15,8 @@ from typing import IO, cast
 
 from llm_cost_ops.importers.fields import object_of, text_of
 from llm_cost_ops.importers.identity import Ordinals, natural_id
-from llm_cost_ops.importers.jsonvalues import json_values
-from llm_cost_ops.importers.lines import json_lines, peek
+from llm_cost_ops.importers.jsonvalues import rows_of
+from llm_cost_ops.importers.lines import HEAD_BYTES, peek
 from llm_cost_ops.importers.problem import NothingToBill, RowError
 from llm_cost_ops.importers.record import (
     ImportOptions,
@@ -36,9 +36,7 @@ _BATCH_SIDE = frozenset({"key", "request", "instance", "status", "processed_time
 
 
 def read_responses(stream: IO[bytes], options: ImportOptions) -> ItemStream:
-    array = peek(stream, 1) == b"["
-    limit = options.max_row_bytes
-    rows = json_values(stream, limit, wrappers=()) if array else json_lines(stream, limit)
+    rows = rows_of(stream, options.max_row_bytes, peek(stream, HEAD_BYTES), wrappers=())
     ordinals = Ordinals()
 
     def convert(row: Row) -> Iterable[Record]:
@@ -51,12 +49,14 @@ def read_responses(stream: IO[bytes], options: ImportOptions) -> ItemStream:
             raise RowError("the line names no provider: give one with --provider", field="provider")
         if options.model and "model" not in body and "modelVersion" not in body:
             record.setdefault("model", options.model)
-        record.setdefault("source", SOURCE)
+        record["source"] = text_of(record.get("source"), "source") or SOURCE
         if record.get("timestamp") is None:
             record["timestamp"] = time_of(body)
-        if record.get("event_id") is None:
+        identity = text_of(record.get("event_id"), "event_id")
+        if identity is None:
             response_id = _id_of(body)
-            record["event_id"] = natural_id(response_id) if response_id else ordinals.event_id(row)
+            identity = natural_id(response_id) if response_id else ordinals.event_id(row)
+        record["event_id"] = identity
         yield record
 
     return convert_rows(rows, convert)
