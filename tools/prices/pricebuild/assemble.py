@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from . import apply, genai, litellm
 from .merge import Merge, Report
 from .overlay import Overlay, load, matches, selected
-from .rows import TIME_OF_DAY, Catalogue, Model, by_key, midnight
+from .rows import LITELLM, TIME_OF_DAY, Catalogue, Model, by_key, midnight
 from .write import book_text
 
 ROOT = Path(__file__).resolve().parents[3]
 OVERLAY = ROOT / "prices" / "overlay"
 SCHEMA = ROOT / "prices" / "schema" / "overlay.schema.json"
+
+
+LEAST_PER_MILLION = Decimal("0.001")
+MOST_PER_MILLION = Decimal(1000)
 
 
 class StalePin(Exception):
@@ -30,12 +35,14 @@ def build(pins: Mapping[str, str], built_at: date) -> tuple[str, Report]:
     for name, found in (("genai-prices", genai_version), ("litellm", litellm_version)):
         if pins[name] != found:
             raise StalePin(f"{name} {found} is installed, {pins[name]} is pinned")
+    rows = _without_dropped(rows, overlay)
     _drop_aliases(models, overlay)
     _ignore_kinds(rows, overlay)
     merge = Merge(by_key(models), midnight(built_at), genai.find_id, _flat(overlay))
     catalogue = merge.add(rows)
     apply.apply_models(catalogue, overlay)
     _refuse_undated(catalogue)
+    _refuse_implausible(catalogue)
     apply.apply_close(catalogue, overlay)
     apply.apply_derived(catalogue, overlay)
     apply.apply_free(catalogue, overlay)
@@ -50,6 +57,11 @@ def build(pins: Mapping[str, str], built_at: date) -> tuple[str, Report]:
         "adjustments": _adjustments(overlay),
     }
     return book_text(catalogue, header, via), merge.report
+
+
+def _without_dropped(rows: list[litellm.Row], overlay: Overlay) -> list[litellm.Row]:
+    dropped = overlay["drop"]
+    return [r for r in rows if not any(selected(e, r.provider, r.id) for e in dropped)]
 
 
 def _drop_aliases(models: list[Model], overlay: Overlay) -> None:
@@ -84,6 +96,21 @@ def _refuse_undated(catalogue: Catalogue) -> None:
     ]
     if left:
         raise ValueError(f"time-of-day prices without an overlay history: {', '.join(left)}")
+
+
+def _refuse_implausible(catalogue: Catalogue) -> None:
+    """LiteLLM now and then carries a price per thousand as one per token, or a price per step."""
+    found = [
+        f"{model.provider}/{model.id} {kind} {card.prices[kind].price:f}"
+        for model in catalogue.values()
+        for card in model.cards
+        for kind in ("input_tokens", "output_tokens")
+        if card.source == LITELLM
+        and kind in card.prices
+        and not LEAST_PER_MILLION <= card.prices[kind].price <= MOST_PER_MILLION
+    ]
+    if found:
+        raise ValueError("implausible prices; drop or correct them: " + "; ".join(found))
 
 
 def _regions(overlay: Overlay) -> dict[str, Any]:

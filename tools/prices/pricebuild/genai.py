@@ -31,7 +31,7 @@ def read() -> tuple[list[Model], str]:
     version = importlib.import_module("importlib.metadata").version("genai-prices")
     models: list[Model] = []
     for provider in data.providers:
-        models += [_model(provider.id, model) for model in provider.models]
+        models += [model_of(provider.id, model) for model in provider.models]
     return models, version
 
 
@@ -43,7 +43,8 @@ def find_id(provider_id: str, name: str) -> str | None:
     return found.id if found else None
 
 
-def _model(provider: str, source: Any) -> Model:
+def model_of(provider: str, source: Any) -> Model:
+    """One of their models with its dated cards per context and its names."""
     model = Model(provider, source.id, names_of(provider, source) - {source.id.lower()})
     standard = _standard(source)
     model.cards += standard

@@ -50,7 +50,7 @@ def read() -> tuple[list[Row], str]:
         if where is None:
             continue
         row = Row(where, entry)
-        row.cards = _cards(name, entry, where)
+        row.cards = cards_of(name, entry, where)
         if row.cards:
             rows.append(row)
     return rows, version
@@ -67,7 +67,8 @@ def _accepts(entry: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, value in flags.items() if value is True)
 
 
-def _cards(name: str, entry: Mapping[str, Any], where: Place) -> list[Card]:
+def cards_of(name: str, entry: Mapping[str, Any], where: Place) -> list[Card]:
+    """One card per price context that the row states."""
     prices: dict[tuple[str, str], dict[str, Price]] = {}
     tiers: dict[tuple[str, str], dict[str, list[TierRow]]] = {}
     inclusive = where.provider == "x-ai"

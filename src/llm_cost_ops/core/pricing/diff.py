@@ -51,11 +51,8 @@ def _model_changes(left: Entry | None, right: Entry | None) -> list[Change]:
     old = _by_context(left)
     new = _by_context(right)
     changes: list[Change] = []
-    for context in [*old, *(context for context in new if context not in old)]:
-        was, is_now = old.get(context), new.get(context)
-        card = is_now or was
-        if card is not None:
-            changes += _card_changes(card, was.prices if was else {}, is_now)
+    for context, card in (old | new).items():
+        changes += _card_changes(card, old.get(context), new.get(context))
     return changes
 
 
@@ -67,10 +64,9 @@ def _by_context(entry: Entry | None) -> dict[_Context, RateCard]:
     }
 
 
-def _card_changes(
-    card: RateCard, old: Mapping[str, KindPrice], now: RateCard | None
-) -> list[Change]:
-    new: Mapping[str, KindPrice] = now.prices if now else {}
+def _card_changes(card: RateCard, before: RateCard | None, after: RateCard | None) -> list[Change]:
+    old: Mapping[str, KindPrice] = before.prices if before else {}
+    new: Mapping[str, KindPrice] = after.prices if after else {}
     changes: list[Change] = []
     for kind in sorted(old.keys() | new.keys()):
         was, is_now = old.get(kind), new.get(kind)

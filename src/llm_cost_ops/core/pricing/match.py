@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from llm_cost_ops.core.providers.names import provider_id
 
@@ -122,11 +123,9 @@ def _forms(provider: str, name: str, sells: Callable[[str], bool]) -> Iterator[_
 
 def _prefixed(provider: str, rest: str) -> Iterator[_Form]:
     if rest.startswith("ft:"):
-        yield from _fine_tuned(provider, rest)
-        return
+        return _fine_tuned(provider, rest)
     form = _Form(provider, rest, "prefix")
-    yield form
-    yield from _provider_forms(form)
+    return chain((form,), _provider_forms(form))
 
 
 def _fine_tuned(provider: str, name: str) -> Iterator[_Form]:
