@@ -20,7 +20,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import parse_instant
 from llm_cost_ops.core.usage import FRACTIONAL_KINDS, KINDS, check_quantity
 from llm_cost_ops.importers.fields import amount_of, count_of, text_of, texts_of
-from llm_cost_ops.importers.problem import ImportFormatError
+from llm_cost_ops.importers.problem import ImportFormatError, RowError
 from llm_cost_ops.importers.times import stamp
 
 ALIASES = {
@@ -43,7 +43,8 @@ TEXTS = frozenset(
      "currency", "api_flavor"}
 )  # fmt: skip
 FIELDS = COUNTS | TEXTS | {"timestamp", "tags", "cost"}
-_QUANTITIES = ("prompt_tokens", "completion_tokens", "cost")
+_DIRECTIONS = ("prompt_tokens", "completion_tokens")
+_QUANTITIES = (*_DIRECTIONS, "cost")
 NO_ROW: list[str] = []
 _UNIT = re.compile(r"(.+)@(s|ms|us|ns)(?:\+(.+))?", re.ASCII)
 
@@ -105,11 +106,16 @@ class ColumnMapping:
             group, dot, key = name.partition(".")
             converted = _convert(name, value, source, zone)
             if converted is None:
+                if name in _DIRECTIONS:
+                    raise RowError("is empty", field=name)
                 continue
             if dot:
                 nested.setdefault(group, {})[key] = converted
             else:
                 record[name] = converted
+        if any(name in record for name in _DIRECTIONS):
+            # A mapping without one of the directions says that there is none (embeddings).
+            record = {**dict.fromkeys(_DIRECTIONS, 0), **record}
         return {**record, **nested}
 
 
