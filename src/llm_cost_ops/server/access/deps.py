@@ -14,7 +14,6 @@ from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
-from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.problems import Problem
 
 MAX_SECRET = 256
@@ -23,6 +22,11 @@ _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API
 _HEADER = APIKeyHeader(
     name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="The same key."
 )
+
+
+def keys(request: Request) -> KeyRing:
+    """The key ring of the app that serves this request."""
+    return cast("KeyRing", request.app.state.keys)
 
 
 def secret_of(request: Request) -> str:
@@ -59,7 +63,7 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
 
     Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
     """
-    ring = cast("KeyRing", deps.keys(request))
+    ring = keys(request)
     secret = secret_of(request)
     principal = ring.remembered(secret) or await ring.principal(secret)
     request.scope["state"]["key_id"] = principal.key_id

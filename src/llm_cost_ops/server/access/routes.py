@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.instant import format_instant, from_micros, parse_instant, to_micros
 from llm_cost_ops.server.access import store
+from llm_cost_ops.server.access.deps import keys as keys_of
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.issue import issue_key, withdraw_key
-from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.schemas import KEY_ROW_SCHEMA, NewKey, key_row
 from llm_cost_ops.server.db.session import read, write_retrying
@@ -25,7 +25,7 @@ from llm_cost_ops.server.http.pagination import (
     page_request,
     paging_parameters,
 )
-from llm_cost_ops.server.http.request_id import request_id_of
+from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown, room_router
 
 router = room_router("/api/v1/auth", "auth")
@@ -60,7 +60,7 @@ def create_key(request: Request, body: NewKey, principal: Principal = Writer) ->
             now_us=now_us,
             expires_at=expires_at,
             maker=principal,
-            request_id=request_id_of(request),
+            request_id=request_id(request.scope),
         ),
     )
     return json_response({**key_row(issued.key, now_us), "key": issued.secret}, 201)
@@ -105,10 +105,10 @@ def revoke_key(key_id: str, request: Request, principal: Principal = Writer) -> 
             key_id,
             now_us=now_us,
             actor_id=principal.key_id,
-            request_id=request_id_of(request),
+            request_id=request_id(request.scope),
         ),
     )
-    cast("KeyRing", deps.keys(request)).forget(withdrawn.id)
+    keys_of(request).forget(withdrawn.id)
     return Response(status_code=204)
 
 

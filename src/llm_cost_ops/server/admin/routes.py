@@ -16,9 +16,10 @@ from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers, list_of
 from llm_cost_ops.server.http.problems import not_found
-from llm_cost_ops.server.http.request_id import request_id_of
+from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import Wire, room_router
 from llm_cost_ops.server.identity import organizations, providers
+from llm_cost_ops.server.pricing.deps import prices as prices_of
 
 router = room_router("/api/v1", "organizations")
 
@@ -118,10 +119,10 @@ def register_provider(
             name=body.name,
             now_us=now_us,
             actor_id=principal.key_id,
-            request_id=request_id_of(request),
+            request_id=request_id(request.scope),
         ),
     )
-    deps.prices(request).forget(principal.organization_id)
+    prices_of(request).forget(principal.organization_id)
     return json_response(_row(made), 201)
 
 
@@ -142,10 +143,10 @@ def remove_provider(provider_id: str, request: Request, principal: Principal = W
             provider_id,
             now_us=now_us,
             actor_id=principal.key_id,
-            request_id=request_id_of(request),
+            request_id=request_id(request.scope),
         ),
     )
-    deps.prices(request).forget(principal.organization_id)
+    prices_of(request).forget(principal.organization_id)
     return Response(status_code=204)
 
 

@@ -99,6 +99,8 @@ class Edge:
         self, exchange: _Exchange, headers: Mapping[bytes, bytes], receive: Receive, send: Send
     ) -> None:
         try:
+            if "\x00" in exchange.scope["path"] or b"%00" in exchange.scope["query_string"]:
+                raise Problem(400, "INVALID_REQUEST", "The address holds a NUL character.")
             if not host_allowed(headers.get(b"host"), self._hosts):
                 raise Problem(400, "INVALID_REQUEST", "This host is not served here.")
             if b"content-length" in headers or b"transfer-encoding" in headers:

@@ -93,21 +93,26 @@ def _shared() -> list[Any]:
     ]
 
 
+class _StandardError:
+    """Whatever stands for standard error at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
     """Send every log line of this process, ours and the libraries', to `stream` (stderr)."""
-    target = stream if stream is not None else sys.stderr
+    target = stream if stream is not None else cast("TextIO", _StandardError())
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     last: Any = (
         structlog.dev.ConsoleRenderer(colors=False)
         if settings.format == "text"
         else structlog.processors.JSONRenderer(serializer=_json)
     )
-    structlog.configure(
-        processors=[*_shared(), last],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
-        cache_logger_on_first_use=False,
-    )
+    _configure_own(level, last, target)
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -125,7 +130,22 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
     logging.getLogger("uvicorn.access").disabled = True  # it would log query strings
 
 
+def _configure_own(level: int, last: Any, target: TextIO) -> None:
+    structlog.configure(
+        processors=[*_shared(), last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+
+
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger bound to the configuration of this moment: take it when an app is built."""
-    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name).bind()
+    """A logger bound to the configuration of this moment: take it when an app is built.
+
+    Without `configure_logging` (an app inside another program) only warnings are written.
+    """
+    if not structlog.is_configured():
+        last = structlog.processors.JSONRenderer(serializer=_json)
+        _configure_own(logging.WARNING, last, cast("TextIO", _StandardError()))
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(logger=name)
     return bound

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
@@ -185,7 +186,21 @@ def problem_response(error: Exception, request: Request) -> Response:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return problem_response(_not_allowed(request), request)
     return problem_response(error, request)
+
+
+def _not_allowed(request: Request) -> Problem:
+    """405 with the methods of all routes on this path, not only those of the first one."""
+    methods: set[str] = set()
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = {"Allow": ", ".join(sorted(methods))}
+    return Problem(405, "METHOD_NOT_ALLOWED", "This path does not know the method.", headers=allow)
 
 
 def install(app: FastAPI) -> None:

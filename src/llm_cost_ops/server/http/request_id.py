@@ -8,8 +8,6 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from starlette.requests import Request
-
 from llm_cost_ops.core.ids import single_id
 
 HEADER = "X-Request-ID"
@@ -35,8 +33,3 @@ def request_id(scope: MutableMapping[str, Any]) -> str:
     state: dict[str, Any] = scope.get("state") or {}
     found: str = state.get("request_id", "")
     return found
-
-
-def request_id_of(request: Request) -> str:
-    """The id of this request."""
-    return request_id(request.scope)

@@ -1,0 +1,238 @@
+"""The app: rooms wired in the order in which cost data flows, and what lives as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from sqlalchemy import QueuePool
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from llm_cost_ops.core.pricing.book import PriceBook
+from llm_cost_ops.server.access import routes as access
+from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.admin import routes as admin
+from llm_cost_ops.server.clock import Clock, SystemClock
+from llm_cost_ops.server.db.engine import Database, open_database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.health import refuse_unsafe
+from llm_cost_ops.server.db.migrate import Migrations
+from llm_cost_ops.server.db.session import write_retrying
+from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.http import idempotency, openapi, problems
+from llm_cost_ops.server.http.dispatch import Dispatch
+from llm_cost_ops.server.http.edge import Edge
+from llm_cost_ops.server.http.health import Health, old_book
+from llm_cost_ops.server.http.logs import logger
+from llm_cost_ops.server.http.metrics import Metrics
+from llm_cost_ops.server.http.operations import operations_router
+from llm_cost_ops.server.http.routing import Room
+from llm_cost_ops.server.ingest import routes as ingest
+from llm_cost_ops.server.ingest.writer import Writer
+from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.pricing import routes as pricing
+from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.settings import Settings
+
+VERSION = version("llm-cost-ops")
+WRITER_THREADS = 4
+PURGE_SECONDS = 600.0
+GAUGE_SECONDS = 5.0
+
+ROOMS: tuple[Room, ...] = (
+    Room("access", router=access.router),
+    Room("admin", router=admin.router),
+    # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
+    Room("ledger", router=ledger.router),
+    Room("pricing", router=pricing.create_router(ledger.backfill)),
+    Room("ingest", routes=ingest.routes),
+)
+
+
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, database: Database | None = None
+) -> Edge:
+    """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `keys`,
+    `metrics` and `health`; they run between the lifespan's startup and shutdown.
+
+    A `database` that is passed in stays open afterwards.
+    """
+    api = FastAPI(
+        title=openapi.TITLE,
+        version=VERSION,
+        openapi_url=None,  # our own document and page are routes of `operations`
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    problems.install(api)
+    _furnish(api, settings, clock or SystemClock(), database)
+    document = _document_of(api)
+    api.router.routes.extend(operations_router(settings, document).routes)
+    hot = [route for room in ROOMS for route in room.routes]
+    for room in ROOMS:
+        if room.router is not None:
+            api.router.routes.extend(room.router.routes)
+    api.router.routes.extend(hot)
+    inner: ASGIApp = Dispatch(api, hot)
+    if settings.cors.enabled and settings.cors.origins:
+        inner = _with_cors(inner, settings)
+    return Edge(
+        inner,
+        settings=settings,
+        clock=api.state.clock,
+        metrics=api.state.metrics,
+        state=api.state,
+    )
+
+
+def openapi_document(app: Edge) -> Mapping[str, Any]:
+    """The OpenAPI document of an app."""
+    document: Mapping[str, Any] = app.state.document()
+    return document
+
+
+def _document_of(api: FastAPI) -> Any:
+    made: list[Mapping[str, Any]] = []
+
+    def document() -> Mapping[str, Any]:
+        if not made:
+            made.append(openapi.document(api.router.routes, ROOMS, VERSION))
+        return made[0]
+
+    api.state.document = document
+    return document
+
+
+def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | None) -> None:
+    state = api.state
+    state.settings = settings
+    state.clock = clock
+    state.owns_database = given is None
+    state.database = given or open_database(settings.database, monotonic=clock.monotonic)
+    state.keys = KeyRing(state.database, clock)
+    state.prices = Prices(_book(settings), state.database, clock)
+    one_writer = state.database.kind is DatabaseKind.SQLITE
+    state.writer = Writer(
+        state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
+    )
+    state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
+    state.health = Health(state.database, clock, settings, VERSION)
+    _observe(state, settings)
+
+
+def _book(settings: Settings) -> PriceBook:
+    if settings.pricing.book_file is None:
+        return PriceBook.packaged()
+    return PriceBook.load(Path(settings.pricing.book_file).read_text(encoding="utf-8"))
+
+
+def _observe(state: Any, settings: Settings) -> None:
+    """Tie the gauges and warnings to what they tell of."""
+    book, clock, metrics = state.prices.book, state.clock, state.metrics
+    metrics.know_models(entry.model for entry in book.models())
+    state.health.warnings.append(old_book(book.built_at, settings.pricing.book_max_age_days, clock))
+
+    def refresh() -> None:
+        metrics.price_book_age((clock.now().date() - book.built_at).days)
+        metrics.connections(_connections(state.database))
+
+    metrics.before_scrape(refresh)
+
+
+def _connections(database: Database) -> dict[str, int]:
+    pools = [engine.pool for engine in {database.reader, database.writer}]
+    queues = [pool for pool in pools if isinstance(pool, QueuePool)]
+    return {
+        "in_use": sum(pool.checkedout() for pool in queues),
+        "idle": sum(pool.checkedin() for pool in queues),
+    }
+
+
+def _with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    cors = settings.cors
+    return CORSMiddleware(
+        app,
+        allow_origins=cors.origins,
+        allow_methods=cors.methods,
+        allow_headers=cors.headers,
+        allow_credentials=cors.credentials and "*" not in cors.origins,
+        expose_headers=("X-Request-ID", "Retry-After", idempotency.REPLAYED),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
+    state = api.state
+    await to_thread.run_sync(_prepare, state)
+    state.writer.start()
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            state.keys.keep_last_used(),
+            state.health.keep_examining(),
+            _keep_purging(state),
+            _keep_gauges(state),
+        )
+    ]
+    try:
+        yield
+    finally:
+        state.health.draining = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await to_thread.run_sync(state.writer.close)
+        await state.keys.flush_last_used()
+        if state.owns_database:
+            await to_thread.run_sync(state.database.dispose)
+
+
+def _prepare(state: Any) -> None:
+    """Migrate where asked to, and refuse a database that forgets. One that is down is waited for:
+    `/ready` says so meanwhile."""
+    settings: Settings = state.settings
+    try:
+        if settings.database.auto_migrate:
+            Migrations().upgrade(settings.database)
+        found = state.health.examine()
+    except (DatabaseUnavailable, SerializationRetry) as error:
+        logger("app").warning("started without the database", reason=error.message)
+        return
+    refuse_unsafe(
+        found,
+        production=settings.production,
+        allowed=settings.database.allow_unsafe_durability,
+    )
+
+
+async def _keep_purging(state: Any) -> None:
+    """Remove expired idempotency keys, a bounded number at a time."""
+    while True:
+        await asyncio.sleep(PURGE_SECONDS)
+        try:
+            while await to_thread.run_sync(_purge, state) == idempotency.PURGE_CHUNK:
+                await asyncio.sleep(1)
+        except (DatabaseUnavailable, SerializationRetry) as error:
+            logger("app").warning("idempotency keys not purged", reason=error.message)
+
+
+def _purge(state: Any) -> int:
+    now_us = state.clock.micros()
+    return write_retrying(state.database, lambda session: idempotency.purge(session, now_us))
+
+
+async def _keep_gauges(state: Any) -> None:
+    """With several processes only what each wrote can be scraped, so each writes now and then."""
+    while True:
+        state.metrics.refresh()
+        await asyncio.sleep(GAUGE_SECONDS)
