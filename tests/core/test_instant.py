@@ -34,8 +34,10 @@ def test_reads(text: str, expected: datetime) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "", "15/11/2026", "2026-13-01", "2026-02-30", "20261115", "2026-W01", "2026-11-15T25:00:00Z",
-        "1969-12-31T23:59:59Z", "2101-01-01", "2026-11-15T12", "2026-11-15Z", "２０２６-11-15", 5, None,
+        "", "15/11/2026", "2026-13-01", "2026-02-30", "20261115", "2026-W01",
+        "2026-11-15T25:00:00Z",
+        "1969-12-31T23:59:59Z", "2101-01-01", "2026-11-15T12", "2026-11-15Z", "２０２６-11-15", 5,
+        None,
         "1970-01-01T00:00:00+14:00",
     ],
 )  # fmt: skip
@@ -53,9 +55,9 @@ def test_a_day_is_a_bare_date() -> None:
         instant.parse_day("2026-11-15T00:00:00Z", "day")
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 12, 31)))
-def test_micros_and_text_round_trip(naive: datetime) -> None:
-    aware = naive.replace(tzinfo=UTC)
+@given(st.integers(0, instant.to_micros(datetime(2100, 12, 31, tzinfo=UTC))))
+def test_micros_and_text_round_trip(micros: int) -> None:
+    aware = instant.from_micros(micros)
     assert instant.from_micros(instant.to_micros(aware)) == aware
     assert instant.parse_instant(instant.format_instant(aware)) == aware
 

@@ -16,7 +16,21 @@ from llm_cost_ops.core.money import E10, MAX_AMOUNT_E10
 
 @pytest.mark.parametrize(
     "given_value",
-    ["1E+999999", "NaN", "Infinity", "1_000", "１２", "", "-", "0x10", " 1", "1" * 19, True, 1.5, None],
+    [
+        "1E+999999",
+        "NaN",
+        "Infinity",
+        "1_000",
+        "１２",
+        "",
+        "-",
+        "0x10",
+        " 1",
+        "1" * 19,
+        True,
+        1.5,
+        None,
+    ],
 )
 def test_refuses_what_is_not_a_bounded_amount(given_value: object) -> None:
     with pytest.raises(AmountError) as refused:
@@ -71,7 +85,9 @@ def test_ratio_rounding_equals_decimal_rounding(numerator: int, denominator: int
         exact = Fraction(numerator, denominator) * E10
         floor = exact.numerator // exact.denominator
         rest = exact - floor
-        expected = floor + (1 if rest > Fraction(1, 2) or (rest == Fraction(1, 2) and floor % 2) else 0)
+        expected = floor + (
+            1 if rest > Fraction(1, 2) or (rest == Fraction(1, 2) and floor % 2) else 0
+        )
     assert money.round_ratio_e10(numerator, denominator) == expected
 
 
