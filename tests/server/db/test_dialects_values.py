@@ -16,13 +16,14 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.settings import DatabaseSettings
 
+OPTIONS: dict[str, Any] = dict(TABLE_OPTIONS)
 notes = Table(
     "notes",
     MetaData(),
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("document", Json),
     Column("tags", Json),
-    **TABLE_OPTIONS,
+    **OPTIONS,
 )
 
 DOCUMENT = {

@@ -17,6 +17,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
@@ -101,7 +102,7 @@ class Migrations:
         head = directory.get_current_head()
         try:
             between = list(directory.iterate_revisions(head, at)) if head else []
-        except CommandError:
+        except RevisionError:
             return SchemaState(at, head, (), known=False)
         pending = tuple(_revision(script) for script in reversed(between))
         return SchemaState(at, head, pending, known=True)

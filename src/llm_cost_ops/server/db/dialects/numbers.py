@@ -28,7 +28,7 @@ def exact_sum(
     return high.label(f"{name}_high"), low.label(f"{name}_low")
 
 
-def read_sum(row: Mapping[str, Any], name: str) -> int | None:
+def read_sum(row: Mapping[Any, Any], name: str) -> int | None:
     """The sum that `exact_sum` selected, from a row mapping; None when there was nothing to add."""
     if f"{name}_high" not in row:
         total = row[name]
