@@ -83,6 +83,11 @@ def test_a_total_is_inferred_from_the_widest_split() -> None:
     assert usage.total_input_tokens({}) == 0
 
 
+def test_several_requests_tell_only_their_mean() -> None:
+    assert usage.total_input_tokens({"input_tokens": 1001, "requests": 10}) == 101
+    assert usage.total_input_tokens({"input_tokens": 1001, "requests": 1}) == 1001
+
+
 @pytest.mark.parametrize(
     ("counts", "at_fault"),
     [

@@ -155,9 +155,14 @@ def inferred_total(kind: str, usage: Mapping[str, Quantity]) -> Quantity:
 
 
 def total_input_tokens(usage: Mapping[str, Quantity]) -> int:
-    """All input tokens of the request, cache included: the number that selects a price tier."""
+    """All input tokens of the request, cache included: the number that selects a price tier.
+
+    A report that sums up several requests only tells their mean, rounded up.
+    """
     reported = usage.get("input_tokens")
-    return int(reported if reported is not None else inferred_total("input_tokens", usage))
+    total = int(reported if reported is not None else inferred_total("input_tokens", usage))
+    requests = int(usage.get("requests", 1))
+    return total if requests <= 1 else -(-total // requests)
 
 
 def check_consistent(usage: Mapping[str, Quantity]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from llm_cost_ops.core.pricing.book import PriceBook, Resolution
 from llm_cost_ops.core.pricing.rate import rate
 from llm_cost_ops.core.pricing.regions import Patterns
-from tests.support.price_books import AUTUMN, book_of
+from tests.support.price_books import AUTUMN, book_of, find, packaged
 
 RULE = {
     "id": "uplift", "label": "1.1x", "provider": "acme", "models": ["new-*"],
@@ -77,6 +77,25 @@ def test_a_regional_card_replaces_base_and_uplift() -> None:
 def test_a_model_with_regional_cards_has_no_neutral_regions() -> None:
     assert found("new-regional", "us-east-1") is None
     assert found("new-regional", "global") is not None
+
+
+def test_a_card_in_a_region_that_is_not_neutral_says_nothing_about_the_neutral_ones() -> None:
+    """GovCloud cards do not make the commercial regions unknown."""
+    assert find("aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", region="eu-central-1")
+    gov = find("aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", region="us-gov-west-1")
+    assert gov.card.prices["input_tokens"].price == Decimal("3.6")
+
+
+def test_neutral_regions_may_hold_for_some_models_only() -> None:
+    assert (
+        packaged().resolve("aws", "amazon.nova-lite-v1:0", at=AUTUMN, region="eu-north-1") is None
+    )
+    assert find("aws", "amazon.nova-lite-v1:0", region="us-east-1").card.region is None
+
+
+def test_a_data_zone_is_not_a_resource_region() -> None:
+    assert find("azure", "phi-4", region="eastus2").adjustments == ()
+    assert packaged().resolve("azure", "phi-4", at=AUTUMN, region="us") is None
 
 
 def test_a_model_sold_in_a_region_only() -> None:

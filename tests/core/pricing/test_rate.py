@@ -269,3 +269,8 @@ def test_list_cost_leaves_out_what_has_no_price() -> None:
     usage: dict[str, Quantity] = {"input_tokens": 10, "input_audio_tokens": 4}
     rated = rate(usage, card(input_tokens="1"), (DISCOUNT,))
     assert (rated.list_cost, rated.cost) == (Decimal("0.000006"), Decimal("0.00000528"))
+
+
+def test_a_count_of_requests_needs_no_price() -> None:
+    rated = rate({"input_tokens": 1_000_000, "requests": 7}, card(input_tokens="1"))
+    assert (rated.status, rated.cost) == ("priced", Decimal(1))

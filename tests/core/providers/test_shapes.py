@@ -12,9 +12,9 @@ from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.providers.counts import whole
 from llm_cost_ops.core.providers.extract import extract
 from llm_cost_ops.core.providers.names import PROVIDERS
+from llm_cost_ops.core.providers.notes import NOTES
 from llm_cost_ops.core.providers.readers import object_reader
 from llm_cost_ops.core.providers.shapes import CUSTOM, PROFILES, profile_for
-from llm_cost_ops.core.providers.toolcalls import NOTES
 
 DOCUMENT: dict[str, Any] = json.loads(
     files("llm_cost_ops.core.providers").joinpath("shapes.json").read_text("utf-8")

@@ -133,7 +133,11 @@ def _header(line: str) -> dict[str, Any]:
 
 
 def _policy(given: Mapping[str, Any]) -> RegionPolicy:
-    return RegionPolicy(Patterns.of(given["base"]), Patterns.of(given.get("neutral", ())))
+    return RegionPolicy(
+        Patterns.of(given["base"]),
+        Patterns.of(given.get("neutral", ())),
+        Patterns.of(given.get("neutral_models", ("*",))),
+    )
 
 
 def _rule(given: Mapping[str, Any]) -> AdjustmentRule:

@@ -138,7 +138,9 @@ class Layers:
         policy = self.catalog.regions.get(entry.provider)
         if policy is None or policy.base.match(region):
             return True
-        return policy.neutral.match(region) and not any(card.region for card in entry.cards)
+        if not (policy.neutral.match(region) and policy.models.match(entry.key)):
+            return False
+        return not any(c.region and policy.neutral.match(c.region) for c in entry.cards)
 
     def _contract(
         self, provider: str, names: Sequence[str], region: str | None, *, own: bool

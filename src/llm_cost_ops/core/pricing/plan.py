@@ -71,7 +71,9 @@ def make_plan(reported: tuple[str, ...], card: RateCard) -> Plan:
         or kind == "requests"
         or any(kind in ANCESTORS[other] for other in present)
     }
-    missing = {kind for kind in present - billed if not _covered(kind, card, allowed)}
+    # How many calls a report sums up is not a quantity that anyone must have a price for.
+    unbilled = present - billed - {"requests"}
+    missing = {kind for kind in unbilled if not _covered(kind, card, allowed)}
     order = sorted(billed | missing, key=lambda kind: (-len(KINDS[kind]), kind))
     position = {kind: index for index, kind in enumerate(order)}
     steps = [

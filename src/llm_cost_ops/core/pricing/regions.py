@@ -36,10 +36,12 @@ EVERYTHING = Patterns.of(["*"])
 
 @dataclass(frozen=True, slots=True)
 class RegionPolicy:
-    """`base` regions have the base price; `neutral` ones too, for models without regional cards."""
+    """`base` regions have the base price. `neutral` ones have it too, for the `models` named and
+    as long as a model has no card of its own in one of them."""
 
     base: Patterns
     neutral: Patterns
+    models: Patterns = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)

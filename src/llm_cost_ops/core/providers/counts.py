@@ -12,6 +12,7 @@ from llm_cost_ops.core.usage import (
     MAX_QUANTITY,
     MAX_QUANTITY_PLACES,
     Quantity,
+    check_consistent,
 )
 
 _STEP = Decimal(1).scaleb(-MAX_QUANTITY_PLACES)
@@ -78,9 +79,9 @@ def _number(value: object) -> Decimal | None:
 
 
 def check_sums(usage: Mapping[str, Quantity]) -> None:
-    """Refuse counts that cannot all be true: a part larger than its whole, or a sum out of range.
+    """`check_consistent` by a plan per set of kinds, as every response passes here.
 
-    Parts that split a whole by the same dimensions are disjoint, so their sum is bounded by it.
+    Raises the UsageError of `check_consistent` for a part, or disjoint parts, above their whole.
     """
     kinds = tuple(usage)
     plan = _PLANS.get(kinds)
@@ -90,8 +91,7 @@ def check_sums(usage: Mapping[str, Quantity]) -> None:
             _PLANS[kinds] = plan
     for whole_kind, parts in plan:
         if sum(usage[part] for part in parts) > usage[whole_kind]:
-            named = " + ".join(parts)
-            raise UsageError(f"usage.{whole_kind}", f"is less than {named}, which it contains")
+            check_consistent(usage)
 
 
 def _sum_checks(kinds: Sequence[str]) -> tuple[_SumCheck, ...]:

@@ -18,6 +18,7 @@ from llm_cost_ops.core.providers.counts import check_sums
 from llm_cost_ops.core.providers.detect import shape_of
 from llm_cost_ops.core.providers.envelopes import open_envelopes
 from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.core.providers.notes import NOTES
 from llm_cost_ops.core.providers.paths import Body, at_path
 from llm_cost_ops.core.providers.served import (
     id_at,
@@ -28,7 +29,6 @@ from llm_cost_ops.core.providers.served import (
 )
 from llm_cost_ops.core.providers.shapes import PROFILES, Shape, profile_for
 from llm_cost_ops.core.providers.streams import fold
-from llm_cost_ops.core.providers.toolcalls import NOTES
 from llm_cost_ops.core.usage import MAX_QUANTITY, Quantity
 
 

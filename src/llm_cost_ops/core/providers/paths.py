@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 Body = Mapping[str, object]
@@ -18,3 +18,11 @@ def at_path(body: object, path: Path) -> object:
             return None
         body = cast("dict[str, object]", body).get(key)
     return body
+
+
+def objects_in(value: object) -> Iterator[Body]:
+    """The objects of a list; nothing when it is no list."""
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            if isinstance(item, dict):
+                yield cast("Body", item)

@@ -1,4 +1,4 @@
-"""Billed tool calls and other facts that stand beside the usage block, or need a rule to read.
+"""Billed tool calls and images that stand beside the usage block.
 
 Items are counted by their type; what they say is not looked at, but for the queries of Google
 Search, which are counted when they differ, as they are billed.
@@ -7,18 +7,13 @@ Search, which are counted when they differ, as they are billed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import cast
 
-from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.providers.counts import whole
-from llm_cost_ops.core.providers.paths import Body, at_path
+from llm_cost_ops.core.providers.paths import Body, at_path, objects_in
 from llm_cost_ops.core.providers.shapes import Shape
 from llm_cost_ops.core.usage import Quantity
-
-Note = Callable[[Body, Body, Shape, dict[str, Quantity], list[str]], None]
-"""(body, usage block, shape, usage, warnings): corrects usage, adds warnings."""
 
 _BILLED_ITEMS = MappingProxyType(
     {
@@ -50,7 +45,7 @@ def output_items(
         return
     found: dict[str, int] = {}
     containers: list[str] = []
-    for item in _objects(body.get("output")):
+    for item in objects_in(body.get("output")):
         kind = item.get("type")
         billed = _BILLED_ITEMS.get(kind) if isinstance(kind, str) else None
         if billed is None or str(at_path(item, ("action", "type"))) in _FREE_ACTIONS:
@@ -80,13 +75,13 @@ def grounding(
     """Google Search by groundingMetadata: one per grounded prompt, or one per different query."""
     queries: set[str] = set()
     maps = False
-    for candidate in _objects(body.get("candidates")):
+    for candidate in objects_in(body.get("candidates")):
         metadata = candidate.get("groundingMetadata")
         if not isinstance(metadata, dict):
             continue
         metadata = cast("Body", metadata)
         queries |= _queries(metadata.get("webSearchQueries"))
-        maps = maps or any("maps" in chunk for chunk in _objects(metadata.get("groundingChunks")))
+        maps = maps or any("maps" in chunk for chunk in objects_in(metadata.get("groundingChunks")))
     if maps:
         warnings.append(_MAPS)
     if not queries:
@@ -98,7 +93,7 @@ def grounding_tools(
     body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], warnings: list[str]
 ) -> None:
     """The Interactions API counts its searches itself, for every model by query."""
-    tools = _objects(block.get("grounding_tool_count"))
+    tools = objects_in(block.get("grounding_tool_count"))
     if any(tool.get("type") == "google_maps" for tool in tools):
         warnings.append(_MAPS)
     if "web_searches" in usage:
@@ -121,69 +116,6 @@ def _queries(value: object) -> set[str]:
     return {query for query in cast("list[object]", value) if isinstance(query, str) and query}
 
 
-def _objects(value: object) -> Iterator[Body]:
-    if isinstance(value, list):
-        for item in cast("list[object]", value):
-            if isinstance(item, dict):
-                yield cast("Body", item)
-
-
-def cache_split(
-    _body: Body, block: Body, _shape: Shape, usage: dict[str, Quantity], _warnings: list[str]
-) -> None:
-    """Cache writes given by lifetime only: their sum is the write count, and is input."""
-    if block.get("cache_creation_input_tokens") is not None:
-        return
-    written = usage.get("cache_write_5m_tokens", 0) + usage.get("cache_write_1h_tokens", 0)
-    if written:
-        usage["cache_write_tokens"] = written
-        usage["input_tokens"] = usage.get("input_tokens", 0) + written
-
-
-def iterations(
-    _body: Body, block: Body, shape: Shape, usage: dict[str, Quantity], warnings: list[str]
-) -> None:
-    """Compaction passes of Claude: charged, but left out of the counts above them."""
-    given = block.get("iterations")
-    if given is None:
-        return
-    if not isinstance(given, list):
-        raise UsageError("usage.iterations", "must be a list")
-    passes = others = 0
-    for step in _objects(cast("object", given)):
-        kind = step.get("type")
-        if kind == "compaction":
-            passes += 1
-            spent: dict[str, Quantity] = {}
-            shape.read(step, spent)
-            cache_split(step, step, shape, spent, warnings)
-            for name, quantity in spent.items():
-                usage[name] = usage.get(name, 0) + quantity
-        elif kind != "message":
-            others += 1
-    if others:
-        warnings.append(f"usage.iterations holds {others} of a kind that is not counted")
-    if passes:
-        warnings.append(f"usage holds {passes} compaction pass{'es' if passes > 1 else ''}")
-
-
-def search_fee(
-    _body: Body, block: Body, _shape: Shape, _usage: dict[str, Quantity], warnings: list[str]
-) -> None:
-    """Perplexity's fee per request depends on a size that no usage kind carries."""
-    size = block.get("search_context_size")
-    if isinstance(size, str) and size in ("low", "medium", "high"):
-        warnings.append(f"the request fee depends on the search context size, which was {size}")
-
-
-def byok(
-    _body: Body, block: Body, _shape: Shape, _usage: dict[str, Quantity], warnings: list[str]
-) -> None:
-    """With an own upstream key, OpenRouter's cost is its fee alone."""
-    if block.get("is_byok") is True:
-        warnings.append("usage.cost is the router's fee: the upstream provider charges its own key")
-
-
 def image_items(
     body: Body, _block: Body, _shape: Shape, usage: dict[str, Quantity], _warnings: list[str]
 ) -> None:
@@ -197,27 +129,8 @@ def count_images(body: Body) -> int:
         items = body.get(name)
         if isinstance(items, list) and items:
             images = sum(
-                not _IMAGE_KEYS.isdisjoint(item) for item in _objects(cast("object", items))
+                not _IMAGE_KEYS.isdisjoint(item) for item in objects_in(cast("object", items))
             )
             if images:
                 return images
     return 0
-
-
-def free(
-    _body: Body, _block: Body, _shape: Shape, _usage: dict[str, Quantity], _warnings: list[str]
-) -> None:
-    """Moderations report no usage: there is nothing to count."""
-
-
-NOTES: dict[str, Note] = {
-    "output_items": output_items,
-    "grounding": grounding,
-    "grounding_tools": grounding_tools,
-    "cache_split": cache_split,
-    "iterations": iterations,
-    "search_fee": search_fee,
-    "byok": byok,
-    "image_items": image_items,
-    "free": free,
-}
