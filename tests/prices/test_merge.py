@@ -57,6 +57,21 @@ def test_a_name_that_their_matching_knows_joins_when_the_prices_agree() -> None:
     assert ("p", "m-x") in other
 
 
+def test_a_name_alone_that_their_matching_knows_does_not_join_without_a_common_price() -> None:
+    catalogue = merged(
+        [model("m", genai(input_tokens="2"))], [row("m-x", lite(output_images="1"))], {"m-x": "m"}
+    )
+    assert ("p", "m-x") in catalogue
+    assert catalogue[("p", "m")].aliases == set()
+
+
+def test_a_fine_tune_is_never_a_name_of_its_base() -> None:
+    catalogue = merged(
+        [model("m", genai(input_tokens="2"))], [row("ft:m", lite(input_tokens="2"))], {"ft:m": "m"}
+    )
+    assert ("p", "ft:m") in catalogue
+
+
 def test_the_rounding_of_a_float_is_no_disagreement() -> None:
     hourly = {"audio_seconds": Price(Decimal("0.111"), 3600)}
     rounded = {"audio_seconds": Price(Decimal("0.11100000000001"), 3600)}

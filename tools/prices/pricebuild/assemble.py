@@ -114,8 +114,9 @@ def _refuse_implausible(catalogue: Catalogue) -> None:
 
 
 def _regions(overlay: Overlay) -> dict[str, Any]:
+    names = ("base", "neutral", "neutral_models")
     return {
-        entry["provider"]: {"base": entry["base"], "neutral": entry.get("neutral", [])}
+        entry["provider"]: {name: entry[name] for name in names if name in entry}
         for entry in overlay["regions"]
     }
 

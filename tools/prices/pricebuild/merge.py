@@ -72,6 +72,8 @@ class Merge:
         if named is not None:
             return named, True
         found = self._find(row.provider, row.id)
+        if found and row.key.startswith("ft:") and not found.startswith("ft:"):
+            return None, False
         return (self._catalogue.get((row.provider, found.lower())) if found else None), False
 
     def _versioned(self, row: Row) -> Model | None:
@@ -90,7 +92,7 @@ class Merge:
         target, by_name = self._target(row)
         if target is None:
             self._insert(row)
-        elif self._agree(row, target):
+        elif self._agree(row, target, by_name=by_name):
             self._supplement(row, target)
             if not by_name:
                 target.aliases.add(row.key)
@@ -107,12 +109,14 @@ class Merge:
         self._catalogue[(model.provider, model.key)] = model
         self._names[(model.provider, model.key)] = model
 
-    def _agree(self, row: Row, target: Model) -> bool:
+    def _agree(self, row: Row, target: Model, *, by_name: bool) -> bool:
+        """Whether all prices that both state are equal; without the name there must be some."""
         mine, theirs = self._pair(row, target)
         if mine is None or theirs is None:
-            return True
+            return by_name
         shared = [kind for kind in COMPARED if kind in mine.prices and kind in theirs.prices]
-        return all(_equal(mine.prices[kind], theirs.prices[kind]) for kind in shared)
+        equal = all(_equal(mine.prices[kind], theirs.prices[kind]) for kind in shared)
+        return equal and (by_name or bool(shared))
 
     def _pair(self, row: Row, target: Model) -> tuple[Card | None, Card | None]:
         return row.current(self._at, STANDARD), target.current(self._at, STANDARD)
