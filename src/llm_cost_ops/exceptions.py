@@ -9,7 +9,7 @@ CostOpsError                     status_code 0 when no answer was received
     ├── PermissionDenied         403
     ├── NotFoundError            404
     ├── ConflictError            409  same event_id or Idempotency-Key, other payload
-    ├── ValidationError          400, 422 with `field_errors`
+    ├── ValidationError          400, 422 with `field_errors`; 0 when found before sending
     ├── RateLimitError           429  `retry_after` seconds
     └── ServerError              500 and above
 """
@@ -84,14 +84,17 @@ class ConflictError(APIError):
 
 
 class ValidationError(APIError):
-    """400 or 422 with fields at fault: `field_errors` (also `errors`) maps each to its text."""
+    """Data at fault: `field_errors` (also `errors`) maps each field to its text.
+
+    400 or 422 from the server, or 0 when the SDK already found data that cannot be sent.
+    """
 
     def __init__(
         self,
         message: str = "",
         *,
         field_errors: Mapping[str, str] | None = None,
-        status_code: int = 422,
+        status_code: int = 0,
         code: str | None = None,
         response: Any = None,
         request_id: str | None = None,

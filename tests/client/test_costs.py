@@ -10,7 +10,7 @@ import pytest
 from llm_cost_ops import CostRecord, Page
 from llm_cost_ops.client.resources import lists
 from llm_cost_ops.client.rows import CostSummary, Estimate
-from llm_cost_ops.exceptions import APIError, ConfigurationError, NotFoundError, ValidationError
+from llm_cost_ops.exceptions import APIError, NotFoundError, ValidationError
 from llm_cost_ops.testing import FakeServer
 from llm_cost_ops.testing.server import Answer
 
@@ -58,7 +58,7 @@ def test_a_wrong_cost_is_refused(api: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         api(api.costs.create, model="m", tokens_used=1, cost="12 EUR")
     assert "cost" in caught.value.errors
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ValidationError):
         api(api.costs.create, model="m", tokens_used=1, cost=float("nan"))
 
 
@@ -398,7 +398,7 @@ def test_batch_query(api: Any, fake: FakeServer) -> None:
     assert [(row.user_id, row.total_cost, row.total_requests) for row in found] == [
         ("a", 2, 2), ("b", 1, 1), ("c", 0, 0),
     ]  # fmt: skip
-    with pytest.raises(ConfigurationError, match="days"):
+    with pytest.raises(ValidationError, match="days"):
         api(api.costs.batch_query, filters=[{"days": "30"}])
 
 
@@ -438,7 +438,7 @@ def test_estimates_by_the_server(api: Any, fake: FakeServer) -> None:
     ]
     assert not fake.rows
     assert all("idempotency-key" not in request.headers for request in fake.requests)
-    with pytest.raises(ConfigurationError, match="not two of them"):
+    with pytest.raises(ValidationError, match="not two of them"):
         api(api.costs.estimate, provider="openai", model="m", prompt_tokens=1, usage={})
-    with pytest.raises(ConfigurationError, match="either a list"):
+    with pytest.raises(ValidationError, match="either a list"):
         api(api.costs.estimate, items, model="m")

@@ -13,7 +13,7 @@ from llm_cost_ops import AsyncCostOpsClient, CostOpsClient
 from llm_cost_ops.client.estimate import estimate_offline, packaged_book
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.rows import Estimate
-from llm_cost_ops.exceptions import ConfigurationError, ValidationError
+from llm_cost_ops.exceptions import ValidationError
 
 SHARED = Path(os.environ.get("COST_OPS_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CASES = SHARED / "cases" / "cost_cases.jsonl"
@@ -103,7 +103,7 @@ def test_a_wrong_item_is_named(client: Any, item: dict[str, Any], field: str) ->
 
 
 def test_two_ways_to_say_it_are_refused(client: Any) -> None:
-    with pytest.raises(ConfigurationError, match="not two of them"):
+    with pytest.raises(ValidationError, match="not two of them"):
         client.estimate(provider="openai", model="m", prompt_tokens=1, usage={"input_tokens": 1})
 
 

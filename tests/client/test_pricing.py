@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.client.rows import Estimate, Price
-from llm_cost_ops.exceptions import ConfigurationError, NotFoundError, ValidationError
+from llm_cost_ops.exceptions import NotFoundError, ValidationError
 from llm_cost_ops.testing import FakeServer
 
 STRUCTURE = {
@@ -91,7 +91,7 @@ def test_get_falls_back_on_the_price_book(api: Any) -> None:
     with pytest.raises(NotFoundError, match="Pricing table not found for openai/nothing") as caught:
         api(api.pricing.get, provider="openai", model="nothing")
     assert caught.value.code == "COST_001"
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ValidationError):
         api(api.pricing.get, provider="openai")
 
 

@@ -14,7 +14,6 @@ from llm_cost_ops.client.pages import BatchResult
 from llm_cost_ops.client.resources.records import batches, identified
 from llm_cost_ops.exceptions import (
     APIError,
-    ConfigurationError,
     ConflictError,
     NotFoundError,
     ServerError,
@@ -144,7 +143,7 @@ def test_a_refused_record_names_its_fields(api: Any) -> None:
 
 
 def test_what_is_no_record_is_refused_before_anything_is_sent(api: Any, fake: FakeServer) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ValidationError):
         api(api.usage.create, ...)
     assert not fake.requests
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cost_ops.client import wire
-from llm_cost_ops.exceptions import ConfigurationError
+from llm_cost_ops.exceptions import ValidationError
 
 
 def test_numbers_go_out_digit_by_digit() -> None:
@@ -82,13 +82,13 @@ def test_records_may_be_objects() -> None:
 
 @pytest.mark.parametrize("junk", [5, "text", object(), ...])
 def test_other_things_are_no_records(junk: object) -> None:
-    with pytest.raises(ConfigurationError, match="record must be"):
+    with pytest.raises(ValidationError, match="record must be"):
         wire.fields_of(junk)
 
 
 @pytest.mark.parametrize("junk", [{"x": object()}, {"x": float("nan")}, {"x": Decimal("Infinity")}])
 def test_what_json_cannot_carry_is_named(junk: object) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ValidationError):
         wire.encode(junk)
 
 
@@ -109,7 +109,7 @@ def test_a_callers_cost_is_rounded_half_even_to_ten_places(given_cost: float, se
 def test_cost_text_is_the_servers_to_judge() -> None:
     assert wire.money("12.5 EUR") == "12.5 EUR"
     assert wire.money(None) is None
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ValidationError):
         wire.money(float("inf"))
 
 

@@ -117,6 +117,7 @@ class BatchResult(list[RowT], Generic[RowT]):
         error = ValidationError(
             f"{len(failures)} of {len(self)} records were refused, first {first[0]}: {first[1]}",
             field_errors=texts,
+            status_code=422,
         )
         error.completed = self
         raise error

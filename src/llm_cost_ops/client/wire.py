@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from llm_cost_ops.client.amount import PLACES, WIDE, Amount, Number, exact
 from llm_cost_ops.core import jsontext
-from llm_cost_ops.exceptions import ConfigurationError
+from llm_cost_ops.exceptions import ValidationError
 
 Params = list[tuple[str, str]]
 NAME_LISTS = frozenset(("group_by", "metrics", "fields", "order_by"))
@@ -20,8 +20,8 @@ NAME_LISTS = frozenset(("group_by", "metrics", "fields", "order_by"))
 def encode(body: object) -> bytes:
     """Compact JSON. A float goes out as the digits it prints as, a Decimal digit by digit.
 
-    None entries of objects are left out: None means "not given". Raises ConfigurationError for a
-    value that JSON cannot carry.
+    None entries of objects are left out: None means "not given". Raises ValidationError for a value
+    that JSON cannot carry.
     """
     return jsontext.dumps(prepare(body)).encode()
 
@@ -40,7 +40,7 @@ def money(value: Number | str | None) -> Decimal | str | None:
         return value
     number = exact(value)
     if not number.is_finite():
-        raise ConfigurationError(f"{value!r} is not an amount")
+        raise unfit("cost", f"{value!r} is not an amount")
     return number.quantize(PLACES, context=WIDE)
 
 
@@ -84,9 +84,12 @@ def fields_of(value: object) -> dict[str, Any]:
         return dict(cast("Mapping[str, Any]", dump()))
     if hasattr(value, "__dict__"):
         return dict(vars(value))
-    raise ConfigurationError(
-        f"a record must be a mapping or an object with fields, not {type(value).__name__}"
-    )
+    raise unfit("record", f"must be a mapping or an object with fields, not {type(value).__name__}")
+
+
+def unfit(field: str, text: str) -> ValidationError:
+    """The error for an argument that is refused before anything is sent."""
+    return ValidationError(f"{field} {text}", field_errors={field: text}, code="VALIDATION_ERROR")
 
 
 def _text(value: Any) -> str:
@@ -106,7 +109,7 @@ def prepare(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         number = exact(value)
         if not number.is_finite():
-            raise ConfigurationError(f"{value!r} is not a JSON number")
+            raise unfit("value", f"{value!r} is not a JSON number")
         return number
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
@@ -117,5 +120,5 @@ def prepare(value: Any) -> Any:
         return instant(value)
     try:
         return prepare(fields_of(value))
-    except ConfigurationError:
-        raise ConfigurationError(f"{type(value).__name__} cannot be sent as JSON") from None
+    except ValidationError:
+        raise unfit("value", f"of type {type(value).__name__} cannot be sent as JSON") from None

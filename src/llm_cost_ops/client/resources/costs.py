@@ -23,7 +23,8 @@ from llm_cost_ops.client.resources.lists import listed, scoped, streamed
 from llm_cost_ops.client.resources.records import cost_record
 from llm_cost_ops.client.rows import CostRecord, CostSummary, Estimate, Row
 from llm_cost_ops.client.walks import PageWalk
-from llm_cost_ops.exceptions import ConfigurationError, NotFoundError
+from llm_cost_ops.client.wire import unfit
+from llm_cost_ops.exceptions import NotFoundError
 
 
 class CostCalls:
@@ -194,5 +195,5 @@ class AsyncCosts(CostCalls, AsyncResource):
 
 def _days(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ConfigurationError(f"days must be a number of days, not {value!r}")
+        raise unfit("days", f"must be a number of days, not {value!r}")
     return cast("float", value)

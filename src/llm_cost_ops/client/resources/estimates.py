@@ -9,7 +9,7 @@ from llm_cost_ops.client.caller import Caller, many
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.rows import Estimate
-from llm_cost_ops.exceptions import ConfigurationError
+from llm_cost_ops.client.wire import unfit
 
 KINDS_OF_COUNTS = {
     "prompt_tokens": "input_tokens",
@@ -29,7 +29,7 @@ def estimate_items(items: Items, fields: Mapping[str, Any]) -> list[dict[str, An
     """One or many items, or one given as keyword arguments, each with `usage` or `response`."""
     if items is not None and not isinstance(items, Mapping):
         if fields:
-            raise ConfigurationError("give either a list of items or the fields of one")
+            raise unfit("items", "must be either a list or the fields of one item")
         return [_item(item) for item in items]
     return [_item({**cast("Mapping[str, Any]", items or {}), **fields})]
 
@@ -38,7 +38,7 @@ def _item(given: Mapping[str, Any]) -> dict[str, Any]:
     item = {name: value for name, value in given.items() if value is not None}
     counts = {name: item.pop(name) for name in KINDS_OF_COUNTS if name in item}
     if counts and ("usage" in item or "response" in item):
-        raise ConfigurationError("give token counts, or usage, or response: not two of them")
+        raise unfit("usage", "must be given as counts, usage or response, not two of them")
     if counts:
         item["usage"] = {KINDS_OF_COUNTS[name]: count for name, count in counts.items()}
     return item

@@ -13,7 +13,8 @@ from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.estimates import ask_estimates
 from llm_cost_ops.client.resources.lists import listed, scoped
 from llm_cost_ops.client.rows import Estimate, Price, Row
-from llm_cost_ops.exceptions import ConfigurationError, NotFoundError
+from llm_cost_ops.client.wire import unfit
+from llm_cost_ops.exceptions import NotFoundError
 
 PRICE_FIELDS = frozenset(PriceFields.__annotations__)
 
@@ -66,7 +67,7 @@ class PricingCalls:
         if pricing_id is not None:
             return one((yield from self._caller.get(f"/pricing/{segment(pricing_id)}")), Price)
         if provider is None or model is None:
-            raise ConfigurationError("give a price id, or provider and model")
+            raise unfit("model", "and provider are required, or a price id")
         asked = {"provider": provider, "model": model, "date": date, **query}
         if date is None:
             asked["active"] = True
