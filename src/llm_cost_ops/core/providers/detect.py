@@ -92,14 +92,14 @@ def _by_usage(profile: Profile, body: Body, usage: Body) -> str | None:
 
 
 def _by_input_tokens(profile: Profile, body: Body, usage: Body) -> str:
+    details = usage.get("input_tokens_details")
     if (
         "cache_read_input_tokens" in usage
         or "cache_creation_input_tokens" in usage
-        or "cache_creation" in usage
+        or ("cache_creation" in usage and details is None)
         or body.get("type") == "message"
     ):
         return "anthropic"
-    details = usage.get("input_tokens_details")
     if isinstance(details, dict) and "output" not in body:
         names = cast("Body", details)
         if "image_tokens" in names or "text_tokens" in names:
