@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llm_cost_ops.core.pricing.match import MAX_NAME_LENGTH, Match, match_model
 from tests.support.price_books import AUTUMN, find, packaged
 
-SOLD = {"openai", "anthropic", "google", "aws", "azure", "fireworks", "openrouter"}
+HOSTS = {"openai", "anthropic", "google", "aws", "azure", "fireworks", "openrouter"}
 
 
 def match(provider: str, name: str, *known: str, aliases: tuple[str, ...] = ()) -> Match | None:
@@ -22,7 +22,7 @@ def match(provider: str, name: str, *known: str, aliases: tuple[str, ...] = ()) 
             return wanted, False
         return (known[0], True) if wanted in aliases else None
 
-    return match_model(provider, name, lookup, lambda host: host in SOLD)
+    return match_model(provider, name, lookup)
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "GPT-4o", " gpt-4o "])
@@ -153,6 +153,11 @@ def test_a_gateway_in_the_packaged_book() -> None:
     assert packaged().resolve("litellm", "gpt-4o", at=AUTUMN) is None
 
 
+@pytest.mark.parametrize("host", ["vllm", "ollama", "in-house"])
+def test_a_host_of_its_own_is_no_gateway(host: str) -> None:
+    assert packaged().resolve(host, "openai/gpt-oss-120b", at=AUTUMN) is None
+
+
 def test_a_provider_with_prices_does_not_lend_its_name_to_another_host() -> None:
     assert match("openai", "azure/gpt-4o", "gpt-4o") is None
     assert match("openai", "unknown/gpt-4o", "gpt-4o") is None
@@ -247,7 +252,7 @@ def test_every_id_and_alias_of_the_packaged_book_is_matched_to_its_model() -> No
                 assert series.model == entry.model
 
 
-@given(st.text(max_size=60), st.sampled_from(sorted(SOLD | {"litellm", "nobody"})))
+@given(st.text(max_size=60), st.sampled_from(sorted(HOSTS | {"litellm", "nobody"})))
 def test_no_name_raises(name: str, provider: str) -> None:
     packaged().resolve(provider, name, at=AUTUMN)
 

@@ -80,7 +80,7 @@ class Merge:
         """The model whose name this is with a Bedrock version behind it, as calls are matched."""
         if _GEO_PROFILE.match(row.key):
             return None
-        match = match_model(row.provider, row.id, self._lookup, lambda _: True)
+        match = match_model(row.provider, row.id, self._lookup)
         if match is None or match.rule != "bedrock_id" or match.region is not None:
             return None
         return self._names[(match.provider, match.model)]

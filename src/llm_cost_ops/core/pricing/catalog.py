@@ -85,10 +85,6 @@ class Catalog:
         entry = self._aliases.get(provider, {}).get(name)
         return None if entry is None else (entry, True)
 
-    def sells(self, provider: str) -> bool:
-        """Whether the provider has prices of its own; gateways have none."""
-        return provider in self._ids
-
     def providers(self) -> tuple[str, ...]:
         return tuple(self._ids)
 

@@ -89,7 +89,7 @@ class Layers:
             found = self.catalog.find(host, name)
             return (found[0].key, found[1]) if found else None
 
-        return match_model(provider, model, find, self.catalog.sells)
+        return match_model(provider, model, find)
 
     def _entry(self, match: Match | None) -> Entry | None:
         found = self.catalog.find(match.provider, match.model) if match else None

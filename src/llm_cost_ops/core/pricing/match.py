@@ -36,6 +36,10 @@ _BEDROCK_GEO = re.compile(r"^(?P<geo>us-gov|us)\.(?P<base>.+)$")
 _AWS_REGION = re.compile(r"^[a-z]{2}(?:-[a-z]+)+-\d$")
 _AWS_ROUTES = frozenset({"converse", "converse_like", "invoke"})
 _AZURE_ZONES = frozenset({"eu", "us", "apac", "global", "global-standard", "us-gov"})
+GATEWAYS = frozenset({"litellm", "portkey", "helicone"})
+"""Providers that pass a call on to the one that the model name begins with. A host that runs
+models itself (vllm, ollama) is none of them: `openai/gpt-oss-120b` there is not OpenAI's price."""
+
 _MAKERS = frozenset(
     {"openai", "anthropic", "google", "mistral", "cohere", "meta", "deepseek", "x-ai", "moonshotai"}
 )
@@ -62,18 +66,15 @@ class _Form:
     fixed: bool = False
 
 
-def match_model(
-    provider: str, model: str, find: Find, sells: Callable[[str], bool]
-) -> Match | None:
+def match_model(provider: str, model: str, find: Find) -> Match | None:
     """The model that a call's provider and model name mean, or None.
 
-    `sells` tells whether a provider has prices of its own; the name's own prefix decides the
-    provider only for gateways, which have none.
+    The name's own prefix decides the provider only for gateways, which forward calls and sell none.
     """
     name = model.strip().lower()
     if not name or len(name) > MAX_NAME_LENGTH or name.count("/") > MAX_SEGMENTS:
         return None
-    for form in _forms(provider, name, sells):
+    for form in _forms(provider, name):
         found = find(form.provider, form.name)
         if found is not None:
             return _match(form, found, "exact")
@@ -100,7 +101,7 @@ def _is_snapshot(name: str) -> bool:
     return match is not None and _is_date(match)
 
 
-def _forms(provider: str, name: str, sells: Callable[[str], bool]) -> Iterator[_Form]:
+def _forms(provider: str, name: str) -> Iterator[_Form]:
     """Readings of a name from the most literal to the most taken apart."""
     plain = _Form(provider, name, "exact")
     if name.startswith("ft:") or _FT_SUFFIX.match(name):
@@ -115,7 +116,7 @@ def _forms(provider: str, name: str, sells: Callable[[str], bool]) -> Iterator[_
     named = provider_id(head)
     if named == provider:
         yield from _prefixed(provider, rest)
-    elif named is not None and not sells(provider):
+    elif named is not None and provider in GATEWAYS:
         yield from _prefixed(named, rest)
     elif named in _MAKERS:
         yield _Form(provider, rest, "prefix")

@@ -42,7 +42,7 @@ class Overrides:
         def find(host: str, wanted: str) -> tuple[str, bool] | None:
             return (wanted, False) if (host, wanted) in self._by_model else None
 
-        match = match_model(provider, model, find, lambda host: host == provider)
+        match = match_model(provider, model, find)
         if match is not None:
             return match.model
         return canonical or name
