@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NoReturn, cast
 
 from llm_cost_ops.core.errors import UsageError
@@ -67,6 +66,8 @@ class Profile:
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
+    from importlib.resources import files  # a slow import that only the first extraction needs
+
     return json.loads(files(_PACKAGE).joinpath("shapes.json").read_text("utf-8"))
 
 
