@@ -37,6 +37,7 @@ from llm_cost_ops.server.http.routing import Room
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.settings import Settings
@@ -52,6 +53,7 @@ ROOMS: tuple[Room, ...] = (
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
+    Room("estimates", router=estimates.router),
     Room("ingest", routes=ingest.routes),
 )
 
@@ -88,10 +90,10 @@ def create_app(
         inner = _with_cors(inner, settings)
     return Edge(
         inner,
+        api=api,
         settings=settings,
         clock=api.state.clock,
         metrics=api.state.metrics,
-        state=api.state,
     )
 
 

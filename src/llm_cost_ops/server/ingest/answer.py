@@ -20,29 +20,29 @@ CONFLICT_BODY = {
 }
 
 
-def single_usage(fate: Sequence[Item]) -> Answer:
+def single(fate: Sequence[Item], request_id: str) -> Answer:
     """201 for a new call, 200 for a known one, 409 for another payload under its event id."""
     item = fate[0]
     if item.status == CONFLICT:
-        return Answer(409, encode({"error": {**CONFLICT_BODY, "id": item.id}}))
-    row = call_row({**item.entry.mapping(), "id": item.id})
+        return Answer(409, encode({"error": {**CONFLICT_BODY, "request_id": request_id}}))
+    row = call_row(_row_of(item))
     return Answer(201 if item.status == CREATED else 200, encode({**row, "result": item.status}))
 
 
-def single_cost(fate: Sequence[Item]) -> Answer:
-    """The same for a caller-priced cost."""
-    item = fate[0]
-    if item.status == CONFLICT:
-        return single_usage(fate)
-    row = call_row({**item.entry.mapping(), "id": item.id})
-    return Answer(201 if item.status == CREATED else 200, encode(row))
+def _row_of(item: Item) -> Mapping[str, object]:
+    if item.stored is not None:
+        return item.stored
+    shown = {"id": item.id, "cost_e10": item.cost_e10, "cost_status": item.cost_status}
+    return {**item.entry.mapping(), **shown}
 
 
-def batch(outcome: Sequence[Item | Invalid], *, atomic: bool, rows: bool = False) -> Answer:
+def batch(
+    outcome: Sequence[Item | Invalid], request_id: str, *, atomic: bool, rows: bool = False
+) -> Answer:
     """One result per item in order. An atomic batch with any fault lists its first hundred."""
     failed = [i for i, item in enumerate(outcome) if _failed(item)]
     if atomic and failed:
-        return _atomic_refusal(outcome, failed)
+        return _atomic_refusal(outcome, failed, request_id)
     results = [_result(index, item, rows=rows) for index, item in enumerate(outcome)]
     created = sum(1 for i in outcome if isinstance(i, Item) and i.status == CREATED)
     duplicates = sum(1 for i in outcome if isinstance(i, Item) and i.status == DUPLICATE)
@@ -63,7 +63,7 @@ def _result(index: int, item: Item | Invalid, *, rows: bool) -> str:
     if isinstance(item, Invalid):
         return f'{{"index":{index},"status":"invalid","error":{dumps(item.body())}}}'
     if rows and item.status != CONFLICT:
-        row = call_row({**item.entry.mapping(), "id": item.id})
+        row = call_row(_row_of(item))
         return dumps({"index": index, **row, "status": item.status})
     entry = item.entry
     event = entry.event_id or ""
@@ -71,14 +71,16 @@ def _result(index: int, item: Item | Invalid, *, rows: bool) -> str:
     head = f'{{"index":{index},"status":"{item.status}","id":"{item.id}","event_id":{shown}'
     if item.status == CONFLICT:
         return f'{head},"error":{_CONFLICT_TEXT}}}'
-    cost = "null" if entry.cost_e10 is None else format_e10(entry.cost_e10)
-    return f'{head},"cost_status":"{entry.cost_status}","total_cost":{cost}}}'
+    cost = "null" if item.cost_e10 is None else format_e10(item.cost_e10)
+    return f'{head},"cost_status":"{item.cost_status}","total_cost":{cost}}}'
 
 
 _CONFLICT_TEXT = dumps(CONFLICT_BODY)
 
 
-def _atomic_refusal(outcome: Sequence[Item | Invalid], failed: Sequence[int]) -> Answer:
+def _atomic_refusal(
+    outcome: Sequence[Item | Invalid], failed: Sequence[int], request_id: str
+) -> Answer:
     errors: list[Mapping[str, object]] = []
     fields: dict[str, str] = {}
     for index in failed[:ATOMIC_ERRORS]:
@@ -92,6 +94,7 @@ def _atomic_refusal(outcome: Sequence[Item | Invalid], failed: Sequence[int]) ->
         "message": f"{len(failed)} of {len(outcome)} records were refused; nothing was stored",
         "field_errors": fields,
         "errors": errors,
+        "request_id": request_id,
     }
     return Answer(422, encode({"error": error}))
 

@@ -133,6 +133,8 @@ def draft_cost(cost: WireCost, door: Door) -> Entry:
     else:
         provider = door.prices.provider_of_model(cost.model)
     units = to_e10(amount_of(cost.cost), "cost")
+    if units < 0 and door.import_id is None:  # a provider's cost report may list credits
+        raise UsageError("cost", "must be greater than or equal to 0")
     entry = _entry(cost, door, provider, cost.model, {})
     entry.total_tokens = cost.tokens_used
     entry.cost_e10 = units

@@ -34,6 +34,8 @@ from llm_cost_ops.server.ledger.wire import usage_of
 from llm_cost_ops.server.pricing.resolve import Prices, quote_of
 from llm_cost_ops.server.queue.outbox import publish
 
+CLIENT_ERROR = 400
+
 
 class AtomicRefused(Exception):
     """An atomic submission met a conflict: roll back and give this answer."""
@@ -69,7 +71,7 @@ def record(
         answer = submission.render(fate)
         if submission.atomic and any(item.status == CONFLICT for item in fate):
             raise AtomicRefused(answer)
-        if submission.call:
+        if submission.call and answer.status < CLIENT_ERROR:
             idempotency.save(
                 session, submission.call, answer.status, answer.body, now_us, keep_seconds
             )
@@ -92,17 +94,20 @@ def _append(
     unique, first = _identify(fates, now_us)
     _price_by_volume(session, [item.entry for item in unique], prices)
     existing = append(session, [item.entry for item in unique])
-    for position, found in existing.items():
-        unique[position].id = found.id
-        unique[position].status = CONFLICT
     _settle_existing(session, unique, existing, submissions, fates, now_us)
     created = [item.entry for item in unique if item.status == CREATED]
+    for item in unique:
+        if item.status == CREATED:
+            item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
     _settle_repeats(fates, first)
     if created:
         rollup.apply(session, rollup.deltas_of(created))
         ensure_members(session, _members(created), now_us=now_us)
         prices.keep_cards(session, {e.price_version for e in created if e.price_version}, now_us)
     for submission, fate in zip(submissions, fates, strict=True):
+        if len(fate) == 1 and fate[0].status == DUPLICATE:
+            found = store.calls(session, submission.organization_id, [fate[0].id])
+            fate[0].stored = found.get(fate[0].id)
         _announce(session, submission, fate, now_us)
         _count_import(session, submission, fate)
     return fates
@@ -135,6 +140,7 @@ def _identify(
         for item in fate:
             entry = item.entry
             item.id = entry.id = next(ids)
+            item.status = CREATED
             if entry.event_id is None:
                 entry.event_id = entry.id
             key = (entry.organization_id, entry.source, entry.event_id)
@@ -153,49 +159,53 @@ def _settle_existing(
     now_us: int,
 ) -> None:
     """Same payload is a duplicate; another payload a conflict, or a correction where asked for."""
-    differing: list[Item] = []
+    by_organization: dict[str, list[Item]] = {}
     for position, found in existing.items():
         item = unique[position]
-        if found.payload_digest == item.entry.payload_digest:
-            item.status = DUPLICATE
-        else:
-            differing.append(item)
-    if not differing:
-        return
-    organization_id = differing[0].entry.organization_id
-    by_organization: dict[str, list[Item]] = {}
-    for item in differing:
+        item.id = found.id
+        same = found.payload_digest == item.entry.payload_digest
+        item.status = DUPLICATE if same else CONFLICT
+        item.cost_e10, item.cost_status = found.cost_e10, found.cost_status
         by_organization.setdefault(item.entry.organization_id, []).append(item)
     correcting = len(submissions) == 1 and submissions[0].correct
     for organization_id, items in by_organization.items():
-        _settle_recounted(session, organization_id, items, now_us, correcting=correcting)
-    recorded_by = {id(item): s for s, fate in zip(submissions, fates, strict=True) for item in fate}
-    for item in differing:
-        if item.status == CONFLICT:
-            _audit_conflict(session, item, recorded_by[id(item)], now_us)
+        _settle_corrected(session, organization_id, items, correcting=correcting)
+        if correcting:
+            _recount(session, organization_id, items, now_us)
+    if existing:
+        for submission, fate in zip(submissions, fates, strict=True):
+            for item in fate:
+                if item.status == CONFLICT:
+                    _audit_conflict(session, item, submission, now_us)
 
 
-def _settle_recounted(
-    session: WriteSession,
-    organization_id: str,
-    items: Sequence[Item],
-    now_us: int,
-    *,
-    correcting: bool,
+def _settle_corrected(
+    session: WriteSession, organization_id: str, items: Sequence[Item], *, correcting: bool
 ) -> None:
-    """A call that was corrected before is compared with its latest counts, not with its first."""
+    """A call that was corrected is compared and shown as it stands now, not as it first was."""
     ids = [item.id for item in items]
-    calls = store.calls(session, organization_id, ids, for_update=correcting)
-    changes: list[tuple[dict[str, object], Entry]] = []
+    touched = list(store.corrections_of(session, organization_id, ids))
+    calls = store.calls(session, organization_id, touched, for_update=correcting)
     for item in items:
         call = calls.get(item.id)
-        if call is None:
-            continue
-        if call["payload_digest"] == item.entry.payload_digest:
-            item.status = DUPLICATE
-        elif correcting:
-            item.status = CORRECTED
-            changes.append((call, item.entry))
+        if call is not None:
+            same = call["payload_digest"] == item.entry.payload_digest
+            item.status = DUPLICATE if same or item.status == DUPLICATE else CONFLICT
+            item.cost_e10, item.cost_status = call["cost_e10"], call["cost_status"]
+
+
+def _recount(
+    session: WriteSession, organization_id: str, items: Sequence[Item], now_us: int
+) -> None:
+    """A growing log reports the same call with other counts: the last counts stand."""
+    differing = {item.id: item for item in items if item.status == CONFLICT}
+    calls = store.calls(session, organization_id, list(differing), for_update=True)
+    changes: list[tuple[dict[str, object], Entry]] = []
+    for record_id, call in calls.items():
+        item = differing[record_id]
+        item.status = CORRECTED
+        item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
+        changes.append((call, item.entry))
     if changes:
         entry = items[0].entry
         occasion = correct.Occasion("recount", entry.import_id, entry.recorded_by, now_us)
@@ -212,6 +222,7 @@ def _settle_repeats(
             original = first[(entry.organization_id, entry.source, entry.event_id or "")]
             if original is not item:
                 item.id = original.id
+                item.cost_e10, item.cost_status = original.cost_e10, original.cost_status
                 same = original.entry.payload_digest == entry.payload_digest
                 item.status = DUPLICATE if same else CONFLICT
 

@@ -54,7 +54,7 @@ async def post_usage(request: Request) -> Response:
     body = await request.body()
     record = decode.decode_record(body)
     entry = _refuse_invalid(request, await _draft_one(request, principal, record))
-    return await _submit(request, principal, body, [entry], answer.single_usage)
+    return await _submit(request, principal, body, [entry], _single(request))
 
 
 async def post_cost(request: Request) -> Response:
@@ -64,7 +64,7 @@ async def post_cost(request: Request) -> Response:
     body = await request.body()
     record = decode.decode_cost(body)
     entry = _refuse_invalid(request, await _draft_one(request, principal, record))
-    return await _submit(request, principal, body, [entry], answer.single_cost)
+    return await _submit(request, principal, body, [entry], _single(request))
 
 
 async def post_usage_batch(request: Request) -> Response:
@@ -102,13 +102,17 @@ async def _post_batch(
     def render(fate: list[Item]) -> Answer:
         items = iter(fate)
         merged = [o if isinstance(o, Invalid) else next(items) for o in outcome]
-        return answer.batch(merged, atomic=atomic, rows=rows)
+        return answer.batch(merged, request_id(request.scope), atomic=atomic, rows=rows)
 
     invalid = len(outcome) - len(entries)
     deps.metrics(request).ingested(invalid=invalid)
     if not entries or (atomic and invalid):
         return _response(render([Item(entry) for entry in entries]))
     return await _submit(request, principal, body, entries, render, atomic=atomic, invalid=invalid)
+
+
+def _single(request: Request) -> Callable[[list[Item]], Answer]:
+    return lambda fate: answer.single(fate, request_id(request.scope))
 
 
 def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Invalid:

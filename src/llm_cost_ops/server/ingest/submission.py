@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from llm_cost_ops.server.http.idempotency import IdempotentCall
 from llm_cost_ops.server.ledger.entry import Entry
@@ -17,11 +18,17 @@ CORRECTED = "corrected"
 
 @dataclass(slots=True)
 class Item:
-    """The fate of one entry. `id` is the record that holds its event id."""
+    """The fate of one entry: the record that holds its event id, and what that costs now.
+
+    `stored` is that record's row as it stands, read for single requests only.
+    """
 
     entry: Entry
     status: str = CREATED
     id: str = ""
+    cost_e10: int | None = None
+    cost_status: str = ""
+    stored: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,23 @@ _PG_MERGE = (
 )
 
 
+_EXISTING = (
+    usage_records.c.id,
+    usage_records.c.event_id,
+    usage_records.c.payload_digest,
+    usage_records.c.cost_e10,
+    usage_records.c.cost_status,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Existing:
     """The record that already holds an event id."""
 
     id: str
     payload_digest: str
+    cost_e10: int | None
+    cost_status: str
 
 
 def append(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Existing]:
@@ -137,7 +148,7 @@ def _existing(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Exis
     for (organization_id, source), event_ids in scopes.items():
         for start in range(0, len(event_ids), _LOOKUP_CHUNK):
             chunk = event_ids[start : start + _LOOKUP_CHUNK]
-            query = select(table.id, table.event_id, table.payload_digest).where(
+            query = select(*_EXISTING).where(
                 table.organization_id == organization_id,
                 table.source == source,
                 table.event_id.in_(chunk),
@@ -145,5 +156,7 @@ def _existing(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Exis
             for row in session.execute(query):
                 index = positions[(organization_id, source, row.event_id)]
                 if entries[index].id != row.id:
-                    found[index] = Existing(row.id, row.payload_digest)
+                    found[index] = Existing(
+                        row.id, row.payload_digest, row.cost_e10, row.cost_status
+                    )
     return found

@@ -62,6 +62,11 @@ class OrganizationPrices:
         self._rates: dict[int, tuple[Priced, CompiledRate, str]] = {}
         self._provider_of: dict[str, str] = {}
 
+    @property
+    def book(self) -> PriceBook:
+        """The public book with the organization's prices over it."""
+        return self._book
+
     def compiled(self, version: str) -> CompiledRate:
         """A rate that this view quoted by its version id."""
         return self._registry.by_version(version)
