@@ -12,6 +12,8 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import FastAPI
+from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,19 +49,24 @@ class _Exchange:
 
 
 class Edge:
-    """`app` behind the edge. `state` is the state of the FastAPI app inside."""
+    """`app` behind the edge; `api` is the FastAPI app somewhere inside it."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, clock: Clock, metrics: Metrics, state: Any
+        self, app: ASGIApp, *, api: FastAPI, settings: Settings, clock: Clock, metrics: Metrics
     ) -> None:
         self.app = app
-        self.state = state
+        self.api = api
         self._clock = clock
         self._metrics = metrics
         self._limit = settings.ingest.max_body_bytes
         self._hosts = settings.server.allowed_hosts
         self._timeout_s = settings.server.request_timeout_seconds
         self._log = logger("request")
+
+    @property
+    def state(self) -> State:
+        """The state of the FastAPI app."""
+        return self.api.state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

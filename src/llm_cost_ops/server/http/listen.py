@@ -32,7 +32,7 @@ class DrainingServer(Server):
         self._on_stop()
         self.should_exit = True
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.stop()
@@ -57,7 +57,8 @@ class DrainingServer(Server):
 
     def sweep(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        for connection in list(self.server_state.connections):
+        connections: list[object] = list(self.server_state.connections)
+        for connection in connections:
             if isinstance(connection, BoundedProtocol):
                 connection.sweep(now_s)
 

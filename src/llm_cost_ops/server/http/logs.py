@@ -79,8 +79,9 @@ def _with_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> Map
     return event
 
 
-def _json(event: object, **_: object) -> str:
-    return msgspec.json.encode(event).decode()
+def _json(event: Mapping[str, object], **_: object) -> str:
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return msgspec.json.encode({**first, **event}).decode()
 
 
 def _shared() -> list[Any]:

@@ -47,7 +47,7 @@ def envelope(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message, "request_id": ""}}).encode()
 
 
-async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+async def overloaded(_scope: Scope, _receive: Receive, send: Send) -> None:
     """The app of a connection beyond the limit."""
     body = envelope("SERVICE_UNAVAILABLE", "The server has too many connections.")
     headers = [*_PLAIN_HEADERS, (b"content-length", str(len(body)).encode())]
@@ -219,26 +219,25 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         elif now_s >= self._write_by_s:
             linger.abort()
-        elif now_s >= self._receive_by_s and not self._waiting_for_app():
-            self._refuse(408, "INVALID_REQUEST", "The request did not arrive in time.")
-
-    def _waiting_for_app(self) -> bool:
-        """Whether it is we who do not read."""
-        return self.flow.read_paused and not self._in_head
+        elif now_s >= self._receive_by_s:
+            if self.flow.read_paused and not self._in_head:  # it is we who do not read
+                self._receive_by_s = now_s + self._wait_s
+            else:
+                self._refuse(408, "INVALID_REQUEST", "The request did not arrive in time.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         linger = self._linger
         if linger is None or linger.inner.is_closing():
             return
-        answered = self.cycle is not None and self.cycle.response_started
-        if not answered or self.cycle.response_complete:
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        if cycle is None or cycle.response_complete or not cycle.response_started:
             linger.inner.write(_raw_answer(status, envelope(code, message)))
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
         linger.finish()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not ours
         self._refuse(400, "INVALID_REQUEST", "This is not a valid HTTP request.")
 
 

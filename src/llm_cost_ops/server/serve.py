@@ -1,0 +1,206 @@
+"""`run`: the server as a program, in one process or several."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from anyio import to_thread
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llm_cost_ops.server.app import create_app
+from llm_cost_ops.server.db.engine import open_maintenance_database
+from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
+from llm_cost_ops.server.db.migrate import Migrations
+from llm_cost_ops.server.http.edge import Edge
+from llm_cost_ops.server.http.listen import (
+    BACKLOG,
+    DrainingServer,
+    SideServer,
+    server_config,
+    side_config,
+)
+from llm_cost_ops.server.http.logs import configure_logging, logger
+from llm_cost_ops.server.http.metrics import expose
+from llm_cost_ops.server.http.workers import MetricsDirectory, Workers, end_with_parent
+from llm_cost_ops.server.settings import ServerSettings, Settings
+
+EXIT_OK = 0
+EXIT_GENERAL = 1
+EXIT_ARGUMENTS = 2
+EXIT_DATABASE = 5
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; the exit code of the process.
+
+    0 after a drained stop, 1 when the port is taken or a worker keeps dying, 2 for settings that
+    contradict each other, 5 when the database is not fit to be served from.
+    """
+    configure_logging(settings.logging)
+    log = logger("serve")
+    server = settings.server
+    try:
+        _check_certificate(server)
+        _check_schema(settings)
+    except OSError as error:
+        log.error("certificate not usable", reason=str(error))
+        return EXIT_ARGUMENTS
+    except DatabaseConfiguration as error:
+        log.error("database not usable", reason=error.message)
+        return EXIT_DATABASE
+    try:
+        listener = _listen(server.host, server.port)
+    except OSError as error:
+        log.error("cannot listen", host=server.host, port=server.port, reason=error.strerror)
+        return EXIT_GENERAL
+    workers = server.workers or os.cpu_count() or 1
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if server.tls_cert_file else "http"
+    log.info("listening", url=f"{scheme}://{host}:{port}", port=port, workers=workers)
+    for note in settings.notes:
+        log.warning(note)
+    if workers == 1:
+        return _run(_serve_alone(settings, listener))
+    return _run(_serve_with_workers(settings, listener, workers))
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where there is uvloop: it is not made for Windows."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _check_certificate(server: ServerSettings) -> None:
+    """Raises OSError for a certificate or key that is missing or does not fit."""
+    cert, key = server.tls_cert_file, server.tls_key_file
+    if (cert is None) != (key is None):
+        raise OSError("server.tls_cert_file and server.tls_key_file are needed together")
+    if cert is not None:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+
+
+def _check_schema(settings: Settings) -> None:
+    """Migrate where asked to. Raises DatabaseConfiguration for a schema that is behind; a database
+    that does not answer yet is waited for by the server itself."""
+    try:
+        if settings.database.auto_migrate:
+            Migrations().upgrade(settings.database)
+            return
+        database = open_maintenance_database(settings.database)
+        try:
+            state = Migrations().state_of(database)
+        finally:
+            database.dispose()
+    except DatabaseUnavailable as error:
+        logger("serve").warning("starting without the database", reason=error.message)
+        return
+    if state.pending:
+        raise DatabaseConfiguration(
+            f"{len(state.pending)} migrations are pending: run `cost-ops migrate` first, or set "
+            "database.auto_migrate."
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(BACKLOG)
+        opened.setblocking(False)
+        opened.set_inheritable(True)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+async def _serve_alone(settings: Settings, listener: socket.socket) -> int:
+    app = create_app(settings)
+    server = _server(app, settings)
+    side = _side_server(settings, app.state.metrics.expose)
+    beside = asyncio.create_task(side.serve()) if side is not None else None
+    exit_code = await _serve(server, [listener])
+    if side is not None and beside is not None:
+        side.stop()
+        await beside
+    return exit_code
+
+
+async def _serve(server: DrainingServer, listeners: list[socket.socket]) -> int:
+    try:
+        await server.serve(sockets=listeners)
+    except SystemExit as stopped:  # uvicorn's way to say that the app did not start
+        logger("serve").error("the server did not start")
+        return int(stopped.code or EXIT_GENERAL)
+    return EXIT_OK
+
+
+def _server(app: Edge, settings: Settings) -> DrainingServer:
+    def drain() -> None:
+        app.state.health.draining = True
+
+    return DrainingServer(server_config(app, settings.server, port=settings.server.port), drain)
+
+
+def _side_server(
+    settings: Settings, exposition: Callable[[], tuple[bytes, str]]
+) -> SideServer | None:
+    """The listener for the metrics alone, if the settings ask for one."""
+    if not settings.metrics.enabled or settings.metrics.port is None:
+        return None
+    app = metrics_app(settings.metrics.path, exposition)
+    config = side_config(app, settings.server, port=settings.metrics.port)
+    return SideServer(config, lambda: None)
+
+
+def metrics_app(path: str, exposition: Callable[[], tuple[bytes, str]]) -> ASGIApp:
+    """An app that answers the metrics under one path and nothing else."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = Response(status_code=404)
+        if scope["path"] == path and scope["method"] in ("GET", "HEAD"):
+            text, media_type = await to_thread.run_sync(exposition)
+            response = Response(text, media_type=media_type)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        await response(scope, receive, send)
+
+    return app
+
+
+async def _serve_with_workers(settings: Settings, listener: socket.socket, count: int) -> int:
+    with MetricsDirectory() as directory:
+        side = _side_server(settings, partial(expose, None, directory))
+        workers = Workers(_worker, settings, [listener], count, settings.server.shutdown_seconds)
+        return await workers.run(side.serve() if side is not None else None)
+
+
+def _worker(settings: Settings, listeners: list[socket.socket], parent: Connection) -> None:
+    """One worker process, from beginning to end."""
+    configure_logging(settings.logging)
+    raise SystemExit(_run(_work(settings, listeners, parent)))
+
+
+async def _work(settings: Settings, listeners: list[socket.socket], parent: Connection) -> int:
+    server = _server(create_app(settings), settings)
+    end_with_parent(parent, server.stop)
+    return await _serve(server, listeners)
