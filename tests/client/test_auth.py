@@ -259,6 +259,18 @@ def test_tasks_wait_for_one_token(fake: FakeServer) -> None:
     assert paths(fake).count("costs") == 8
 
 
+@pytest.mark.parametrize("key", ["sk_1\nX-Evil: 1", "sk 1", "sk_\u00e9", "sk_\x00"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(
+    drive: Any, fake: FakeServer, key: str
+) -> None:
+    for options in ({"api_key": key}, {"jwt_token": key}, {"auth": BearerToken(lambda: key)}):
+        api = drive(fake, **options)
+        with pytest.raises(ConfigurationError) as caught:
+            api(api.costs.list)
+        assert "sk" not in str(caught.value)
+    assert not fake.requests
+
+
 def test_secrets_are_not_shown(oauth: OAuth2) -> None:
     assert "s3cret" not in repr(oauth)
     assert "sk_1" not in repr(ApiKey("sk_1"))

@@ -168,6 +168,13 @@ def test_pages(api: Any, fake: FakeServer) -> None:
     assert len(fake.requests) == 3
 
 
+def test_a_page_may_be_sized_by_limit(api: Any, fake: FakeServer) -> None:
+    add(fake, 25)
+    assert [len(api(api.costs.list, page=n, limit=10)) for n in (1, 2, 3)] == [10, 10, 5]
+    assert len(api(api.costs.list, per_page=7)) == 7
+    assert len(api(api.costs.list, page_size=8)) == 8
+
+
 def test_large_pages_are_collected(api: Any, fake: FakeServer) -> None:
     add(fake, 2600)
     first = api(api.costs.list, page=1, per_page=1300)

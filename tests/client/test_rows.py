@@ -93,6 +93,7 @@ def page(*rows: dict[str, Any], **kwargs: Any) -> Page[CostRecord]:
 def test_a_page_is_a_list() -> None:
     rows = page({"id": "1"}, {"id": "2"}, has_more=True, next_cursor="c2")
     assert rows.data is rows
+    assert rows.items is rows
     assert len(rows) == 2
     assert rows[0].id == "1"
     assert rows.has_more is rows.has_next is True

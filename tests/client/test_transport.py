@@ -158,6 +158,12 @@ def test_a_redirect_is_not_followed(ask: Ask, fake: FakeServer) -> None:
     assert not fake.requests
 
 
+def test_a_body_that_does_not_unpack_is_no_answer(ask: Ask) -> None:
+    broken = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"
+    with listening(reply(broken)) as url, pytest.raises(NetworkError):
+        ask(url, lambda client: client.costs.list(), max_retries=0)
+
+
 def test_an_untrusted_certificate_is_not_tried_again(ask: Ask, tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from llm_cost_ops.client.policy import Flow, RetryPolicy
+from llm_cost_ops.exceptions import ConfigurationError
 
 
 class Auth(Protocol):
@@ -29,6 +30,9 @@ class BearerToken:
     def headers(self, policy: RetryPolicy) -> Flow[Mapping[str, str]]:  # noqa: ARG002
         yield from ()
         token = self._token if isinstance(self._token, str) else self._token()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            # The HTTP libraries would refuse it too, with the token in their message.
+            raise ConfigurationError("the API key or token holds characters that no key has")
         return {"Authorization": f"Bearer {token}"}
 
     def rejected(self) -> bool:

@@ -51,9 +51,15 @@ class CostOpsClient(BaseClient):
         )
 
     @classmethod
-    def from_config(cls, path: str | os.PathLike[str], **options: Unpack[ClientOptions]) -> Self:
+    def from_config(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        session: requests.Session | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
         """A client with the settings of a file; arguments and environment win over it."""
-        return cls(**{**options, "config_file": path})
+        return cls(session=session, **{**options, "config_file": path})
 
     @property
     def session(self) -> requests.Session:

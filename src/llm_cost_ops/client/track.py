@@ -76,7 +76,8 @@ def track_cost(
     Without `strict` a record that fails is logged, counted in `function.tracking` and otherwise
     ignored: the function's caller must not pay for it. A response seen before (a cached answer)
     counts as a duplicate. An async function may use either client; a synchronous function needs
-    CostOpsClient. Generators are refused: collect the stream and return its usage.
+    CostOpsClient. Generators are refused: collect the stream and return its usage. The record is
+    sent before the function returns, so give the client a `timeout` that its callers can bear.
     """
     if model is not None and provider is None and provider_of(model) is None:
         raise ConfigurationError(f"whose model is {model!r}? give track_cost a provider")

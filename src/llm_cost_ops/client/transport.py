@@ -90,7 +90,8 @@ class SyncDriver:
                 f"{request.method} {request.url}: no answer in {self._timeout:g} s"
             ) from error
         except requests.exceptions.RequestException as error:
-            fatal = isinstance(error, requests.exceptions.SSLError)
+            # A ValueError is a request that cannot be made: no later attempt makes it.
+            fatal = isinstance(error, requests.exceptions.SSLError | ValueError)
             raise NetworkError(
                 f"{request.method} {request.url}: {error}", retryable=not fatal
             ) from error
@@ -157,9 +158,10 @@ class AsyncDriver:
             raise TimeoutError(
                 f"{request.method} {request.url}: no answer in {self._timeout:g} s"
             ) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
+            fatal = isinstance(error, httpx.LocalProtocolError) or _is_tls_refusal(error)
             raise NetworkError(
-                f"{request.method} {request.url}: {error}", retryable=not _is_tls_refusal(error)
+                f"{request.method} {request.url}: {error}", retryable=not fatal
             ) from error
         return Response(answer.status_code, answer.headers, answer.content)
 
