@@ -50,6 +50,7 @@ class MetricsSettings:
     path: str = setting(
         "/metrics",
         "Path of the metrics on the API's port.",
+        env=("METRICS_PATH",),
         files=("monitoring.prometheus.path", "observability.metrics.path"),
         check=_path,
     )

@@ -13,7 +13,7 @@ FILE_KEYS = frozenset(
     server.tls.enable server.tls.verify_client server.tls.ca_file
     api.http2 api.compression api.tls.enable api.tls.verify_client api.tls.ca_file
     api.api_key_header auth.api_key_header
-    redis.decode_responses
+    redis.decode_responses database.cache_size database.sqlite.cache_size
     security.jwt.secret security.jwt.algorithm security.jwt.expiration
     security.jwt.refresh_expiration
     security.rate_limit.enabled security.rate_limit.default_limits

@@ -63,7 +63,7 @@ class ServerSettings:
     workers: int = setting(
         1,
         "Server processes; 0 starts one per CPU.",
-        env=("WORKERS",),
+        env=("SERVER_WORKERS", "WORKERS"),
         files=("api.workers",),
         flag="--workers",
         low=0,
