@@ -1,0 +1,139 @@
+"""Lists of calls, one row per call, net of its corrections: pages of any documented family.
+
+The order by time is walked by cursor over (timestamp, id), so that rows that arrive meanwhile
+neither repeat nor hide others. Without an order the oldest come first: then page and offset, too,
+stay where they are while newer calls arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.server.analytics.calls import CALL, Calls, Expression, listed_calls
+from llm_cost_ops.server.analytics.conditions import holds
+from llm_cost_ops.server.analytics.fields import Field, Shape, find_field
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.http.pagination import PageRequest, encode_cursor, page_request
+from llm_cost_ops.server.ledger.store import net_of_corrections
+from llm_cost_ops.server.ledger.tables import usage_records
+from llm_cost_ops.server.ledger.wire import call_row
+
+_NOT_SHOWN = frozenset({"raw_usage", "payload_digest", "recorded_by", "volume"})
+COLUMNS = tuple(column.name for column in usage_records.columns if column.name not in _NOT_SHOWN)
+ROW_FIELDS = tuple(call_row({**dict.fromkeys(COLUMNS), "timestamp": 0, "received_at": 0}))
+"""The fields of a row on the wire."""
+
+
+class ListError(DomainError):
+    """An order or a field that a list does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a list: by time when `by` is empty."""
+
+    by: tuple[tuple[Field, bool], ...] = ()
+    newest_first: bool = False
+
+    @property
+    def kinds(self) -> tuple[type[int] | type[str], ...]:
+        """The types of a cursor's values."""
+        return (int,) if self.by else (int, str)
+
+
+def order(asked: Sequence[tuple[str, bool]]) -> Order:
+    """Fields with their direction; the first that is a time or an id ends the order.
+
+    Raises ListError.
+    """
+    by: list[tuple[Field, bool]] = []
+    for name, descending in asked:
+        field = find_field(name)
+        if field is None or field.shape in (Shape.TAGS, Shape.METADATA):
+            raise ListError(f"{name[:64]!r} is not a field to order by", field="order_by")
+        if field.name == "timestamp":
+            return Order(tuple(by), descending)
+        by.append((field, descending))
+    return Order(tuple(by))
+
+
+def projection(names: Sequence[str]) -> tuple[str, ...]:
+    """The fields to show: those named, else all. Raises ListError."""
+    for name in names:
+        if name not in ROW_FIELDS:
+            raise ListError(f"must be among: {', '.join(ROW_FIELDS)}", field="fields")
+    return tuple(dict.fromkeys(names)) or ROW_FIELDS
+
+
+def page_of(
+    paging: Mapping[str, str], subject: str, wanted: Order, *, default: int, most: int
+) -> PageRequest:
+    """The page that the parameters ask for. Raises Problem 422."""
+    request = page_request(paging, subject, wanted.kinds, default=default)
+    if wanted.by and request.position is not None:
+        request = replace(request, offset=int(request.position[0] or 0))
+    return replace(request, limit=min(request.limit, most))
+
+
+def list_calls(
+    session: ReadSession,
+    selection: Selection,
+    wanted: Order,
+    page: PageRequest,
+    fields: Sequence[str],
+    subject: str,
+) -> tuple[list[dict[str, object]], str | None]:
+    """The rows of a page, and the cursor of what follows them."""
+    calls = listed_calls(session.kind, selection.organization_id, selection.window)
+    statement = statement_of(calls, selection, wanted, COLUMNS)
+    if not wanted.by and page.position is not None:
+        statement = statement.where(after(wanted, page.position))
+    else:
+        statement = statement.offset(page.offset)
+    found = session.execute(statement.limit(page.limit + 1)).mappings().all()
+    rows = {row["id"]: dict(row) for row in found[: page.limit]}
+    net = net_of_corrections(session, selection.organization_id, rows)
+    shown = [_projected(call_row(row), fields) for row in net.values()]
+    if len(found) <= page.limit:
+        return shown, None
+    last = found[page.limit - 1]
+    position = (page.offset + page.limit,) if wanted.by else (int(last["timestamp"]), last["id"])
+    return shown, encode_cursor(subject, position)
+
+
+def statement_of(
+    calls: Calls, selection: Selection, wanted: Order, columns: Sequence[str]
+) -> Select[Any]:
+    """The calls of a selection in order, with these columns as they are stored."""
+    conditions = [holds(item, calls.value, calls.kind) for item in selection.conditions]
+    statement = select(*(CALL.c[name] for name in columns))
+    statement = statement.select_from(calls.tables).where(*calls.where, *conditions)
+    order: list[Expression] = []
+    for field, descending in wanted.by:
+        value = calls.value(field)
+        order += [value.is_(None), value.desc() if descending else value.asc()]
+    ends = (CALL.c.timestamp, CALL.c.id)
+    order += [end.desc() if wanted.newest_first else end.asc() for end in ends]
+    return statement.order_by(*order)
+
+
+def after(wanted: Order, position: Sequence[object]) -> Expression:
+    """Rows that follow a position in the order by time.
+
+    The first term alone would do for the database to start in the right place of its index.
+    """
+    time, last_id = position[0], position[1]
+    timestamp, row_id = CALL.c.timestamp, CALL.c.id
+    if wanted.newest_first:
+        return and_(timestamp <= time, or_(timestamp < time, row_id < last_id))
+    return and_(timestamp >= time, or_(timestamp > time, row_id > last_id))
+
+
+def _projected(row: dict[str, object], fields: Sequence[str]) -> dict[str, object]:
+    return row if len(fields) == len(ROW_FIELDS) else {name: row[name] for name in fields}

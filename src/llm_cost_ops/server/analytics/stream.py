@@ -1,0 +1,190 @@
+"""All rows of a list as NDJSON, in constant memory: batches by keyset, each in a short transaction.
+
+Rows go from the database's tuples through structs to JSON without a dict in between; they are the
+rows that a page has (a test compares them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from llm_cost_ops.core.instant import from_micros
+from llm_cost_ops.core.money import format_e10
+from llm_cost_ops.core.period import Window
+from llm_cost_ops.server.analytics.calls import listed_calls
+from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, statement_of
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import ReadSession, read
+from llm_cost_ops.server.ledger.store import apply_corrections
+from llm_cost_ops.server.ledger.tables import usage_corrections
+from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
+
+BATCH_ROWS = 2_000
+MINUTE_US = 60_000_000
+
+_PLACE = {name: index for index, name in enumerate(COLUMNS)}
+_OF_COLUMN = {
+    "model": "model_name",
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "tokens_used": "total_tokens",
+    "calculated_cost": "cost_e10",
+    "total_cost": "cost_e10",
+    "cost": "cost_e10",
+    "amount": "cost_e10",
+    "list_cost": "list_cost_e10",
+    "provider_cost": "provider_cost_e10",
+    "created_at": "timestamp",
+}
+"""Fields of the wire that have another name than their column."""
+_TIME, _ID = _PLACE["timestamp"], _PLACE["id"]
+_RECEIVED, _USAGE = _PLACE["received_at"], _PLACE["usage"]
+_COST, _LIST = _PLACE["cost_e10"], _PLACE["list_cost_e10"]
+_PROVIDER_COST = _PLACE["provider_cost_e10"]
+_TAGS, _METADATA = _PLACE["tags"], _PLACE["metadata"]
+_KINDS = tuple((kind, _PLACE[column]) for kind, column in COLUMN_KINDS.items())
+_NO_TAGS, _NO_METADATA = msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
+
+
+def stream_calls(
+    database: Database,
+    selection: Selection,
+    wanted: Order,
+    fields: Sequence[str],
+    limit: int | None,
+) -> Iterator[bytes]:
+    """NDJSON of all rows, or of the first `limit`, some thousand lines at a time.
+
+    `wanted` is an order by time. Calls that arrive behind the place reached are not in it, those
+    that arrive before it are; none is there twice.
+    """
+    encode = line_encoder(tuple(fields))
+    position: tuple[int, str] | None = None
+    left = limit
+    while left is None or left > 0:
+        size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
+        with read(database) as session:
+            rows, position = _batch(session, selection, wanted, position, size)
+        if rows:
+            yield encode(rows)
+        if position is None:
+            return
+        left = None if left is None else left - size
+
+
+def _batch(
+    session: ReadSession,
+    selection: Selection,
+    wanted: Order,
+    position: tuple[int, str] | None,
+    size: int,
+) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
+    """Net rows, and the position of the last one when there may be more."""
+    calls = listed_calls(session.kind, selection.organization_id, selection.window)
+    statement = statement_of(calls, selection, wanted, COLUMNS)
+    if position is not None:
+        statement = statement.where(after(wanted, position))
+    found = session.execute(statement.limit(size)).all()
+    if not found:
+        return [], None
+    first, last = found[0], found[-1]
+    rows = _net(session, selection.organization_id, first[_TIME], last[_TIME], found)
+    return rows, (int(last[_TIME]), last[_ID]) if len(found) == size else None
+
+
+def _net(
+    session: ReadSession, organization_id: str, one_end: int, other_end: int, found: Sequence[Any]
+) -> list[Sequence[Any]]:
+    window = Window(min(one_end, other_end), max(one_end, other_end) + 1)
+    corrections = _corrections(session, organization_id, window)
+    if not corrections:
+        return list(found)
+    rows: list[Sequence[Any]] = []
+    for row in found:
+        made = corrections.get(row[_ID])
+        if made is None:
+            rows.append(row)
+        elif (net := apply_corrections(dict(zip(COLUMNS, row, strict=True)), made)) is not None:
+            rows.append([net[name] for name in COLUMNS])
+    return rows
+
+
+def _corrections(
+    session: ReadSession, organization_id: str, window: Window
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The corrections of the calls in a window by call, oldest first."""
+    table = usage_corrections.c
+    statement = (
+        select(usage_corrections)
+        .where(
+            table.organization_id == organization_id,
+            table.timestamp >= window.start_us,
+            table.timestamp < window.end_us,
+        )
+        .order_by(table.id)
+    )
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in session.execute(statement).mappings():
+        found.setdefault(row["record_id"], []).append({str(k): v for k, v in row.items()})
+    return found
+
+
+@lru_cache(maxsize=64)
+def line_encoder(fields: tuple[str, ...]) -> Callable[[Sequence[Sequence[Any]]], bytes]:
+    """What turns net rows (values in COLUMNS order) into NDJSON with these fields."""
+    shape = msgspec.defstruct("CallLine", [(name, Any) for name in fields], gc=False)
+    pick = itemgetter(*(_PLACE[_OF_COLUMN.get(name, name)] for name in fields))
+    encode_lines = msgspec.json.Encoder().encode_lines
+
+    def one_line(row: Sequence[Any]) -> msgspec.Struct:
+        values = pick(_shown(row))
+        return shape(*values) if len(fields) > 1 else shape(values)
+
+    return lambda rows: encode_lines([one_line(row) for row in rows])
+
+
+def _shown(row: Sequence[Any]) -> list[Any]:
+    """The values of a row as JSON shows them."""
+    values = list(row)
+    usage = values[_USAGE]
+    values[_USAGE] = msgspec.Raw(usage.encode()) if usage is not None else _usage(row)
+    cost = values[_COST] = _money(row[_COST])
+    values[_LIST] = cost if row[_LIST] is None else _money(row[_LIST])
+    values[_PROVIDER_COST] = _money(row[_PROVIDER_COST])
+    values[_TIME] = _instant(row[_TIME])
+    values[_RECEIVED] = _instant(row[_RECEIVED])
+    tags, metadata = row[_TAGS], row[_METADATA]
+    values[_TAGS] = _NO_TAGS if tags is None else msgspec.Raw(tags.encode())
+    values[_METADATA] = _NO_METADATA if metadata is None else msgspec.Raw(metadata.encode())
+    return values
+
+
+def _usage(row: Sequence[Any]) -> msgspec.Raw:
+    counts = [f'"{kind}":{row[place]}' for kind, place in _KINDS if row[place]]
+    return msgspec.Raw(f"{{{','.join(counts)}}}".encode())
+
+
+def _money(units: int | None) -> msgspec.Raw | None:
+    if units is None:
+        return None
+    return msgspec.Raw(format_e10(units).rstrip("0").rstrip(".").encode())
+
+
+def _instant(micros: int) -> str:
+    minute, rest = divmod(micros, MINUTE_US)
+    second, fraction = divmod(rest, 1_000_000)
+    if fraction:
+        return f"{_minute(minute)}{second:02d}.{fraction:06d}Z"
+    return f"{_minute(minute)}{second:02d}Z"
+
+
+@lru_cache(maxsize=10_000)
+def _minute(minute: int) -> str:
+    return from_micros(minute * MINUTE_US).strftime("%Y-%m-%dT%H:%M:")
