@@ -55,7 +55,7 @@ def _exact_other(value: object) -> object:
         return _exact(dict(cast("Mapping[str, object]", value)))
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return _exact(list(cast("Sequence[object]", value)))
     raise TypeError(f"{type(value).__name__} has no exact JSON form")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import multiprocess
 
@@ -90,8 +90,7 @@ class Workers:
         ours, started_s = self._processes.pop(process)
         ours.close()
         if process.pid is not None and MULTIPROCESS_VARIABLE in os.environ:
-            forget: Any = multiprocess.mark_process_dead
-            forget(process.pid)
+            cast("Any", multiprocess).mark_process_dead(process.pid)
         if self._stopping.is_set():
             self._exit_code = self._exit_code or (0 if process.exitcode == 0 else 1)
             return

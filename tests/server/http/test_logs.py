@@ -1,0 +1,119 @@
+"""Log lines are JSON and hold no secret, wherever it stands."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from llm_cost_ops.server.access.secret import new_secret
+from llm_cost_ops.server.http.logs import REDACTED, configure_logging, logger, redact
+from llm_cost_ops.server.settings import LoggingSettings
+
+CANARY = "Zk3Qx9Lm2Vb7Np4Rt6Ws"
+
+
+@pytest.fixture
+def lines() -> Iterator[Any]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure_logging(LoggingSettings(level="info"), stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+SECRETS = [
+    new_secret("sk_live_"),
+    new_secret("acme_"),
+    f"sk-{CANARY}{CANARY}",
+    f"whsec_{CANARY}",
+    f"Bearer {CANARY}",
+    f"basic {CANARY}",
+    f"eyJhbGciOi{CANARY}.eyJzdWIi{CANARY}.{CANARY}",
+    f"postgresql://user:{CANARY}@db/ledger",
+    f"password={CANARY}",
+    f"https://x/?access_token={CANARY}&y=1",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("wrap", [str, lambda s: f"before {s} after", lambda s: {"a": [s]}])
+def test_a_secret_is_known_by_its_shape(secret: str, wrap: Any) -> None:
+    shown = json.dumps(redact(wrap(secret)))
+    assert CANARY not in shown
+    assert secret not in shown
+    assert REDACTED in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "api_key", "Authorization", "client_secret", "refresh_token", "database_url",
+     "cookie", "X-API-Key", "dsn", "secret", "digest"],
+)  # fmt: skip
+def test_a_secret_is_known_by_its_name(name: str) -> None:
+    assert redact({"outer": {name: CANARY}}) == {"outer": {name: REDACTED}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"total_tokens": 5, "prompt_tokens": 7, "key_id": "key_01M7X9VDKBXBJC4FWF76YBXE4W"},
+        {"path": "/api/v1/usage", "request_id": "req_01M7X9V5QJ88ZRA0PYZY4F9DRV"},
+        {"model": "gpt-4o-2024-08-06", "reason": "The database does not answer."},
+        {"url": "http://127.0.0.1:8080", "password": None},
+    ],
+)
+def test_what_is_no_secret_stays(value: Any) -> None:
+    assert redact(value) == value
+
+
+def test_depth_is_bounded() -> None:
+    deep: Any = "x"
+    for _ in range(1000):
+        deep = [deep]
+    assert REDACTED in json.dumps(redact(deep))
+
+
+def test_our_lines_and_the_libraries_lines_are_json_without_secrets(lines: Any) -> None:
+    logger("room").info("done", api_key=CANARY, note=f"Bearer {CANARY}", count=3)
+    logging.getLogger("sqlalchemy.pool").warning("cannot reach postgresql://u:%s@h/d", CANARY)
+    try:
+        raise ValueError(f"password={CANARY}")
+    except ValueError as error:
+        logger("room").error("failed", exc_info=error)
+    ours, theirs, failed = lines()
+    assert list(ours)[:3] == ["timestamp", "level", "event"]
+    assert (ours["event"], ours["count"], ours["api_key"]) == ("done", 3, REDACTED)
+    assert (theirs["logger"], theirs["level"]) == ("sqlalchemy.pool", "warning")
+    assert "ValueError" in failed["exception"]
+    assert CANARY not in json.dumps([ours, theirs, failed])
+
+
+def test_a_line_break_cannot_forge_a_line(lines: Any) -> None:
+    logger("room").info("path", path='x\r\n{"event":"forged"}')
+    (line,) = lines()
+    assert line["path"] == 'x\r\n{"event":"forged"}'
+
+
+def test_less_important_lines_are_left_out(lines: Any) -> None:
+    logger("room").debug("noise")
+    assert lines() == []
+
+
+def test_text_for_people() -> None:
+    stream = io.StringIO()
+    before = logging.getLogger().handlers[:]
+    configure_logging(LoggingSettings(format="text"), stream)
+    logger("room").info("done", count=3)
+    logging.getLogger().handlers[:] = before
+    structlog.reset_defaults()
+    assert "done" in stream.getvalue()
+    assert "count=3" in stream.getvalue()
