@@ -225,7 +225,10 @@ def test_currencies_are_not_added(fake: FakeServer) -> None:
         ("EUR", 1),
         ("USD", 1),
     ]
-    assert summary.total_cost == 1
+    assert (summary.total_cost, summary.currency) == (None, None)
+    groups = client.costs.aggregate(group_by="model")
+    assert {(group.currency, group.total_cost) for group in groups} == {("EUR", 1), ("USD", 1)}
+    assert groups.totals == {"EUR": 1, "USD": 1}
 
 
 def test_a_conflict_is_a_conflict(fake: FakeServer) -> None:

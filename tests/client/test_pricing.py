@@ -43,7 +43,8 @@ def test_create_update_get(api: Any, fake: FakeServer) -> None:
     assert api(api.pricing.get, updated.id).id == updated.id
     january = api(api.pricing.get, provider="openai", model="own", date="2025-01-31")
     today = api(api.pricing.get, provider="openai", model="own")
-    assert (january.id, today.id) == (created.id, updated.id)
+    assert updated.id == created.id
+    assert (january.version, today.version) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,8 @@ def test_list(api: Any) -> None:
         "b",
         "unit-1",
     }
-    assert len(api(api.pricing.list_pricing, provider="openai")) == 4
+    assert len(api(api.pricing.list_pricing, provider="openai")) == 3
+    assert len(api(api.pricing.list_pricing, provider="openai", active=False)) == 4
     assert len(api(api.pricing.list, provider="cohere")) == 0
 
 
@@ -108,13 +110,14 @@ def test_delete_ends_a_price(api: Any, fake: FakeServer) -> None:
     with pytest.raises(NotFoundError):
         api(api.pricing.get, provider="openai", model="own")
     usage = {"provider": "openai", "model": "own", "prompt_tokens": 1, "completion_tokens": 1}
-    assert api(api.usage.create, usage, timestamp="2026-03-14T00:00:00Z").cost_status == "priced"
-    assert api(api.usage.create, usage, timestamp="2026-03-15T00:00:00Z").cost_status == "unpriced"
+    for at, status in (("2026-03-15T11:59:59Z", "priced"), ("2026-03-15T12:00:00Z", "unpriced")):
+        assert api(api.usage.create, usage, timestamp=at).cost_status == status
 
 
 def test_a_wrong_structure_is_named(api: Any) -> None:
+    magic = {**NEW, "pricing_structure": {"type": "magic"}, "effective_date": "2025-01-01"}
     with pytest.raises(ValidationError) as caught:
-        api(api.pricing.create, {**NEW, "pricing_structure": {"type": "magic"}})
+        api(api.pricing.create, magic)
     assert "pricing_structure.type" in caught.value.field_errors
 
 

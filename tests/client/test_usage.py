@@ -166,6 +166,13 @@ def test_history(api: Any) -> None:
     assert len(api.rows(api.usage.list_stream, page_size=2)) == 5
 
 
+def test_pages_of_the_history_above_the_servers_hundred(api: Any, fake: FakeServer) -> None:
+    api(api.usage.list, page=2, per_page=100)
+    assert fake.requests[-1].query == {"page": ["2"], "per_page": ["100"]}
+    api(api.usage.list, page=3, per_page=101)
+    assert fake.requests[-1].query == {"offset": ["202"], "limit": ["101"]}
+
+
 def test_batch_create(api: Any, fake: FakeServer) -> None:
     result = api(api.usage.batch_create, [CALL, Call(**CALL), {**CALL, "event_id": "e1"}])
     assert isinstance(result, BatchResult)

@@ -135,8 +135,9 @@ def test_a_naive_datetime_is_local_time(monkeypatch: pytest.MonkeyPatch) -> None
 def test_query_parameters() -> None:
     params = {
         "model": ["gpt-4", "a,b"],
+        "user_id": ["one,two"],
         "group_by": ["provider", "model"],
-        "filters": {"user_id": "u", "model": None, "metadata": {"team": "x"}},
+        "filters": {"team_id": "u", "model": None, "metadata": {"team": "x"}},
         "active": True,
         "start_date": date(2025, 1, 1),
         "min": 0.5,
@@ -147,8 +148,10 @@ def test_query_parameters() -> None:
     assert wire.query(params) == [
         ("model", "gpt-4"),
         ("model", "a,b"),
+        ("user_id", "one,two"),
+        ("user_id", "one,two"),
         ("group_by", "provider,model"),
-        ("user_id", "u"),
+        ("team_id", "u"),
         ("metadata.team", "x"),
         ("active", "true"),
         ("start_date", "2025-01-01"),

@@ -73,11 +73,15 @@ class CostFields(Attribution, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which calls. A list matches any of its values; `filters` takes the same names once more."""
+    """Which calls. A list matches any of its values (of tags: all); `filters` takes the same names.
+
+    `days=30` are the last 30 days, `period` is a name like last-7-days or this-month.
+    """
 
     organization_id: str | None
     start_date: Day | None
     end_date: Day | None
+    days: int | None
     period: str | None
     timezone: str | None
     provider: Names | None

@@ -18,7 +18,10 @@ SERVER_PAGE_LIMIT = 1000
 
 
 class PageWalk(Generic[RowT]):
-    """All pages of one query, or the first `limit` rows of it."""
+    """All pages of one query, or the first `limit` rows of it.
+
+    With `page_size` None the server's own page size is used.
+    """
 
     def __init__(
         self,
@@ -28,14 +31,14 @@ class PageWalk(Generic[RowT]):
         kind: type[RowT],
         *,
         limit: int | None = None,
-        page_size: int = SERVER_PAGE_LIMIT,
+        page_size: int | None = SERVER_PAGE_LIMIT,
     ) -> None:
         self._caller = caller
         self._path = path
         self._params = dict(params)
         self._kind = kind
         self._left = limit
-        self._page_size = min(page_size, SERVER_PAGE_LIMIT)
+        self._page_size = page_size and min(page_size, SERVER_PAGE_LIMIT)
         self._last: Page[RowT] | None = None
 
     def step(self) -> Flow[Page[RowT]] | None:
@@ -55,7 +58,8 @@ class PageWalk(Generic[RowT]):
         )
 
     def _fetch(self) -> Flow[Page[RowT]]:
-        size = self._page_size if self._left is None else min(self._left, self._page_size)
+        sizes = [size for size in (self._page_size, self._left) if size is not None]
+        size = min(sizes, default=None)
         body = yield from self._caller.get(self._path, {**self._params, "limit": size})
         page = many(body, self._kind)
         self._last = page

@@ -64,8 +64,11 @@ def query(params: Mapping[str, Any]) -> Params:
             pairs += query({f"{name}.{key}": item for key, item in inner.items()})
         elif isinstance(value, list | tuple | set | frozenset):
             texts = [_text(item) for item in cast("Iterable[Any]", value)]
-            joined = [",".join(texts)] if name in NAME_LISTS and texts else texts
-            pairs += [(name, text) for text in joined]
+            if name in NAME_LISTS and texts:
+                texts = [",".join(texts)]
+            elif len(texts) == 1 and "," in texts[0]:
+                texts *= 2  # a value that stands alone would be read as a list with commas
+            pairs += [(name, text) for text in texts]
         else:
             pairs.append((name, _text(value)))
     return pairs

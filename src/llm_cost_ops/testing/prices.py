@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from llm_cost_ops.client.estimate import packaged_book
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.instant import parse_instant
+from llm_cost_ops.core.instant import format_instant, parse_instant
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import NOT_PRICED, RatedUsage, rate
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
@@ -53,71 +53,77 @@ class FakePrices:
         return self._view
 
     def add(self, body: Mapping[str, Any], price_id: str, now: datetime) -> dict[str, Any]:
+        """A first version. Raises Refusal."""
+        return self._append(body, price_id, 1, now)
+
+    def replace(self, price_id: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """A new version; what the body does not name is as in the last one. Raises Refusal."""
+        last = self._last(price_id)
+        changes: dict[str, Any] = dict(body)
+        structure: dict[str, Any] | None = changes.get("pricing_structure")
+        kept: dict[str, Any] | None = last.get("pricing_structure")
+        if structure and kept and kept.get("type") == structure.get("type"):
+            changes["pricing_structure"] = {**kept, **structure}
+        if "pricing_structure" in changes:
+            last = {name: value for name, value in last.items() if name != "prices"}
+        merged = {name: value for name, value in {**last, **changes}.items() if name in FIELDS}
+        return self._append(merged, price_id, last["version"] + 1, now)
+
+    def _append(
+        self, body: Mapping[str, Any], price_id: str, version: int, now: datetime
+    ) -> dict[str, Any]:
         for name in body:
             if name not in FIELDS:
                 raise invalid(name, "is not a known field")
-        for name in ("provider", "model"):
+        for name in ("provider", "model", "effective_date"):
             if not isinstance(body.get(name), str):
                 raise invalid(name, "is required")
         if ("prices" in body) == ("pricing_structure" in body):
             raise invalid("pricing_structure", "or prices is required, not both")
         provider = str(body["provider"])
-        row = {"id": price_id, "version": 1, "currency": "USD", "effective_date": None, **body}
+        row = {"currency": "USD", **body, "id": price_id, "version": version}
         row["provider"] = provider_id(provider) or provider
-        row["effective_date"] = row["effective_date"] or now.date().isoformat()
         _card(row, now)
         self._rows.append(row)
         self._view = None
         return row
 
-    def replace(
-        self, price_id: str, body: Mapping[str, Any], new_id: str, now: datetime
-    ) -> dict[str, Any]:
-        """A new version; what the body does not name is as before."""
-        old = self.get(price_id)
-        version = old["version"] + 1
-        changes: dict[str, Any] = dict(body)
-        structure: dict[str, Any] | None = changes.get("pricing_structure")
-        kept: dict[str, Any] | None = old.get("pricing_structure")
-        if structure and kept and kept.get("type") == structure.get("type"):
-            changes["pricing_structure"] = {**kept, **structure}
-        if "pricing_structure" in changes:
-            old = {name: value for name, value in old.items() if name != "prices"}
-        merged = {name: value for name, value in {**old, **changes}.items() if name in FIELDS}
-        row = self.add(merged, new_id, now)
-        row["version"] = version
-        return row
+    def _last(self, price_id: str) -> dict[str, Any]:
+        versions = [row for row in self._rows if row["id"] == price_id]
+        if not versions:
+            raise not_found("Pricing")
+        return versions[-1]
 
     def get(self, price_id: str) -> dict[str, Any]:
-        for row in self._rows:
-            if row["id"] == price_id:
-                return row
+        """The last version, or the book's card of this id. Raises Refusal."""
         card = self.book.card(price_id)
-        if card is None:
-            raise not_found("price")
-        return _row(card)
+        return _row(card) if card is not None else self._last(price_id)
 
-    def end(self, price_id: str, now: datetime) -> None:
-        row = next((row for row in self._rows if row["id"] == price_id), None)
-        if row is None:
-            raise not_found("price")
-        row["end_date"] = now.date().isoformat()
+    def end(self, price_id: str, now: datetime) -> dict[str, Any]:
+        """The price ends now. Raises Refusal."""
+        row = self._last(price_id)
+        row["end_date"] = format_instant(now)
         self._view = None
+        return row
 
     def list(self, query: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
-        """Own prices by provider, model, and active or date; the book's too for a named model."""
+        """Own prices by provider and model, the book's too for a named model; those in force today,
+        or on `date`, unless `active` is false."""
         provider = query.get("provider")
         provider = provider and (provider_id(provider) or provider)
         model = query.get("model")
         rows = [row for row in self._rows if provider in (None, row["provider"])]
         rows = [row for row in rows if model in (None, row["model"])]
         at = parse_instant(query["date"], "date") if "date" in query else now
-        if "date" in query or query.get("active") == "true":
+        if query.get("active") != "false":
             rows = [row for row in rows if _in_force(row, at)]
+            # Of the versions of one price in force the one with the latest start stands.
+            rows.sort(key=lambda row: (row["effective_date"], row["version"]))
+            rows = list({row["id"]: row for row in rows}.values())
         if provider and model and not rows:
             found = self.view.resolve(provider, model, at=at)
             rows = [_row(found.card)] if found else []
-        return sorted(rows, key=lambda row: row["effective_date"], reverse=True)
+        return rows
 
     def rate(self, call: Mapping[str, Any]) -> tuple[RatedUsage, str | None, str]:
         """(cost, price version, currency) of a call."""
@@ -173,7 +179,7 @@ def _card(row: Mapping[str, Any], recorded_at: datetime) -> RateCard:
     except DomainError as error:
         raise invalid(error.field or "pricing_structure", error.message) from None
     return RateCard(
-        row["id"],
+        f"{row['id']}.{row['version']}",
         row["provider"],
         row["model"],
         prices,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.instant import is_bare_date, parse_instant
+from llm_cost_ops.core.buckets import GRAINS, Buckets, buckets
+from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.money import EXACT, PLACES
-from llm_cost_ops.testing.refusal import Refusal, invalid
+from llm_cost_ops.core.period import Window, last_days, named_period, time_zone, window_between
+from llm_cost_ops.testing.refusal import invalid
 
 Row = dict[str, Any]
 Query = Mapping[str, list[str]]
@@ -20,16 +20,11 @@ PAGE_LIMIT = 1000
 DEFAULT_LIMIT = 100
 PARTS = {"limit", "offset", "page", "per_page", "page_size", "cursor", "fields", "order_by"}
 SHAPES = {"group_by", "metrics", "metric", "timezone", "interval"}
+PERIODS = {"start_date", "end_date", "days", "period"}
 EQUAL = (
     "provider", "model", "organization_id", "project_id", "team_id", "user_id", "api_key_id",
     "environment", "feature", "cost_status", "source", "currency", "service_tier",
 )  # fmt: skip
-BUCKETS = {
-    "hour": "%Y-%m-%dT%H:00:00%z",
-    "day": "%Y-%m-%d",
-    "week": "%G-W%V",
-    "month": "%Y-%m",
-}
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": lambda value, bound: value == bound,
     "in": lambda value, bound: value in bound,
@@ -47,28 +42,44 @@ def names(query: Query, key: str) -> list[str]:
     return [part for value in query.get(key, []) for part in value.split(",") if part]
 
 
-def matching(rows: Iterable[Row], query: Query) -> list[Row]:
-    """The rows that all filters of a query let through. Raises Refusal for an unknown one."""
-    tests: list[Callable[[Row], bool]] = []
-    for name, values in query.items():
-        if name in PARTS | SHAPES:
-            continue
-        tests.append(_test(name, values))
-    return [row for row in rows if all(test(row) for test in tests)]
+def matching(rows: Iterable[Row], query: Query, now: datetime) -> list[Row]:
+    """The rows that all filters of a query let through. Raises Refusal or DomainError."""
+    zone = time_zone(query.get("timezone", ["UTC"])[0])
+    first = {name: values[0] for name, values in query.items()}
+    if "days" in first:
+        window = last_days(_number(first, "days"), now, zone)
+    elif "period" in first:
+        window = named_period(first["period"], now, zone)
+    else:
+        window = window_between(first.get("start_date"), first.get("end_date"), zone)
+    tests = [
+        _test(name, values)
+        for name, values in query.items()
+        if name not in PARTS | SHAPES | PERIODS
+    ]
+    return [
+        row
+        for row in rows
+        if window.start_us <= _micros(row) < window.end_us and all(test(row) for test in tests)
+    ]
+
+
+def _micros(row: Row) -> int:
+    return to_micros(parse_instant(row["timestamp"]))
 
 
 def _test(name: str, values: list[str]) -> Callable[[Row], bool]:
+    if len(values) == 1 and "." not in name:
+        values = values[0].split(",")
     if name in EQUAL:
         return lambda row: str(row.get(name)) in values
     if name == "usage_ids":
         return lambda row: row["id"] in values
     if name == "tags":
-        return lambda row: any(tag in row["tags"] for tag in values)
+        return lambda row: all(tag in row["tags"] for tag in values)
     if name.startswith("metadata."):
         key = name.removeprefix("metadata.")
         return lambda row: _as_text(row["metadata"].get(key)) in values
-    if name in ("start_date", "end_date"):
-        return _date_test(name, values[0])
     raise invalid(name, "is not a known parameter")
 
 
@@ -81,19 +92,6 @@ def compared(rows: list[Row], operators: Mapping[str, Mapping[str, Any]]) -> lis
                 raise invalid(name, f"has an unknown operator {operator!r}")
             rows = [row for row in rows if row.get(name) is not None and test(row[name], bound)]
     return rows
-
-
-def _date_test(name: str, text: str) -> Callable[[Row], bool]:
-    try:
-        at = parse_instant(text, name)
-    except DomainError as error:
-        raise invalid(name, error.message) from None
-    if name == "start_date":
-        return lambda row: parse_instant(row["timestamp"]) >= at
-    if is_bare_date(text):
-        after = at + timedelta(days=1)
-        return lambda row: parse_instant(row["timestamp"]) < after
-    return lambda row: parse_instant(row["timestamp"]) <= at
 
 
 def page(rows: list[Row], query: Query) -> dict[str, Any]:
@@ -130,13 +128,13 @@ def _start(first: Mapping[str, str], limit: int) -> int:
 
 def _number(first: Mapping[str, str], name: str) -> int:
     if not first[name].isdigit():
-        raise invalid(name, "must be an integer")
+        raise invalid(name, "must be a whole number")
     return int(first[name])
 
 
 def _ordered(rows: list[Row], order: list[str]) -> list[Row]:
-    ordered = list(reversed(rows))
-    for name in reversed(order or ["-timestamp"]):
+    ordered = list(rows)
+    for name in reversed(order or ["timestamp"]):
         field = name.lstrip("-")
         known = [row for row in ordered if row.get(field) is not None]
         rest = [row for row in ordered if row.get(field) is None]
@@ -146,15 +144,13 @@ def _ordered(rows: list[Row], order: list[str]) -> list[Row]:
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
-    """Totals. Unpriced calls are counted, and in no amount."""
+    """Totals. Unpriced calls are counted, and in no amount; currencies are never added."""
     currencies = sorted({row["currency"] for row in rows}) or ["USD"]
     parts = [_totals([r for r in rows if r["currency"] == c], c) for c in currencies]
-    whole = dict(parts[0])
-    whole["total_requests"] = len(rows)
-    whole["total_tokens"] = sum(row["total_tokens"] for row in rows)
-    if len(parts) > 1:
-        whole["currencies"] = parts
-    return whole
+    if len(parts) == 1:
+        return parts[0]
+    whole = {**_totals(rows, ""), "total_cost": None, "avg_cost_per_request": None}
+    return {**whole, "currency": None, "currencies": parts}
 
 
 def _totals(rows: list[Row], currency: str) -> dict[str, Any]:
@@ -177,17 +173,24 @@ def _totals(rows: list[Row], currency: str) -> dict[str, Any]:
 
 
 def aggregate(rows: list[Row], query: Query) -> list[Row]:
-    """Totals per group, dearest first."""
+    """Totals per group and currency, dearest first."""
     keys = names(query, "group_by")
-    zone = _zone(query.get("timezone", ["UTC"])[0])
+    grains = {key: _buckets(rows, key, query) for key in keys if key in GRAINS}
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(_group(row, key, zone) for key in keys), []).append(row)
+        group = (*(_group(row, key, grains.get(key)) for key in keys), row["currency"])
+        groups.setdefault(group, []).append(row)
     result = [
-        {**dict(zip(keys, group, strict=True)), **_measures(members)}
+        {**dict(zip((*keys, "currency"), group, strict=True)), **_measures(members)}
         for group, members in groups.items()
     ]
     return sorted(result, key=lambda row: row["total_cost"], reverse=True)
+
+
+def _buckets(rows: list[Row], grain: str, query: Query) -> Buckets | None:
+    times = [_micros(row) for row in rows]
+    zone = time_zone(query.get("timezone", ["UTC"])[0])
+    return buckets(Window(min(times), max(times) + 1), grain, zone) if times else None
 
 
 def _measures(rows: list[Row]) -> dict[str, Any]:
@@ -207,23 +210,11 @@ def _measures(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, KeyError, OSError):
-        raise Refusal(
-            422, "VALIDATION_ERROR", "unknown time zone", {"timezone": "is not an IANA time zone"}
-        ) from None
-
-
-def _group(row: Row, key: str, zone: ZoneInfo) -> Any:
-    if key in BUCKETS:
-        local = parse_instant(row["timestamp"]).astimezone(UTC).astimezone(zone)
-        return local.strftime(BUCKETS[key])
+def _group(row: Row, key: str, grain: Buckets | None) -> Any:
+    if grain is not None:
+        return grain.label(grain.find(_micros(row)))
     if key.startswith("metadata."):
         return _as_text(row["metadata"].get(key.removeprefix("metadata.")))
-    if key.startswith("tag:"):
-        return key.removeprefix("tag:") in row["tags"]
     name = key if key in EQUAL else f"{key}_id"
     if name not in EQUAL:
         raise invalid("group_by", f"has an unknown dimension {key!r}")

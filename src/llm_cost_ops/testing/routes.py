@@ -181,7 +181,7 @@ def breakdown(fake: FakeServer, request: Request) -> Reply:
     asked = request.fields()
     dimensions: Any = asked.pop("dimensions", None) or asked.pop("group_by", None) or []
     asked.pop("metrics", None)
-    rows = queries.matching(fake.ledger.rows, _as_query(asked))
+    rows = queries.matching(fake.ledger.rows, _as_query(asked), fake.now())
     groups = [dimensions] if isinstance(dimensions, str) else dimensions
     found = [
         {"dimension": name, "value": row[name], **row}
@@ -204,6 +204,10 @@ def _as_query(asked: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def query_rows(fake: FakeServer, request: Request) -> Reply:
     asked = request.fields()
+    if "queries" in asked:
+        given = cast("list[dict[str, Any]]", asked["queries"])
+        found = [{"query": query, **queries.summary(_asked_rows(fake, query))} for query in given]
+        return 200, {"data": found, "has_more": False, "next_cursor": None}
     filters = cast("dict[str, Any]", asked.pop("filters", {}))
     operators: dict[str, dict[str, Any]] = {
         name: cast("dict[str, Any]", value)
@@ -212,8 +216,12 @@ def query_rows(fake: FakeServer, request: Request) -> Reply:
     }
     plain = {name: value for name, value in filters.items() if name not in operators}
     asked = _as_query({**asked, **plain})
-    rows = queries.matching(fake.ledger.rows, asked)
+    rows = queries.matching(fake.ledger.rows, asked, fake.now())
     return 200, queries.page(queries.compared(rows, operators), asked)
+
+
+def _asked_rows(fake: FakeServer, asked: Mapping[str, Any]) -> list[Row]:
+    return queries.matching(fake.ledger.rows, _as_query(asked), fake.now())
 
 
 def estimate(fake: FakeServer, request: Request) -> Reply:
@@ -230,8 +238,7 @@ def post_price(fake: FakeServer, request: Request) -> Reply:
 
 
 def put_price(fake: FakeServer, request: Request, price_id: str) -> Reply:
-    new_id = fake.new_id("price")
-    return 200, fake.prices.replace(price_id, request.fields(), new_id, fake.now())
+    return 200, fake.prices.replace(price_id, request.fields(), fake.now())
 
 
 def get_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # noqa: ARG001
@@ -239,15 +246,14 @@ def get_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # no
 
 
 def delete_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # noqa: ARG001
-    fake.prices.end(price_id, fake.now())
-    return 204, None
+    return 200, fake.prices.end(price_id, fake.now())
 
 
 def list_prices(fake: FakeServer, request: Request) -> Reply:
     first = {name: values[0] for name, values in request.query.items()}
     rows = fake.prices.list(first, fake.now())
     part = {n: v for n, v in request.query.items() if n in queries.PARTS}
-    return 200, queries.page(rows, {**part, "order_by": ["-effective_date"]})
+    return 200, queries.page(rows, {**part, "order_by": ["effective_date"]})
 
 
 def unpriced(fake: FakeServer, request: Request) -> Reply:
@@ -264,7 +270,7 @@ def rerate(fake: FakeServer, request: Request) -> Reply:
     asked = request.fields()
     dry_run = asked.pop("dry_run", True)
     old = new = Decimal(0)
-    rows = queries.matching(fake.ledger.rows, _as_query(asked))
+    rows = queries.matching(fake.ledger.rows, _as_query(asked), fake.now())
     for row in (row for row in rows if row["source"] != "manual"):
         rated, version, _ = fake.prices.rate(row)
         old += row["total_cost"] or 0
@@ -295,7 +301,7 @@ def _matching(fake: FakeServer, request: Request) -> list[Row]:
     named = request.query.get("organization_id", [])
     if own is not None and any(organization != own for organization in named):
         raise Refusal(403, "ORGANIZATION_MISMATCH", "another organization than the key's")
-    return queries.matching(fake.ledger.rows, request.query)
+    return queries.matching(fake.ledger.rows, request.query, fake.now())
 
 
 _API = "/api/v1"

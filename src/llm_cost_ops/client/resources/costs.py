@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from llm_cost_ops.client.caller import Caller, many, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint, listing
@@ -23,8 +22,10 @@ from llm_cost_ops.client.resources.lists import listed, scoped, streamed
 from llm_cost_ops.client.resources.records import cost_record
 from llm_cost_ops.client.rows import CostRecord, CostSummary, Estimate, Row
 from llm_cost_ops.client.walks import PageWalk
-from llm_cost_ops.client.wire import unfit
 from llm_cost_ops.exceptions import NotFoundError
+
+MAX_QUERIES = 100
+"""The most queries that the server answers at once."""
 
 
 class CostCalls:
@@ -78,7 +79,7 @@ class CostCalls:
         if wanted is not None:
             return one((yield from self._caller.get(f"/costs/{segment(wanted)}")), CostRecord)
         if usage_id is None:
-            return one((yield from self._totals("summary", query)), CostSummary)
+            return (yield from self._summary(query))
         params = scoped(self._caller, {"usage_ids": [usage_id], "limit": 1})
         rows = many((yield from self._caller.get("/costs", params)), CostRecord)
         if not rows:
@@ -107,22 +108,22 @@ class CostCalls:
     @endpoint
     def list(self, **query: Unpack[ListFields]) -> Flow[Page[CostRecord]]:
         """The ledger's rows: all (up to 100,000) or the part that limit, page or cursor ask for."""
-        return listed(self._caller, "/costs", query, CostRecord)
+        return listed(self._caller, "/costs", scoped(self._caller, query), CostRecord)
 
     @listing
     def list_stream(self, **query: Unpack[ListFields]) -> PageWalk[CostRecord]:
         """Iterate over rows of the ledger, one page in memory at a time."""
-        return streamed(self._caller, "/costs", query, CostRecord)
+        return streamed(self._caller, "/costs", scoped(self._caller, query), CostRecord)
 
     @endpoint
     def aggregate(self, **query: Unpack[AggregateFields]) -> Flow[Page[Row]]:
         """Totals per group: `group_by=["provider", "model"]`, `metrics=["sum", "count", "avg"]`."""
-        return many((yield from self._totals("aggregate", query)), Row)
+        return self._groups(query)
 
     @endpoint
     def summary(self, **query: Unpack[Filters]) -> Flow[CostSummary]:
         """Totals of a period: total_cost, total_requests, avg_cost_per_request and counts."""
-        return one((yield from self._totals("summary", query)), CostSummary)
+        return self._summary(query)
 
     @endpoint
     def breakdown(self, **query: Any) -> Flow[Page[Row]]:
@@ -137,18 +138,21 @@ class CostCalls:
 
     @endpoint
     def batch_query(self, filters: Iterable[Mapping[str, Any]]) -> Flow[Page[CostSummary]]:
-        """The summary of each filter, in order; `days=30` in a filter is the last 30 days.
+        """The totals of each filter, in order; `days=30` in a filter is the last 30 days.
 
         Each row also carries the fields of its filter, so that rows can be told apart.
         """
-        now = self._caller.now()
+        given = [dict(query) for query in filters]
         rows: list[CostSummary] = []
-        for given in filters:
-            query = {name: value for name, value in given.items() if name != "days"}
-            if "days" in given:
-                query["start_date"] = now - timedelta(days=_days(given["days"]))
-            body = yield from self._totals("summary", query)
-            rows.append(CostSummary({**given, **one(body, CostSummary)}))
+        for start in range(0, len(given), MAX_QUERIES):
+            part = given[start : start + MAX_QUERIES]
+            queries = [scoped(self._caller, query) for query in part]
+            body = yield from self._caller.ask("/costs/query", {"queries": queries})
+            answers = many(body, CostSummary)
+            rows += [
+                CostSummary({**query, **answer})
+                for query, answer in zip(part, answers, strict=True)
+            ]
         return Page(rows)
 
     @endpoint
@@ -168,18 +172,24 @@ class CostCalls:
         """Totals per `granularity` (hour, day, week, month) and any `group_by`."""
         given = query.pop("group_by", None) or []
         groups = [given] if isinstance(given, str) else [*given]
-        body = yield from self._totals("aggregate", {**query, "group_by": [*groups, granularity]})
-        return many(body, Row)
+        return self._groups({**query, "group_by": [*groups, granularity]})
 
     @endpoint
-    def get_cost_trends(self, *, days: int = 30, **query: Unpack[Filters]) -> Flow[Page[Row]]:
-        """Totals per day over the last `days` days."""
-        since = self._caller.now() - timedelta(days=_days(days))
-        asked = {**query, "group_by": "day", "start_date": since.date()}
-        return many((yield from self._totals("aggregate", asked)), Row)
+    def get_cost_trends(self, **query: Unpack[Filters]) -> Flow[Page[Row]]:
+        """Totals per day, of the last 30 days unless a period is given."""
+        dated = query.keys() & {"days", "period", "start_date", "end_date"}
+        last = {} if dated else {"days": 30}
+        return self._groups({**last, **query, "group_by": "day"})
 
-    def _totals(self, name: str, query: Mapping[str, Any]) -> Flow[Any]:
-        return self._caller.get(f"/costs/{name}", scoped(self._caller, query))
+    def _summary(self, query: Mapping[str, Any]) -> Flow[CostSummary]:
+        body = yield from self._caller.get("/costs/summary", scoped(self._caller, query))
+        return one(body, CostSummary)
+
+    def _groups(self, query: Mapping[str, Any]) -> Flow[Page[Row]]:
+        asked = scoped(self._caller, query)
+        limit = asked.pop("limit", None)
+        walk = PageWalk(self._caller, "/costs/aggregate", asked, Row, limit=limit, page_size=None)
+        return walk.collect()
 
     list_paginated = list_stream
     get_costs = list
@@ -191,9 +201,3 @@ class Costs(CostCalls, SyncResource):
 
 class AsyncCosts(CostCalls, AsyncResource):
     """`client.costs` of the asynchronous client"""
-
-
-def _days(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise unfit("days", f"must be a number of days, not {value!r}")
-    return cast("float", value)

@@ -28,16 +28,24 @@ def scoped(caller: Caller, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed(
-    caller: Caller, path: str, params: Mapping[str, Any], kind: type[RowT]
+    caller: Caller,
+    path: str,
+    params: Mapping[str, Any],
+    kind: type[RowT],
+    *,
+    largest_page: int = SERVER_PAGE_LIMIT,
 ) -> Flow[Page[RowT]]:
-    """The part asked for: one page for page/per_page or a cursor, `limit` rows, or all."""
-    query = scoped(caller, params)
+    """The part asked for: one page for page/per_page or a cursor, `limit` rows, or all.
+
+    A page above the server's `largest_page` is collected from several.
+    """
+    query = dict(params)
     page, per_page, size = (query.pop(name, None) for name in ("page", "per_page", "page_size"))
     limit = query.pop("limit", None)
     limit = size if limit is None else limit
     if page is not None and per_page is None:
         per_page, limit = limit, None
-    if page is not None and (per_page is None or per_page <= SERVER_PAGE_LIMIT):
+    if page is not None and (per_page is None or per_page <= largest_page):
         answer = yield from caller.get(path, {**query, "page": page, "per_page": per_page})
         return many(answer, kind)
     if page is not None:
@@ -57,7 +65,7 @@ def streamed(
     caller: Caller, path: str, params: Mapping[str, Any], kind: type[RowT]
 ) -> PageWalk[RowT]:
     """All rows, or the first `limit`, one page in memory at a time."""
-    query = scoped(caller, params)
+    query = dict(params)
     size = next(
         (query.pop(n) for n in ("per_page", "page_size") if query.get(n)), SERVER_PAGE_LIMIT
     )

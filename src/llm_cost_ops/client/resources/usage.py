@@ -12,12 +12,13 @@ from llm_cost_ops.client.fields import ListFields, UsageFields
 from llm_cost_ops.client.pages import BatchResult, Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.bulk import send_batches
-from llm_cost_ops.client.resources.lists import listed, streamed
+from llm_cost_ops.client.resources.lists import listed, scoped, streamed
 from llm_cost_ops.client.resources.records import usage_record
 from llm_cost_ops.client.rows import UsageRecord
 from llm_cost_ops.client.walks import PageWalk
 
 HISTORY = "/usage/history"
+HISTORY_PAGE_LIMIT = 100
 
 
 class UsageCalls:
@@ -66,12 +67,13 @@ class UsageCalls:
     @endpoint
     def list(self, **query: Unpack[ListFields]) -> Flow[Page[UsageRecord]]:
         """Recorded calls: all (up to 100,000) or the part that limit, page or cursor ask for."""
-        return listed(self._caller, HISTORY, query, UsageRecord)
+        asked = scoped(self._caller, query)
+        return listed(self._caller, HISTORY, asked, UsageRecord, largest_page=HISTORY_PAGE_LIMIT)
 
     @listing
     def list_stream(self, **query: Unpack[ListFields]) -> PageWalk[UsageRecord]:
         """Iterate over recorded calls, one page in memory at a time."""
-        return streamed(self._caller, HISTORY, query, UsageRecord)
+        return streamed(self._caller, HISTORY, scoped(self._caller, query), UsageRecord)
 
     @endpoint
     def create_usage(
