@@ -27,7 +27,7 @@ TABLE_OPTIONS: dict[str, Any] = {
     "mariadb_collate": "utf8mb4_bin",
 }
 
-Id = String(30)
+Id = String(40)
 OrganizationId = String(50)
 Name = String(255)
 Json = (

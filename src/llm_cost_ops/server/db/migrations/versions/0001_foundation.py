@@ -190,14 +190,14 @@ def _create_tables() -> None:
     )
     op.create_table(
         "api_keys",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("prefix", sa.String(32), nullable=False),
         sa.Column("last_four", sa.String(4), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("scopes", JSON_TEXT, nullable=False),
-        sa.Column("created_by", sa.String(30), nullable=True),
+        sa.Column("created_by", sa.String(40), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
@@ -208,7 +208,7 @@ def _create_tables() -> None:
     )
     op.create_table(
         "usage_records",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("source", sa.String(64), nullable=False),
         sa.Column("event_id", sa.String(255), nullable=False),
@@ -246,8 +246,8 @@ def _create_tables() -> None:
         sa.Column("price_version", sa.String(255), nullable=True),
         sa.Column("price_rule", sa.String(32), nullable=True),
         sa.Column("volume", sa.BigInteger(), nullable=True),
-        sa.Column("recorded_by", sa.String(30), nullable=True),
-        sa.Column("import_id", sa.String(30), nullable=True),
+        sa.Column("recorded_by", sa.String(40), nullable=True),
+        sa.Column("import_id", sa.String(40), nullable=True),
         sa.Column("tags", JSON_TEXT, nullable=True),
         sa.Column("metadata", JSON_TEXT, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_usage_records"),
@@ -256,12 +256,12 @@ def _create_tables() -> None:
     )
     op.create_table(
         "usage_corrections",
-        sa.Column("id", sa.String(30), nullable=False),
-        sa.Column("record_id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
+        sa.Column("record_id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
-        sa.Column("operation_id", sa.String(30), nullable=True),
-        sa.Column("recorded_by", sa.String(30), nullable=True),
+        sa.Column("operation_id", sa.String(40), nullable=True),
+        sa.Column("recorded_by", sa.String(40), nullable=True),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
         sa.Column("provider", sa.String(64), nullable=False),
@@ -363,7 +363,7 @@ def _create_tables() -> None:
     )
     op.create_table(
         "imports",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("format", sa.String(64), nullable=False),
         sa.Column("name", sa.String(255), nullable=True),
@@ -372,7 +372,7 @@ def _create_tables() -> None:
         sa.Column("records_duplicate", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("records_corrected", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("records_failed", sa.BigInteger(), nullable=False, server_default="0"),
-        sa.Column("created_by", sa.String(30), nullable=True),
+        sa.Column("created_by", sa.String(40), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("undone_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_imports"),
@@ -380,8 +380,8 @@ def _create_tables() -> None:
     )
     op.create_table(
         "price_versions",
-        sa.Column("id", sa.String(30), nullable=False),
-        sa.Column("pricing_id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
+        sa.Column("pricing_id", sa.String(40), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("provider", sa.String(64), nullable=False),
@@ -393,7 +393,7 @@ def _create_tables() -> None:
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("valid_to", sa.BigInteger(), nullable=True),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("recorded_by", sa.String(30), nullable=True),
+        sa.Column("recorded_by", sa.String(40), nullable=True),
         sa.Column("prices", JSON_TEXT, nullable=False),
         sa.Column("structure", JSON_TEXT, nullable=True),
         sa.Column("request", JSON_TEXT, nullable=False),
@@ -403,7 +403,7 @@ def _create_tables() -> None:
     )
     op.create_table(
         "price_adjustments",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("label", sa.String(255), nullable=False),
@@ -415,7 +415,7 @@ def _create_tables() -> None:
         sa.Column("valid_to", sa.BigInteger(), nullable=True),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
-        sa.Column("recorded_by", sa.String(30), nullable=True),
+        sa.Column("recorded_by", sa.String(40), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_price_adjustments"),
         **TABLE_OPTIONS,
     )
@@ -440,22 +440,22 @@ def _create_tables() -> None:
     )
     op.create_table(
         "reratings",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("request", JSON_TEXT, nullable=False),
         sa.Column("records", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("difference_e10", sa.BigInteger(), nullable=False),
-        sa.Column("applied_by", sa.String(30), nullable=True),
+        sa.Column("applied_by", sa.String(40), nullable=True),
         sa.Column("applied_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_reratings"),
         **TABLE_OPTIONS,
     )
     op.create_table(
         "audit_log",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
-        sa.Column("actor_id", sa.String(30), nullable=True),
+        sa.Column("actor_id", sa.String(40), nullable=True),
         sa.Column("action", sa.String(64), nullable=False),
         sa.Column("resource_type", sa.String(64), nullable=False),
         sa.Column("resource_id", sa.String(255), nullable=False),
@@ -467,7 +467,7 @@ def _create_tables() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("id", sa.String(30), nullable=False),
+        sa.Column("id", sa.String(40), nullable=False),
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("topic", sa.String(64), nullable=False),
         sa.Column("payload", JSON_TEXT, nullable=False),
