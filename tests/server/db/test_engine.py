@@ -123,13 +123,13 @@ def test_mysql_sessions_are_set_up(mysql_settings: DatabaseSettings) -> None:
         mode = session.scalar(text("SELECT @@sql_mode"))
         rest = session.execute(
             text(
-                "SELECT @@tx_isolation, @@character_set_client, @@character_set_connection, "
+                "SELECT @@tx_isolation, @@character_set_client, @@collation_connection, "
                 "@@innodb_lock_wait_timeout, @@max_statement_time, @@time_zone, @@autocommit"
             )
         ).one()
     assert {"STRICT_ALL_TABLES", "NO_ENGINE_SUBSTITUTION"} <= set(mode.split(","))
     assert [str(value) for value in rest] == [
-        "READ-COMMITTED", "utf8mb4", "utf8mb4", "2", "4.5", "+00:00", "0",
+        "READ-COMMITTED", "utf8mb4", "utf8mb4_nopad_bin", "2", "4.5", "+00:00", "0",
     ]  # fmt: skip
     database.dispose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -100,9 +101,9 @@ def test_a_rested_pool_in_a_black_hole_gives_up_in_five_seconds(
     recovers_within(remote, 5)
 
 
-def test_many_callers_in_a_black_hole_leave_the_pool_usable(
-    proxy: FaultProxy, remote: Database
-) -> None:
+def test_many_callers_in_a_black_hole_leave_the_pool_usable(proxy: FaultProxy) -> None:
+    hasty = replace(small_pool(proxy.url), statement_timeout_ms=500, connect_timeout_seconds=2)
+    remote = open_database(hasty)
     assert answers(remote)
     proxy.blackhole()
     outcomes: list[object] = []
@@ -114,7 +115,7 @@ def test_many_callers_in_a_black_hole_leave_the_pool_usable(
             outcomes.append(unavailable.reason)
 
     callers = [threading.Thread(target=call) for _ in range(20)]
-    with within(12):
+    with within(6):
         for caller in callers:
             caller.start()
         for caller in callers:
@@ -124,6 +125,7 @@ def test_many_callers_in_a_black_hole_leave_the_pool_usable(
     proxy.restore()
     recovers_within(remote, 5)
     assert remote.reader.pool.checkedout() == 0  # type: ignore[attr-defined]
+    remote.dispose()
 
 
 def test_lost_while_committing_says_that_the_outcome_is_unknown(

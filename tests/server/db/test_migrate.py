@@ -267,7 +267,7 @@ def test_our_migrations_interrupted_on_the_way(empty_database: DatabaseSettings)
         empty_database,
         lambda: OURS.upgrade(empty_database),
         lambda: OURS.downgrade(empty_database, "base"),
-        stride=7,
+        stride=11,
     )
     assert ends > 30
 
@@ -328,6 +328,28 @@ def test_runners_at_the_same_time_take_turns(empty_database: DatabaseSettings) -
     assert [each.returncode for each in runners] == [0, 0, 0], results
     assert {out.strip() for out, _ in results} == {OURS.history()[0].id}
     assert state(empty_database).up_to_date
+
+
+@pytest.mark.mysql
+def test_migrated_tables_on_mysql_tell_trailing_spaces_apart(
+    database_clones: Any, tmp_path: Path
+) -> None:
+    """In a process of its own: nothing else may have set the collation up."""
+    with database_clones["mysql"].empty(tmp_path) as url:
+        settings = DatabaseSettings(url=url)
+        migrated = runner(settings)
+        migrated.communicate(timeout=60)
+        assert migrated.returncode == 0
+        database = open_database(settings)
+        with read(database) as session:
+            query = (
+                "SELECT table_collation FROM information_schema.tables WHERE table_schema = "
+                "DATABASE() AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'alembic%'"
+            )
+            collations = session.connection.scalars(text(query)).all()
+        database.dispose()
+    assert len(collations) > 10
+    assert set(collations) == {"utf8mb4_nopad_bin"}
 
 
 def test_a_runner_gives_up_when_another_keeps_the_lock(

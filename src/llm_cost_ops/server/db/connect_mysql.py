@@ -1,6 +1,6 @@
 """MySQL and MariaDB connections through PyMySQL, in the mode that the other databases have.
 
-READ COMMITTED, strict SQL mode, utf8mb4: the server's defaults differ in each.
+READ COMMITTED, strict SQL mode, utf8mb4 compared byte by byte: the server's defaults differ.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pymysql.connections import Connection as PyMySQLConnection
 from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 
+from llm_cost_ops.server.db.dialects.strings import unpadded_collation
 from llm_cost_ops.server.db.waits import Waits
 from llm_cost_ops.server.settings import DatabaseSettings
 
@@ -107,12 +108,14 @@ def connect_arguments(settings: DatabaseSettings, waits: Waits) -> dict[str, Any
 
 def session_settings(server: str, waits: Waits) -> str:
     """`server` is the version text of the handshake; the statement limit has two names."""
+    collation = unpadded_collation(mariadb=is_mariadb(server))
     if is_mariadb(server):
         limit = f"max_statement_time = {waits.statement_ms / 1000:.3f}"
     else:
         limit = f"max_execution_time = {waits.statement_ms}"
     return (
         f"SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', "
+        f"collation_connection = {collation}, "
         f"innodb_lock_wait_timeout = {max(1, math.ceil(waits.lock_ms / 1000))}, {limit}"
     )
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from alembic.ddl.mysql import MySQLImpl
 from pymysql.err import MySQLError
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, exc, inspect
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, exc
 
 RUN_TABLE = "alembic_run"
 RESUMING = "resuming"
@@ -68,9 +68,3 @@ def begin_run(connection: Connection, target: str) -> bool:
 def end_run(connection: Connection) -> None:
     connection.execute(_run.delete())
     connection.commit()
-
-
-def has_unfinished_run(connection: Connection) -> bool:
-    if not inspect(connection).has_table(RUN_TABLE):
-        return False
-    return connection.execute(_run.select()).first() is not None

@@ -49,12 +49,12 @@ def _exactly(element: exactly, compiler: Any, **options: Any) -> str:
 @compiles(exactly, "mysql")
 def _exactly_mysql(element: exactly, compiler: Any, **options: Any) -> str:
     inner = compiler.process(element.clauses, **options)
-    return f"({inner} COLLATE {unpadded_collation(compiler.dialect)})"
+    return f"({inner} COLLATE {unpadded_collation(mariadb=compiler.dialect.is_mariadb)})"
 
 
-def unpadded_collation(dialect: Any) -> str:
-    """The server's binary collation in which trailing spaces count."""
-    return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
+def unpadded_collation(*, mariadb: bool) -> str:
+    """The binary collation in which trailing spaces count; MySQL has it since 8.0.17."""
+    return "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
 
 
 @compiles(CreateTable, "mysql")
@@ -64,4 +64,6 @@ def _create_table_mysql(element: CreateTable, compiler: Any, **options: Any) -> 
     Otherwise two event ids that differ by a trailing space would be one call on MySQL only.
     """
     made: str = compiler.visit_create_table(element, **options)
-    return made.replace(f"COLLATE {PADDED}", f"COLLATE {unpadded_collation(compiler.dialect)}")
+    return made.replace(
+        f"COLLATE {PADDED}", f"COLLATE {unpadded_collation(mariadb=compiler.dialect.is_mariadb)}"
+    )
