@@ -67,7 +67,7 @@ run: $(VENV)/.run-ready  ## example data (and USAGE=path) in, summary out, serve
 
 # --- the gates ------------------------------------------------------------------------------
 
-.PHONY: lint format types test contract chaos
+.PHONY: lint format types test contract docs chaos
 lint: $(VENV)/.dev-ready  ## ruff, import contracts, tools/lint
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -90,6 +90,9 @@ test: $(VENV)/.dev-ready services  ## the whole suite and the coverage gates; AR
 
 contract: $(VENV)/.dev-ready  ## write contract/openapi.json from the app
 	$(BIN)/python -m tools.contract
+
+docs: $(VENV)/.dev-ready  ## write the generated reference pages
+	set -e; for page in tools/docs/*.py; do $(BIN)/python "$$page"; done
 
 chaos: $(VENV)/.dev-ready services  ## CYCLES=200 seeded kill -9 cycles on each database
 	COST_OPS_CHAOS_CYCLES=$(CYCLES) $(BIN)/pytest -m chaos $(ARGS)

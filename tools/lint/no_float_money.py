@@ -22,8 +22,14 @@ _OTHER = frozenset(
     "burst bytes count duration elapsed hit hits latency limit limiter limits ms per_second "
     "percent percentile progress ratio requests rows sample second seconds size timeout".split()
 )
-# The SDK's door: callers may pass floats, which become exact amounts right there.
-DOORS = frozenset({PACKAGE / "client/amount.py", PACKAGE / "client/fields.py"})
+# Doors where floats are somebody else's protocol, and end or begin right there.
+DOORS = frozenset(
+    {
+        PACKAGE / "client/amount.py",  # callers of the SDK may pass floats
+        PACKAGE / "client/fields.py",
+        PACKAGE / "server/http/metrics.py",  # a Prometheus sample is a float
+    }
+)
 _WORD = re.compile(r"[a-z]+")
 
 
