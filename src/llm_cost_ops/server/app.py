@@ -34,6 +34,7 @@ from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.metrics import Metrics
 from llm_cost_ops.server.http.operations import operations_router
 from llm_cost_ops.server.http.routing import Room
+from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
@@ -54,7 +55,7 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
-    Room("ingest", routes=ingest.routes),
+    Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
 )
 
 
