@@ -19,6 +19,7 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
+from llm_cost_ops.server.analytics import routes as analytics
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
@@ -55,6 +56,7 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    Room("analytics", router=analytics.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
 )
 
