@@ -206,6 +206,7 @@ def test_a_card_is_found_by_its_id() -> None:
     assert own is not None
     assert own.model == "x"
     assert book.card("prc_none") is None
+    assert packaged().card("0") is None  # a text that many cards hold
     second = book.card("prc_m_1")
     assert second is not None
     assert second.processing == "batch"

@@ -89,10 +89,9 @@ class PriceBook:
             for card in overrides.cards:
                 if card.id == card_id:
                     return card
-        for entry in self._catalog.entries():
-            if f'"{card_id}"' in entry.raw:
-                return next(card for card in entry.cards if card.id == card_id)
-        return None
+        mentioned = (e for e in self._catalog.entries() if f'"{card_id}"' in e.raw)
+        cards = (card for entry in mentioned for card in entry.cards)
+        return next((card for card in cards if card.id == card_id), None)
 
     def with_overrides(
         self,
