@@ -48,7 +48,7 @@ def estimate_item(
     card, adjustments, matched, warnings = _price_of(item, book, provider, model, extracted, now)
     rated = rate(usage, card, adjustments) if card else NOT_PRICED
     notes = [*(extracted.warnings if extracted else ()), *warnings]
-    notes += [f"no price for {kind}" for kind in rated.missing]
+    notes += rated.warnings
     return _answer(item, rated, usage, card, matched, notes)
 
 

@@ -178,7 +178,7 @@ def test_lines_keep_what_rounding_would_drop() -> None:
     "usage",
     [
         {"input_tokens": 10, "cache_read_tokens": 11},
-        {"input_tokens": 10, "input_audio_tokens": 6, "cache_read_tokens": 5},
+        {"input_tokens": 10, "input_audio_tokens": 7, "input_image_tokens": 4},
     ],
 )
 def test_impossible_counts_are_refused(usage: dict[str, Quantity]) -> None:

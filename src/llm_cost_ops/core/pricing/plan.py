@@ -5,17 +5,28 @@ reported kinds have no price. A kind without a price of its own is billed at its
 only where providers do so by definition (text modality, five-minute cache writes, reasoning and
 tool-use tokens, a missing direction) or where the card declares it; any other is named as missing
 rather than priced as something else (PRICING rule 9).
+
+Two splits of one count (by modality, by token type) overlap. When a report names both and not
+what they share, and they cannot be apart, then how many tokens belong to which price is not known:
+these kinds are named as missing, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.pricing.card import RateCard
-from llm_cost_ops.core.usage import ANCESTORS, KINDS, Quantity, inferred_total
+from llm_cost_ops.core.usage import (
+    ANCESTORS,
+    KINDS,
+    Quantity,
+    check_consistent,
+    inferred_total,
+)
 
 _INHERITED_DIMS = frozenset(
     {("modality", "text"), ("cache_ttl", "5m"), ("token_type", "reasoning"), ("token_type", "tool")}
@@ -23,32 +34,60 @@ _INHERITED_DIMS = frozenset(
 _GENERIC = frozenset({"family", "direction"})
 
 
+class Step(NamedTuple):
+    """One kind of a plan, and the positions of the steps whose quantities it must subtract.
+
+    A `silent` step is billed within the kind that stands in for it; it only keeps other kinds from
+    billing the same tokens again.
+    """
+
+    kind: str
+    priced: bool
+    reported: bool
+    inner: tuple[int, ...]
+    silent: bool
+
+
 class Plan:
-    """Steps from the most specific kind to the most general, each with what it must subtract."""
+    """Steps from the most specific kind to the most general."""
 
     __slots__ = ("_minimums", "_steps")
 
-    def __init__(
-        self,
-        steps: list[tuple[str, bool, bool, tuple[int, ...]]],
-        minimums: Mapping[str, Decimal],
-    ) -> None:
+    def __init__(self, steps: list[Step], minimums: Mapping[str, Decimal]) -> None:
         self._steps = steps
         self._minimums = minimums
 
-    def leaves(self, usage: Mapping[str, Quantity]) -> Iterator[tuple[str, int | Fraction, bool]]:
-        """(kind, disjoint quantity, has a price). Raises UsageError for impossible counts."""
+    def leaves(self, usage: Mapping[str, Quantity]) -> list[tuple[str, int | Fraction, bool]]:
+        """(kind, disjoint quantity, has a price) of each kind, the most specific first.
+
+        Where overlapping splits leave a quantity unknown, the kinds concerned have no price. Raises
+        UsageError for impossible counts.
+        """
+        found: list[tuple[str, int | Fraction, bool]] = []
         values: list[int | Fraction] = []
-        for kind, priced, reported, inner in self._steps:
+        unclear: frozenset[str] = frozenset()
+        for kind, priced, reported, inner, silent in self._steps:
             value = self._value(kind, usage, reported=reported)
             for index in inner:
                 value -= values[index]
             if value < 0:
-                raise UsageError(f"usage.{kind}", "is less than the more specific counts inside it")
+                if reported:
+                    self._refuse_impossible(kind, usage)
+                    unclear |= {kind}
+                else:
+                    value = 0  # a whole that nobody counted is no less than its parts together
             values.append(value)
+            if silent:
+                continue
             if value and self._minimums and kind in self._minimums:
                 value = max(value, Fraction(self._minimums[kind]))
-            yield kind, value, priced
+            found.append((kind, value, priced))
+        if not unclear:
+            return found
+        return [
+            (kind, value, priced and kind not in unclear and not ANCESTORS[kind] & unclear)
+            for kind, value, priced in found
+        ]
 
     def _value(self, kind: str, usage: Mapping[str, Quantity], *, reported: bool) -> int | Fraction:
         if reported:
@@ -58,6 +97,24 @@ class Plan:
         else:
             quantity = inferred_total(kind, usage)
         return quantity if isinstance(quantity, int) else Fraction(quantity)
+
+    def _refuse_impossible(self, kind: str, usage: Mapping[str, Quantity]) -> None:
+        """More is reported inside `kind` than it holds: no fault where parts of different splits
+        overlap by a count that was not reported."""
+        check_consistent(usage)
+        parts = [step.kind for step in self._steps if kind in ANCESTORS[step.kind]]
+        if not any(_overlap_unknown(a, b, usage) for a in parts for b in parts):
+            raise UsageError(f"usage.{kind}", "is less than the more specific counts inside it")
+
+
+def _overlap_unknown(part: str, other: str, usage: Mapping[str, Quantity]) -> bool:
+    """Whether two parts may share tokens, and nothing tells how many."""
+    meet = {**KINDS[part], **KINDS[other]}
+    if meet in (KINDS[part], KINDS[other]):  # one lies in the other
+        return False
+    if not KINDS[part].items() <= meet.items():  # two values of one dimension: nothing is shared
+        return False
+    return not any(meet == KINDS[shared] for shared in usage)
 
 
 def make_plan(reported: tuple[str, ...], card: RateCard) -> Plan:
@@ -73,19 +130,35 @@ def make_plan(reported: tuple[str, ...], card: RateCard) -> Plan:
     }
     # How many calls a report sums up is not a quantity that anyone must have a price for.
     unbilled = present - billed - {"requests"}
-    missing = {kind for kind in unbilled if not _covered(kind, card, allowed)}
-    order = sorted(billed | missing, key=lambda kind: (-len(KINDS[kind]), kind))
+    cover = {kind: _cover(kind, card, allowed) for kind in unbilled}
+    missing = {kind for kind, found in cover.items() if found is None}
+    told = billed | missing
+    silent = {
+        kind: _within(found)
+        for kind, found in cover.items()
+        if found is not None and ANCESTORS[kind] & told - _within(found)
+    }
+    order = sorted(told | silent.keys(), key=lambda kind: (-len(KINDS[kind]), kind))
     position = {kind: index for index, kind in enumerate(order)}
     steps = [
-        (
+        Step(
             kind,
             kind in billed,
             kind in present,
-            tuple(position[other] for other in order if kind in ANCESTORS[other]),
+            tuple(
+                position[other]
+                for other in order
+                if kind in ANCESTORS[other] and kind not in silent.get(other, ())
+            ),
+            kind in silent,
         )
         for kind in order
     ]
     return Plan(steps, card.minimums)
+
+
+def _within(kind: str) -> frozenset[str]:
+    return ANCESTORS[kind] | {kind}
 
 
 def _allowed_dims(inherits: frozenset[str]) -> frozenset[tuple[str, str, str]]:
@@ -98,10 +171,11 @@ def _allowed_dims(inherits: frozenset[str]) -> frozenset[tuple[str, str, str]]:
     )
 
 
-def _covered(kind: str, card: RateCard, allowed: frozenset[tuple[str, str, str]]) -> bool:
-    """Whether some priced ancestor stands in for this kind."""
+def _cover(kind: str, card: RateCard, allowed: frozenset[tuple[str, str, str]]) -> str | None:
+    """The most specific priced ancestor that stands in for this kind, if any does."""
     dims = KINDS[kind]
     direction = dims.get("direction", "")
+    covers: list[str] = []
     for ancestor in ANCESTORS[kind]:
         if ancestor not in card.prices:
             continue
@@ -110,5 +184,5 @@ def _covered(kind: str, card: RateCard, allowed: frozenset[tuple[str, str, str]]
             pair in _INHERITED_DIMS or pair[0] == "direction" or (direction, *pair) in allowed
             for pair in extra
         ):
-            return True
-    return False
+            covers.append(ancestor)
+    return min(covers, key=lambda found: (-len(KINDS[found]), found), default=None)

@@ -40,13 +40,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RatedUsage:
-    """The result of rating one call; costs in units of 1e-10 of the card's currency."""
+    """The result of rating one call; costs in units of 1e-10 of the card's currency. `warnings` say
+    in words what is missing and why."""
 
     status: str
     cost_e10: int | None
     list_cost_e10: int | None
     missing: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def cost(self) -> Decimal | None:
@@ -124,9 +126,8 @@ class CompiledRate:
     ) -> tuple[str, int | None, tuple[str, ...]]:
         """(status, cost in 1e-10 or None, kinds without a price): the hot path of `rate`."""
         if self.card.structure is not None:
-            fraction = (
-                structure_cost(self.card.structure, usage, volume) * self._factor_of_structure()
-            )
+            fraction = structure_cost(self.card.structure, usage, volume)
+            fraction *= self._factor_of_structure(effective=True)
             return PRICED, _bounded(round_ratio_e10(fraction.numerator, fraction.denominator)), ()
         plan = self._plans.get(tuple(usage)) or self._plan(tuple(usage))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
@@ -153,10 +154,10 @@ class CompiledRate:
             units = round_ratio_e10(total.numerator, total.denominator * self._denominator)
         return (PARTIALLY_PRICED if missing else PRICED), _bounded(units), missing
 
-    def _factor_of_structure(self) -> Fraction:
+    def _factor_of_structure(self, *, effective: bool) -> Fraction:
         factor = Fraction(1)
         for adjustment in self.adjustments:
-            if adjustment.kinds is None:
+            if adjustment.kinds is None and (effective or adjustment.scope == "list"):
                 factor *= Fraction(adjustment.factor)
         return factor
 
@@ -171,7 +172,8 @@ class CompiledRate:
                 1,
                 from_e10(cost_e10 or 0),
             )
-            return RatedUsage(status, cost_e10, cost_e10, missing, (line,))
+            list_cost = self.list_cost(usage, volume) if self.has_contract else cost_e10
+            return RatedUsage(status, cost_e10, list_cost, missing, (line,))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
         lines = [
             self._line(kind, leaf, step)
@@ -180,10 +182,20 @@ class CompiledRate:
         ]
         discounted = cost_e10 is not None and self.has_contract
         list_cost = self.list_cost(usage) if discounted else cost_e10
-        return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines))
+        warnings = tuple(self._warning(kind) for kind in missing)
+        return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines), warnings)
 
-    def list_cost(self, usage: Mapping[str, Quantity]) -> int:
+    def _warning(self, kind: str) -> str:
+        if kind in self.card.prices:
+            return f"{kind} overlaps with other reported kinds by a count that was not reported"
+        return f"no price for {kind}"
+
+    def list_cost(self, usage: Mapping[str, Quantity], volume: Quantity = 0) -> int:
         """The cost before negotiated discounts, in 1e-10."""
+        if self.card.structure is not None:
+            cost = structure_cost(self.card.structure, usage, volume)
+            exact = cost * self._factor_of_structure(effective=False)
+            return _bounded(round_ratio_e10(exact.numerator, exact.denominator))
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
         total: int | Fraction = 0
         for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage):

@@ -153,7 +153,7 @@ def quote_of(
 ) -> Quote:
     """The quote of a known rate card."""
     status, cost, _missing = compiled.cost(usage, volume)
-    listed = compiled.list_cost(usage) if cost is not None and compiled.has_contract else None
+    listed = compiled.list_cost(usage, volume) if cost is not None and compiled.has_contract else None
     return Quote(status, cost, listed, compiled.card.currency, version, rule)
 
 
