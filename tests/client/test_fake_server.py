@@ -239,4 +239,4 @@ def test_a_conflict_is_a_conflict(fake: FakeServer) -> None:
     change = client._caller.write("PATCH", f"/costs/{fake.rows[0]['id']}", {"cost": 5})
     with pytest.raises(ValidationError) as caught:
         client.costs._driver.run(change)
-    assert caught.value.field_errors == {"cost": "cannot be changed: amounts stand for ever"}
+    assert caught.value.field_errors == {"cost": "cannot be changed; only metadata and tags can"}

@@ -121,24 +121,34 @@ def test_a_wrong_structure_is_named(api: Any) -> None:
     assert "pricing_structure.type" in caught.value.field_errors
 
 
-def test_unpriced_then_priced_then_rerated(api: Any, fake: FakeServer) -> None:
+def test_a_call_waits_for_its_price(api: Any) -> None:
     usage = api(
         api.usage.create, provider="openai", model="own", prompt_tokens=1000, completion_tokens=0
     )
     assert usage.total_cost is None
-    assert [(r.provider, r.model, r.records) for r in api(api.pricing.unpriced)] == [
-        ("openai", "own", 1)
-    ]
+    (waiting,) = api(api.pricing.unpriced)
+    assert (waiting.provider, waiting.model, waiting.unpriced_count) == ("openai", "own", 1)
     api(api.pricing.create, NEW, effective_date="2025-01-01")
+    assert api(api.usage.get, usage.id).total_cost == Decimal("0.01")
+    assert api(api.pricing.unpriced) == []
+
+
+def test_rerating_tells_the_difference_before_it_is_made(api: Any, fake: FakeServer) -> None:
+    price = api(api.pricing.create, NEW, effective_date="2025-01-01")
+    usage = api(
+        api.usage.create, provider="openai", model="own", prompt_tokens=1000, completion_tokens=0
+    )
+    api(api.pricing.update, price.id, input_price_per_million=12, effective_date="2026-01-01")
     span = {"start_date": "2026-03-01", "end_date": "2026-03-31", "model": "own"}
     preview = api(api.pricing.rerate, **span)
     assert json.loads(fake.requests[-1].body) == {**span, "dry_run": True}
-    assert (preview.records, preview.old_total, preview.new_total) == (1, 0, Decimal("0.01"))
-    assert api(api.usage.get, usage.id).total_cost is None
-    done = api(api.pricing.rerate, **span, dry_run=False)
-    assert done.difference == Decimal("0.01")
-    assert done.rerate_id
+    assert (preview.records, preview.old_total) == (1, Decimal("0.01"))
+    assert preview.new_total == Decimal("0.012")
     assert api(api.usage.get, usage.id).total_cost == Decimal("0.01")
+    done = api(api.pricing.rerate, **span, dry_run=False)
+    assert done.difference == Decimal("0.002")
+    assert done.rerate_id
+    assert api(api.usage.get, usage.id).total_cost == Decimal("0.012")
 
 
 def test_estimate_cost(api: Any) -> None:

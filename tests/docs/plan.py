@@ -179,16 +179,19 @@ def resilient(w: World) -> None:
 
 
 def cached_client(w: World) -> None:
-    w.client.costs.create(model="gpt-4", tokens_used=10, cost=0.03, metadata={"t": 0.7})
+    user = f"user-{uuid4()}"
+    w.client.costs.create(
+        model="gpt-4", tokens_used=10, cost=0.03, user_id=user, metadata={"t": 0.7}
+    )
     cached = w.call("CachedCostOpsClient", "your-api-key")
-    first = cached.get_costs("key", limit=10)
+    first = cached.get_costs("key", limit=10, user_id=user)
     count = len(w.place.asked)
-    second = cached.get_costs("key", limit=10)
+    second = cached.get_costs("key", limit=10, user_id=user)
     check(len(w.place.asked) == count)
     check(second == [row.to_dict() for row in first])
-    check(0.03 in [row["cost"] for row in second])
+    check([row["cost"] for row in second] == [0.03])
     cached.invalidate_cache()
-    check(cached.get_costs("key", limit=10) == first)
+    check(cached.get_costs("key", limit=10, user_id=user) == first)
 
 
 def optimized(w: World) -> None:

@@ -59,10 +59,14 @@ class Caller:
             self._cache.put(url, response, generation)
         return _decoded(response)
 
-    def ask(self, path: str, body: Any) -> Flow[Any]:
-        """The decoded answer of a POST that stores nothing."""
+    def ask(
+        self, path: str, body: Any, *, params: Mapping[str, Any] | None = None
+    ) -> Flow[Any]:
+        """The decoded answer of a POST that needs no idempotency key: it stores nothing, or only
+        records with event ids, by which the server knows them. `body` may be encoded already."""
         request = self._with_body(
-            Send("POST", self._url(path, None), self._headers()), wire.encode(body)
+            Send("POST", self._url(path, params), self._headers()),
+            body if isinstance(body, bytes) else wire.encode(body),
         )
         return _decoded((yield from self._exchange(request)))
 

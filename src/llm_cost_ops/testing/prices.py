@@ -13,7 +13,7 @@ from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import NOT_PRICED, RatedUsage, rate
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
 from llm_cost_ops.core.providers.names import provider_id
-from llm_cost_ops.testing.refusal import invalid, not_found
+from llm_cost_ops.testing.refusal import Refusal, not_found
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.pricing.book import PriceBook
@@ -64,9 +64,10 @@ class FakePrices:
         kept: dict[str, Any] | None = last.get("pricing_structure")
         if structure and kept and kept.get("type") == structure.get("type"):
             changes["pricing_structure"] = {**kept, **structure}
-        if "pricing_structure" in changes:
-            last = {name: value for name, value in last.items() if name != "prices"}
         merged = {name: value for name, value in {**last, **changes}.items() if name in FIELDS}
+        # A row shows both; what a version was made from is its structure, where it has one.
+        of_prices = "prices" in changes or "pricing_structure" not in merged
+        merged.pop("pricing_structure" if of_prices else "prices", None)
         return self._append(merged, price_id, last["version"] + 1, now)
 
     def _append(
@@ -74,16 +75,17 @@ class FakePrices:
     ) -> dict[str, Any]:
         for name in body:
             if name not in FIELDS:
-                raise invalid(name, "is not a known field")
+                raise _unfit(name, "is not a known field")
+        if ("prices" in body) == ("pricing_structure" in body):
+            raise _unfit("pricing_structure", "is required, or prices, but not both")
         for name in ("provider", "model", "effective_date"):
             if not isinstance(body.get(name), str):
-                raise invalid(name, "is required")
-        if ("prices" in body) == ("pricing_structure" in body):
-            raise invalid("pricing_structure", "or prices is required, not both")
+                raise _unfit(name, "is required")
         provider = str(body["provider"])
         row = {"currency": "USD", **body, "id": price_id, "version": version}
         row["provider"] = provider_id(provider) or provider
-        _card(row, now)
+        card = _card(row, now)
+        row.update(_row(card), id=price_id, version=version)
         self._rows.append(row)
         self._view = None
         return row
@@ -141,9 +143,14 @@ class FakePrices:
         return rate(call["usage"], card, found.adjustments), card.id, card.currency
 
 
+def _unfit(field: str, text: str) -> Refusal:
+    return Refusal(422, "INVALID_PRICING", text, {field: text})
+
+
 def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
     end = row.get("end_date")
-    if at < parse_instant(row["effective_date"], "effective_date"):
+    start = row["effective_date"]
+    if start is not None and at < parse_instant(start, "effective_date"):
         return False
     return end is None or at < parse_instant(end, "end_date")
 
@@ -155,8 +162,8 @@ def _row(card: RateCard) -> dict[str, Any]:
         "provider": card.provider,
         "model": card.model,
         "currency": card.currency,
-        "effective_date": card.valid_from.date().isoformat() if card.valid_from else "1970-01-01",
-        "end_date": card.valid_to.date().isoformat() if card.valid_to else None,
+        "effective_date": format_instant(card.valid_from) if card.valid_from else None,
+        "end_date": format_instant(card.valid_to) if card.valid_to else None,
         "service_tier": card.service_tier,
         "processing": card.processing,
         "region": card.region,
@@ -170,14 +177,14 @@ def _card(row: Mapping[str, Any], recorded_at: datetime) -> RateCard:
         end = row.get("end_date")
         until = parse_instant(end, "end_date") if end else None
         structure: dict[str, object] | None = None
-        if "prices" in row:
+        if "pricing_structure" not in row:
             prices = parse_prices(cast("Mapping[str, object]", row["prices"]))
         else:
             prices, structure = parse_structure(
                 cast("Mapping[str, object]", row["pricing_structure"])
             )
     except DomainError as error:
-        raise invalid(error.field or "pricing_structure", error.message) from None
+        raise _unfit(error.field or "pricing_structure", error.message) from None
     return RateCard(
         f"{row['id']}.{row['version']}",
         row["provider"],

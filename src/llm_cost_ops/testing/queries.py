@@ -111,7 +111,7 @@ def page(rows: list[Row], query: Query) -> dict[str, Any]:
         "data": part,
         "has_more": has_more,
         "next_cursor": f"c{end}" if has_more else None,
-        "pagination": {"limit": limit, "offset": start, "total": len(ordered)},
+        "pagination": {"limit": limit, "offset": start},
     }
 
 
@@ -167,24 +167,28 @@ def _totals(rows: list[Row], currency: str) -> dict[str, Any]:
         "avg_cost_per_request": _ratio(total, len(costs)),
         "total_tokens": sum(row["total_tokens"] for row in rows),
         "tokens": tokens,
-        "unpriced_count": sum(row["cost_status"] == "unpriced" for row in rows),
-        "partially_priced_count": sum(row["cost_status"] == "partially_priced" for row in rows),
+        **_waiting(rows),
     }
 
 
 def aggregate(rows: list[Row], query: Query) -> list[Row]:
-    """Totals per group and currency, dearest first."""
+    """Totals per group and currency, in the order of the groups' names, unknown ones last."""
     keys = names(query, "group_by")
     grains = {key: _buckets(rows, key, query) for key in keys if key in GRAINS}
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         group = (*(_group(row, key, grains.get(key)) for key in keys), row["currency"])
         groups.setdefault(group, []).append(row)
-    result = [
-        {**dict(zip((*keys, "currency"), group, strict=True)), **_measures(members)}
-        for group, members in groups.items()
+    ordered = sorted(groups, key=lambda group: [(part is None, str(part)) for part in group])
+    return [
+        {**dict(zip((*keys, "currency"), group, strict=True)), **_measures(groups[group])}
+        for group in ordered
     ]
-    return sorted(result, key=lambda row: row["total_cost"], reverse=True)
+
+
+def dearest_first(groups: list[Row]) -> list[Row]:
+    """Groups by their total, those of unknown cost last."""
+    return sorted(groups, key=lambda row: (row["total_cost"] is None, -(row["total_cost"] or 0)))
 
 
 def _buckets(rows: list[Row], grain: str, query: Query) -> Buckets | None:
@@ -195,7 +199,7 @@ def _buckets(rows: list[Row], grain: str, query: Query) -> Buckets | None:
 
 def _measures(rows: list[Row]) -> dict[str, Any]:
     costs = [row["total_cost"] for row in rows if row["total_cost"] is not None]
-    total = _sum(costs)
+    total = _sum(costs) if costs else None
     return {
         "total_cost": total,
         "cost": total,
@@ -206,8 +210,13 @@ def _measures(rows: list[Row]) -> dict[str, Any]:
         "min": min(costs, default=None),
         "max": max(costs, default=None),
         "tokens": sum(row["total_tokens"] for row in rows),
-        "unpriced_count": sum(row["cost_status"] == "unpriced" for row in rows),
+        **_waiting(rows),
     }
+
+
+def _waiting(rows: list[Row]) -> dict[str, int]:
+    statuses = [row["cost_status"] for row in rows]
+    return {f"{name}_count": statuses.count(name) for name in ("unpriced", "partially_priced")}
 
 
 def _group(row: Row, key: str, grain: Buckets | None) -> Any:
@@ -234,5 +243,7 @@ def _sum(costs: Iterable[Decimal]) -> Decimal:
     return total.quantize(QUANTUM, context=EXACT)
 
 
-def _ratio(total: Decimal, count: int) -> Decimal | None:
+def _ratio(total: Decimal | None, count: int) -> Decimal | None:
+    if total is None:
+        return None
     return EXACT.divide(total, Decimal(count)).quantize(QUANTUM, context=EXACT) if count else None

@@ -51,9 +51,8 @@ Reader = Callable[["FakeServer", object], Row]
 
 def _read_usage(fake: FakeServer, given: object) -> Row:
     row = _owned(fake, usage_call(given, fake.now()))
-    rated, version, currency = fake.prices.rate(row)
-    row.update(cost_status=rated.status, price_version=version, currency=currency)
-    return with_cost(row, rated.cost)
+    _rerated(fake, row)
+    return row
 
 
 def _read_cost(fake: FakeServer, given: object) -> Row:
@@ -63,7 +62,7 @@ def _read_cost(fake: FakeServer, given: object) -> Row:
 def _owned(fake: FakeServer, row: Row) -> Row:
     own = fake.organization_id
     if own is not None and row["organization_id"] not in (None, own):
-        text = "does not belong to this API key"
+        text = "organization_id does not belong to this API key"
         raise Refusal(403, "ORGANIZATION_MISMATCH", text, {"organization_id": text})
     row["organization_id"] = row["organization_id"] or own
     return row
@@ -158,7 +157,8 @@ def patch_cost(fake: FakeServer, request: Request, row_id: str) -> Reply:
     row = fake.ledger.get(row_id)
     for name, value in request.fields().items():
         if name not in ("metadata", "tags"):
-            raise invalid(name, "cannot be changed: amounts stand for ever")
+            text = "cannot be changed; only metadata and tags can"
+            raise Refusal(422, "USAGE_001", text, {name: text})
         row[name] = value
     return 200, row
 
@@ -186,7 +186,7 @@ def breakdown(fake: FakeServer, request: Request) -> Reply:
     found = [
         {"dimension": name, "value": row[name], **row}
         for name in groups
-        for row in queries.aggregate(rows, {"group_by": [name]})
+        for row in queries.dearest_first(queries.aggregate(rows, {"group_by": [name]}))
     ]
     return 200, {"data": found, "has_more": False, "next_cursor": None}
 
@@ -234,11 +234,28 @@ def estimate(fake: FakeServer, request: Request) -> Reply:
 
 
 def post_price(fake: FakeServer, request: Request) -> Reply:
-    return 201, fake.prices.add(request.fields(), fake.new_id("price"), fake.now())
+    row = fake.prices.add(request.fields(), fake.new_id("price"), fake.now())
+    _price_what_waited(fake, row)
+    return 201, row
 
 
 def put_price(fake: FakeServer, request: Request, price_id: str) -> Reply:
-    return 200, fake.prices.replace(price_id, request.fields(), fake.now())
+    row = fake.prices.replace(price_id, request.fields(), fake.now())
+    _price_what_waited(fake, row)
+    return 200, row
+
+
+def _price_what_waited(fake: FakeServer, price: Row) -> None:
+    """A new price prices the calls of its provider that had none, or not for every kind."""
+    for row in fake.ledger.rows:
+        if row["provider"] == price["provider"] and row["cost_status"] != "priced":
+            _rerated(fake, row)
+
+
+def _rerated(fake: FakeServer, row: Row) -> None:
+    rated, version, currency = fake.prices.rate(row)
+    row.update(cost_status=rated.status, price_version=version, currency=currency)
+    with_cost(row, rated.cost)
 
 
 def get_price(fake: FakeServer, request: Request, price_id: str) -> Reply:  # noqa: ARG001
@@ -253,39 +270,50 @@ def list_prices(fake: FakeServer, request: Request) -> Reply:
     first = {name: values[0] for name, values in request.query.items()}
     rows = fake.prices.list(first, fake.now())
     part = {n: v for n, v in request.query.items() if n in queries.PARTS}
-    return 200, queries.page(rows, {**part, "order_by": ["effective_date"]})
+    answer = queries.page(rows, {**part, "order_by": ["effective_date"]})
+    del answer["pagination"]["offset"]
+    return 200, answer
 
 
 def unpriced(fake: FakeServer, request: Request) -> Reply:
-    groups: dict[tuple[str, str], Row] = {}
-    for row in _matching(fake, request):
-        if row["cost_status"] == "unpriced":
-            key = (row["provider"], row["model"])
-            group = groups.setdefault(key, {"provider": key[0], "model": key[1], "records": 0})
-            group["records"] += 1
-    return 200, {"data": list(groups.values()), "has_more": False, "next_cursor": None}
+    groups = queries.aggregate(_matching(fake, request), {"group_by": ["provider,model"]})
+    shown = ("provider", "model", "unpriced_count", "partially_priced_count")
+    waiting = [
+        {**{name: group[name] for name in shown}, "total_tokens": group["tokens"]}
+        for group in groups
+        if group["unpriced_count"] or group["partially_priced_count"]
+    ]
+    waiting.sort(key=lambda row: (-row["unpriced_count"], -row["partially_priced_count"]))
+    return 200, {"data": waiting, "has_more": False, "next_cursor": None}
 
 
 def rerate(fake: FakeServer, request: Request) -> Reply:
+    """Only calls whose cost changes are counted, and corrected unless it is a dry run."""
     asked = request.fields()
     dry_run = asked.pop("dry_run", True)
     old = new = Decimal(0)
-    rows = queries.matching(fake.ledger.rows, _as_query(asked), fake.now())
-    for row in (row for row in rows if row["source"] != "manual"):
-        rated, version, _ = fake.prices.rate(row)
+    changed: list[Row] = []
+    for row in _asked_rows(fake, asked):
+        if row["source"] == "manual":
+            continue
+        rated = fake.prices.rate(row)[0]
+        if (rated.status, rated.cost) == (row["cost_status"], row["total_cost"]):
+            continue
         old += row["total_cost"] or 0
         new += rated.cost or 0
-        if not dry_run:
-            row.update(cost_status=rated.status, price_version=version)
-            with_cost(row, rated.cost)
+        changed.append(row)
     report: Row = {
-        "records": len(rows),
+        "dry_run": dry_run,
+        "records": len(changed),
         "old_total": old,
         "new_total": new,
         "difference": new - old,
-        "by_model": [],
     }
-    return 200, report if dry_run else {**report, "rerate_id": fake.new_id("rer")}
+    if dry_run:
+        return 200, report
+    for row in changed:
+        _rerated(fake, row)
+    return 200, {**report, "rerate_id": fake.new_id("rer")}
 
 
 def token(fake: FakeServer, request: Request) -> Reply:  # noqa: ARG001

@@ -11,7 +11,7 @@ from llm_cost_ops.client.fields import Day, EstimateFields, PriceFields
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.estimates import ask_estimates
-from llm_cost_ops.client.resources.lists import listed, scoped
+from llm_cost_ops.client.resources.lists import listed
 from llm_cost_ops.client.rows import Estimate, Price, Row
 from llm_cost_ops.client.wire import unfit
 from llm_cost_ops.exceptions import NotFoundError
@@ -85,9 +85,8 @@ class PricingCalls:
 
     @endpoint
     def unpriced(self, **query: Any) -> Flow[Page[Row]]:
-        """Models with recorded calls that have no price."""
-        asked = scoped(self._caller, query)
-        return many((yield from self._caller.get("/pricing/unpriced", asked)), Row)
+        """Models with recorded calls that have no price, or not for every kind of usage."""
+        return many((yield from self._caller.get("/pricing/unpriced", query)), Row)
 
     @endpoint
     def rerate(
