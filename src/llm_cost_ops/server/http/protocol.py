@@ -20,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 MAX_HEAD_BYTES = 65_536
+MAX_PIPELINED = 16
+"""Requests that may wait behind one that is worked on; uvicorn would queue without bound."""
 LEAST_BYTES_PER_SECOND = 16_384
 LINGER_SECONDS = 2.0
 MARGIN = 0.95
@@ -40,6 +42,10 @@ class BoundedConfig(Config):
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(*arguments, http=BoundedProtocol, ws="none", **options)
         self.limits = limits
+
+
+class PipelineFull(Exception):
+    """A client sends requests faster than it takes answers."""
 
 
 def envelope(code: str, message: str) -> bytes:
@@ -175,6 +181,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise PipelineFull  # makes the parser stop, which answers 400 and closes
         self._in_head = False
         self._body_began_s = self.loop.time()
         self._body_bytes = 0

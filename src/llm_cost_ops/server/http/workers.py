@@ -92,7 +92,8 @@ class Workers:
         if process.pid is not None and MULTIPROCESS_VARIABLE in os.environ:
             cast("Any", multiprocess).mark_process_dead(process.pid)
         if self._stopping.is_set():
-            self._exit_code = self._exit_code or (0 if process.exitcode == 0 else 1)
+            clean = process.exitcode in (0, -signal.SIGTERM)  # the latter before it served
+            self._exit_code = self._exit_code or (0 if clean else 1)
             return
         self._log.error("worker ended", pid=process.pid, exit_code=process.exitcode)
         if process.exitcode == STARTUP_FAILURE:
