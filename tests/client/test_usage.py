@@ -158,6 +158,18 @@ def test_get(api: Any) -> None:
         api(api.usage.get, "../costs")
 
 
+def test_labels_change_and_calls_are_voided(api: Any, fake: FakeServer) -> None:
+    usage = api(api.usage.create, CALL, metadata={"a": 1}, tags=["x"])
+    changed = api(api.usage.update, usage.id, tags=["y"])
+    assert (changed.tags, changed.metadata, changed.total_cost) == (
+        ["y"],
+        {"a": 1},
+        usage.total_cost,
+    )
+    assert api(api.usage.delete_usage, usage.id) is None
+    assert not fake.rows
+
+
 def test_history(api: Any) -> None:
     for number in range(5):
         api(api.usage.create, CALL, user_id=f"u{number % 2}")

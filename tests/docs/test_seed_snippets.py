@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 
@@ -18,6 +19,18 @@ from tests.docs.snippets import SEEDS, Snippet, snippets
 pytestmark = pytest.mark.skipif(not SEEDS.exists(), reason="COST_OPS_SHARED has no seeds")
 
 ALL = {snippet.key: snippet for snippet in snippets()}
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A block that configures logging does so for itself alone."""
+    loggers = (logging.getLogger(), logging.getLogger("llm_cost_ops.client"))
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
 
 
 @pytest.fixture

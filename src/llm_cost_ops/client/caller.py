@@ -59,9 +59,7 @@ class Caller:
             self._cache.put(url, response, generation)
         return _decoded(response)
 
-    def ask(
-        self, path: str, body: Any, *, params: Mapping[str, Any] | None = None
-    ) -> Flow[Any]:
+    def ask(self, path: str, body: Any, *, params: Mapping[str, Any] | None = None) -> Flow[Any]:
         """The decoded answer of a POST that needs no idempotency key: it stores nothing, or only
         records with event ids, by which the server knows them. `body` may be encoded already."""
         request = self._with_body(

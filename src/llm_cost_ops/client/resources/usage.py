@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Unpack
 
 from llm_cost_ops.client.caller import Caller, one, segment
 from llm_cost_ops.client.catalog import provider_of
@@ -92,7 +92,28 @@ class UsageCalls:
             }
         return one((yield from self._caller.write("POST", "/usage", record)), UsageRecord)
 
+    @endpoint
+    def update(
+        self,
+        usage_id: str,
+        /,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> Flow[UsageRecord]:
+        """Replace metadata or tags; everything else of a recorded call stands for ever."""
+        changes = {"metadata": metadata, "tags": tags}
+        body = yield from self._caller.write("PATCH", f"/costs/{segment(usage_id)}", changes)
+        return one(body, UsageRecord)
+
+    @endpoint
+    def delete(self, usage_id: str, /) -> Flow[None]:
+        """Void a call by a reversing entry: it leaves lists and totals. Raises NotFoundError."""
+        yield from self._caller.write("DELETE", f"/costs/{segment(usage_id)}")
+
     submit = create
+    update_usage = update
+    delete_usage = delete
     history = list
     list_paginated = list_stream
     get_usage = list
