@@ -50,7 +50,7 @@ def loads(text: str) -> Any:
     try:
         value = json.loads(
             text,
-            parse_float=_decimal,
+            parse_float=bounded_decimal,
             parse_int=_integer,
             parse_constant=_refuse_constant,
             object_pairs_hook=_unique,
@@ -84,7 +84,8 @@ def _check(value: object, depth: int) -> None:
             _check(item, depth + 1)
 
 
-def _decimal(text: str) -> Decimal:
+def bounded_decimal(text: str) -> Decimal:
+    """A JSON number that every database can hold. Raises ValueError for any other."""
     number = Decimal(text)
     if len(text) > 100 or (number and abs(number.adjusted()) > 400):
         raise ValueError("number out of range")

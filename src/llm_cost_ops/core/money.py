@@ -51,7 +51,12 @@ def to_e10(amount: Decimal, field: str = "amount") -> int:
 
 def round_ratio_e10(numerator: int, denominator: int) -> int:
     """numerator / denominator in units of 1e-10, rounded half-even; denominator > 0."""
-    quotient, remainder = divmod(numerator * E10, denominator)
+    return round_ratio(numerator * E10, denominator)
+
+
+def round_ratio(numerator: int, denominator: int) -> int:
+    """numerator / denominator rounded half-even to a whole number; denominator > 0."""
+    quotient, remainder = divmod(numerator, denominator)
     twice = remainder * 2
     if twice > denominator or (twice == denominator and quotient & 1):
         quotient += 1

@@ -51,11 +51,16 @@ class Step(NamedTuple):
 class Plan:
     """Steps from the most specific kind to the most general."""
 
-    __slots__ = ("_minimums", "_steps")
+    __slots__ = ("_minimums", "steps")
 
     def __init__(self, steps: list[Step], minimums: Mapping[str, Decimal]) -> None:
-        self._steps = steps
+        self.steps = steps
         self._minimums = minimums
+
+    @property
+    def has_minimum(self) -> bool:
+        """Whether the card bills some kind of this plan by at least a minimum."""
+        return any(step.kind in self._minimums for step in self.steps)
 
     def leaves(self, usage: Mapping[str, Quantity]) -> list[tuple[str, int | Fraction, bool]]:
         """(kind, disjoint quantity, has a price) of each kind, the most specific first.
@@ -66,7 +71,7 @@ class Plan:
         found: list[tuple[str, int | Fraction, bool]] = []
         values: list[int | Fraction] = []
         unclear: frozenset[str] = frozenset()
-        for kind, priced, reported, inner, silent in self._steps:
+        for kind, priced, reported, inner, silent in self.steps:
             value = self._value(kind, usage, reported=reported)
             for index in inner:
                 value -= values[index]
@@ -102,7 +107,7 @@ class Plan:
         """More is reported inside `kind` than it holds: no fault where parts of different splits
         overlap by a count that was not reported."""
         check_consistent(usage)
-        parts = [step.kind for step in self._steps if kind in ANCESTORS[step.kind]]
+        parts = [step.kind for step in self.steps if kind in ANCESTORS[step.kind]]
         if not any(_overlap_unknown(a, b, usage) for a in parts for b in parts):
             raise UsageError(f"usage.{kind}", "is less than the more specific counts inside it")
 

@@ -11,13 +11,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from math import lcm
+from functools import cached_property
+from math import gcd, lcm
 
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.money import MAX_AMOUNT_E10, decimal_from_fraction, from_e10, round_ratio_e10
+from llm_cost_ops.core.money import (
+    E10,
+    MAX_AMOUNT_E10,
+    decimal_from_fraction,
+    from_e10,
+    round_ratio,
+    round_ratio_e10,
+)
 from llm_cost_ops.core.pricing.card import Adjustment, KindPrice, RateCard
 from llm_cost_ops.core.pricing.plan import Plan, make_plan
 from llm_cost_ops.core.pricing.structures import structure_cost
+from llm_cost_ops.core.pricing.weights import (
+    USUAL_KINDS,
+    UsualWeights,
+    Weights,
+    usual_weights,
+    weights_of,
+)
 from llm_cost_ops.core.usage import TOKEN_KINDS, Quantity, total_input_tokens
 
 PRICED = "priced"
@@ -88,7 +103,11 @@ class CompiledRate:
         self._denominator = lcm(1, *denominators)
         self._effective = [self._scaled(table) for table in rates]
         self._list = [self._scaled(table) for table in lists]
+        # In units of 1e-10 most cards need no fraction, and their costs no rounding.
+        self._unit = gcd(E10, self._denominator)
+        self._divisor = self._denominator // self._unit
         self._plans: dict[tuple[str, ...], Plan] = {}
+        self._weights: dict[tuple[str, ...], tuple[Weights | None, ...]] = {}
 
     def _scaled(self, table: Mapping[str, Fraction]) -> dict[str, int]:
         return {kind: int(rate * self._denominator) for kind, rate in table.items()}
@@ -129,19 +148,66 @@ class CompiledRate:
             fraction = structure_cost(self.card.structure, usage, volume)
             fraction *= self._factor_of_structure(effective=True)
             return PRICED, _bounded(round_ratio_e10(fraction.numerator, fraction.denominator)), ()
-        plan = self._plans.get(tuple(usage)) or self._plan(tuple(usage))
+        kinds = tuple(usage)
         step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
+        weights = (self._weights.get(kinds) or self._weigh(kinds))[step]
+        if weights is not None:
+            units = weights.cost(tuple(usage.values()))
+            if isinstance(units, int):
+                return PRICED, self._rounded(units), ()
         table = self._effective[step]
         total: int | Fraction = 0
         priced = False
         missing: tuple[str, ...] = ()
-        for kind, leaf, has_price in plan.leaves(usage):
+        for kind, leaf, has_price in self._plan(kinds).leaves(usage):
             if has_price:
                 priced = True
                 total += leaf * table[kind]
             elif leaf:
                 missing = (*missing, kind)
         return self._result(total, priced=priced, missing=missing)
+
+    def usual_cost(
+        self, input_tokens: int, output_tokens: int, read: int, written: int, reasoning: int
+    ) -> tuple[str, int | None]:
+        """Status and cost in 1e-10 of a report of USUAL_KINDS, as `cost` has them. The caller has
+        seen to it that cached tokens do not exceed the input, nor reasoning tokens the output."""
+        found = self._usual
+        usual = found[bisect_left(self._bounds, input_tokens) if self._bounds else 0]
+        if usual is not None:
+            units, per_input, per_output, per_read, per_written, per_reasoning = usual
+            units += input_tokens * per_input + output_tokens * per_output
+            if not (
+                (read and per_read is None)
+                or (written and per_written is None)
+                or (reasoning and per_reasoning is None)
+            ):
+                units += read * (per_read or 0) + written * (per_written or 0)
+                return PRICED, self._rounded(units + reasoning * (per_reasoning or 0))
+        counts = zip(
+            USUAL_KINDS, (input_tokens, output_tokens, read, written, reasoning), strict=True
+        )
+        status, cost, _missing = self.cost({kind: count for kind, count in counts if count})
+        return status, cost
+
+    @cached_property
+    def _usual(self) -> tuple[UsualWeights | None, ...]:
+        if self.card.structure is not None:
+            return (None,)
+        return tuple(usual_weights(found) for found in self._weigh(USUAL_KINDS))
+
+    def _weigh(self, kinds: tuple[str, ...]) -> tuple[Weights | None, ...]:
+        """Weights for each step, in units of 1e-10 over `_divisor`."""
+        plan = self._plan(kinds)
+        scale = E10 // self._unit
+        tables = [{k: p * scale for k, p in table.items()} for table in self._effective]
+        weights = tuple(weights_of(plan, kinds, table) for table in tables)
+        if len(self._weights) < _MAX_PLANS:
+            self._weights[kinds] = weights
+        return weights
+
+    def _rounded(self, units: int) -> int:
+        return _bounded(units if self._divisor == 1 else round_ratio(units, self._divisor))
 
     def _result(
         self, total: int | Fraction, *, priced: bool, missing: tuple[str, ...]
