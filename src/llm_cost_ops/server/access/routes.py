@@ -13,7 +13,8 @@ from llm_cost_ops.server.access.deps import keys as keys_of
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.issue import issue_key, withdraw_key
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.access.schemas import KEY_ROW_SCHEMA, NewKey, key_row
+from llm_cost_ops.server.access.schemas import KEY_ROW_SCHEMA, NewKey
+from llm_cost_ops.server.access.wire import key_row
 from llm_cost_ops.server.db.session import read, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response

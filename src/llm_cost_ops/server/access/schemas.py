@@ -6,8 +6,6 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from llm_cost_ops.core.instant import format_instant, from_micros
-from llm_cost_ops.server.access.store import ApiKey
 from llm_cost_ops.server.http.routing import Wire
 
 Scope = Annotated[str, Field(min_length=1, max_length=64)]
@@ -22,29 +20,6 @@ class NewKey(Wire):
     )
     organization_id: Annotated[str, Field(max_length=50)] | None = None
     expires_at: Annotated[str, Field(max_length=40)] | None = None
-
-
-def key_row(key: ApiKey, now_us: int) -> dict[str, object]:
-    """The wire form of a key, without its secret."""
-    return {
-        "id": key.id,
-        "organization_id": key.organization_id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "last_four": key.last_four,
-        "scopes": sorted(key.scopes),
-        "permissions": sorted(key.scopes),
-        "is_active": key.active(now_us),
-        "created_by": key.created_by,
-        "created_at": format_instant(from_micros(key.created_at)),
-        "expires_at": _instant(key.expires_at),
-        "revoked_at": _instant(key.revoked_at),
-        "last_used_at": _instant(key.last_used_at),
-    }
-
-
-def _instant(micros: int | None) -> str | None:
-    return None if micros is None else format_instant(from_micros(micros))
 
 
 KEY_ROW_SCHEMA: dict[str, object] = {
