@@ -57,7 +57,8 @@ def _exact_other(value: object) -> object:
         return value
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return _exact(list(cast("Sequence[object]", value)))
-    raise TypeError(f"{type(value).__name__} has no exact JSON form")
+    kind = type(cast("object", value)).__name__
+    raise TypeError(f"{kind} has no exact JSON form")
 
 
 def _without_raw(value: object) -> object:

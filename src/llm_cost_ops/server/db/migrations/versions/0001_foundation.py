@@ -7,6 +7,7 @@ Revises:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,7 +24,7 @@ JSON_TEXT = (
     .with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 )
 BODY = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-TABLE_OPTIONS = {
+TABLE_OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
