@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.jsontext import MAX_DEPTH, JsonError, loads
+from llm_cost_ops.core.jsontext import JsonError
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
+from llm_cost_ops.server.ingest.strict import check_depth, say_all, settle_metadata, untyped
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from, record_from
 
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -37,7 +38,6 @@ _record_object = msgspec.json.Decoder(_Records, float_hook=Decimal)
 _one_cost = msgspec.json.Decoder(WireCost, float_hook=Decimal)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(_RawItems)
-_untyped = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class TooManyRecords(DomainError):
@@ -48,12 +48,12 @@ class TooManyRecords(DomainError):
 
 def decode_record(body: bytes) -> WireRecord | Invalid:
     """One usage record. Raises JsonError when the bytes are not strict JSON."""
-    return _one(body, _one_record, record_from)
+    return _settled([_one(body, _one_record, record_from)])[0]
 
 
 def decode_cost(body: bytes) -> WireCost | Invalid:
     """One caller-priced cost. Raises JsonError when the bytes are not strict JSON."""
-    return _one(body, _one_cost, cost_from)
+    return _settled([_one(body, _one_cost, cost_from)])[0]
 
 
 def decode_records(body: bytes, media_type: str, limit: int) -> list[WireRecord | Invalid]:
@@ -61,44 +61,47 @@ def decode_records(body: bytes, media_type: str, limit: int) -> list[WireRecord 
 
     Raises JsonError for malformed bytes and TooManyRecords above `limit`.
     """
-    if media_type not in NDJSON_TYPES:
-        fast = _fast_records(body)
-        if fast is not None:
-            _check_count(len(fast), limit)
-            return fast
+    fast = _fast_records(body, media_type)
+    if fast is not None:
+        _check_count(len(fast), limit)
+        return cast("list[WireRecord | Invalid]", fast)
     items = _raw_items(body, media_type, limit)
-    return [_one(item, _one_record, record_from) for item in items]
+    return _settled([_one(item, _one_record, record_from) for item in items])
 
 
 def decode_costs(body: bytes, media_type: str, limit: int) -> list[WireCost | Invalid]:
     """The same for caller-priced costs; the list may also be named `costs` or `entries`."""
     items = _raw_items(body, media_type, limit)
-    return [_one(item, _one_cost, cost_from) for item in items]
+    return _settled([_one(item, _one_cost, cost_from) for item in items])
 
 
-def untyped(body: bytes) -> Any:
-    """Strict JSON with exact numbers. Raises JsonError."""
+def _fast_records(body: bytes, media_type: str) -> list[WireRecord] | None:
+    """All records decoded at once; None when one does not fit."""
+    batch: object
     try:
-        value = _untyped.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JsonError(f"not valid JSON: {error}") from None
-    except RecursionError:
-        raise JsonError(f"JSON is nested deeper than {MAX_DEPTH}") from None
-    if _keys(value, 0) != body.count(b'":'):
-        _refuse_duplicate_keys(body)
-    return value
-
-
-def _fast_records(body: bytes) -> list[WireRecord | Invalid] | None:
-    try:
-        if body.lstrip()[:1] == b"[":
-            records = _record_list.decode(body)
+        if media_type in NDJSON_TYPES:
+            batch = records = _one_record.decode_lines(body)
+        elif _is_list(body):
+            batch = records = _record_list.decode(body)
         else:
-            records = _record_object.decode(body).records
+            batch = _record_object.decode(body)
+            records = batch.records
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    untyped(body)
-    return cast("list[WireRecord | Invalid]", records)
+    if not say_all(body, batch, records):
+        if media_type in NDJSON_TYPES:
+            return None
+        untyped(body, _around(body))
+    for record in records:
+        if record.response is not None:
+            check_depth(record.response, 1)
+    settle_metadata(records)
+    return records
+
+
+def _settled(items: list[_Wire | Invalid]) -> list[_Wire | Invalid]:
+    settle_metadata([item for item in items if not isinstance(item, Invalid)])
+    return items
 
 
 def _one(
@@ -118,7 +121,7 @@ def _raw_items(body: bytes, media_type: str, limit: int) -> list[msgspec.Raw]:
     if media_type in NDJSON_TYPES:
         return _lines(body, limit)
     try:
-        if body.lstrip()[:1] == b"[":
+        if _is_list(body):
             items = _raw_list.decode(body)
         else:
             batch = _raw_object.decode(body)
@@ -133,8 +136,17 @@ def _raw_items(body: bytes, media_type: str, limit: int) -> list[msgspec.Raw]:
     if not items:
         raise JsonError("must hold at least one record")
     _check_count(len(items), limit)
-    untyped(body)
+    untyped(body, _around(body))
     return items
+
+
+def _around(body: bytes) -> int:
+    """Levels of nesting around the records of a batch."""
+    return 1 if _is_list(body) else 2
+
+
+def _is_list(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"["
 
 
 def _lines(body: bytes, limit: int) -> list[msgspec.Raw]:
@@ -150,31 +162,3 @@ def _check_count(count: int, limit: int) -> None:
         raise TooManyRecords(f"a batch has at most {limit} records, this one has {count}")
     if count == 0:
         raise JsonError("must hold at least one record")
-
-
-def _keys(value: object, depth: int) -> int:
-    """Number of object keys in a document; refuses deep nesting."""
-    if depth > MAX_DEPTH:
-        raise JsonError(f"JSON is nested deeper than {MAX_DEPTH}")
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value)
-        total = len(items)
-        for item in items.values():
-            if item.__class__ is dict or item.__class__ is list:
-                total += _keys(item, depth + 1)
-        return total
-    if isinstance(value, list):
-        total = 0
-        for item in cast("list[object]", value):
-            if item.__class__ is dict or item.__class__ is list:
-                total += _keys(item, depth + 1)
-        return total
-    return 0
-
-
-def _refuse_duplicate_keys(body: bytes) -> None:
-    """The count of `":` differs from the keys that survived: look properly.
-
-    Spaces before a colon and quotes inside strings make the same difference, so this decides.
-    """
-    loads(body.decode())

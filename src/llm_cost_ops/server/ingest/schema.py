@@ -21,10 +21,11 @@ Tokens = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
 Latency = Annotated[int, Meta(ge=0, le=10**12)]
 Tags = Annotated[list[Text], Meta(max_length=64)]
 NO_METADATA = Raw()
+"""After decoding, metadata is compact JSON with sorted keys, or this when there is none."""
 MAX_METADATA_BYTES = 16_384
 
 
-class WireRecord(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class WireRecord(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
     """One call as INTERFACES.md fixes it, canonical names only."""
 
     provider: Short
@@ -57,7 +58,7 @@ class WireRecord(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     metadata: Raw = NO_METADATA
 
 
-class WireCost(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class WireCost(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
     """One caller-priced cost: `POST /api/v1/costs`."""
 
     model: Text
