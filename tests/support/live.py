@@ -2,7 +2,8 @@
 
     live_server   one server per test run on SQLite (session-wide), for tests that need an address
 
-`serving(settings)` starts one of your own.
+`serving(settings)` starts one of your own; `tests.support.server_process` has one that is killed
+and started again.
 """
 
 from __future__ import annotations
@@ -85,16 +86,20 @@ class LiveServer:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) * 1024
+        return resident_bytes(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(STOP_SECONDS)
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
 
 
 def start_process(
