@@ -22,12 +22,16 @@ from llm_cost_ops.server.http import request_id as ids
 from llm_cost_ops.server.http.limits import bounded_receive, check_length
 from llm_cost_ops.server.http.logs import logger, redact_text
 from llm_cost_ops.server.http.metrics import Metrics
-from llm_cost_ops.server.http.problems import Problem, problem_of, problem_response, unavailable
+from llm_cost_ops.server.http.problems import (
+    CLIENT_CLOSED,
+    Problem,
+    problem_of,
+    problem_response,
+    unavailable,
+)
 from llm_cost_ops.server.http.security import host_allowed, security_headers
 from llm_cost_ops.server.settings import Settings
 
-CLIENT_CLOSED = 499
-"""The status that is logged when the client went away before its answer."""
 _WANTED = frozenset(
     {b"x-request-id", b"content-length", b"content-encoding", b"host", b"transfer-encoding"}
 )

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -24,6 +24,8 @@ from llm_cost_ops.server.http.request_id import request_id
 
 MAX_FIELD_ERRORS = 100
 RETRY_SECONDS = 1
+CLIENT_CLOSED = 499
+"""The status that is logged when the client went away before its answer."""
 
 STATUS_OF: Mapping[str, int] = {
     "AUTH_001": 401,
@@ -185,6 +187,11 @@ def problem_response(error: Exception, request: Request) -> Response:
     return response
 
 
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Nobody hears this; the status is for the log."""
+    return Response(status_code=CLIENT_CLOSED)
+
+
 async def _answer(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         return problem_response(_not_allowed(request), request)
@@ -205,5 +212,6 @@ def _not_allowed(request: Request) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Make every error of a route the one envelope."""
+    app.add_exception_handler(ClientDisconnect, _gone)
     for kind in (HTTPException, RequestValidationError, DomainError, Exception):
         app.add_exception_handler(kind, _answer)
