@@ -40,6 +40,7 @@ from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem
 from llm_cost_ops.importers.record import (
     AGGREGATE,
     GROWING,
+    LINE,
     ImportOptions,
     ItemStream,
     Reader,
@@ -56,6 +57,7 @@ __all__ = [
     "FORMATS",
     "GROWING",
     "HEAD_BYTES",
+    "LINE",
     "ColumnMapping",
     "Format",
     "ImportFormatError",

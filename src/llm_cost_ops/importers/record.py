@@ -7,6 +7,8 @@ record; `pop_signals` takes them out:
   still written, a bucket that is not yet over). Other counts are then a correction, no conflict.
 - `_aggregate`: the counts are sums over several calls, so their total must not select a price
   tier. `usage.requests` says how many calls, where the source does.
+- `_line`: the line of the file that the record came from, where `ImportOptions.lines` asks for it
+  and the reader knows it: what the ledger refuses can then be found.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem, pro
 
 GROWING = "_growing"
 AGGREGATE = "_aggregate"
+LINE = "_line"
 
 Record = dict[str, object]
 Row = dict[str, object]
@@ -35,7 +38,8 @@ class ImportOptions:
     `defaults` are record fields for rows that name none themselves (project_id, environment ...).
     `source` replaces the reader's own source name, which is half of a record's identity: two
     exports whose equal rows are different calls need different sources. `time_zone` is the IANA
-    zone of stamps without an offset. `start` is the instant of relative stamps.
+    zone of stamps without an offset. `start` is the instant of relative stamps. `lines` adds
+    the signal `_line`.
     """
 
     source: str | None = None
@@ -47,6 +51,7 @@ class ImportOptions:
     delimiter: str | None = None
     defaults: Mapping[str, object] = field(default_factory=dict[str, object])
     max_row_bytes: int = 32 * 1024 * 1024
+    lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,9 @@ def convert_rows(rows: RowStream, convert: Callable[[Row], Iterable[Record]]) ->
             yield item
             continue
         try:
-            yield from convert(item.row)
+            for record in convert(item.row):
+                record[LINE] = item.line
+                yield record
         except DomainError as error:
             yield problem_at(item.line, error)
 
@@ -79,6 +86,8 @@ def finish(record: Record, options: ImportOptions) -> Record:
             record[name] = value
     if options.source:
         record["source"] = options.source
+    if not options.lines:
+        record.pop(LINE, None)
     return {name: value for name, value in record.items() if value is not None and value != {}}
 
 

@@ -1,0 +1,168 @@
+"""`auth`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from llm_cost_ops.cli.command import Run, command, group
+from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
+from llm_cost_ops.cli.output import Column, Listing, Row, rows_of, show_object, show_rows, tail_of
+from llm_cost_ops.cli.profile import Output, Profile
+
+auth = group("API keys: make, list, revoke.")
+api_key = group("API keys: create, list, revoke.")
+auth.add_typer(api_key, name="api-key", hidden=True)
+
+EVERYTHING = "*"
+COLUMNS = (
+    Column("id"),
+    Column("name"),
+    Column("key", read=lambda row: f"{row['prefix']}..{row['last_four']}"),
+    Column("scopes", read=lambda row: ", ".join(row["scopes"])),
+    Column("state", read=lambda row: _state(row)),
+    Column("created_at", "created", "time"),
+    Column("expires_at", "expires", "time", optional=True),
+    Column("last_used_at", "last used", "time", optional=True),
+)
+FIELDS = (
+    "id", "organization_id", "name", "prefix", "last_four", "scopes", "is_active", "created_by",
+    "created_at", "expires_at", "revoked_at", "last_used_at",
+)  # fmt: skip
+
+
+def _create(
+    profile: Profile,
+    name: Annotated[str, typer.Option("--name", "-n", help="What the key is for.")],
+    scopes: Annotated[
+        str | None,
+        typer.Option(help="Permissions or roles, with commas; everything when left out."),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Last day (UTC) or instant of its validity; for ever when left out."),
+    ] = None,
+) -> int:
+    """Make an API key. Standard output is the key and nothing else; it is shown only now.
+
+    Scopes are permissions such as read:costs and write:costs, or the roles admin, manager, analyst,
+    developer, viewer, billing, auditor.
+
+    $ key=$(cost-ops auth create-api-key --name laptop)
+    $ cost-ops auth create-api-key --name ci --scopes write:costs --expires 2027-12-31
+    """
+    wanted = _scopes(scopes)
+    until = None if expires is None else _last_instant(expires)
+    if profile.remote:
+        made = _make_on_server(profile, name, wanted, until)
+    else:
+        from llm_cost_ops.cli.issuing import make_key
+
+        made = make_key(profile, name, wanted, until)
+    _show_made(profile, made)
+    return OK
+
+
+def _list(
+    profile: Profile,
+    limit: Annotated[int, typer.Option(help="At most this many.")] = 100,
+) -> int:
+    """List the keys of the organization, revoked ones too, without their secrets.
+
+    $ cost-ops auth list-api-keys
+    $ cost-ops auth list-api-keys --organization acme -o csv
+    """
+    from llm_cost_ops.cli.connect import connected
+
+    with connected(profile) as api:
+        answer = api.read("/auth/api-keys", {"limit": limit})
+    show_rows(profile, rows_of(answer), Listing(COLUMNS, FIELDS, tail_of(answer), empty="No keys."))
+    return OK
+
+
+def _revoke(
+    profile: Profile,
+    key_id: Annotated[str | None, typer.Argument(help="Id of the key (key_..).")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="The same.")] = None,
+) -> int:
+    """Revoke a key; every server refuses it within a second. A second time changes nothing.
+
+    $ cost-ops auth revoke-api-key --id key_01K9ZW3D1M0000000000000000
+    """
+    from llm_cost_ops.cli.connect import connected, path_of
+
+    wanted = id or key_id
+    if wanted is None or (id and key_id and id != key_id):
+        raise CommandError("name one key: --id KEY_ID", exit_code=ARGUMENTS)
+    with connected(profile) as api:
+        api.change("DELETE", path_of("auth", "api-keys", wanted))
+    profile.note(f"Revoked {wanted}.")
+    return OK
+
+
+_NAMES: dict[str, tuple[Run, str, Sequence[str]]] = {
+    "create-api-key": (_create, "create", ("create", "create-key")),
+    "list-api-keys": (_list, "list", ("list", "list-keys")),
+    "revoke-api-key": (_revoke, "revoke", ("revoke", "revoke-key", "delete-key")),
+}
+for _name, (_run, _short, _aliases) in _NAMES.items():
+    command(auth, _name, *_aliases, organization=True)(_run)
+    command(api_key, _short, organization=True)(_run)
+
+
+def _scopes(text: str | None) -> list[str]:
+    """Canonical permissions of the names given. Raises PermissionTextError."""
+    from llm_cost_ops.core.permissions import ROLES, normalise_all, role_name
+
+    if text is None:
+        return [EVERYTHING]
+    found: set[str] = set()
+    for part in (part.strip() for part in text.split(",")):
+        if ":" in part or part == EVERYTHING:
+            found |= normalise_all([part])
+        elif part:
+            found |= ROLES[role_name(part)]
+    if not found:
+        raise CommandError("--scopes names no permission", exit_code=ARGUMENTS)
+    return sorted(found)
+
+
+def _last_instant(text: str) -> str:
+    """A bare date is valid to the end of its day."""
+    from datetime import timedelta
+
+    from llm_cost_ops.core.instant import format_instant, is_bare_date, parse_instant
+
+    instant = parse_instant(text, "expires")
+    return format_instant(instant + timedelta(days=1) if is_bare_date(text) else instant)
+
+
+def _make_on_server(
+    profile: Profile, name: str, scopes: Sequence[str], until: str | None
+) -> dict[str, Any]:
+    from llm_cost_ops.cli.connect import connected
+
+    body: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": until}
+    with connected(profile) as api:
+        return api.change("POST", "/auth/api-keys", body)
+
+
+def _show_made(profile: Profile, made: Row) -> None:
+    """The key alone on standard output, unless another format than the table was asked for."""
+    if profile.format is Output.TABLE:
+        print(made["key"])
+    else:
+        show_object(profile, made)
+    until = f", until {made['expires_at']}" if made["expires_at"] else ""
+    profile.note(
+        f"{made['id']} {made['name']!r} of {made['organization_id']}: "
+        f"{', '.join(made['scopes'])}{until}. Keep the key: it is not shown again."
+    )
+
+
+def _state(row: Row) -> str:
+    if row["is_active"]:
+        return "active"
+    return "revoked" if row["revoked_at"] else "expired"
