@@ -9,14 +9,20 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 
+from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import batch_ids, batch_stem
-from llm_cost_ops.core.pricing.structures import volume_metric
-from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
-from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.problems import Problem, problem_of
 from llm_cost_ops.server.identity.members import ensure_members
-from llm_cost_ops.server.ingest.draft import PENDING_VOLUME, apply_quote
+from llm_cost_ops.server.ingest.reprice import Repricing
+from llm_cost_ops.server.ingest.settle import (
+    EventKey,
+    audit_conflicts,
+    recount,
+    settle_existing,
+    settle_repeats,
+)
 from llm_cost_ops.server.ingest.submission import (
     CONFLICT,
     CORRECTED,
@@ -26,12 +32,10 @@ from llm_cost_ops.server.ingest.submission import (
     Item,
     Submission,
 )
-from llm_cost_ops.server.ledger import correct, imports, rollup, store
-from llm_cost_ops.server.ledger.append import Existing, append
+from llm_cost_ops.server.ledger import imports, rollup, store
+from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.volume import VolumeMeter
-from llm_cost_ops.server.ledger.wire import usage_of
-from llm_cost_ops.server.pricing.resolve import Prices, quote_of
+from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import publish
 
 CLIENT_ERROR = 400
@@ -40,9 +44,10 @@ CLIENT_ERROR = 400
 class AtomicRefused(Exception):
     """An atomic submission met a conflict: roll back and give this answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, fate: Sequence[Item]) -> None:
         super().__init__(answer.status)
         self.answer = answer
+        self.fate = fate
 
 
 def record(
@@ -65,13 +70,17 @@ def record(
             answers[index] = _replayed(saved[submission.call.scope], submission.call)
         else:
             fresh.append(index)
-    items = _append(session, [submissions[index] for index in fresh], prices, now_us)
+    repricing = Repricing(session, [submissions[index] for index in fresh], prices)
+    refused = _claim_imports(session, [submissions[index] for index in fresh])
+    answers.update((fresh[place], problem) for place, problem in refused.items())
+    fresh = [index for index in fresh if index not in answers]
+    items = _append(session, [submissions[index] for index in fresh], repricing, now_us)
     for index, fate in zip(fresh, items, strict=True):
         submission = submissions[index]
         answer = submission.render(fate)
         if submission.atomic and any(item.status == CONFLICT for item in fate):
-            raise AtomicRefused(answer)
-        if submission.call and answer.status < CLIENT_ERROR:
+            raise AtomicRefused(answer, fate)
+        if submission.call and fate and answer.status < CLIENT_ERROR:
             idempotency.save(
                 session, submission.call, answer.status, answer.body, now_us, keep_seconds
             )
@@ -87,55 +96,58 @@ def _replayed(saved: idempotency.Saved, call: idempotency.IdempotentCall) -> Ans
     return Answer(response.status_code, bytes(response.body), replayed=True)
 
 
+def _claim_imports(session: WriteSession, submissions: Sequence[Submission]) -> dict[int, Problem]:
+    """Keep the imports from being undone; submissions that name none of ours are refused."""
+    refused: dict[int, Problem] = {}
+    named = sorted((s.import_id, place) for place, s in enumerate(submissions) if s.import_id)
+    for import_id, place in named:
+        try:
+            imports.claim(session, submissions[place].organization_id, import_id)
+        except DomainError as error:
+            refused[place] = problem_of(error, "POST")
+    return refused
+
+
 def _append(
-    session: WriteSession, submissions: Sequence[Submission], prices: Prices, now_us: int
+    session: WriteSession,
+    submissions: Sequence[Submission],
+    repricing: Repricing,
+    now_us: int,
 ) -> list[list[Item]]:
+    correcting = len(submissions) == 1 and submissions[0].correct
     fates = [[Item(entry) for entry in submission.entries] for submission in submissions]
-    unique, first = _identify(fates, now_us)
-    _price_by_volume(session, [item.entry for item in unique], prices)
+    unique, standing = _identify(fates, now_us, last=correcting)
+    repricing.by_volume([item.entry for item in unique])
     existing = append(session, [item.entry for item in unique])
-    _settle_existing(session, unique, existing, submissions, fates, now_us)
+    for organization_id, items in settle_existing(session, unique, existing).items():
+        if correcting:
+            recount(session, organization_id, items, repricing, now_us)
     created = [item.entry for item in unique if item.status == CREATED]
     for item in unique:
         if item.status == CREATED:
+            item.digests = (item.entry.payload_digest,)
             item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
-    _settle_repeats(fates, first)
     if created:
         rollup.apply(session, rollup.deltas_of(created))
         ensure_members(session, _members(created), now_us=now_us)
-        prices.keep_cards(session, {e.price_version for e in created if e.price_version}, now_us)
+    written = [item.entry for item in unique if item.status in (CREATED, CORRECTED)]
+    repricing.keep({e.price_version for e in written if e.price_version}, now_us)
+    settle_repeats(fates, standing, correcting=correcting)
     for submission, fate in zip(submissions, fates, strict=True):
-        if len(fate) == 1 and fate[0].status == DUPLICATE:
-            found = store.calls(session, submission.organization_id, [fate[0].id])
-            fate[0].stored = found.get(fate[0].id)
+        _show_stored(session, submission, fate)
         _announce(session, submission, fate, now_us)
         _count_import(session, submission, fate)
+        audit_conflicts(session, submission, fate, now_us)
     return fates
 
 
-def _price_by_volume(session: WriteSession, entries: Sequence[Entry], prices: Prices) -> None:
-    meter: VolumeMeter | None = None
-    for entry in entries:
-        if entry.volume != PENDING_VOLUME or entry.price_version is None:
-            continue
-        meter = meter or VolumeMeter(session)
-        compiled = prices.registry.by_version(entry.price_version)
-        metric = volume_metric(compiled.card.structure)
-        volume = meter.take(entry, str(metric))
-        usage = usage_of(entry.mapping())
-        rule = entry.price_rule or ""
-        apply_quote(entry, quote_of(compiled, usage, entry.price_version, rule, volume))
-        entry.volume = volume
-
-
 def _identify(
-    fates: Sequence[Sequence[Item]], now_us: int
-) -> tuple[list[Item], dict[tuple[str, str, str], Item]]:
-    """Give every entry an id; return the first item of each event id."""
+    fates: Sequence[Sequence[Item]], now_us: int, *, last: bool
+) -> tuple[list[Item], dict[EventKey, Item]]:
+    """Give every entry an id; of each event id the first item, or the last one, is to be stored."""
     count = sum(len(fate) for fate in fates)
     ids = iter(batch_ids(batch_stem("usg", now_us // 1_000, secrets.randbits(60)), count))
-    first: dict[tuple[str, str, str], Item] = {}
-    unique: list[Item] = []
+    standing: dict[EventKey, Item] = {}
     for fate in fates:
         for item in fate:
             entry = item.entry
@@ -144,87 +156,21 @@ def _identify(
             if entry.event_id is None:
                 entry.event_id = entry.id
             key = (entry.organization_id, entry.source, entry.event_id)
-            if key not in first:
-                first[key] = item
-                unique.append(item)
-    return unique, first
+            if last:
+                standing.pop(key, None)
+            standing.setdefault(key, item)
+    return list(standing.values()), standing
 
 
-def _settle_existing(
-    session: WriteSession,
-    unique: Sequence[Item],
-    existing: dict[int, Existing],
-    submissions: Sequence[Submission],
-    fates: Sequence[Sequence[Item]],
-    now_us: int,
-) -> None:
-    """Same payload is a duplicate; another payload a conflict, or a correction where asked for."""
-    by_organization: dict[str, list[Item]] = {}
-    for position, found in existing.items():
-        item = unique[position]
-        item.id = found.id
-        same = found.payload_digest == item.entry.payload_digest
-        item.status = DUPLICATE if same else CONFLICT
-        item.cost_e10, item.cost_status = found.cost_e10, found.cost_status
-        by_organization.setdefault(item.entry.organization_id, []).append(item)
-    correcting = len(submissions) == 1 and submissions[0].correct
-    for organization_id, items in by_organization.items():
-        _settle_corrected(session, organization_id, items, correcting=correcting)
-        if correcting:
-            _recount(session, organization_id, items, now_us)
-    if existing:
-        for submission, fate in zip(submissions, fates, strict=True):
-            for item in fate:
-                if item.status == CONFLICT:
-                    _audit_conflict(session, item, submission, now_us)
-
-
-def _settle_corrected(
-    session: WriteSession, organization_id: str, items: Sequence[Item], *, correcting: bool
-) -> None:
-    """A call that was corrected is compared and shown as it stands now, not as it first was."""
-    ids = [item.id for item in items]
-    touched = list(store.corrections_of(session, organization_id, ids))
-    calls = store.calls(session, organization_id, touched, for_update=correcting)
-    for item in items:
-        call = calls.get(item.id)
-        if call is not None:
-            same = call["payload_digest"] == item.entry.payload_digest
-            item.status = DUPLICATE if same or item.status == DUPLICATE else CONFLICT
-            item.cost_e10, item.cost_status = call["cost_e10"], call["cost_status"]
-
-
-def _recount(
-    session: WriteSession, organization_id: str, items: Sequence[Item], now_us: int
-) -> None:
-    """A growing log reports the same call with other counts: the last counts stand."""
-    differing = {item.id: item for item in items if item.status == CONFLICT}
-    calls = store.calls(session, organization_id, list(differing), for_update=True)
-    changes: list[tuple[dict[str, object], Entry]] = []
-    for record_id, call in calls.items():
-        item = differing[record_id]
-        item.status = CORRECTED
-        item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
-        changes.append((call, item.entry))
-    if changes:
-        entry = items[0].entry
-        occasion = correct.Occasion("recount", entry.import_id, entry.recorded_by, now_us)
-        correct.recount(session, changes, occasion)
-
-
-def _settle_repeats(
-    fates: Sequence[Sequence[Item]], first: dict[tuple[str, str, str], Item]
-) -> None:
-    """An event id that came twice within this transaction is judged by its first appearance."""
-    for fate in fates:
+def _show_stored(session: WriteSession, submission: Submission, fate: Sequence[Item]) -> None:
+    """Answers that show rows show what is stored, not what was sent."""
+    if len(fate) != 1 and not submission.shows_rows:
+        return
+    known = [item.id for item in fate if item.status in (DUPLICATE, CORRECTED)]
+    if known:
+        stored = store.known_calls(session, submission.organization_id, known)
         for item in fate:
-            entry = item.entry
-            original = first[(entry.organization_id, entry.source, entry.event_id or "")]
-            if original is not item:
-                item.id = original.id
-                item.cost_e10, item.cost_status = original.cost_e10, original.cost_status
-                same = original.entry.payload_digest == entry.payload_digest
-                item.status = DUPLICATE if same else CONFLICT
+            item.stored = stored.get(item.id) if item.status != CREATED else None
 
 
 def _members(created: Sequence[Entry]) -> dict[str, tuple[set[str], set[str]]]:
@@ -239,11 +185,10 @@ def _members(created: Sequence[Entry]) -> dict[str, tuple[set[str], set[str]]]:
 
 
 def _count_import(session: WriteSession, submission: Submission, fate: Sequence[Item]) -> None:
-    import_id = submission.entries[0].import_id if submission.entries else None
-    if import_id is not None:
+    if submission.import_id is not None:
         counts = Counter(_COUNTER_OF[item.status] for item in fate)
         counts["records_failed"] += submission.invalid
-        imports.count(session, import_id, counts)
+        imports.count(session, submission.import_id, counts)
 
 
 _COUNTER_OF = {
@@ -260,19 +205,5 @@ def _announce(
     """One event per submission; its records are those with ids between the first and the last."""
     created = [item.id for item in fate if item.status == CREATED]
     if created:
-        payload = {"first_id": created[0], "last_id": created[-1], "count": len(created)}
+        payload = {"first_id": min(created), "last_id": max(created), "count": len(created)}
         publish(session, submission.organization_id, "usage.recorded", payload, now_us=now_us)
-
-
-def _audit_conflict(session: WriteSession, item: Item, submission: Submission, now_us: int) -> None:
-    audit.record(
-        session,
-        organization_id=submission.organization_id,
-        actor_id=submission.recorded_by,
-        action="usage.conflict",
-        resource_type="usage",
-        resource_id=item.id,
-        after={"event_id": item.entry.event_id, "source": item.entry.source},
-        request_id=submission.request_id,
-        now_us=now_us,
-    )

@@ -43,6 +43,7 @@ from llm_cost_ops.server.pricing.deps import prices as prices_of
 _THREAD_ABOVE_BYTES = 65_536
 _DEADLINE_S = 10.0
 _WRITE = "write:costs"
+REFUSED = 422
 
 Outcome = list[Entry | Invalid]
 
@@ -53,8 +54,9 @@ async def post_usage(request: Request) -> Response:
     require_json(request.headers)
     body = await request.body()
     record = decode.decode_record(body)
-    entry = _refuse_invalid(request, await _draft_one(request, principal, record))
-    return await _submit(request, principal, body, [entry], _single(request))
+    door = await _door(request, principal)
+    entry = _refuse_invalid(request, _draft(record, door))
+    return await _submit(request, door, body, [entry], _single(request))
 
 
 async def post_cost(request: Request) -> Response:
@@ -63,8 +65,9 @@ async def post_cost(request: Request) -> Response:
     require_json(request.headers)
     body = await request.body()
     record = decode.decode_cost(body)
-    entry = _refuse_invalid(request, await _draft_one(request, principal, record))
-    return await _submit(request, principal, body, [entry], _single(request))
+    door = await _door(request, principal)
+    entry = _refuse_invalid(request, _draft(record, door))
+    return await _submit(request, door, body, [entry], _single(request))
 
 
 async def post_usage_batch(request: Request) -> Response:
@@ -106,9 +109,11 @@ async def _post_batch(
 
     invalid = len(outcome) - len(entries)
     deps.metrics(request).ingested(invalid=invalid)
-    if not entries or (atomic and invalid):
+    if (not entries and door.import_id is None) or (atomic and invalid):
         return _response(render([Item(entry) for entry in entries]))
-    return await _submit(request, principal, body, entries, render, atomic=atomic, invalid=invalid)
+    return await _submit(
+        request, door, body, entries, render, atomic=atomic, invalid=invalid, shows_rows=rows
+    )
 
 
 def _single(request: Request) -> Callable[[list[Item]], Answer]:
@@ -126,12 +131,6 @@ def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Inval
         if error.code == "ORGANIZATION_MISMATCH":
             raise Problem(403, error.code, error.message, error.field_errors) from None
         return of_domain(error)
-
-
-async def _draft_one(
-    request: Request, principal: Principal, record: WireRecord | WireCost | Invalid
-) -> Entry | Invalid:
-    return _draft(record, await _door(request, principal))
 
 
 async def _door(request: Request, principal: Principal) -> Door:
@@ -159,36 +158,41 @@ def _refuse_invalid(request: Request, outcome: Entry | Invalid) -> Entry:
 
 async def _submit(
     request: Request,
-    principal: Principal,
+    door: Door,
     body: bytes,
     entries: list[Entry],
     render: Callable[[list[Item]], Answer],
     *,
     atomic: bool = False,
     invalid: int = 0,
+    shows_rows: bool = False,
 ) -> Response:
     call = idempotency.idempotent_call(
         request.headers,
         request.url.query.encode() + b"\n" + body if request.url.query else body,
-        organization_id=principal.organization_id,
-        principal_id=principal.key_id,
+        organization_id=door.organization_id,
+        principal_id=door.recorded_by or "",
         method=request.method,
         route=request.url.path,
     )
+    committed: list[Item] = []
 
-    def observed(fate: list[Item]) -> Answer:
-        _observe(request, principal.organization_id, fate)
+    def rendered(fate: list[Item]) -> Answer:
+        committed[:] = fate  # of the last attempt: a transaction may run more than once
         return render(fate)
 
     submission = Submission(
-        principal.organization_id,
+        door.organization_id,
         entries,
-        observed,
-        recorded_by=principal.key_id,
+        rendered,
+        recorded_by=door.recorded_by,
         request_id=request_id(request.scope),
         atomic=atomic,
         correct=_flag(request, "correct"),
+        shows_rows=shows_rows,
         invalid=invalid,
+        import_id=door.import_id,
+        prices=door.prices,
         call=call,
     )
     writer = writer_of(request)
@@ -199,10 +203,16 @@ async def _submit(
                 done = await asyncio.wrap_future(submission.future)
         except TimeoutError:
             raise DatabaseUnavailable(Reason.TIMEOUT, outcome_unknown=True) from None
+    if not done.replayed:
+        _observe(request, door.organization_id, committed, stored=done.status != REFUSED)
     return _response(done)
 
 
-def _observe(request: Request, organization_id: str, fate: list[Item]) -> None:
+def _observe(
+    request: Request, organization_id: str, fate: list[Item], *, stored: bool
+) -> None:
+    """Count what is committed; of a refused atomic batch only its conflicts."""
+    fate = fate if stored else [item for item in fate if item.status == CONFLICT]
     counts = Counter(item.status for item in fate)
     metrics = deps.metrics(request)
     metrics.ingested(
@@ -211,7 +221,7 @@ def _observe(request: Request, organization_id: str, fate: list[Item]) -> None:
     metrics.entries_created(
         organization_id,
         (
-            (item.entry.model_name, item.entry.user_id, item.entry.cost_e10)
+            (item.entry.model_name, item.entry.user_id, item.cost_e10)
             for item in fate
             if item.status == CREATED
         ),

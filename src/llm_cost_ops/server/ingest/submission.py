@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_cost_ops.server.http.idempotency import IdempotentCall
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 
 CREATED = "created"
 DUPLICATE = "duplicate"
@@ -20,7 +21,8 @@ CORRECTED = "corrected"
 class Item:
     """The fate of one entry: the record that holds its event id, and what that costs now.
 
-    `stored` is that record's row as it stands, read for single requests only.
+    `digests` are of the payloads that are that record. `stored` is its row as it stands, read for
+    answers that show rows only.
     """
 
     entry: Entry
@@ -28,6 +30,7 @@ class Item:
     id: str = ""
     cost_e10: int | None = None
     cost_status: str = ""
+    digests: tuple[str, ...] = ()
     stored: dict[str, Any] | None = None
 
 
@@ -46,6 +49,7 @@ class Submission:
 
     `atomic` refuses all when one conflicts; `correct` turns conflicts into corrections, for logs
     that report the same call again with other counts. `invalid` items were refused before.
+    `prices` are those with which the entries were priced.
     """
 
     organization_id: str
@@ -55,7 +59,10 @@ class Submission:
     request_id: str | None = None
     atomic: bool = False
     correct: bool = False
+    shows_rows: bool = False
     invalid: int = 0
+    import_id: str | None = None
+    prices: OrganizationPrices | None = None
     call: IdempotentCall | None = None
     future: Future[Answer] = field(default_factory=Future[Answer])
 

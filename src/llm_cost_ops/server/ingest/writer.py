@@ -18,6 +18,7 @@ from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http.idempotency import KEEP_SECONDS, InFlight
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.ingest.record import AtomicRefused, record
+from llm_cost_ops.server.ingest.settle import audit_conflicts
 from llm_cost_ops.server.ingest.submission import Answer, Submission
 from llm_cost_ops.server.pricing.resolve import Prices
 
@@ -79,21 +80,30 @@ class Writer:
             self._changed.notify()
 
     def _take(self) -> list[Submission]:
+        """What is committed next; nothing when the writer is closed and done. Who has stopped
+        waiting for an answer is left out: nothing was promised."""
         with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            group: list[Submission] = []
-            rows = 0
-            while self._waiting:
-                head = self._waiting[0]
-                if group and (head.alone or rows + len(head.entries) > GROUP_ROWS):
-                    break
-                group.append(self._waiting.popleft())
-                rows += len(head.entries)
-                if head.alone:
-                    break
-            self._waiting_rows -= rows
-            return group
+            while True:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if not self._waiting:
+                    return []
+                group: list[Submission] = []
+                rows = 0
+                while self._waiting:
+                    head = self._waiting[0]
+                    size = len(head.entries)
+                    if group and (head.alone or rows + size > GROUP_ROWS):
+                        break
+                    self._waiting.popleft()
+                    self._waiting_rows -= size
+                    if head.future.set_running_or_notify_cancel():
+                        group.append(head)
+                        rows += size
+                        if head.alone:
+                            break
+                if group:
+                    return group
 
     def _run(self) -> None:
         while group := self._take():
@@ -103,7 +113,7 @@ class Writer:
         try:
             answers = self._transact(group)
         except AtomicRefused as refused:
-            group[0].future.set_result(refused.answer)
+            self._refuse(group[0], refused)
         except DatabaseUnavailable as error:
             for submission in group:
                 submission.future.set_exception(error)
@@ -115,6 +125,19 @@ class Writer:
                     submission.future.set_exception(answer)
                 else:
                     submission.future.set_result(answer)
+
+    def _refuse(self, submission: Submission, refused: AtomicRefused) -> None:
+        """Everything was rolled back; what was refused is told to the audit log all the same."""
+        now_us = self._clock.micros()
+        try:
+            write_retrying(
+                self._database,
+                lambda session: audit_conflicts(session, submission, refused.fate, now_us),
+            )
+        except Exception as error:
+            submission.future.set_exception(error)
+        else:
+            submission.future.set_result(refused.answer)
 
     def _one_by_one(self, group: Sequence[Submission], error: Exception) -> None:
         """A fault of one submission must not fail its neighbours in the group."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import update
 
 from llm_cost_ops.core.errors import DomainError, UsageError
-from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger import correct, store
+from llm_cost_ops.server.ledger.labels import checked_labels
 from llm_cost_ops.server.ledger.tables import usage_records
 from llm_cost_ops.server.ledger.wire import call_row, stored_json
-
-MAX_METADATA_BYTES = 16_384
-MAX_TAGS = 64
+from llm_cost_ops.server.pricing.lock import take_turn
 
 
 class CallUnknown(DomainError):
@@ -42,8 +40,9 @@ def relabel(
     for name in body:
         if name not in ("metadata", "tags"):
             raise UsageError(name, "cannot be changed; only metadata and tags can")
+    values = checked_labels(body)
+    take_turn(session, organization_id)
     call = _call(session, organization_id, record_id)
-    values = _labels(body)
     if values:
         session.execute(
             update(usage_records)
@@ -80,6 +79,7 @@ def remove(
     now_us: int,
 ) -> None:
     """Take a call back by a reversing entry. Raises CallUnknown."""
+    take_turn(session, organization_id)
     call = _call(session, organization_id, record_id)
     correct.void(session, [call], correct.Occasion("void", None, actor_id, now_us))
     shown = call_row(call)
@@ -98,31 +98,7 @@ def remove(
 
 
 def _call(session: WriteSession, organization_id: str, record_id: str) -> dict[str, Any]:
-    found = store.calls(session, organization_id, [record_id], for_update=True).get(record_id)
+    found = store.calls(session, organization_id, [record_id]).get(record_id)
     if found is None:
         raise CallUnknown("Cost entry not found")
     return found
-
-
-def _labels(body: Mapping[str, object]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if "metadata" in body:
-        metadata = body["metadata"]
-        if metadata is not None and not isinstance(metadata, dict):
-            raise UsageError("metadata", "must be an object")
-        text = dumps(cast("dict[str, object]", metadata or {}))
-        if len(text.encode()) > MAX_METADATA_BYTES:
-            raise UsageError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
-        values["metadata"] = None if not metadata else text
-    if "tags" in body:
-        given = body["tags"]
-        if given is not None and not isinstance(given, list):
-            raise UsageError("tags", f"must be a list of at most {MAX_TAGS} strings")
-        tags = cast("list[object]", given or [])
-        if len(tags) > MAX_TAGS:
-            raise UsageError("tags", f"must be a list of at most {MAX_TAGS} strings")
-        for tag in tags:
-            if not isinstance(tag, str) or not 1 <= len(tag) <= 255 or not tag.isprintable():
-                raise UsageError("tags", "must be strings of 1 to 255 printable characters")
-        values["tags"] = dumps(tags) if tags else None
-    return values

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.entry import COLUMNS, Entry
 from llm_cost_ops.server.ledger.tables import usage_records
@@ -70,7 +70,7 @@ def append(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Existin
     insert = _INSERTERS[session.kind]
     if insert(session, entries):
         return {}
-    return _existing(session, entries)
+    return find_existing(session, entries)
 
 
 def _insert_sqlite(session: WriteSession, entries: Sequence[Entry]) -> bool:
@@ -135,7 +135,8 @@ def _copy_field(value: object) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
-def _existing(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Existing]:
+def find_existing(session: ReadSession, entries: Sequence[Entry]) -> dict[int, Existing]:
+    """Positions of the entries whose event ids belong to other records, and those records."""
     table = usage_records.c
     positions = {
         (entry.organization_id, entry.source, entry.event_id): index

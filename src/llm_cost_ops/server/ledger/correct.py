@@ -1,24 +1,25 @@
 """Corrections: facts that change what an earlier fact adds up to, without touching it.
 
 `void` takes a call back (deletion, undone import), `rerate` prices it anew, `recount` replaces its
-counts when a growing log reports the same call again.
+counts when a growing log reports the same call again. Whoever calls these holds the organization's
+turn (`pricing.lock`), so that two corrections of one call cannot both start from the same state.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, update
 
-from llm_cost_ops.core.ids import batch_ids, batch_stem
+from llm_cost_ops.core.ids import ALPHABET, batch_ids, batch_stem
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.projection import PROJECTIONS, Projection, extremes_sql
-from llm_cost_ops.server.ledger.rollup import DAY_US, HOUR_US, Delta, Key, apply
-from llm_cost_ops.server.ledger.store import ADDITIVE
+from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.rollup import HOUR_US, Delta, Key, apply
+from llm_cost_ops.server.ledger.store import ADDITIVE, LAST_CORRECTION
 from llm_cost_ops.server.ledger.tables import usage_corrections
 
 _COPIED = (
@@ -61,70 +62,111 @@ class NewPrice:
     currency: str
 
 
-def void(session: WriteSession, calls: Sequence[Mapping[str, Any]], occasion: Occasion) -> None:
-    """Take calls back. Rows are net of earlier corrections and not voided yet."""
-    _write(session, [_taken_back(call) for call in calls], occasion)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A correction, the call's cost in its currency before and after it (None is no cost), and the
+    id of the correction before it."""
+
+    values: dict[str, Any]
+    before: int | None
+    after: int | None
+    last: str | None
+
+
+def void(
+    session: WriteSession,
+    calls: Sequence[Mapping[str, Any]],
+    occasion: Occasion,
+    extremes: Extremes | None = None,
+) -> None:
+    """Take calls back. Rows are net of earlier corrections and not voided yet.
+
+    With `extremes` the caller settles them after the last of several batches.
+    """
+    _write(session, [_taken_back(call) for call in calls], occasion, extremes)
 
 
 def rerate(
     session: WriteSession,
     changes: Sequence[tuple[Mapping[str, Any], NewPrice]],
     occasion: Occasion,
+    extremes: Extremes | None = None,
 ) -> None:
-    """Give calls another price. Rows are net of earlier corrections.
-
-    An unpriced call whose price turns out to be in another currency moves there whole: one
-    correction takes it out of the currency it was counted under, one puts it into the new.
-    """
-    rows: list[dict[str, Any]] = []
+    """Give calls another price. Rows are net of earlier corrections."""
+    rows: list[_Row] = []
     for call, price in changes:
-        requests = call["requests"]
-        row = _correction(call, dict.fromkeys(ADDITIVE, 0))
-        if price.cost_e10 is not None and price.currency != call["currency"]:
-            rows.append(_taken_back(call))
-            call = {**call, **dict.fromkeys(ADDITIVE, 0), "cost_e10": 0, "list_cost_e10": 0}
-            row = _correction(call, {name: -rows[-1][name] for name in ADDITIVE})
-            row["currency"] = price.currency
-        _reprice(row, call, price, requests)
-        rows.append(row)
-    _write(session, rows, occasion)
+        rows += _replaced(call, {name: call[name] for name in ADDITIVE}, price)
+    _write(session, rows, occasion, extremes)
 
 
 def recount(
     session: WriteSession, changes: Sequence[tuple[Mapping[str, Any], Entry]], occasion: Occasion
 ) -> None:
     """Replace the counts and the cost of calls by those of newer entries."""
-    rows: list[dict[str, Any]] = []
+    rows: list[_Row] = []
     for call, entry in changes:
-        row = _correction(call, {name: getattr(entry, name) - call[name] for name in ADDITIVE})
         price = NewPrice(
             entry.cost_e10,
             entry.list_cost_e10,
             entry.cost_status,
             entry.price_version,
             entry.price_rule,
-            call["currency"],
+            entry.currency,
         )
-        _reprice(row, call, price, entry.requests)
-        row["payload_digest"] = entry.payload_digest
-        row["usage"] = entry.usage
-        rows.append(row)
-    _write(session, rows, occasion)
+        rows += _replaced(call, {name: getattr(entry, name) for name in ADDITIVE}, price)
+        rows[-1].values.update(payload_digest=entry.payload_digest, usage=entry.usage)
+    _write(session, rows, occasion, None)
 
 
-def _taken_back(call: Mapping[str, Any]) -> dict[str, Any]:
-    row = _correction(call, {name: -call[name] for name in ADDITIVE})
-    row["unpriced"] = -call["requests"] if call["cost_e10"] is None else 0
-    row["partially_priced"] = -_partial(call["cost_status"], call["requests"])
+def _replaced(call: Mapping[str, Any], counts: Mapping[str, int], price: NewPrice) -> list[_Row]:
+    """Corrections after which the call has these counts and this price.
+
+    A call whose price is in another currency moves there whole: one correction takes it out of the
+    currency under which it was counted, one puts it into the new.
+    """
+    if price.cost_e10 is None or price.currency == call["currency"]:
+        return [_difference(call, call, counts, price)]
+    back = _taken_back(call)
+    nothing: dict[str, Any] = {**call, **dict.fromkeys(ADDITIVE, 0), "currency": price.currency}
+    nothing.update(cost_e10=0, list_cost_e10=0, cost_status="priced")
+    there = _difference(call, nothing, counts, price)
+    return [back, replace(there, before=None)]
+
+
+def _difference(
+    call: Mapping[str, Any],
+    before: Mapping[str, Any],
+    counts: Mapping[str, int],
+    price: NewPrice,
+) -> _Row:
+    row = _correction({**call, "currency": before["currency"]})
+    row.update({name: counts[name] - before[name] for name in ADDITIVE})
+    requests = counts["requests"]
+    row["unpriced"] = (requests if price.cost_e10 is None else 0) - _unpriced(before)
+    after_partly = requests if price.cost_status == "partially_priced" else 0
+    row["partially_priced"] = after_partly - _partly(before)
+    row["cost_e10"] = (price.cost_e10 or 0) - (before["cost_e10"] or 0)
+    listed = price.cost_e10 if price.list_cost_e10 is None else price.list_cost_e10
+    row["list_cost_e10"] = (listed or 0) - list_cost(before)
+    row["cost_status"] = price.cost_status
+    row["price_version"] = price.price_version
+    row["price_rule"] = price.price_rule
+    return _Row(row, before["cost_e10"], price.cost_e10, call.get(LAST_CORRECTION))
+
+
+def _taken_back(call: Mapping[str, Any]) -> _Row:
+    row = _correction(call)
+    row.update({name: -call[name] for name in ADDITIVE})
+    row["unpriced"] = -_unpriced(call)
+    row["partially_priced"] = -_partly(call)
     row["cost_e10"] = -(call["cost_e10"] or 0)
-    row["list_cost_e10"] = -_list_cost(call)
-    return row
+    row["list_cost_e10"] = -list_cost(call)
+    return _Row(row, call["cost_e10"], None, call.get(LAST_CORRECTION))
 
 
-def _correction(call: Mapping[str, Any], additive: Mapping[str, int]) -> dict[str, Any]:
+def _correction(call: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {name: call[name] for name in _COPIED}
     row.update(
-        additive,
         record_id=call["id"],
         cost_status=call["cost_status"],
         price_version=call["price_version"],
@@ -135,106 +177,79 @@ def _correction(call: Mapping[str, Any], additive: Mapping[str, int]) -> dict[st
     return row
 
 
-def _reprice(row: dict[str, Any], call: Mapping[str, Any], price: NewPrice, requests: int) -> None:
-    before = call["requests"] if call["cost_e10"] is None else 0
-    after = requests if price.cost_e10 is None else 0
-    row["unpriced"] = after - before
-    row["partially_priced"] = _partial(price.cost_status, requests) - _partial(
-        call["cost_status"], call["requests"]
-    )
-    row["cost_e10"] = (price.cost_e10 or 0) - (call["cost_e10"] or 0)
-    list_cost = price.cost_e10 if price.list_cost_e10 is None else price.list_cost_e10
-    row["list_cost_e10"] = (list_cost or 0) - _list_cost(call)
-    row["cost_status"] = price.cost_status
-    row["price_version"] = price.price_version
-    row["price_rule"] = price.price_rule
+def _unpriced(call: Mapping[str, Any]) -> int:
+    return call["requests"] if call["cost_e10"] is None else 0
 
 
-def _partial(status: str, requests: int) -> int:
-    return requests if status == "partially_priced" else 0
+def _partly(call: Mapping[str, Any]) -> int:
+    return call["requests"] if call["cost_status"] == "partially_priced" else 0
 
 
-def _list_cost(call: Mapping[str, Any]) -> int:
+def list_cost(call: Mapping[str, Any]) -> int:
+    """A call's cost before discounts in 1e-10, 0 without a price."""
     listed = call["list_cost_e10"]
     return int((call["cost_e10"] or 0) if listed is None else listed)
 
 
-def _write(session: WriteSession, rows: list[dict[str, Any]], occasion: Occasion) -> None:
+def _write(
+    session: WriteSession, rows: Sequence[_Row], occasion: Occasion, extremes: Extremes | None
+) -> None:
     if not rows:
         return
-    stem = batch_stem("cor", occasion.now_us // 1_000, secrets.randbits(60))
+    stem = batch_stem("cor", _time_ms(rows, occasion), secrets.randbits(60))
     for row, row_id in zip(rows, batch_ids(stem, len(rows)), strict=True):
-        row.update(
+        row.values.update(
             id=row_id,
             kind=occasion.kind,
             operation_id=occasion.operation_id,
             recorded_by=occasion.recorded_by,
             recorded_at=occasion.now_us,
         )
-    session.connection.execute(insert(usage_corrections), rows)
-    apply(session, _deltas(rows))
-    for projection in PROJECTIONS:
-        _refresh_extremes(session, projection, rows)
-
-
-def _deltas(rows: Sequence[Mapping[str, Any]]) -> dict[Key, Delta]:
+    session.connection.execute(insert(usage_corrections), [row.values for row in rows])
+    pending = extremes or Extremes()
     groups: dict[Key, Delta] = {}
     for row in rows:
-        key = (
-            row["organization_id"],
-            row["timestamp"] // HOUR_US,
-            row["provider"],
-            row["model_name"],
-            row["project_id"] or "",
-            row["currency"],
-        )
-        delta = groups.setdefault(key, Delta())
-        values = (row["requests"], row["unpriced"], row["partially_priced"])
-        tokens = tuple(row[name] for name in ADDITIVE[1:])
-        delta.counts = [a + b for a, b in zip(delta.counts, (*values, *tokens), strict=True)]
-        delta.cost += row["cost_e10"]
-        delta.list_cost += row["list_cost_e10"]
-    return groups
+        key = _key(row.values)
+        _add(groups.setdefault(key, Delta()), row)
+        if row.before is not None and row.before != row.after:
+            pending.take_away(key, row.before)
+    apply(session, groups)
+    if extremes is None:
+        pending.settle(session)
 
 
-def _refresh_extremes(
-    session: WriteSession, projection: Projection, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Extremes cannot be moved by a difference: read them again, day by day."""
-    touched: dict[tuple[str, int], set[Key]] = {}
-    for row in rows:
-        day = row["timestamp"] // DAY_US
-        key = tuple(
-            row["timestamp"] // projection.width_us if name == "bucket" else row[name] or ""
-            for name in projection.key
-        )
-        touched.setdefault((row["organization_id"], day), set()).add(key)
-    where = "WHERE organization_id = :organization_id AND timestamp >= :low AND timestamp < :high"
-    statement = text(extremes_sql(projection, session.connection.dialect.name, where))
-    for (organization_id, day), keys in sorted(touched.items()):
-        bounds = {"low": day * DAY_US, "high": (day + 1) * DAY_US}
-        found = {
-            tuple(row)[:-2]: (row.min_cost_e10, row.max_cost_e10)
-            for row in session.execute(statement, {"organization_id": organization_id, **bounds})
-        }
-        _set_extremes(session, projection, {key: found.get(key, (None, None)) for key in keys})
+def _time_ms(rows: Sequence[_Row], occasion: Occasion) -> int:
+    """Corrections of a call count in the order of their ids, whatever the clock does."""
+    now_ms = occasion.now_us // 1_000
+    last = max((row.last for row in rows if row.last), default=None)
+    if last is None:
+        return now_ms
+    last_ms = 0
+    for digit in last.partition("_")[2][:10]:
+        last_ms = last_ms * 32 + ALPHABET.index(digit)
+    return max(now_ms, last_ms + 1)
 
 
-def _set_extremes(
-    session: WriteSession,
-    projection: Projection,
-    extremes: Mapping[Key, tuple[int | None, int | None]],
-) -> None:
-    condition = " AND ".join(f"{name} = :{name}" for name in projection.key)
-    statement = text(
-        f"UPDATE {projection.table} SET min_cost_e10 = :low, max_cost_e10 = :high "  # noqa: S608
-        f"WHERE {condition}"
+def _key(row: Mapping[str, Any]) -> Key:
+    return (
+        row["organization_id"],
+        row["timestamp"] // HOUR_US,
+        row["provider"],
+        row["model_name"],
+        row["project_id"] or "",
+        row["currency"],
     )
-    rows = [
-        {**dict(zip(projection.key, key, strict=True)), "low": low, "high": high}
-        for key, (low, high) in sorted(extremes.items())
-    ]
-    session.connection.execute(statement, rows)
+
+
+def _add(delta: Delta, row: _Row) -> None:
+    values = row.values
+    counts = (values["requests"], values["unpriced"], values["partially_priced"])
+    tokens = tuple(values[name] for name in ADDITIVE[1:])
+    delta.counts = [a + b for a, b in zip(delta.counts, (*counts, *tokens), strict=True)]
+    delta.cost += values["cost_e10"]
+    delta.list_cost += values["list_cost_e10"]
+    if row.after is not None:
+        delta.widen(row.after, row.after)
 
 
 def relabel(

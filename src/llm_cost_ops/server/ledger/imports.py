@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import and_, case, insert, select, text, update
+from sqlalchemy import and_, bindparam, case, insert, literal, select, update
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
+from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.tables import imports, usage_records
+from llm_cost_ops.server.pricing.lock import take_turn
 
 BATCH = 2_000
+RELEASED = "undone:"
+"""Begins the event ids of calls that were taken back with their import."""
+UNDONE = "undone"
 COUNTERS = ("records_created", "records_duplicate", "records_corrected", "records_failed")
 
 
@@ -87,15 +93,26 @@ def listing(
     }
 
 
+def claim(session: WriteSession, organization_id: str, import_id: str) -> None:
+    """Keep the import from being undone until the transaction ends, before the first of its records
+    is written. Raises ImportUnknown, ImportClosed."""
+    query = select(imports.c.status).where(
+        imports.c.id == import_id, imports.c.organization_id == organization_id
+    )
+    status = session.execute(lock_rows(query)).scalar_one_or_none()
+    if status is None:
+        raise ImportUnknown("Import not found")
+    if status == UNDONE:
+        raise ImportClosed("this import was undone", field="import_id")
+
+
 def count(session: WriteSession, import_id: str, counts: Mapping[str, int]) -> None:
-    """Add to an import's counters, in the transaction of the records. Raises ImportClosed."""
-    changed = session.execute(
+    """Add to the counters of a claimed import, in the transaction of the records."""
+    session.execute(
         update(imports)
-        .where(imports.c.id == import_id, imports.c.status != "undone")
+        .where(imports.c.id == import_id)
         .values({name: imports.c[name] + counts.get(name, 0) for name in COUNTERS})
     )
-    if changed.rowcount == 0:
-        raise ImportClosed("this import was undone or does not exist", field="import_id")
 
 
 def finish(session: WriteSession, organization_id: str, import_id: str) -> dict[str, Any]:
@@ -123,21 +140,20 @@ def undo(
     The calls give up their event ids, so that the same file can be imported again. Corrections
     that the import made to calls of other imports stay. Raises ImportUnknown, ImportClosed.
     """
+    take_turn(session, organization_id)
+    claim(session, organization_id, import_id)
     shown = get(session, organization_id, import_id)
-    if shown["status"] == "undone":
-        raise ImportClosed("this import was undone before", field="import_id")
     occasion = correct.Occasion("void", import_id, actor_id, now_us)
+    extremes = Extremes()
     voided = 0
-    while True:
-        rows = _standing(session, organization_id, import_id)
-        if not rows:
-            break
+    for rows in _calls_of(session, organization_id, import_id):
         calls = store.net_of_corrections(session, organization_id, rows)
-        correct.void(session, list(calls.values()), occasion)
+        correct.void(session, list(calls.values()), occasion, extremes)
         voided += len(calls)
         _release(session, list(rows))
+    extremes.settle(session)
     session.execute(
-        update(imports).where(imports.c.id == import_id).values(status="undone", undone_at=now_us)
+        update(imports).where(imports.c.id == import_id).values(status=UNDONE, undone_at=now_us)
     )
     audit.record(
         session,
@@ -154,28 +170,37 @@ def undo(
     return {**get(session, organization_id, import_id), "voided": voided}
 
 
-def _standing(
+def _calls_of(
     session: WriteSession, organization_id: str, import_id: str
-) -> dict[str, dict[str, Any]]:
-    """Some calls of the import that still hold their event ids."""
-    query = (
-        select(usage_records)
-        .where(
-            usage_records.c.import_id == import_id,
-            usage_records.c.organization_id == organization_id,
-            ~usage_records.c.event_id.startswith("undone:", autoescape=True),
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """All calls of the import, a bounded number at once."""
+    last = ""
+    while True:
+        query = (
+            select(usage_records)
+            .where(
+                usage_records.c.import_id == import_id,
+                usage_records.c.organization_id == organization_id,
+                usage_records.c.id > last,
+            )
+            .order_by(usage_records.c.id)
+            .limit(BATCH)
         )
-        .order_by(usage_records.c.id)
-        .limit(BATCH)
-    )
-    return {row["id"]: dict(row) for row in session.execute(query).mappings()}
+        rows = {row["id"]: dict(row) for row in session.execute(query).mappings()}
+        if not rows:
+            return
+        last = next(reversed(rows))
+        yield rows
 
 
 def _release(session: WriteSession, ids: list[str]) -> None:
-    concat = "'undone:' || id" if session.kind != "mysql" else "CONCAT('undone:', id)"
+    """Give up event ids: no caller can send one that begins like these."""
+    table = usage_records.c
     session.connection.execute(
-        text(f"UPDATE usage_records SET event_id = {concat} WHERE id = :id"),  # noqa: S608
-        [{"id": record_id} for record_id in ids],
+        update(usage_records)
+        .where(table.id == bindparam("record_id"))
+        .values(event_id=literal(RELEASED) + table.id),
+        [{"record_id": record_id} for record_id in ids],
     )
 
 

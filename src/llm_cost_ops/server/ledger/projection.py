@@ -1,96 +1,219 @@
-"""The rollups as SQL over the ledger: what `verify` compares with and `rebuild` writes.
+"""The rollups of one day, computed from the ledger's rows: what `verify` compares and `rebuild`
+writes.
 
-Money is summed in two parts, whole units and 1e-10 fractions, because the sum of many 64-bit
-amounts can leave 64 bits, which SQLite refuses.
+Sums and extremes come at the finest grain (hour, provider, model, project, currency), from which
+both rollups follow as they do when calls are recorded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from llm_cost_ops.core.money import E10
-from llm_cost_ops.server.ledger.rollup import DAILY_KEY, DAY_US, HOUR_US, HOURLY_KEY
-from llm_cost_ops.server.ledger.tables import MEASURES
-
-_TOKENS = MEASURES[-6:]
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """One rollup: its table, key columns and bucket width in microseconds."""
-
-    table: str
-    key: tuple[str, ...]
-    width_us: int
-
-
-PROJECTIONS = (
-    Projection("rollup_hourly", HOURLY_KEY, HOUR_US),
-    Projection("rollup_daily", DAILY_KEY, DAY_US),
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    case,
+    func,
+    literal_column,
+    select,
+    union_all,
 )
 
+from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum
+from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.ledger.rollup import DAY_US, HOUR_US, TOKENS, Delta, Key
+from llm_cost_ops.server.ledger.tables import (
+    rollup_daily,
+    rollup_hourly,
+    usage_corrections,
+    usage_records,
+)
 
-def _div(dialect: str) -> str:
-    return "DIV" if dialect in ("mysql", "mariadb") else "/"
+_COUNTS = ("requests", "unpriced", "partially_priced", *TOKENS)
+_MONEY = ("cost_e10", "list_cost_e10")
+_GRAIN = ("hour", "provider", "model_name", "project_id", "currency")
+_Columns = Mapping[str, ColumnElement[Any]]
 
 
-def sums_sql(projection: Projection, dialect: str, *, one_organization: bool) -> str:
-    """Key and measures of every rollup row, from calls and corrections, in no order."""
-    div = _div(dialect)
-    scope = "WHERE organization_id = :organization_id" if one_organization else ""
-    dimensions = ", ".join(f"{_dimension(name, div, projection)}" for name in projection.key)
-    tokens = ", ".join(_TOKENS)
-    calls = (
-        f"SELECT {dimensions}, requests, "  # noqa: S608 - our own names
-        "CASE WHEN cost_e10 IS NULL THEN requests ELSE 0 END AS unpriced, "
-        "CASE WHEN cost_status = 'partially_priced' THEN requests ELSE 0 END AS partially_priced, "
-        f"{_parts('COALESCE(cost_e10, 0)', 'cost', div)}, "
-        f"{_parts('COALESCE(list_cost_e10, cost_e10, 0)', 'list', div)}, {tokens} "
-        f"FROM usage_records {scope}"
+def active_days(session: ReadSession, organization_id: str) -> Iterator[int]:
+    """Days since 1970 on which the ledger or a rollup has rows, ascending."""
+    day = 0
+    while True:
+        found = [d for d in _first_days(session, organization_id, day) if d is not None]
+        if not found:
+            return
+        day = min(found)
+        yield day
+        day += 1
+
+
+def _first_days(session: ReadSession, organization_id: str, day: int) -> Iterator[int | None]:
+    """For each table the first day from `day` on that it has a row for."""
+    sources = (
+        (usage_records.c.timestamp, DAY_US),
+        (usage_corrections.c.timestamp, DAY_US),
+        (rollup_hourly.c.bucket, DAY_US // HOUR_US),
+        (rollup_daily.c.bucket, 1),
     )
-    corrections = (
-        f"SELECT {dimensions}, requests, unpriced, partially_priced, "  # noqa: S608 - our own names
-        f"{_parts('cost_e10', 'cost', div)}, {_parts('list_cost_e10', 'list', div)}, {tokens} "
-        f"FROM usage_corrections {scope}"
-    )
-    sums = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
-    key = ", ".join(projection.key)
-    return f"SELECT {key}, {sums} FROM ({calls} UNION ALL {corrections}) AS ledger GROUP BY {key}"  # noqa: S608
+    for column, width in sources:
+        table = column.table
+        first = session.scalar(
+            select(func.min(column)).where(
+                table.c.organization_id == organization_id, column >= day * width
+            )
+        )
+        yield None if first is None else int(first) // width
 
 
-def extremes_sql(projection: Projection, dialect: str, where: str = "") -> str:
-    """Key, smallest and largest net cost of the priced calls that stand.
+def organizations_with_rows(session: ReadSession) -> list[str]:
+    """Every organization id that the ledger or a rollup names, known or not."""
+    found: set[str] = set()
+    for table in (usage_records, usage_corrections, rollup_hourly, rollup_daily):
+        column = table.c.organization_id
+        last = session.scalar(select(func.min(column)))
+        while last is not None:
+            found.add(last)
+            last = session.scalar(select(func.min(column)).where(column > last))
+    return sorted(found)
 
-    `where` narrows both sides by organization and time, with the same column names.
-    """
-    div = _div(dialect)
-    dimensions = ", ".join(f"{_dimension(n, div, projection, 'r.')}" for n in projection.key)
-    key = ", ".join(projection.key)
-    corrections = (
-        "SELECT record_id, SUM(cost_e10) AS delta, SUM(unpriced) AS unpriced, "  # noqa: S608
-        "MAX(CASE WHEN kind = 'void' THEN 1 ELSE 0 END) AS voided FROM usage_corrections "
-        f"{where} GROUP BY record_id"
-    )
-    net = (
-        f"SELECT {dimensions}, COALESCE(r.cost_e10, 0) + COALESCE(c.delta, 0) AS net "  # noqa: S608
-        f"FROM (SELECT * FROM usage_records {where}) AS r "
-        f"LEFT JOIN ({corrections}) AS c ON c.record_id = r.id "
-        "WHERE COALESCE(c.voided, 0) = 0 AND "
-        "(CASE WHEN r.cost_e10 IS NULL THEN r.requests ELSE 0 END) + COALESCE(c.unpriced, 0) = 0"
-    )
+
+def day_deltas(session: ReadSession, organization_id: str, day: int) -> dict[Key, Delta]:
+    """What the calls and corrections of a day add up to, by the keys of `rollup.deltas_of`."""
+    corrected = _any_corrections(session, organization_id, day)
+    groups: dict[Key, Delta] = {}
+    for row in session.execute(_sums(session.kind, organization_id, day, corrected)).mappings():
+        delta = Delta()
+        delta.counts = [read_sum(row, name) or 0 for name in _COUNTS]
+        delta.cost, delta.list_cost = (read_sum(row, name) or 0 for name in _MONEY)
+        groups[_key(organization_id, row)] = delta
+    for key, low, high in day_extremes(session, organization_id, day, corrected=corrected):
+        groups[key].widen(low, high)
+    return groups
+
+
+def day_extremes(
+    session: ReadSession, organization_id: str, day: int, *, corrected: bool = True
+) -> Iterator[tuple[Key, int, int]]:
+    """Smallest and largest net cost of the priced calls that stand, by key."""
+    statements = [_plain_extremes(session.kind, organization_id, day, corrected)]
+    if corrected:
+        statements.append(_corrected_extremes(session.kind, organization_id, day))
+    for statement in statements:
+        for row in session.execute(statement).mappings():
+            yield _key(organization_id, row), int(row["low"]), int(row["high"])
+
+
+def _key(organization_id: str, row: Mapping[Any, Any]) -> Key:
+    return (organization_id, *(row[name] for name in _GRAIN))
+
+
+def _any_corrections(session: ReadSession, organization_id: str, day: int) -> bool:
+    table = usage_corrections
+    query = select(table.c.id).where(*_of_day(table.c, organization_id, day)).limit(1)
+    return session.execute(query).first() is not None
+
+
+def _of_day(columns: Any, organization_id: str, day: int) -> tuple[ColumnElement[bool], ...]:
     return (
-        f"SELECT {key}, MIN(net) AS min_cost_e10, MAX(net) AS max_cost_e10 "  # noqa: S608
-        f"FROM ({net}) AS priced GROUP BY {key}"
+        columns.organization_id == organization_id,
+        columns.timestamp >= day * DAY_US,
+        columns.timestamp < (day + 1) * DAY_US,
     )
 
 
-def _dimension(name: str, div: str, projection: Projection, prefix: str = "") -> str:
-    if name == "bucket":
-        return f"{prefix}timestamp {div} {projection.width_us} AS bucket"
-    if name == "project_id":
-        return f"COALESCE({prefix}project_id, '') AS project_id"
-    return f"{prefix}{name}" if not prefix else f"{prefix}{name} AS {name}"
+def _grain(kind: DatabaseKind, columns: Any) -> list[ColumnElement[Any]]:
+    return [
+        floor_divide(kind, columns.timestamp, HOUR_US).label("hour"),
+        columns.provider,
+        columns.model_name,
+        func.coalesce(columns.project_id, "").label("project_id"),
+        columns.currency,
+    ]
 
 
-def _parts(expression: str, name: str, div: str) -> str:
-    return f"{expression} {div} {E10} AS {name}_whole, {expression} % {E10} AS {name}_fraction"
+def _sums(kind: DatabaseKind, organization_id: str, day: int, corrected: bool) -> Select[Any]:
+    calls = select(*_grain(kind, usage_records.c), *_call_measures().values()).where(
+        *_of_day(usage_records.c, organization_id, day)
+    )
+    source: FromClause = calls.subquery()
+    if corrected:
+        columns = usage_corrections.c
+        corrections = select(
+            *_grain(kind, columns), *(columns[name] for name in (*_COUNTS, *_MONEY))
+        ).where(*_of_day(columns, organization_id, day))
+        source = union_all(calls, corrections).subquery()
+    grain = [source.c[name] for name in _GRAIN]
+    sums = [part for name in (*_COUNTS, *_MONEY) for part in exact_sum(kind, source.c[name], name)]
+    return select(*grain, *sums).group_by(*grain)
+
+
+def _call_measures() -> _Columns:
+    columns = usage_records.c
+    nothing = literal_column("0", BigInteger())
+    measures: dict[str, ColumnElement[Any]] = {
+        "requests": columns.requests,
+        "unpriced": case((columns.cost_e10.is_(None), columns.requests), else_=nothing),
+        "partially_priced": case(
+            (columns.cost_status == "partially_priced", columns.requests), else_=nothing
+        ),
+        **{name: columns[name] for name in TOKENS},
+        "cost_e10": func.coalesce(columns.cost_e10, 0),
+        "list_cost_e10": func.coalesce(columns.list_cost_e10, columns.cost_e10, 0),
+    }
+    return {name: column.label(name) for name, column in measures.items()}
+
+
+def _plain_extremes(
+    kind: DatabaseKind, organization_id: str, day: int, corrected: bool
+) -> Select[Any]:
+    columns = usage_records.c
+    inner = select(*_grain(kind, columns), columns.cost_e10).where(
+        *_of_day(columns, organization_id, day), columns.cost_e10.is_not(None)
+    )
+    if corrected:
+        correction = select(usage_corrections.c.id).where(
+            usage_corrections.c.record_id == columns.id
+        )
+        inner = inner.where(~correction.exists())
+    return _extremes_of(inner.subquery(), "cost_e10")
+
+
+def _corrected_extremes(kind: DatabaseKind, organization_id: str, day: int) -> Select[Any]:
+    """A call and its corrections, per currency: together they count requests when the call stands
+    there, and none as unpriced when it has a price there."""
+    records, corrections = usage_records.c, usage_corrections.c
+    touched = select(corrections.record_id).where(*_of_day(corrections, organization_id, day))
+    measures = _call_measures()
+    calls = select(
+        records.id.label("record_id"),
+        *_grain(kind, records),
+        *(measures[name] for name in ("requests", "unpriced", "cost_e10")),
+    ).where(*_of_day(records, organization_id, day), records.id.in_(touched))
+    changes = select(
+        corrections.record_id,
+        *_grain(kind, corrections),
+        corrections.requests,
+        corrections.unpriced,
+        corrections.cost_e10,
+    ).where(*_of_day(corrections, organization_id, day))
+    both = union_all(calls, changes).subquery()
+    keys = [both.c[name] for name in ("record_id", *_GRAIN)]
+    net = (
+        select(*keys, func.sum(both.c.cost_e10).label("net"))
+        .group_by(*keys)
+        .having(func.sum(both.c.requests) > 0, func.sum(both.c.unpriced) == 0)
+        .subquery()
+    )
+    return _extremes_of(net, "net")
+
+
+def _extremes_of(source: FromClause, name: str) -> Select[Any]:
+    grain = [source.c[column] for column in _GRAIN]
+    value = source.c[name]
+    return select(*grain, func.min(value).label("low"), func.max(value).label("high")).group_by(
+        *grain
+    )

@@ -7,25 +7,34 @@ themselves and earlier corrections stay as they are.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, or_, select
 
-from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import from_e10
+from llm_cost_ops.core.pricing.rate import PRICED
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
-from llm_cost_ops.server.ledger.tables import usage_records
+from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.report import Report
+from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
+from llm_cost_ops.server.ledger.unpriced import waiting
+from llm_cost_ops.server.ledger.volume import PastVolumes
 from llm_cost_ops.server.ledger.wire import usage_of
+from llm_cost_ops.server.pricing.cards import stored_card
+from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Prices, Quote, quote_of
 from llm_cost_ops.server.pricing.tables import reratings
 
 BATCH = 2_000
+LARGEST = 2**63 - 1
+MANUAL = "manual"
+_Batch = Mapping[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,68 +49,12 @@ class Selection:
     unpriced_only: bool = False
 
 
-@dataclass(slots=True)
-class Report:
-    """Sums over the calls whose cost changes, in 1e-10 per currency and model."""
-
-    records: int = 0
-    examined: int = 0
-    old_e10: int = 0
-    new_e10: int = 0
-    by_model: dict[tuple[str, str, str], list[int]] = field(
-        default_factory=dict[tuple[str, str, str], list[int]]
-    )
-    rerate_id: str | None = None
-
-    def add(self, call: Mapping[str, Any], quote: Quote) -> None:
-        old, new = call["cost_e10"] or 0, quote.cost_e10 or 0
-        self.records += 1
-        self.old_e10 += old
-        self.new_e10 += new
-        key = (call["provider"], call["model_name"], call["currency"])
-        entry = self.by_model.setdefault(key, [0, 0, 0])
-        entry[0] += 1
-        entry[1] += old
-        entry[2] += new
-
-    def wire(self) -> dict[str, object]:
-        """The answer of `POST /api/v1/pricing/rerate`."""
-        body: dict[str, object] = {
-            "records": self.records,
-            "examined": self.examined,
-            "old_total": from_e10(self.old_e10),
-            "new_total": from_e10(self.new_e10),
-            "difference": from_e10(self.new_e10 - self.old_e10),
-            "by_model": [
-                {
-                    "provider": provider,
-                    "model": model,
-                    "currency": currency,
-                    "records": count,
-                    "old_total": from_e10(old),
-                    "new_total": from_e10(new),
-                    "difference": from_e10(new - old),
-                }
-                for (provider, model, currency), (count, old, new) in sorted(self.by_model.items())
-            ],
-        }
-        if self.rerate_id:
-            body["rerate_id"] = self.rerate_id
-        return body
-
-
-class CurrencyChange(DomainError):
-    """A new price in another currency than the call was recorded in."""
-
-    code = "INVALID_PRICING"
-
-
 def preview(session: ReadSession, selection: Selection, prices: OrganizationPrices) -> Report:
-    """What applying would change. Raises CurrencyChange."""
+    """What applying would change."""
     report = Report()
+    pricing = _Pricing(session, prices)
     for batch in _batches(session, selection):
-        report.examined += len(batch)
-        for call, quote in _changes(batch, prices):
+        for call, quote in pricing.changes(batch, report):
             report.add(call, quote)
     return report
 
@@ -114,40 +67,85 @@ def rerate(
     actor_id: str | None,
     now_us: int,
 ) -> Report:
-    """Add the corrections, in the caller's transaction. Raises CurrencyChange."""
+    """Add the corrections, in the caller's transaction."""
+    take_turn(session, selection.organization_id)
+    return _apply(session, selection, [selection], prices, actor_id, now_us)
+
+
+def backfill(
+    session: WriteSession,
+    selection: Selection,
+    prices: Prices,
+    *,
+    actor_id: str | None,
+    now_us: int,
+) -> int:
+    """Price the calls of the selection that wait for a price, in the transaction that brought it;
+    how many got one. Most calls are not even looked at."""
+    take_turn(session, selection.organization_id)
+    parts = [
+        replace(selection, provider=p, model=m, start_us=start, end_us=end, unpriced_only=True)
+        for p, m, start, end in waiting(
+            session,
+            selection.organization_id,
+            selection.provider,
+            selection.start_us,
+            selection.end_us,
+        )
+    ]
+    return _apply(session, selection, parts, prices, actor_id, now_us).records if parts else 0
+
+
+def _apply(
+    session: WriteSession,
+    selection: Selection,
+    parts: Sequence[Selection],
+    prices: Prices,
+    actor_id: str | None,
+    now_us: int,
+) -> Report:
     view = prices.view_in(session, selection.organization_id)
     report = Report(rerate_id=single_id("rer", now_us // 1_000, secrets.randbits(80)))
     occasion = correct.Occasion("rerate", report.rerate_id, actor_id, now_us)
-    for batch in _batches(session, selection):
-        report.examined += len(batch)
-        changes: list[tuple[Mapping[str, Any], correct.NewPrice]] = []
-        for call, quote in _changes(batch, view):
-            report.add(call, quote)
-            changes.append((call, _new_price(quote)))
-        correct.rerate(session, changes, occasion)
-        versions = {price.price_version for _, price in changes if price.price_version}
-        prices.keep_cards(session, versions, now_us)
-    session.execute(
-        insert(reratings).values(
-            id=report.rerate_id,
-            organization_id=selection.organization_id,
-            request=dumps(_request(selection)),
-            records=report.records,
-            difference_e10=report.new_e10 - report.old_e10,
-            applied_by=actor_id,
-            applied_at=now_us,
-        )
-    )
+    pricing, extremes, versions = _Pricing(session, view), Extremes(), set[str]()
+    for part in parts:
+        for batch in _batches(session, part):
+            changes: list[tuple[Mapping[str, Any], correct.NewPrice]] = []
+            for call, quote in pricing.changes(batch, report):
+                report.add(call, quote)
+                changes.append((call, _new_price(quote)))
+                versions |= {quote.version} if quote.version else set()
+            correct.rerate(session, changes, occasion, extremes)
+    extremes.settle(session)
+    prices.keep_cards(session, versions, now_us, view.compiled)
+    session.execute(insert(reratings).values(_rerating(selection, report, actor_id, now_us)))
     return report
 
 
-def _request(selection: Selection) -> dict[str, object]:
-    return {
+def _rerating(
+    selection: Selection, report: Report, actor_id: str | None, now_us: int
+) -> dict[str, Any]:
+    differences = {
+        currency: change.new_e10 - change.old_e10 for currency, change in report.by_currency.items()
+    }
+    only = next(iter(differences.values())) if len(differences) == 1 else 0
+    request = {
         "start_us": selection.start_us,
         "end_us": selection.end_us,
         "provider": selection.provider,
         "model": selection.model,
         "unpriced_only": selection.unpriced_only,
+        "differences": {name: from_e10(units) for name, units in sorted(differences.items())},
+    }
+    return {
+        "id": report.rerate_id,
+        "organization_id": selection.organization_id,
+        "request": dumps(request),
+        "records": report.records,
+        # The exact differences, one per currency and however large, are in the request.
+        "difference_e10": max(-LARGEST, min(LARGEST, only)),
+        "applied_by": actor_id,
+        "applied_at": now_us,
     }
 
 
@@ -162,27 +160,13 @@ def _new_price(quote: Quote) -> correct.NewPrice:
     )
 
 
-def _changes(
-    calls: Mapping[str, dict[str, Any]], prices: OrganizationPrices
-) -> Iterator[tuple[dict[str, Any], Quote]]:
-    for call in calls.values():
-        if call["price_rule"] == "manual":
-            continue
-        quote = _quote(call, prices)
-        if quote.cost_e10 == call["cost_e10"] and quote.status == call["cost_status"]:
-            continue
-        changed = quote.cost_e10 is not None and quote.currency != call["currency"]
-        if changed and call["cost_e10"] is not None:
-            raise CurrencyChange(
-                f"{call['provider']}/{call['model_name']} was recorded in {call['currency']} "
-                f"and is now priced in {quote.currency}",
-                field="currency",
-            )
-        yield call, quote
-
-
-def _quote(call: Mapping[str, Any], prices: OrganizationPrices) -> Quote:
-    usage = usage_of(call)
+def requote(
+    call: Mapping[str, Any],
+    usage: Mapping[str, Any],
+    prices: OrganizationPrices,
+    volume: int | None,
+) -> Quote:
+    """The price of a stored call with this usage; `volume` where its price depends on one."""
     quote = prices.quote(
         call["provider"],
         call["model_name"],
@@ -194,13 +178,63 @@ def _quote(call: Mapping[str, Any], prices: OrganizationPrices) -> Quote:
     )
     if quote.volume is None or quote.version is None:
         return quote
-    compiled = prices.compiled(quote.version)
-    if volume_metric(compiled.card.structure) is None or call["volume"] is None:
-        return quote_of(compiled, usage, quote.version, quote.rule or "")
-    return quote_of(compiled, usage, quote.version, quote.rule or "", call["volume"])
+    return quote_of(
+        prices.compiled(quote.version), usage, quote.version, quote.rule or "", volume or 0
+    )
 
 
-def _batches(session: ReadSession, selection: Selection) -> Iterator[dict[str, dict[str, Any]]]:
+class _Pricing:
+    """Prices the calls of one run, met in the order of their time."""
+
+    def __init__(self, session: ReadSession, prices: OrganizationPrices) -> None:
+        self._session = session
+        self._prices = prices
+        self._volumes = PastVolumes(session)
+        self._metrics: dict[str | None, str | None] = {None: None}
+
+    def changes(self, batch: _Batch, report: Report) -> Iterator[tuple[dict[str, Any], Quote]]:
+        """Calls whose price differs from the one they have."""
+        report.examined += len(batch)
+        for call in batch.values():
+            if call["price_rule"] == MANUAL:
+                continue
+            quote = self._quote(call)
+            if _differs(call, quote):
+                yield call, quote
+
+    def _quote(self, call: Mapping[str, Any]) -> Quote:
+        usage = usage_of(call)
+        quote = requote(call, usage, self._prices, call["volume"])
+        metric = self._metric_of(quote.version)
+        if metric is None or metric == self._recorded_metric(call):
+            return quote
+        return requote(call, usage, self._prices, self._volumes.before(call, metric))
+
+    def _metric_of(self, version: str | None) -> str | None:
+        if version is None:
+            return None
+        return volume_metric(self._prices.compiled(version).card.structure)
+
+    def _recorded_metric(self, call: Mapping[str, Any]) -> str | None:
+        """What the volume that was recorded with the call counts, if one was."""
+        if call["volume"] is None:
+            return None
+        version = call.get(store.RECORDED_VERSION, call["price_version"])
+        if version not in self._metrics:
+            card = stored_card(self._session, version)
+            self._metrics[version] = None if card is None else volume_metric(card.card.structure)
+        return self._metrics[version]
+
+
+def _differs(call: Mapping[str, Any], quote: Quote) -> bool:
+    if quote.cost_e10 is None:
+        return call["cost_e10"] is not None
+    listed = quote.cost_e10 if quote.list_cost_e10 is None else quote.list_cost_e10
+    now = (call["cost_e10"], call["cost_status"], call["currency"], correct.list_cost(call))
+    return now != (quote.cost_e10, quote.status, quote.currency, listed)
+
+
+def _batches(session: ReadSession, selection: Selection) -> Iterator[_Batch]:
     """Calls net of their corrections, by time, a bounded number at once."""
     last: tuple[int, str] | None = None
     while True:
@@ -218,7 +252,7 @@ def _batches(session: ReadSession, selection: Selection) -> Iterator[dict[str, d
             session, selection.organization_id, {row["id"]: row for row in rows}
         )
         if selection.unpriced_only:
-            net = {key: row for key, row in net.items() if row["cost_status"] != "priced"}
+            net = {key: row for key, row in net.items() if row["cost_status"] != PRICED}
         yield net
 
 
@@ -233,6 +267,9 @@ def _conditions(selection: Selection, last: tuple[int, str] | None) -> list[Colu
         conditions.append(table.provider == selection.provider)
     if selection.model:
         conditions.append(table.model_name == selection.model)
+    if selection.unpriced_only:
+        corrected = select(usage_corrections.c.id).where(usage_corrections.c.record_id == table.id)
+        conditions.append(or_(table.cost_status != PRICED, corrected.exists()))
     if last:
         at, record_id = last
         conditions.append(table.timestamp >= at)

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
+from sqlalchemy.exc import DBAPIError
 
+from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.money import E10
+from llm_cost_ops.server.db.classify import classify
 from llm_cost_ops.server.db.dialects.writing import upsert_add
 from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly
 
@@ -20,6 +24,11 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 HOURLY_KEY = ("organization_id", "bucket", "provider", "model_name", "currency")
 DAILY_KEY = ("organization_id", "bucket", "provider", "model_name", "project_id", "currency")
+TOKENS = MEASURES[-6:]
+LARGEST = 2**63 - 1
+SUSPICIOUS = 2**43
+"""Tokens that one transaction adds to one hour beyond which the sum is looked at: no real hour of a
+model comes near it, and it takes a million of them to leave 64 bits."""
 _LOWEST = ("min_cost_e10",)
 _HIGHEST = ("max_cost_e10",)
 
@@ -42,12 +51,16 @@ class Delta:
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.cost += other.cost
         self.list_cost += other.list_cost
-        if other.low is not None and (self.low is None or other.low < self.low):
-            self.low = other.low
-        if other.high is not None and (self.high is None or other.high > self.high):
-            self.high = other.high
+        if other.low is not None and other.high is not None:
+            self.widen(other.low, other.high)
+
+    def widen(self, low: int, high: int) -> None:
+        """Include costs of calls."""
+        self.low = low if self.low is None else min(low, self.low)
+        self.high = high if self.high is None else max(high, self.high)
 
     def values(self) -> tuple[Any, ...]:
+        """In the order of `MEASURES`, then the extremes."""
         requests, unpriced, partial, *tokens = self.counts
         whole, fraction = divmod(self.cost, E10)
         list_whole, list_fraction = divmod(self.list_cost, E10)
@@ -99,14 +112,23 @@ def _add(delta: Delta, entry: Entry) -> None:
 
 
 def apply(session: WriteSession, groups: Mapping[Key, Delta]) -> None:
-    """Add the deltas to both rollups, rows in key order so that writers never deadlock."""
+    """Add the deltas to both rollups, rows in key order so that writers never deadlock.
+
+    Raises UsageError when a sum of tokens would leave 64 bits.
+    """
+    hourly, daily = projected(groups)
+    _upsert(session, rollup_hourly, HOURLY_KEY, hourly)
+    _upsert(session, rollup_daily, DAILY_KEY, daily)
+
+
+def projected(groups: Mapping[Key, Delta]) -> tuple[dict[Key, Delta], dict[Key, Delta]]:
+    """The deltas by the keys of the hourly and of the daily rollup."""
     hourly: dict[Key, Delta] = {}
     daily: dict[Key, Delta] = {}
     for (organization, hour, provider, model, project, currency), delta in groups.items():
         _fold(hourly, (organization, hour, provider, model, currency), delta)
         _fold(daily, (organization, hour // 24, provider, model, project, currency), delta)
-    _upsert(session, rollup_hourly, HOURLY_KEY, hourly)
-    _upsert(session, rollup_daily, DAILY_KEY, daily)
+    return hourly, daily
 
 
 def _fold(target: dict[Key, Delta], key: Key, delta: Delta) -> None:
@@ -116,14 +138,45 @@ def _fold(target: dict[Key, Delta], key: Key, delta: Delta) -> None:
     existing.merge(delta)
 
 
-def _upsert(
-    session: WriteSession, table: Table, key: Sequence[str], groups: Mapping[Key, Delta]
-) -> None:
+def rows_of(key: Sequence[str], groups: Mapping[Key, Delta]) -> list[dict[str, Any]]:
+    """Rows of a rollup, in key order."""
     columns = (*key, *MEASURES, *_LOWEST, *_HIGHEST)
-    rows = [
+    return [
         dict(zip(columns, (*values, *groups[values].values()), strict=True))
         for values in sorted(groups)
     ]
-    if rows:
-        statement = upsert_add(session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST)
+
+
+def _upsert(
+    session: WriteSession, table: Table, key: Sequence[str], groups: Mapping[Key, Delta]
+) -> None:
+    rows = rows_of(key, groups)
+    if not rows:
+        return
+    large = [values for values, delta in groups.items() if max(delta.counts) > SUSPICIOUS]
+    if any(max(groups[values].counts) > LARGEST for values in large):
+        raise _beyond_64_bits()
+    statement = upsert_add(session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST)
+    try:
         session.connection.execute(statement, rows)
+    except DBAPIError as error:
+        if large and classify(error) is None:
+            raise _beyond_64_bits() from error
+        raise
+    if large and session.kind is DatabaseKind.SQLITE:
+        _refuse_reals(session, table, key, large)
+
+
+def _refuse_reals(
+    session: WriteSession, table: Table, key: Sequence[str], values: Sequence[Key]
+) -> None:
+    """Where other databases fail, SQLite goes on in floating point."""
+    here = [and_(*(table.c[n] == v for n, v in zip(key, row, strict=True))) for row in values]
+    real: list[ColumnElement[bool]] = [func.typeof(table.c[name]) == "real" for name in TOKENS]
+    for condition in here:
+        if session.execute(select(table.c.bucket).where(condition, or_(*real))).first():
+            raise _beyond_64_bits()
+
+
+def _beyond_64_bits() -> UsageError:
+    return UsageError("usage", f"would add up to more than {LARGEST} tokens within one hour or day")

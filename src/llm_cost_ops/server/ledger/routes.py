@@ -20,8 +20,8 @@ from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_r
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.request_id import request_id
-from llm_cost_ops.server.ledger import amend, imports, unpriced
-from llm_cost_ops.server.ledger.rerate import Selection, preview, rerate
+from llm_cost_ops.server.ledger import amend, imports, rerate, unpriced
+from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.manage import Actor
@@ -152,10 +152,12 @@ def rerate_calls(
     if dry_run:
         view = prices.view(principal.organization_id)
         with snapshot(deps.database(request)) as session:
-            return json_response({"dry_run": True, **preview(session, selection, view).wire()})
+            return json_response(
+                {"dry_run": True, **rerate.preview(session, selection, view).wire()}
+            )
 
     def work(session: WriteSession) -> dict[str, object]:
-        report = rerate(
+        report = rerate.rerate(
             session,
             selection,
             prices,
@@ -169,7 +171,7 @@ def rerate_calls(
             action="pricing.rerate",
             resource_type="pricing",
             resource_id=str(report["rerate_id"]),
-            after={name: report[name] for name in ("records", "old_total", "new_total")},
+            after=report,
             request_id=request_id(request.scope),
             now_us=deps.clock(request).micros(),
         )
@@ -207,20 +209,17 @@ def backfill(request: Request) -> Change:
     def after_change(
         session: WriteSession, actor: Actor, price: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        end = price["end_date"]
+        start, end = price.get("effective_date"), price.get("end_date")
         selection = Selection(
             actor.organization_id,
-            to_micros(parse_instant(price["effective_date"])),
+            ALL_TIME.start_us if start is None else to_micros(parse_instant(start)),
             ALL_TIME.end_us if end is None else to_micros(parse_instant(end)),
             provider=price["provider"],
-            unpriced_only=True,
         )
-        if not unpriced.any_waiting(session, selection):
-            return {"priced_records": 0}
-        report = rerate(
+        priced = rerate.backfill(
             session, selection, prices, actor_id=actor.actor_id, now_us=to_micros(actor.now)
         )
-        return {"priced_records": report.records}
+        return {"priced_records": priced}
 
     return after_change
 

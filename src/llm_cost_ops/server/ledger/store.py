@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import select
 
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
 ADDITIVE = (
@@ -20,27 +19,44 @@ ADDITIVE = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+LAST_CORRECTION = "last_correction"
+RECORDED_VERSION = "recorded_price_version"
+"""In a call net of its corrections: the id of the newest of them, and the price version with which
+the call was recorded."""
+VOIDED = "voided"
+"""The status under which a call that was taken back is shown to those who send it again."""
 _CHUNK = 500
 
 
 def calls(
-    session: ReadSession, organization_id: str, ids: Sequence[str], *, for_update: bool = False
+    session: ReadSession, organization_id: str, ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Calls of the organization by id, net of their corrections, voided ones left out.
-
-    With `for_update` the rows stay locked until the transaction ends, so that two corrections of
-    one call cannot both start from the same state.
-    """
+    """Calls of the organization by id, net of their corrections, voided ones left out."""
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(ids), _CHUNK):
         query = select(usage_records).where(
             usage_records.c.id.in_(ids[start : start + _CHUNK]),
             usage_records.c.organization_id == organization_id,
         )
-        if for_update and session.kind is not DatabaseKind.SQLITE:
-            query = query.with_for_update()
         rows = {row["id"]: dict(row) for row in session.execute(query).mappings()}
         found.update(net_of_corrections(session, organization_id, rows))
+    return found
+
+
+def known_calls(
+    session: ReadSession, organization_id: str, ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Like `calls`, with those that were taken back: they cost and count nothing."""
+    found = calls(session, organization_id, ids)
+    gone = [record_id for record_id in ids if record_id not in found]
+    for start in range(0, len(gone), _CHUNK):
+        query = select(usage_records).where(
+            usage_records.c.id.in_(gone[start : start + _CHUNK]),
+            usage_records.c.organization_id == organization_id,
+        )
+        for row in session.execute(query).mappings():
+            nothing = {**dict.fromkeys(ADDITIVE, 0), "cost_e10": 0, "list_cost_e10": 0}
+            found[row["id"]] = {**row, **nothing, "usage": None, "cost_status": VOIDED}
     return found
 
 
@@ -97,6 +113,8 @@ def apply_corrections(
         if correction["payload_digest"] is not None:
             net["payload_digest"] = correction["payload_digest"]
             net["usage"] = correction["usage"]
+    net[LAST_CORRECTION] = corrections[-1]["id"]
+    net[RECORDED_VERSION] = row["price_version"]
     net["cost_e10"] = None if net["cost_status"] == "unpriced" else cost
     net["list_cost_e10"] = None if net["cost_status"] == "unpriced" else list_cost
     return net

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.core.period import Window
+from llm_cost_ops.server.db.dialects import exact_sum, read_sum
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.rollup import HOUR_US
 from llm_cost_ops.server.ledger.tables import rollup_hourly
 
@@ -26,7 +26,7 @@ def listing(
             table.model_name,
             unpriced.label("unpriced"),
             partial.label("partially_priced"),
-            func.sum(table.total_tokens).label("total_tokens"),
+            *exact_sum(session.kind, table.total_tokens, "total_tokens"),
             func.min(table.bucket).label("first"),
             func.max(table.bucket).label("last"),
         )
@@ -43,15 +43,15 @@ def listing(
     )
     rows = [
         {
-            "provider": row.provider,
-            "model": row.model_name,
-            "unpriced_count": int(row.unpriced),
-            "partially_priced_count": int(row.partially_priced),
-            "total_tokens": int(row.total_tokens),
-            "first_hour": format_instant(from_micros(row.first * HOUR_US)),
-            "last_hour": format_instant(from_micros(row.last * HOUR_US)),
+            "provider": row["provider"],
+            "model": row["model_name"],
+            "unpriced_count": int(row["unpriced"]),
+            "partially_priced_count": int(row["partially_priced"]),
+            "total_tokens": read_sum(row, "total_tokens"),
+            "first_hour": format_instant(from_micros(row["first"] * HOUR_US)),
+            "last_hour": format_instant(from_micros(row["last"] * HOUR_US)),
         }
-        for row in session.execute(query)
+        for row in session.execute(query).mappings()
     ]
     return {
         "data": rows[:limit],
@@ -61,18 +61,35 @@ def listing(
     }
 
 
-def any_waiting(session: ReadSession, selection: Selection) -> bool:
-    """Whether a provider has calls in the selection's hours that are not fully priced."""
+def waiting(
+    session: ReadSession, organization_id: str, provider: str | None, start_us: int, end_us: int
+) -> list[tuple[str, str, int, int]]:
+    """(provider, model, from, to) of calls that have no full price, within hours of the window."""
     table = rollup_hourly.c
     query = (
-        select(table.bucket)
+        select(
+            table.provider,
+            table.model_name,
+            func.min(table.bucket).label("first"),
+            func.max(table.bucket).label("last"),
+        )
         .where(
-            table.organization_id == selection.organization_id,
-            table.bucket >= selection.start_us // HOUR_US,
-            table.bucket < -(-selection.end_us // HOUR_US),
-            table.provider == selection.provider,
+            table.organization_id == organization_id,
+            table.bucket >= start_us // HOUR_US,
+            table.bucket < -(-end_us // HOUR_US),
             (table.unpriced != 0) | (table.partially_priced != 0),
         )
-        .limit(1)
+        .group_by(table.provider, table.model_name)
+        .order_by(table.provider, table.model_name)
     )
-    return session.execute(query).first() is not None
+    if provider is not None:
+        query = query.where(table.provider == provider)
+    return [
+        (
+            row.provider,
+            row.model_name,
+            max(start_us, int(row.first) * HOUR_US),
+            min(end_us, (int(row.last) + 1) * HOUR_US),
+        )
+        for row in session.execute(query)
+    ]

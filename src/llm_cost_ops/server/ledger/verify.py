@@ -1,20 +1,51 @@
-"""Proof that the rollups are the ledger: every sum compared to the last digit, or made anew."""
+"""Proof that the rollups are the ledger: every sum compared to the last digit, or made anew.
+
+Both go through the ledger day by day, so that memory holds one day of one organization.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Table, delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from llm_cost_ops.core.money import E10, from_e10, plain
+from llm_cost_ops.server.db.errors import SerializationRetry
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.ledger.projection import PROJECTIONS, Projection, extremes_sql, sums_sql
-from llm_cost_ops.server.ledger.tables import MEASURES
+from llm_cost_ops.server.ledger.projection import (
+    active_days,
+    day_deltas,
+    organizations_with_rows,
+)
+from llm_cost_ops.server.ledger.rollup import (
+    DAILY_KEY,
+    DAY_US,
+    HOUR_US,
+    HOURLY_KEY,
+    Delta,
+    Key,
+    projected,
+    rows_of,
+)
+from llm_cost_ops.server.ledger.tables import (
+    MEASURES,
+    rollup_daily,
+    rollup_hourly,
+    usage_corrections,
+    usage_records,
+)
 
 Row = Mapping[str, Any]
+_EXTREMES = ("min_cost_e10", "max_cost_e10")
+_ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
+    (rollup_hourly, HOURLY_KEY, DAY_US // HOUR_US),
+    (rollup_daily, DAILY_KEY, 1),
+)
+"""Each with its key and the number of its buckets in a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,134 +76,129 @@ class Verification:
 
 
 def verify(session: ReadSession, organization_id: str | None = None) -> Verification:
-    """Compare both rollups with the ledger, for one organization or all."""
-    difference = next(
-        (found for p in PROJECTIONS if (found := _compare(session, p, organization_id))), None
-    )
-    records = _count_calls(session, organization_id)
-    return Verification(difference is None, records, _totals(session, organization_id), difference)
+    """Compare both rollups with the ledger, for one organization or all.
+
+    Give it a snapshot: what is committed meanwhile would look like a difference.
+    """
+    totals: dict[str, int] = {}
+    difference: Difference | None = None
+    records = 0
+    for organization in _organizations(session, organization_id):
+        for day in active_days(session, organization):
+            ledger = day_deltas(session, organization, day)
+            for key, delta in ledger.items():
+                totals[key[-1]] = totals.get(key[-1], 0) + delta.cost
+            difference = difference or _compare(session, organization, day, ledger)
+            records += _count_calls(session, organization, day)
+    amounts = {currency: from_e10(units) for currency, units in sorted(totals.items())}
+    return Verification(difference is None, records, amounts, difference)
 
 
 def rebuild(session: WriteSession, organization_id: str | None = None) -> int:
-    """Make the rollups anew from the ledger; the number of rollup rows written."""
+    """Make the rollups anew from the ledger; the number of rollup rows written.
+
+    Raises SerializationRetry when a call was recorded meanwhile: run it again.
+    """
     written = 0
-    scope, parameters = _scope(organization_id)
-    for projection in PROJECTIONS:
-        session.execute(text(f"DELETE FROM {projection.table} {scope}"), parameters)  # noqa: S608
-        columns = (*projection.key, *MEASURES, "min_cost_e10", "max_cost_e10")
-        insert = text(
-            f"INSERT INTO {projection.table} ({', '.join(columns)}) "  # noqa: S608
-            f"VALUES ({', '.join(f':{name}' for name in columns)})"
-        )
-        batch: list[dict[str, Any]] = []
-        for row in list(_ledger_rows(session, projection, organization_id)):
-            batch.append({**row, **_normalised_money(row)})
-            if len(batch) == 5_000:
-                session.connection.execute(insert, batch)
-                written += len(batch)
-                batch = []
-        if batch:
-            session.connection.execute(insert, batch)
-            written += len(batch)
+    for organization in _organizations(session, organization_id):
+        for day in active_days(session, organization):
+            # Emptied before the ledger is read: who adds to these rows waits for us from here on.
+            for table, _, buckets in _ROLLUPS:
+                session.execute(delete(table).where(*_of_day(table, organization, day, buckets)))
+            groups = projected(day_deltas(session, organization, day))
+            for (table, key, _), group in zip(_ROLLUPS, groups, strict=True):
+                written += _insert(session, table, rows_of(key, group))
     return written
 
 
-def _scope(organization_id: str | None) -> tuple[str, dict[str, Any]]:
-    if organization_id is None:
-        return "", {}
-    return "WHERE organization_id = :organization_id", {"organization_id": organization_id}
+def _organizations(session: ReadSession, organization_id: str | None) -> list[str]:
+    return organizations_with_rows(session) if organization_id is None else [organization_id]
 
 
-def _ledger_rows(
-    session: ReadSession, projection: Projection, organization_id: str | None
-) -> Iterator[dict[str, Any]]:
-    scope, parameters = _scope(organization_id)
-    dialect = session.connection.dialect.name
-    extremes = {
-        tuple(row)[:-2]: (row.min_cost_e10, row.max_cost_e10)
-        for row in session.execute(text(extremes_sql(projection, dialect, scope)), parameters)
-    }
-    sums = text(sums_sql(projection, dialect, one_organization=organization_id is not None))
-    for row in session.execute(sums, parameters).mappings():
-        key = tuple(row[name] for name in projection.key)
-        low, high = extremes.get(key, (None, None))
-        values = {name: int(row[name]) for name in MEASURES}
-        yield {
-            **dict(zip(projection.key, key, strict=True)),
-            **values,
-            "min_cost_e10": low,
-            "max_cost_e10": high,
-        }
+def _of_day(table: Table, organization_id: str, day: int, buckets: int) -> Sequence[Any]:
+    return (
+        table.c.organization_id == organization_id,
+        table.c.bucket >= day * buckets,
+        table.c.bucket < (day + 1) * buckets,
+    )
 
 
-def _normalised_money(row: Row) -> dict[str, int]:
-    parts: dict[str, int] = {}
-    for name in ("cost", "list"):
-        total = row[f"{name}_whole"] * E10 + row[f"{name}_fraction"]
-        parts[f"{name}_whole"], parts[f"{name}_fraction"] = divmod(total, E10)
-    return parts
+def _insert(session: WriteSession, table: Table, rows: list[dict[str, Any]]) -> int:
+    rows = [row for row in rows if _shown(row) is not None]
+    if rows:
+        try:
+            session.execute(insert(table), rows)
+        except IntegrityError as error:
+            raise SerializationRetry from error
+    return len(rows)
 
 
-def _comparable(row: Row) -> dict[str, Any]:
-    """The row as people read it: money in one number, extremes as amounts."""
+def _compare(
+    session: ReadSession, organization_id: str, day: int, ledger: Mapping[Key, Delta]
+) -> Difference | None:
+    for (table, key, buckets), group in zip(_ROLLUPS, projected(ledger), strict=True):
+        query = select(table).where(*_of_day(table, organization_id, day, buckets))
+        stored = {_key(key, row): row for row in session.execute(query).mappings()}
+        expected = {_key(key, row): row for row in rows_of(key, group)}
+        for values in sorted(expected.keys() | stored.keys()):
+            found = _difference(table.name, key, expected.get(values), stored.get(values))
+            if found is not None:
+                return found
+    return None
+
+
+def _key(names: Sequence[str], row: Mapping[Any, Any]) -> Key:
+    return tuple(row[name] for name in names)
+
+
+def _difference(
+    rollup: str,
+    key: Sequence[str],
+    expected: Mapping[Any, Any] | None,
+    stored: Mapping[Any, Any] | None,
+) -> Difference | None:
+    ledger, found = _shown(expected), _shown(stored)
+    if ledger == found:
+        return None
+    some = expected or stored or {}
+    return Difference(rollup, {name: some[name] for name in key}, ledger, found)
+
+
+def _shown(row: Mapping[Any, Any] | None) -> dict[str, Any] | None:
+    """The row as people read it: money in one number, extremes as amounts. A row whose calls were
+    all taken back adds up to nothing, as if it were not there."""
+    if row is None:
+        return None
     shown: dict[str, Any] = {
         name: int(row[name]) for name in MEASURES if not name.endswith(("_whole", "_fraction"))
     }
     for name in ("cost", "list"):
         units = int(row[f"{name}_whole"]) * E10 + int(row[f"{name}_fraction"])
         shown[f"{name}_total"] = plain(from_e10(units))
-    for name in ("min_cost_e10", "max_cost_e10"):
+    for name in _EXTREMES:
         shown[name] = None if row[name] is None else int(row[name])
-    return shown
+    return shown if any(value not in (0, "0", None) for value in shown.values()) else None
 
 
-def _compare(
-    session: ReadSession, projection: Projection, organization_id: str | None
-) -> Difference | None:
-    scope, parameters = _scope(organization_id)
-    query = text(f"SELECT * FROM {projection.table} {scope}")  # noqa: S608 - our own name
-    stored = {
-        tuple(row[name] for name in projection.key): _comparable(dict(row))
-        for row in session.execute(query, parameters).mappings()
-    }
-    ledger = {
-        tuple(row[name] for name in projection.key): _comparable(row)
-        for row in _ledger_rows(session, projection, organization_id)
-    }
-    for key in sorted(ledger.keys() | stored.keys()):
-        expected, found = ledger.get(key), stored.get(key)
-        if expected != found and not (expected is None and _is_empty(found)):
-            named = dict(zip(projection.key, key, strict=True))
-            return Difference(projection.table, named, expected, found)
-    return None
-
-
-def _is_empty(row: Mapping[str, Any] | None) -> bool:
-    return row is not None and all(value in (0, "0", None) for value in row.values())
-
-
-def _count_calls(session: ReadSession, organization_id: str | None) -> int:
-    scope, parameters = _scope(organization_id)
-    voided = f"SELECT record_id FROM usage_corrections {scope}"  # noqa: S608 - our own names
-    voided += f" {'AND' if scope else 'WHERE'} kind = 'void'"
-    counts = (
-        text(f"SELECT COUNT(*) FROM usage_records {scope}"),  # noqa: S608 - our own names
-        text(f"SELECT COUNT(*) FROM ({voided}) AS gone"),  # noqa: S608 - our own names
-    )
-    calls, gone = (session.execute(query, parameters).scalar_one() for query in counts)
-    return int(calls) - int(gone)
-
-
-def _totals(session: ReadSession, organization_id: str | None) -> dict[str, Decimal]:
-    """Straight from the ledger's rows, independent of the rollups."""
-    projection = PROJECTIONS[0]
-    totals: dict[str, int] = {}
-    dialect = session.connection.dialect.name
-    sums = text(sums_sql(projection, dialect, one_organization=organization_id is not None))
-    for row in session.execute(sums, _scope(organization_id)[1]).mappings():
-        units = int(row["cost_whole"]) * E10 + int(row["cost_fraction"])
-        totals[row["currency"]] = totals.get(row["currency"], 0) + units
-    return {currency: from_e10(units) for currency, units in sorted(totals.items())}
+def _count_calls(session: ReadSession, organization_id: str, day: int) -> int:
+    """Calls of the day less those that were taken back."""
+    counted = [
+        session.scalar(
+            select(func.count())
+            .select_from(table)
+            .where(
+                table.c.organization_id == organization_id,
+                table.c.timestamp >= day * DAY_US,
+                table.c.timestamp < (day + 1) * DAY_US,
+                *conditions,
+            )
+        )
+        for table, conditions in (
+            (usage_records, ()),
+            (usage_corrections, (usage_corrections.c.kind == "void",)),
+        )
+    ]
+    return int(counted[0]) - int(counted[1])
 
 
 def wire(result: Verification) -> dict[str, Any]:

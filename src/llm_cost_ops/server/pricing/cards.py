@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -16,10 +17,15 @@ from llm_cost_ops.server.db.dialects.writing import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.pricing.tables import price_cards
 
+MAX_VERSION = 255
+
 
 def version_id(card: RateCard, adjustments: Sequence[Adjustment]) -> str:
     """The price version that a record stores: the card, and the adjustments that changed it."""
-    return "+".join((card.id, *(adjustment.id for adjustment in adjustments)))[:255]
+    named = "+".join((card.id, *(adjustment.id for adjustment in adjustments)))
+    if len(named) <= MAX_VERSION:
+        return named
+    return f"{card.id}+{blake2b(named.encode(), digest_size=16).hexdigest()}"
 
 
 def prices_json(prices: Mapping[str, KindPrice]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ SOURCES = ("organization", "operator", "public")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Filters of a listing. `active_only` keeps prices in force at `at`."""
+    """Filters of a listing. `active_only` keeps prices in force at `at`; with `known_at` own prices
+    are those that were recorded until then."""
 
     provider: str | None
     model: str | None
@@ -34,6 +35,7 @@ class Wanted:
     source: str | None
     limit: int | None
     cursor: str | None
+    known_at: datetime | None = None
 
 
 def listing(
@@ -115,12 +117,12 @@ def _own(
     provider: str | None,
     model: str | None,
 ) -> Iterator[dict[str, Any]]:
-    for row in store.latest_versions(session, organization_id):
+    for row in store.latest_versions(session, organization_id, known_at=wanted.known_at):
         if provider and row["provider"] != provider:
             continue
         if model and row["model"].lower() != model:
             continue
-        if wanted.active_only and not _in_force(session, organization_id, row, wanted.at):
+        if wanted.active_only and not _in_force(session, organization_id, row, wanted):
             continue
         shown = wire(row)
         if wanted.source in (None, shown["source"]):
@@ -128,12 +130,13 @@ def _own(
 
 
 def _in_force(
-    session: ReadSession, organization_id: str, last: Mapping[str, Any], at: datetime
+    session: ReadSession, organization_id: str, last: Mapping[str, Any], wanted: Wanted
 ) -> bool:
     """A price whose last version only begins later is in force through an earlier one."""
+    at = wanted.at
     if is_active(last, at):
         return True
-    rows = store.history(session, organization_id, last["pricing_id"])
+    rows = store.history(session, organization_id, last["pricing_id"], known_at=wanted.known_at)
     return any(
         (card.valid_from is None or card.valid_from <= at)
         and (card.valid_to is None or at < card.valid_to)

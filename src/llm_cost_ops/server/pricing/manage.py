@@ -75,25 +75,33 @@ def update(
     """A new version: the named fields replace those of the last one.
 
     Without `effective_date` the new version replaces the last one for its whole validity; with a
-    later date the last one stays valid until then. Raises PriceUnknown, PricingError.
+    later date the last one stays valid until then. A date at or after the end of the last one
+    puts the price in force again. Raises PriceUnknown, PricingError.
     """
     last = _last(session, actor.organization_id, pricing_id)
-    merged = _merge(cast("dict[str, object]", store.parsed(last["request"])), _checked(body))
+    changes = _checked(body)
+    merged = _merge(cast("dict[str, object]", store.parsed(last["request"])), changes)
+    dated = "effective_date" in changes and "end_date" not in changes
+    if dated and _begins_after_end(merged):
+        del merged["end_date"]
     row = _row(merged, prices)
     return _insert(session, row, pricing_id, last["version"] + 1, actor, "pricing.updated", last)
 
 
 def end(session: WriteSession, pricing_id: str, actor: Actor) -> dict[str, Any]:
-    """End a price now: a version with an end date. Raises PriceUnknown."""
+    """End a price now: a version with an end date, or when the last one has not begun yet, one
+    that is never in force and cuts off what was. Raises PriceUnknown."""
     last = _last(session, actor.organization_id, pricing_id)
-    request = dict(cast("dict[str, object]", store.parsed(last["request"])))
-    request["end_date"] = format_instant(actor.now)
+    now_us = to_micros(actor.now)
     row = {name: last[name] for name in _COPIED}
     row["prices"] = dumps(store.parsed(last["prices"]))
     structure = store.parsed(last["structure"])
     row["structure"] = None if structure is None else dumps(structure)
-    row["valid_to"] = max(to_micros(actor.now), last["valid_from"])
-    row["request"] = request
+    end_us: int = now_us if last["valid_to"] is None else min(last["valid_to"], now_us)
+    row["valid_from"] = min(last["valid_from"], now_us)
+    row["valid_to"] = end_us
+    request = dict(cast("dict[str, object]", store.parsed(last["request"])))
+    row["request"] = {**request, "end_date": format_instant(from_micros(end_us))}
     return _insert(session, row, pricing_id, last["version"] + 1, actor, "pricing.ended", last)
 
 
@@ -185,6 +193,13 @@ def _merge(last: Mapping[str, object], changes: Mapping[str, object]) -> dict[st
     return merged
 
 
+def _begins_after_end(request: Mapping[str, object]) -> bool:
+    start, end_date = request.get("effective_date"), request.get("end_date")
+    if start is None or end_date is None:
+        return False
+    return parse_instant(start, "effective_date") >= parse_instant(end_date, "end_date")
+
+
 def _row(request: Mapping[str, object], prices: OrganizationPrices) -> dict[str, Any]:
     provider = prices.provider(text_field(request, "provider"))
     kinds, structure = _price_parts(request)
@@ -264,6 +279,8 @@ def _insert(
     before: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     now_us = to_micros(actor.now)
+    if before is not None:
+        now_us = max(now_us, before["recorded_at"] + 1)  # knowledge grows, whatever the clock does
     stored = {
         **row,
         "id": single_id("prv", now_us // 1_000, secrets.randbits(80)),

@@ -87,11 +87,8 @@ def add_adjustment(
     return shown
 
 
-def remove_adjustment(
-    session: WriteSession, body: Mapping[str, object], actor: Actor
-) -> dict[str, Any]:
+def remove_adjustment(session: WriteSession, adjustment_id: str, actor: Actor) -> dict[str, Any]:
     """Take a discount out of force. Raises PriceUnknown."""
-    adjustment_id = str(body["id"])
     table = price_adjustments.c
     changed = session.execute(
         update(price_adjustments)

@@ -8,7 +8,7 @@ one server process is used by the others within a second.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -54,8 +54,13 @@ class OrganizationPrices:
     """Prices as one organization sees them. Read-only; shared by threads."""
 
     def __init__(
-        self, book: PriceBook, registry: CardRegistry, providers: Iterable[str] = ()
+        self,
+        book: PriceBook,
+        registry: CardRegistry,
+        providers: Iterable[str] = (),
+        stamp: store.Stamp | None = None,
     ) -> None:
+        self.stamp = stamp
         self._book = book
         self._registry = registry
         self._providers = frozenset(providers)
@@ -70,6 +75,10 @@ class OrganizationPrices:
     def compiled(self, version: str) -> CompiledRate:
         """A rate that this view quoted by its version id."""
         return self._registry.by_version(version)
+
+    def quoted(self, version: str) -> bool:
+        """Whether this view, or one that shares its registry, quoted a rate with this id."""
+        return self._registry.knows(version)
 
     def provider(self, name: str) -> str:
         """The canonical provider id. Raises UsageError for an unknown, unregistered one."""
@@ -153,7 +162,9 @@ def quote_of(
 ) -> Quote:
     """The quote of a known rate card."""
     status, cost, _missing = compiled.cost(usage, volume)
-    listed = compiled.list_cost(usage, volume) if cost is not None and compiled.has_contract else None
+    listed = (
+        compiled.list_cost(usage, volume) if cost is not None and compiled.has_contract else None
+    )
     return Quote(status, cost, listed, compiled.card.currency, version, rule)
 
 
@@ -180,6 +191,10 @@ class CardRegistry:
     def by_version(self, version: str) -> CompiledRate:
         """A card that this process has compiled. Raises KeyError otherwise."""
         return self._by_version[version]
+
+    def knows(self, version: str) -> bool:
+        """Whether a card of this version was compiled."""
+        return version in self._by_version
 
     def unkept(self, versions: Iterable[str]) -> set[str]:
         """Versions that this process has not seen committed to `price_cards`."""
@@ -217,8 +232,16 @@ class Prices:
             return self._share(organization_id, store.load(session, organization_id))
 
     def view_in(self, session: ReadSession, organization_id: str) -> OrganizationPrices:
-        """The view as the given transaction sees it, kept from others: it may yet roll back."""
-        return self._build(store.load(session, organization_id))
+        """The view as the given transaction sees it, kept from others: it may yet roll back, and
+        its versions may then become other prices."""
+        return self._build(store.load(session, organization_id), CardRegistry())
+
+    def view_known_at(
+        self, session: ReadSession, organization_id: str, known_at: datetime
+    ) -> OrganizationPrices:
+        """The view with what was recorded of the organization's prices until `known_at`."""
+        loaded = store.load(session, organization_id, known_at=known_at)
+        return self._build(loaded, CardRegistry())
 
     def _share(self, organization_id: str, loaded: store.Loaded) -> OrganizationPrices:
         with self._lock:
@@ -226,25 +249,32 @@ class Prices:
             if cached is not None and cached[1] == loaded.fingerprint:
                 view = cached[2]
             else:
-                view = self._build(loaded)
+                view = self._build(loaded, self.registry)
             self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
         return view
 
-    def _build(self, loaded: store.Loaded) -> OrganizationPrices:
+    def _build(self, loaded: store.Loaded, registry: CardRegistry) -> OrganizationPrices:
         book = self.book
         if loaded.operator_cards:
             book = book.with_overrides(loaded.operator_cards)
         if loaded.cards or loaded.discounts or loaded.deployments:
             book = book.with_overrides(loaded.cards, loaded.discounts, loaded.deployments)
-        return OrganizationPrices(book, self.registry, loaded.providers)
+        return OrganizationPrices(book, registry, loaded.providers, loaded.stamp)
 
     def forget(self, organization_id: str) -> None:
         """Read the organization's prices again at the next call."""
         with self._lock:
             self._views.pop(organization_id, None)
 
-    def keep_cards(self, session: WriteSession, versions: Iterable[str], now_us: int) -> None:
-        """Store the cards of these versions that are not stored yet.
+    def keep_cards(
+        self,
+        session: WriteSession,
+        versions: Iterable[str],
+        now_us: int,
+        find: Callable[[str], CompiledRate] | None = None,
+    ) -> None:
+        """Store the cards of these versions that are not stored yet. `find` gives the card of a
+        version; without it this process has shared it.
 
         At most once in a transaction: only rows found before inserting are remembered as stored,
         because the transaction may still roll back.
@@ -254,8 +284,9 @@ class Prices:
             return
         present = cards.present(session, unknown)
         self.registry.mark_kept(present)
+        find = find or self.registry.by_version
         rows: list[tuple[str, str]] = []
         for version in unknown - present:
-            compiled = self.registry.by_version(version)
+            compiled = find(version)
             rows.append((version, cards.card_text(compiled.card, compiled.adjustments)))
         cards.keep(session, rows, now_us)

@@ -18,10 +18,12 @@ from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.pricing import catalogue, manage, own, store
 from llm_cost_ops.server.pricing.deps import prices as prices_of
+from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.manage import Actor
 
 Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
+Alter = Callable[[WriteSession, Actor], dict[str, Any]]
 Change = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
 AfterChange = Callable[[Request], Change]
 """Called in the transaction of a new price; what it returns is added to the answer."""
@@ -42,20 +44,16 @@ def create_router(after_change: AfterChange) -> APIRouter:
     """The routes under `/api/v1/pricing`. `after_change` prices what waited for this price."""
     router = APIRouter(prefix="/api/v1/pricing", tags=["pricing"])
 
-    def changed(
-        request: Request,
-        principal: Principal,
-        change: Callable[[WriteSession, Actor], dict[str, Any]],
-    ) -> dict[str, Any]:
-        actor = _actor(request, principal)
+    def changed(request: Request, principal: Principal, change: Alter) -> dict[str, Any]:
+        after = after_change(request)
 
-        def work(session: WriteSession) -> dict[str, Any]:
+        def work(session: WriteSession, actor: Actor) -> dict[str, Any]:
             shown = change(session, actor)
-            return {**shown, **after_change(request)(session, actor, shown)}
+            return {**shown, **after(session, actor, shown)}
 
-        answer = write_retrying(deps.database(request), work)
-        prices_of(request).forget(principal.organization_id)
-        return answer
+        return _changed(request, principal, work)
+
+    _add_own(router, after_change)  # first: `deployments` is no id of a price
 
     @router.post("", status_code=201, operation_id="createPricing", openapi_extra=_PRICE_BODY)
     def create(
@@ -82,14 +80,10 @@ def create_router(after_change: AfterChange) -> APIRouter:
     @router.delete("/{pricing_id}", operation_id="endPricing")
     def delete(pricing_id: str, request: Request, principal: Principal = Writer) -> Response:
         """End a price now; what it rated stays rated."""
-        actor = _actor(request, principal)
-        answer = write_retrying(
-            deps.database(request), lambda session: manage.end(session, pricing_id, actor)
+        return json_response(
+            _changed(request, principal, lambda s, a: manage.end(s, pricing_id, a))
         )
-        prices_of(request).forget(principal.organization_id)
-        return json_response(answer)
 
-    _add_own(router)
     _add_reads(router)
     return router
 
@@ -105,6 +99,7 @@ def _add_reads(router: APIRouter) -> None:
         active_only: bool | None = None,
         source: str | None = None,
         date: str | None = None,
+        known_at: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Response:
@@ -117,6 +112,7 @@ def _add_reads(router: APIRouter) -> None:
             source=source,
             limit=limit,
             cursor=cursor,
+            known_at=parse_instant(known_at, "known_at") if known_at else None,
         )
         with read(deps.database(request)) as session:
             page = catalogue.listing(
@@ -143,7 +139,7 @@ def _one(
     return catalogue.card_wire(card)
 
 
-def _add_own(router: APIRouter) -> None:
+def _add_own(router: APIRouter, after_change: AfterChange) -> None:
     @router.get("/adjustments", operation_id="listPriceAdjustments")
     def list_adjustments(request: Request, principal: Principal = Reader) -> Response:
         """Negotiated discounts in their order."""
@@ -155,15 +151,15 @@ def _add_own(router: APIRouter) -> None:
         request: Request, body: dict[str, object] = Body, principal: Principal = Writer
     ) -> Response:
         """Add a negotiated discount: a factor on the prices it names, from a date on."""
-        return json_response(_changed_own(request, principal, own.add_adjustment, body), 201)
+        answer = _changed(request, principal, lambda s, a: own.add_adjustment(s, body, a))
+        return json_response(answer, 201)
 
     @router.delete("/adjustments/{adjustment_id}", operation_id="removePriceAdjustment")
     def remove_adjustment(
         adjustment_id: str, request: Request, principal: Principal = Writer
     ) -> Response:
         """Remove a discount from now on; what it rated stays rated."""
-        body: dict[str, object] = {"id": adjustment_id}
-        _changed_own(request, principal, own.remove_adjustment, body)
+        _changed(request, principal, lambda s, a: own.remove_adjustment(s, adjustment_id, a))
         return Response(status_code=204)
 
     @router.get("/deployments", operation_id="listDeployments")
@@ -176,18 +172,25 @@ def _add_own(router: APIRouter) -> None:
     def set_deployment(
         request: Request, body: dict[str, object] = Body, principal: Principal = Writer
     ) -> Response:
-        """Map a deployment name to a model."""
-        return json_response(_changed_own(request, principal, own.set_deployment, body))
+        """Map a deployment name to a model; calls of it that waited for a price get one."""
+        after = after_change(request)
+
+        def work(session: WriteSession, actor: Actor) -> dict[str, Any]:
+            shown = own.set_deployment(session, body, actor)
+            return {**shown, **after(session, actor, shown)}
+
+        return json_response(_changed(request, principal, work))
 
 
-def _changed_own(
-    request: Request,
-    principal: Principal,
-    change: Callable[[WriteSession, Mapping[str, object], Actor], dict[str, Any]],
-    body: Mapping[str, object],
-) -> dict[str, Any]:
+def _changed(request: Request, principal: Principal, change: Alter) -> dict[str, Any]:
+    """Change prices while nobody else does, and let this process see it at once."""
     actor = _actor(request, principal)
-    answer = write_retrying(deps.database(request), lambda s: change(s, body, actor))
+
+    def work(session: WriteSession) -> dict[str, Any]:
+        take_turn(session, principal.organization_id)
+        return change(session, actor)
+
+    answer = write_retrying(deps.database(request), work)
     prices_of(request).forget(principal.organization_id)
     return answer
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from llm_cost_ops.core.instant import from_micros
+from llm_cost_ops.core.instant import from_micros, to_micros
 from llm_cost_ops.core.pricing.card import Adjustment, RateCard
 from llm_cost_ops.core.pricing.regions import EVERYTHING, AdjustmentRule, Patterns
 from llm_cost_ops.server.db.session import ReadSession
@@ -23,11 +23,16 @@ OPERATOR = ""
 """The organization id of prices that the operator of the installation set for everyone."""
 
 
+Stamp = tuple[object, ...]
+"""Differs when prices or deployments were added since, which may price what had no price."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """All of an organization's pricing, and a fingerprint that changes when any of it does."""
 
     fingerprint: tuple[object, ...]
+    stamp: Stamp
     operator_cards: tuple[RateCard, ...]
     cards: tuple[RateCard, ...]
     discounts: tuple[AdjustmentRule, ...]
@@ -35,12 +40,17 @@ class Loaded:
     providers: frozenset[str]
 
 
-def load(session: ReadSession, organization_id: str) -> Loaded:
-    """Everything that changes how this organization's calls are priced."""
-    rows = versions(session, organization_id)
+def load(session: ReadSession, organization_id: str, *, known_at: datetime | None = None) -> Loaded:
+    """Everything that changes how this organization's calls are priced.
+
+    With `known_at` only what was recorded until then: prices and discounts as they were known.
+    Deployments and custom providers have no history and are today's.
+    """
+    marked = stamp(session, organization_id)
+    rows = versions(session, organization_id, known_at=known_at)
     operator = timelines([row for row in rows if row["organization_id"] == OPERATOR])
     cards = timelines([row for row in rows if row["organization_id"] != OPERATOR])
-    discount_rows = _discounts(session, organization_id)
+    discount_rows = _discounts(session, organization_id, known_at)
     names = _deployments(session, organization_id)
     custom = frozenset(
         session.execute(
@@ -53,7 +63,19 @@ def load(session: ReadSession, organization_id: str) -> Loaded:
         tuple(sorted(names.items())),
         custom,
     )
-    return Loaded(fingerprint, operator, cards, discount_rows, names, custom)
+    return Loaded(fingerprint, marked, operator, cards, discount_rows, names, custom)
+
+
+def stamp(session: ReadSession, organization_id: str) -> Stamp:
+    """The stamp of what is stored now."""
+    table, named = price_versions.c, deployments.c
+    prices = select(func.count(), func.max(table.recorded_at)).where(
+        table.organization_id.in_([organization_id, OPERATOR])
+    )
+    names = select(func.count(), func.max(named.created_at)).where(
+        named.organization_id == organization_id
+    )
+    return (*session.execute(prices).one(), *session.execute(names).one())
 
 
 def timelines(rows: Sequence[Mapping[str, Any]]) -> tuple[RateCard, ...]:
@@ -76,25 +98,26 @@ def _cut(card: RateCard, at: datetime) -> RateCard | None:
 
 
 def versions(
-    session: ReadSession, organization_id: str, *, with_operator: bool = True
+    session: ReadSession, organization_id: str, *, known_at: datetime | None = None
 ) -> Sequence[Mapping[str, Any]]:
-    """Every price version of the organization (and of the operator), oldest knowledge first."""
-    scopes = [organization_id, OPERATOR] if with_operator else [organization_id]
+    """Every price version of the organization and of the operator, those of one price in order."""
     table = price_versions.c
     query = (
         select(price_versions)
-        .where(table.organization_id.in_(scopes))
-        .order_by(table.recorded_at, table.id)
+        .where(table.organization_id.in_([organization_id, OPERATOR]), *_known(known_at))
+        .order_by(table.version, table.recorded_at, table.id)
     )
     return [dict(row) for row in session.execute(query).mappings()]
 
 
-def latest_versions(session: ReadSession, organization_id: str) -> Sequence[Mapping[str, Any]]:
-    """The newest version of each price that the organization or the operator set."""
+def latest_versions(
+    session: ReadSession, organization_id: str, *, known_at: datetime | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """The newest version of each price that the organization or the operator set (until then)."""
     table = price_versions.c
     newest = (
         select(table.pricing_id, func.max(table.version).label("version"))
-        .where(table.organization_id.in_([organization_id, OPERATOR]))
+        .where(table.organization_id.in_([organization_id, OPERATOR]), *_known(known_at))
         .group_by(table.pricing_id)
         .subquery()
     )
@@ -108,8 +131,18 @@ def latest_versions(session: ReadSession, organization_id: str) -> Sequence[Mapp
     ]
 
 
+def _known(known_at: datetime | None) -> tuple[ColumnElement[bool], ...]:
+    if known_at is None:
+        return ()
+    return (price_versions.c.recorded_at <= to_micros(known_at),)
+
+
 def history(
-    session: ReadSession, organization_id: str, pricing_id: str
+    session: ReadSession,
+    organization_id: str,
+    pricing_id: str,
+    *,
+    known_at: datetime | None = None,
 ) -> Sequence[Mapping[str, Any]]:
     """All versions of one price that the organization can see, oldest first."""
     table = price_versions.c
@@ -117,7 +150,8 @@ def history(
         select(price_versions)
         .where(
             table.pricing_id == pricing_id,
-            or_(table.organization_id == organization_id, table.organization_id == OPERATOR),
+            table.organization_id.in_([organization_id, OPERATOR]),
+            *_known(known_at),
         )
         .order_by(table.version)
     )
@@ -150,13 +184,22 @@ def card_of(row: Mapping[str, Any]) -> RateCard:
     )
 
 
-def _discounts(session: ReadSession, organization_id: str) -> tuple[AdjustmentRule, ...]:
+def _discounts(
+    session: ReadSession, organization_id: str, known_at: datetime | None
+) -> tuple[AdjustmentRule, ...]:
     table = price_adjustments.c
     query = (
         select(price_adjustments)
-        .where(table.organization_id == organization_id, table.removed_at.is_(None))
+        .where(table.organization_id == organization_id)
         .order_by(table.position, table.id)
     )
+    if known_at is None:
+        query = query.where(table.removed_at.is_(None))
+    else:
+        at = to_micros(known_at)
+        query = query.where(
+            table.recorded_at <= at, or_(table.removed_at.is_(None), table.removed_at > at)
+        )
     return tuple(discount_of(dict(row)) for row in session.execute(query).mappings())
 
 
