@@ -54,6 +54,17 @@ def test_a_layer_with_a_gap_lets_the_next_one_through() -> None:
 NIGHT = (TimeWindow("UTC", frozenset(range(7)), 0, 60),)
 
 
+def test_a_span_has_one_answer_and_a_window_has_none() -> None:
+    noon = at("2026-01-01T12:00:00Z")
+    before = noon - timedelta(microseconds=1)
+    dated = series([card(id="a", valid_to=noon), card(id="b", valid_from=noon, windows=NIGHT)])
+    assert (dated.span(before), dated.span(noon), dated.is_steady) == (0, None, False)
+    plain = series([card(id="a", valid_to=noon), card(id="b", valid_from=noon)])
+    assert (plain.span(before), plain.span(noon), plain.is_steady) == (0, 1, False)
+    steady = series([card(id="a")])
+    assert (steady.span(before), steady.span(noon), steady.is_steady) == (0, 0, True)
+
+
 def test_a_window_wins_inside_and_the_plain_card_outside() -> None:
     hourly = series([card(id="plain"), card(id="night", windows=NIGHT)])
     assert name(hourly.at(at("2026-01-01T00:59:59Z"))) == "night"

@@ -78,12 +78,16 @@ NOT_PRICED = RatedUsage(UNPRICED, None, None)
 
 
 class CompiledRate:
-    """A rate card with its adjustments, prepared for many calls; threads may share it."""
+    """A rate card with its adjustments, prepared for many calls; threads may share it.
+
+    `is_plain` when prices of kinds alone make the cost, and the list cost is no other.
+    """
 
     def __init__(self, card: RateCard, adjustments: Sequence[Adjustment] = ()) -> None:
         self.card = card
         self.adjustments = tuple(adjustments)
         self.has_contract = any(a.scope == "contract" for a in adjustments)
+        self.is_plain = card.structure is None and not self.has_contract
         self._bounds = _tier_bounds(card)
         rates = [
             {
@@ -172,18 +176,14 @@ class CompiledRate:
     ) -> tuple[str, int | None]:
         """Status and cost in 1e-10 of a report of USUAL_KINDS, as `cost` has them. The caller has
         seen to it that cached tokens do not exceed the input, nor reasoning tokens the output."""
-        found = self._usual
-        usual = found[bisect_left(self._bounds, input_tokens) if self._bounds else 0]
-        if usual is not None:
-            units, per_input, per_output, per_read, per_written, per_reasoning = usual
-            units += input_tokens * per_input + output_tokens * per_output
-            if not (
-                (read and per_read is None)
-                or (written and per_written is None)
-                or (reasoning and per_reasoning is None)
-            ):
-                units += read * (per_read or 0) + written * (per_written or 0)
-                return PRICED, self._rounded(units + reasoning * (per_reasoning or 0))
+        usual = self._usual[bisect_left(self._bounds, input_tokens) if self._bounds else 0]
+        units = (
+            None
+            if usual is None
+            else usual.cost(input_tokens, output_tokens, read, written, reasoning)
+        )
+        if units is not None:
+            return PRICED, self._rounded(units)
         counts = zip(
             USUAL_KINDS, (input_tokens, output_tokens, read, written, reasoning), strict=True
         )
@@ -207,7 +207,8 @@ class CompiledRate:
         return weights
 
     def _rounded(self, units: int) -> int:
-        return _bounded(units if self._divisor == 1 else round_ratio(units, self._divisor))
+        rounded = units if self._divisor == 1 else round_ratio(units, self._divisor)
+        return rounded if 0 <= rounded <= MAX_AMOUNT_E10 else _bounded(rounded)
 
     def _result(
         self, total: int | Fraction, *, priced: bool, missing: tuple[str, ...]

@@ -32,7 +32,7 @@ class CardSeries:
     identity for as long as they hold the series.
     """
 
-    __slots__ = ("_bounds", "_options", "_single", "model", "provider", "rule")
+    __slots__ = ("_bounds", "_options", "_single", "_windowed", "model", "provider", "rule")
 
     def __init__(self, provider: str, model: str, rule: str, layers: Sequence[Layer]) -> None:
         self.provider = provider
@@ -41,9 +41,21 @@ class CardSeries:
         self._bounds = _bounds(layers)
         known: dict[tuple[int, tuple[str, ...]], Priced] = {}
         self._options = [_options(layers, start, known) for start in (_BEGINNING, *self._bounds)]
+        self._windowed = [any(o[0].windows for o in options) for options in self._options]
         only = self._options[0]
         plain = len(only) == 1 and not only[0][0].windows
         self._single = only[0] if not self._bounds and plain else None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether `at` has one answer for ever."""
+        return self._single is not None
+
+    def span(self, instant: datetime) -> int | None:
+        """Which stretch of time this is: `at` has one answer in each. None where daily windows
+        change it."""
+        index = bisect_right(self._bounds, instant)
+        return None if self._windowed[index] else index
 
     def at(self, instant: datetime) -> Priced | None:
         """The card and adjustments for an aware instant, or None when nothing is valid then."""

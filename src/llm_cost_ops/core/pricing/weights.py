@@ -60,6 +60,24 @@ class UsualWeights(NamedTuple):
     cache_write: int | None
     reasoning: int | None
 
+    def cost(self, given: int, answered: int, read: int, written: int, thought: int) -> int | None:
+        """The cost in the unit of the weights, or None when a kind without a price occurs."""
+        units, per_given, per_answered, per_read, per_written, per_thought = self
+        units += given * per_given + answered * per_answered
+        if read:
+            if per_read is None:
+                return None
+            units += read * per_read
+        if written:
+            if per_written is None:
+                return None
+            units += written * per_written
+        if thought:
+            if per_thought is None:
+                return None
+            units += thought * per_thought
+        return units
+
 
 def weights_of(plan: Plan, kinds: Sequence[str], prices: Mapping[str, int]) -> Weights | None:
     """The weights of reports that name exactly these kinds, or None where there are none."""

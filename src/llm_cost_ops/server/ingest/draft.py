@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from hashlib import blake2b
-from operator import attrgetter
-
-import msgspec
+from datetime import UTC, datetime, timedelta
 
 from llm_cost_ops.core.errors import DomainError, UsageError
-from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, to_micros
+from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
-from llm_cost_ops.core.money import MAX_AMOUNT_E10, to_e10
-from llm_cost_ops.core.providers.extract import Extracted, extract
-from llm_cost_ops.core.usage import Quantity, check_consistent, check_usage
-from llm_cost_ops.core.usage import inferred_total as inferred
-from llm_cost_ops.server.ingest.schema import MAX_METADATA_BYTES, WireCost, WireRecord
+from llm_cost_ops.core.money import to_e10
+from llm_cost_ops.core.providers.extract import extract
+from llm_cost_ops.core.usage import Quantity
+from llm_cost_ops.server.ingest.context import Context
+from llm_cost_ops.server.ingest.counts import (
+    fill_counts,
+    fill_usual,
+    given_usage,
+    usage_of_usual,
+    usual_counts,
+)
+from llm_cost_ops.server.ingest.payload import check_labels, fill_payload
+from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
 from llm_cost_ops.server.ingest.validate import amount_of
-from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
+from llm_cost_ops.server.ledger.entry import Entry, copy_of
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Quote
 
 PENDING_VOLUME = -1
 """A price that depends on the month's volume is computed in the transaction that knows it."""
 
 DAY_US = 24 * 3_600 * 1_000_000
-_FIRST = to_micros(datetime.fromisoformat(f"{FIRST_YEAR}-01-01T00:00:00+00:00"))
-_LAST = to_micros(datetime.fromisoformat(f"{LAST_YEAR + 1}-01-01T00:00:00+00:00"))
-_sorted_json = msgspec.json.Encoder(order="sorted", decimal_format="number")
-_exact_json = msgspec.json.Decoder(float_hook=Decimal)
-_canonical = msgspec.json.Encoder(decimal_format="number")
-_SHARED = ("source", "model", "project_id", "team_id", "user_id", "api_key_id", "environment")
-_COST_LABELS = attrgetter(*_SHARED, "feature", "status", "provider")
-_USAGE_LABELS = attrgetter(*_SHARED, "feature", "status", "region", "service_tier", "processing")
-_KNOWN_LABELS: set[str | None] = {None}
-_MAX_KNOWN_LABELS = 100_000
+_FIRST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+ContextKey = tuple[str, str | None, str | None, str | None, str | None]
 
 
 class Door:
     """What the door knows about one request: whose it is, its prices, and the time."""
 
     __slots__ = (
+        "blank",
+        "contexts",
         "import_id",
-        "latest_us",
-        "now_us",
+        "latest",
+        "now",
         "organization_id",
         "prices",
         "recorded_by",
@@ -66,11 +61,42 @@ class Door:
     ) -> None:
         self.organization_id = organization_id
         self.prices = prices
-        self.now_us = now_us
-        self.latest_us = now_us + max_future_us
         self.recorded_by = recorded_by
         self.import_id = import_id
+        self.now = from_micros(now_us)
+        self.latest = from_micros(now_us + max_future_us)
         self.strict = strict
+        self.contexts: dict[ContextKey, Context] = {}
+        self.blank = Entry(
+            organization_id=organization_id,
+            timestamp=now_us,
+            received_at=now_us,
+            recorded_by=recorded_by,
+            import_id=import_id,
+        )
+
+    def context(
+        self,
+        provider: str,
+        model: str | None,
+        service_tier: str | None,
+        processing: str | None,
+        region: str | None,
+    ) -> Context:
+        """The context of calls that say this of themselves. Raises UsageError."""
+        blank = copy_of(self.blank)
+        blank.provider = self.prices.provider(provider)
+        if model is None:
+            raise UsageError("model", "is required")
+        blank.model_name = model
+        if service_tier is not None and service_tier != "default":
+            blank.service_tier = service_tier
+        if processing is not None:
+            blank.processing = processing
+        blank.region = region
+        made = Context(blank, self.prices)
+        self.contexts[provider, model, service_tier, processing, region] = made
+        return made
 
 
 class ForeignOrganization(DomainError):
@@ -81,37 +107,80 @@ class ForeignOrganization(DomainError):
 
 def draft_usage(record: WireRecord, door: Door) -> Entry:
     """Check, extract and price one usage record. Raises DomainError with the field at fault."""
-    _check_common(record, door)
-    provider = door.prices.provider(record.provider)
-    found = _extracted(record, provider)
-    usage = found.usage if found else _usage(record)
-    model = record.model or (found.model if found else None)
+    _check_organization(record, door)
+    check_labels(record)
+    entry = price_usage(record, door)
+    fill_payload(entry, record)
+    return entry
+
+
+def price_usage(record: WireRecord, door: Door) -> Entry:
+    """The part of a draft that says what was used, when, and what it costs."""
+    at = _instant(record, door)
+    if record.response is not None:
+        return _read_response(record, door, at)
+    key = (
+        record.provider,
+        record.model,
+        record.service_tier,
+        record.processing,
+        record.region,
+    )
+    context = door.contexts.get(key) or door.context(*key)
+    blank, compiled = context.steady or context.start(at)
+    entry = copy_of(blank)
+    entry.timestamp = to_micros(at)
+    if record.usage is not None:
+        usage = given_usage(record)
+        fill_counts(entry, usage)
+    else:
+        counts = usual_counts(record)
+        fill_usual(entry, counts)
+        if compiled is not None and compiled.is_plain and not door.strict:
+            entry.cost_status, entry.cost_e10 = compiled.usual_cost(*counts)
+            return entry
+        usage = usage_of_usual(counts)
+    if compiled is not None or door.strict:
+        apply_quote(entry, _quote(entry, usage, door))
+    return entry
+
+
+def _read_response(record: WireRecord, door: Door, at: datetime) -> Entry:
+    """What a raw response says; what the record says beside it stands first, but for the tier."""
+    entry = copy_of(door.blank)
+    entry.timestamp = to_micros(at)
+    entry.provider = door.prices.provider(record.provider)
+    if record.usage is not None or record.prompt_tokens is not None:
+        raise UsageError("response", "must not be given together with counts")
+    found = extract(entry.provider, record.response or {}, record.api_flavor)
+    model = record.model or found.model
     if model is None:
         raise UsageError("model", "is required")
-    tier = (found.service_tier if found else None) or record.service_tier or "standard"
-    processing = record.processing or (found.processing if found else None) or "realtime"
-    region = record.region or (found.region if found else None)
-    entry = _entry(record, door, provider, model, usage)
+    entry.model_name = model
+    tier = found.service_tier or record.service_tier or "standard"
     entry.service_tier = "standard" if tier == "default" else tier
-    entry.processing = processing
-    entry.region = region
-    if found:
-        entry.response_id = found.response_id
-        entry.raw_usage = dumps(found.usage_block)
-        if found.reported_cost is not None:
-            entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
-    quote = door.prices.quote(
-        provider,
-        model,
+    entry.processing = record.processing or found.processing or "realtime"
+    entry.region = record.region or found.region
+    entry.response_id = found.response_id
+    entry.raw_usage = dumps(found.usage_block)
+    if found.reported_cost is not None:
+        entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
+    fill_counts(entry, found.usage)
+    apply_quote(entry, _quote(entry, found.usage, door))
+    return entry
+
+
+def _quote(entry: Entry, usage: dict[str, Quantity], door: Door) -> Quote:
+    return door.prices.quote(
+        entry.provider,
+        entry.model_name,
         entry.timestamp,
         usage,
         service_tier=entry.service_tier,
-        processing=processing,
-        region=region,
+        processing=entry.processing,
+        region=entry.region,
         strict=door.strict,
     )
-    apply_quote(entry, quote)
-    return entry
 
 
 def apply_quote(entry: Entry, quote: Quote) -> None:
@@ -127,215 +196,44 @@ def apply_quote(entry: Entry, quote: Quote) -> None:
 
 def draft_cost(cost: WireCost, door: Door) -> Entry:
     """One caller-priced cost as a draft. Raises DomainError with the field at fault."""
-    _check_common(cost, door)
+    _check_organization(cost, door)
+    check_labels(cost)
+    entry = copy_of(door.blank)
     if cost.provider:
-        provider = door.prices.provider(cost.provider)
+        entry.provider = door.prices.provider(cost.provider)
     else:
-        provider = door.prices.provider_of_model(cost.model)
+        entry.provider = door.prices.provider_of_model(cost.model)
     units = to_e10(amount_of(cost.cost), "cost")
     if units < 0 and door.import_id is None:  # a provider's cost report may list credits
         raise UsageError("cost", "must be greater than or equal to 0")
-    entry = _entry(cost, door, provider, cost.model, {})
+    entry.timestamp = to_micros(_instant(cost, door))
+    entry.model_name = cost.model
     entry.total_tokens = cost.tokens_used
     entry.cost_e10 = units
     entry.currency = cost.currency
     entry.cost_status = "priced"
     entry.price_rule = "manual"
+    fill_payload(entry, cost)
     return entry
 
 
-def _check_common(record: WireRecord | WireCost, door: Door) -> None:
+def _check_organization(record: WireRecord | WireCost, door: Door) -> None:
     organization = record.organization_id
     if organization is not None and organization != door.organization_id:
         raise ForeignOrganization(
             "organization_id does not belong to this API key", field="organization_id"
         )
-    labels = _USAGE_LABELS if record.__class__ is WireRecord else _COST_LABELS
-    for value in labels(record):
-        if value not in _KNOWN_LABELS:
-            _check_label(record, value)
-    event_id = record.event_id
-    if event_id is not None and not _is_sane(event_id):
-        raise UsageError("event_id", _INSANE)
-    for tag in record.tags or ():
-        if tag not in _KNOWN_LABELS:
-            _check_label(record, tag)
 
 
-_INSANE = "must not hold control characters or surrounding spaces"
-
-
-def _is_sane(text: str) -> bool:
-    """Databases disagree about trailing spaces and NUL: neither gets in."""
-    return text.isprintable() and text == text.strip()
-
-
-def _check_label(record: WireRecord | WireCost, value: str) -> None:
-    if not _is_sane(value):
-        fields = (f for f in record.__struct_fields__ if getattr(record, f) == value)
-        raise UsageError(next(fields, "tags"), _INSANE)
-    if len(_KNOWN_LABELS) < _MAX_KNOWN_LABELS:
-        _KNOWN_LABELS.add(value)
-
-
-def _timestamp(record: WireRecord | WireCost, door: Door) -> int:
+def _instant(record: WireRecord | WireCost, door: Door) -> datetime:
     given = record.timestamp
     if given is None:
-        return door.now_us
+        return door.now
     if given.tzinfo is None:
-        given = given.replace(tzinfo=_UTC)
-    micros = to_micros(given)
-    if not _FIRST <= micros < _LAST:
+        given = record.timestamp = given.replace(tzinfo=UTC)
+    if not _FIRST <= given < _END:
         raise UsageError("timestamp", f"must be between {FIRST_YEAR} and {LAST_YEAR}")
-    if micros > door.latest_us:
-        hours = (door.latest_us - door.now_us) // (DAY_US // 24)
+    if given > door.latest:
+        hours = (door.latest - door.now) // timedelta(hours=1)
         raise UsageError("timestamp", f"must not be more than {hours} hours in the future")
-    return micros
-
-
-_UTC = datetime.fromisoformat("1970-01-01T00:00:00+00:00").tzinfo
-
-
-def _extracted(record: WireRecord, provider: str) -> Extracted | None:
-    if record.response is None:
-        return None
-    if record.usage is not None or record.prompt_tokens is not None:
-        raise UsageError("response", "must not be given together with counts")
-    return extract(provider, record.response, record.api_flavor)
-
-
-def _usage(record: WireRecord) -> dict[str, Quantity]:
-    if record.usage is not None:
-        if record.prompt_tokens is not None or record.completion_tokens is not None:
-            raise UsageError("usage", "must not be given together with prompt_tokens")
-        checked = check_usage(record.usage)
-        if not checked:
-            raise UsageError("usage", "must name at least one quantity greater than 0")
-        check_consistent(checked)
-        return checked
-    prompt, completion = record.prompt_tokens, record.completion_tokens
-    if prompt is None or completion is None:
-        missing = "prompt_tokens" if prompt is None else "completion_tokens"
-        raise UsageError(missing, "is required")
-    if not prompt and not completion:
-        raise UsageError("prompt_tokens", "must be greater than 0")
-    if record.total_tokens is not None and record.total_tokens != prompt + completion:
-        raise UsageError("total_tokens", "must be the sum of prompt_tokens and completion_tokens")
-    return _plain_usage(record, prompt, completion)
-
-
-def _plain_usage(record: WireRecord, prompt: int, completion: int) -> dict[str, Quantity]:
-    usage: dict[str, Quantity] = {}
-    if prompt:
-        usage["input_tokens"] = prompt
-    if completion:
-        usage["output_tokens"] = completion
-    cached, written = record.cached_tokens or 0, record.cache_write_tokens or 0
-    if cached:
-        if cached > prompt:
-            raise UsageError("cached_tokens", "must not exceed prompt_tokens")
-        usage["cache_read_tokens"] = cached
-    if written:
-        if cached + written > prompt:
-            raise UsageError(
-                "cache_write_tokens", "must not exceed prompt_tokens less cached_tokens"
-            )
-        usage["cache_write_tokens"] = written
-    reasoning = record.reasoning_tokens
-    if reasoning:
-        if reasoning > completion:
-            raise UsageError("reasoning_tokens", "must not exceed completion_tokens")
-        usage["output_reasoning_tokens"] = reasoning
-    return usage
-
-
-def _entry(
-    record: WireRecord | WireCost,
-    door: Door,
-    provider: str,
-    model: str,
-    usage: Mapping[str, Quantity],
-) -> Entry:
-    entry = Entry()
-    entry.organization_id = door.organization_id
-    entry.recorded_by = door.recorded_by
-    entry.import_id = door.import_id
-    entry.received_at = door.now_us
-    entry.timestamp = _timestamp(record, door)
-    entry.provider = provider
-    entry.model_name = model
-    entry.source = record.source
-    entry.event_id = record.event_id
-    entry.project_id = record.project_id
-    entry.team_id = record.team_id
-    entry.user_id = record.user_id
-    entry.api_key_id = record.api_key_id
-    entry.environment = record.environment
-    entry.feature = record.feature
-    entry.status = record.status
-    entry.latency_ms = record.latency_ms
-    if record.tags:
-        entry.tags = _canonical.encode(record.tags).decode()
-    entry.metadata = _metadata(record)
-    if usage:
-        _fill_counts(entry, usage)
-    entry.payload_digest = _digest(record, entry.metadata)
-    return entry
-
-
-def _fill_counts(entry: Entry, usage: Mapping[str, Quantity]) -> None:
-    has_other = False
-    for kind in usage:
-        if kind not in COLUMN_KINDS:
-            has_other = True
-            break
-    get = usage.get
-    if has_other:
-        entry.usage = dumps(usage)
-        entry.requests = int(get("requests", 1))
-        entry.input_tokens = int(get("input_tokens") or inferred("input_tokens", usage))
-        entry.output_tokens = int(get("output_tokens") or inferred("output_tokens", usage))
-        entry.cached_tokens = int(get("cache_read_tokens") or inferred("cache_read_tokens", usage))
-        entry.cache_write_tokens = int(
-            get("cache_write_tokens") or inferred("cache_write_tokens", usage)
-        )
-    else:
-        entry.input_tokens = int(get("input_tokens", 0))
-        entry.output_tokens = int(get("output_tokens", 0))
-        entry.cached_tokens = int(get("cache_read_tokens", 0))
-        entry.cache_write_tokens = int(get("cache_write_tokens", 0))
-    entry.reasoning_tokens = int(get("output_reasoning_tokens", 0))
-    entry.total_tokens = entry.input_tokens + entry.output_tokens
-
-
-def _metadata(record: WireRecord | WireCost) -> str | None:
-    raw = bytes(record.metadata)
-    if not raw or raw in (b"null", b"{}"):
-        return None
-    if raw[:1] != b"{":
-        raise UsageError("metadata", "must be an object")
-    if len(raw) > MAX_METADATA_BYTES:
-        raise UsageError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
-    text = _sorted_json.encode(_exact_json.decode(raw))
-    if b"\\u0000" in text:
-        raise UsageError("metadata", "must not hold NUL characters")
-    return text.decode()
-
-
-def _digest(record: WireRecord | WireCost, metadata: str | None) -> str:
-    """Identity of the payload: everything but the ids under which it was sent, metadata with
-    sorted keys, so that another spelling of the same call is the same call."""
-    source, event_id, raw = record.source, record.event_id, record.metadata
-    record.source, record.event_id, record.metadata = "", None, _EMPTY
-    try:
-        body = _canonical.encode(record)
-    finally:
-        record.source, record.event_id, record.metadata = source, event_id, raw
-    digest = blake2b(body, digest_size=16)
-    if metadata:
-        digest.update(metadata.encode())
-    return base64.b64encode(digest.digest())[:22].decode()
-
-
-_EMPTY = msgspec.Raw(b"null")
-assert MAX_AMOUNT_E10 < 2**63  # noqa: S101 - the column is a signed 64-bit integer
+    return given

@@ -25,14 +25,20 @@ _UTC_OR_NONE = (UTC, None)
 
 def untyped(body: bytes, around: int = 0) -> Any:
     """Strict JSON with exact numbers; `around` levels of nesting do not count. Raises JsonError."""
+    value = _exact(body)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        check_depth(value, -around)
+    return value
+
+
+def _exact(body: bytes) -> Any:
+    """Strict JSON of any depth that the decoder bears. Raises JsonError."""
     try:
         value = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JsonError(f"not valid JSON: {error}") from None
     except RecursionError:
         raise _too_deep() from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
-        check_depth(value, -around)
     if not _says_all(body, value):
         loads(body.decode())
     return value
@@ -83,7 +89,10 @@ def settle_metadata(records: Sequence[WireRecord | WireCost]) -> None:
     if not having:
         return
     body = b"[%s]" % b",".join([record.metadata for record in having])
-    values = cast("list[object]", untyped(body))
+    values = cast("list[object]", _exact(body))
+    flat = body.count(b"{") + body.count(b"[") == 1 + len(values) and {*map(type, values)} == {dict}
+    if not flat:
+        check_depth(values, 0)
     for record, line in zip(having, _sorted_lines(values).split(b"\n"), strict=False):
         record.metadata = NO_METADATA if line in _EMPTY else msgspec.Raw(line)
 
