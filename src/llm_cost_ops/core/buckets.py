@@ -25,7 +25,7 @@ from llm_cost_ops.core.period import (
 )
 
 GRAINS = ("hour", "day", "week", "month")
-MAX_BUCKETS = 20_000
+MAX_BUCKETS = 50_000
 _SHORTEST_US = {"hour": HOUR_US, "day": 23 * HOUR_US, "week": 167 * HOUR_US, "month": 28 * DAY_US}
 
 

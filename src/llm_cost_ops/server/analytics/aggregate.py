@@ -18,7 +18,7 @@ from llm_cost_ops.server.analytics.fields import (
 )
 from llm_cost_ops.server.analytics.groups import Groups, Key, read_groups
 from llm_cost_ops.server.analytics.kinds import read_kinds
-from llm_cost_ops.server.analytics.metrics import ALWAYS, OF_TOTALS, Metrics, metrics
+from llm_cost_ops.server.analytics.metrics import ALWAYS, OF_TOTALS, Metrics, always, metrics
 from llm_cost_ops.server.analytics.selection import Grouping, Selection, grouping
 from llm_cost_ops.server.analytics.spread import deviations, percentiles
 from llm_cost_ops.server.analytics.totals import Totals
@@ -97,7 +97,7 @@ def order_of(asked: Asked) -> tuple[tuple[str, bool], ...]:
 
 
 def _check_order(question: Question) -> None:
-    known = {dimension.key for dimension in question.dimensions} | set(ALWAYS) | {"currency"}
+    known = {dimension.key for dimension in question.dimensions} | ALWAYS | {"currency"}
     known |= set(question.metrics.names) | {name for name, _ in question.metrics.percents}
     known |= {"stddev"} if question.metrics.stddev else set()
     for name, _ in question.order:
@@ -120,7 +120,8 @@ def aggregate(
         {
             **dict(zip((d.key for d in question.dimensions), key[:-1], strict=True)),
             "currency": key[-1],
-            **{name: OF_TOTALS[name](totals) for name in (*ALWAYS, *question.metrics.names)},
+            **always(totals),
+            **{name: OF_TOTALS[name](totals) for name in question.metrics.names},
             **extras.get(key, {}),
         }
         for key, totals in groups.items()
@@ -136,9 +137,9 @@ def aggregate(
 
 
 def _groups(session: ReadSession, selection: Selection, by: Grouping, wanted: Metrics) -> Groups:
-    groups = read_groups(session, selection, by)
+    groups = read_groups(session, selection, by, wanted.sums)
     if wanted.needs_priced_tokens and any(t.priced_tokens is None for t in groups.values()):
-        return read_groups(session, selection, by, from_calls=True)
+        return read_groups(session, selection, by, wanted.sums, from_calls=True)
     return groups
 
 
@@ -183,6 +184,8 @@ def ordered_rows(rows: list[Row], question: Question) -> list[Row]:
     hours = {dimension.key for dimension in question.dimensions if dimension.grain == "hour"}
     names = [dimension.key for dimension in question.dimensions]
     order = [*question.order, *((name, False) for name in (*names, "currency"))]
+    if not question.order and not hours:
+        return sorted(rows, key=lambda row: [(row[n] is None, row[n]) for n, _ in order])
     for name, descending in reversed(order):
         known = [row for row in rows if row[name] is not None]
         absent = [row for row in rows if row[name] is None]

@@ -17,14 +17,14 @@ from llm_cost_ops.server.analytics.aggregate import (
     question_of,
 )
 from llm_cost_ops.server.analytics.asked import Asked
-from llm_cost_ops.server.analytics.breakdown import breakdown, grouped_summary
+from llm_cost_ops.server.analytics.breakdown import breakdown, grouped_summary, overall
 from llm_cost_ops.server.analytics.groups import MAX_GROUPS
-from llm_cost_ops.server.analytics.metrics import metrics
+from llm_cost_ops.server.analytics.metrics import always, metrics
 from llm_cost_ops.server.analytics.pages import Order, list_calls, order, page_of, projection
 from llm_cost_ops.server.analytics.request import Home, selection_of
 from llm_cost_ops.server.analytics.selection import Selection
-from llm_cost_ops.server.analytics.summary import flat_totals, period_of, summary
-from llm_cost_ops.server.analytics.totals import Totals, merged
+from llm_cost_ops.server.analytics.summary import period_of, summary, totals_of
+from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.http.pagination import MAX_LIMIT, MAX_OFFSET, page_answer
 from llm_cost_ops.server.http.problems import Problem
@@ -124,7 +124,9 @@ def analytics_answer(
     question, selection = _grouped(asked, principal, at, more=more)
     found = aggregate(session, selection, question, at.currency)
     if not question.dimensions:
-        return _one_object(found, selection)
+        totals = totals_of(overall(session, selection, at.currency), at.currency)
+        one = found.rows[0] if len(found.rows) == 1 else {}
+        return {**period_of(selection), **one, **totals}
     for row in found.rows:
         if interval in GRAINS:
             row["period"] = row[interval]
@@ -205,15 +207,7 @@ def _rows_answer(found: Answer, question: Question, selection: Selection) -> Doc
 
 
 def _per_currency(totals: Mapping[str, Totals]) -> list[Row]:
-    return [{"currency": currency, **flat_totals(found)} for currency, found in totals.items()]
-
-
-def _one_object(found: Answer, selection: Selection) -> Document:
-    answer: Document = period_of(selection)
-    totals = found.totals or {}
-    if len(totals) > 1:
-        return {**answer, "currency": None, "currencies": found.rows}
-    return {**answer, **found.rows[0], **flat_totals(merged(totals.values()))}
+    return [{"currency": currency, **always(found)} for currency, found in totals.items()]
 
 
 def _noted(asked: Asked, name: str, read: Callable[[], T], otherwise: T) -> T:

@@ -9,7 +9,7 @@ from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.server.analytics.aggregate import Question, Row, aggregate
 from llm_cost_ops.server.analytics.currencies import by_currency, settled
 from llm_cost_ops.server.analytics.fields import Dimension
-from llm_cost_ops.server.analytics.groups import read_groups
+from llm_cost_ops.server.analytics.groups import Groups, read_groups
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.summary import period_of, totals_of
 from llm_cost_ops.server.analytics.totals import Totals
@@ -24,7 +24,7 @@ def breakdown(
 ) -> list[Row]:
     """For each dimension on its own its groups: `dimension`, `value`, `share` of the total cost of
     their currency (0 to 1), and metrics; dearest first unless another order is asked for."""
-    totals = by_currency(_all(session, selection, home_currency))
+    totals = by_currency(overall(session, selection, home_currency))
     rows: list[Row] = []
     for dimension in question.dimensions:
         order = question.order or (("total_cost", True),)
@@ -38,7 +38,7 @@ def grouped_summary(
     session: ReadSession, selection: Selection, question: Question, home_currency: str
 ) -> dict[str, object]:
     """Totals and a `breakdown` by all dimensions together."""
-    groups = _all(session, selection, home_currency)
+    groups = overall(session, selection, home_currency)
     totals = by_currency(groups)
     rows: list[Row] = []
     if question.dimensions:
@@ -52,9 +52,8 @@ def grouped_summary(
     }
 
 
-def _all(
-    session: ReadSession, selection: Selection, home_currency: str
-) -> dict[tuple[str | None, ...], Totals]:
+def overall(session: ReadSession, selection: Selection, home_currency: str) -> Groups:
+    """The totals of a selection as one group per currency."""
     groups = read_groups(session, selection, Grouping((), {}))
     return settled(groups, home_currency, by_currency=False)
 

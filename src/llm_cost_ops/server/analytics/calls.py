@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, exists, func, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    null,
+    select,
+)
 from sqlalchemy.sql.selectable import Subquery
 
 from llm_cost_ops.core.period import Window
@@ -85,7 +96,8 @@ class Calls:
     def _delta(self, name: str) -> Expression:
         if self.corrections is not None:
             return func.coalesce(self.corrections.c[name], 0)
-        total = select(func.sum(_EACH.c[name])).where(_EACH.c.record_id == CALL.c.id)
+        delta = cast(func.sum(_EACH.c[name]), BigInteger())
+        total = select(delta).where(_EACH.c.record_id == CALL.c.id)
         return func.coalesce(total.correlate(CALL).scalar_subquery(), 0)
 
 
@@ -99,7 +111,8 @@ def summed_calls(session: ReadSession, organization_id: str, window: Window) -> 
     corrections = (
         select(
             table.record_id,
-            *(func.sum(table[name]).label(name) for name in _DELTAS),
+            # A sum of integers is a decimal on PostgreSQL, which would divide with fractions.
+            *(cast(func.sum(table[name]), BigInteger()).label(name) for name in _DELTAS),
             func.max(table.id).label("latest_id"),
             func.max(case((table.payload_digest.is_not(None), table.id))).label("recount_id"),
             func.max(case((table.kind == "void", 1), else_=0)).label("voided"),

@@ -13,13 +13,13 @@ from decimal import Decimal
 from typing import Any
 from typing import cast as typed
 
-from sqlalchemy import ColumnElement, Text, and_, cast, not_, or_
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, not_, or_, select
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.money import PLACES, parse_decimal, to_e10
 from llm_cost_ops.server.analytics.fields import Field, Shape
-from llm_cost_ops.server.db.dialects import contains, json_has, json_text
+from llm_cost_ops.server.db.dialects import contains, exactly, json_text, json_texts
 from llm_cost_ops.server.db.urls import DatabaseKind
 
 Expression = ColumnElement[Any]
@@ -148,5 +148,7 @@ def _tags_hold(item: Condition, listed: Expression, kind: DatabaseKind) -> Colum
     if item.relation == "exists":
         any_tag = and_(listed.is_not(None), cast(listed, Text()) != "[]")
         return any_tag if item.values[0] else not_(any_tag)
-    either = or_(*(json_has(kind, listed, str(tag)) for tag in item.values))
-    return not_(either) if item.relation == "nin" else either
+    tags = json_texts(kind, listed, "wanted")
+    wanted = exactly(tags.c.value).in_(item.values)
+    among = exists(select(1).select_from(tags).where(wanted))
+    return not_(among) if item.relation == "nin" else among

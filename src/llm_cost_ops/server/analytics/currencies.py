@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llm_cost_ops.server.analytics.groups import Groups
-from llm_cost_ops.server.analytics.totals import Totals
+from llm_cost_ops.server.analytics.totals import Totals, merged
 
 
 def settled(groups: Groups, home_currency: str, *, by_currency: bool) -> Groups:
@@ -30,7 +30,7 @@ def settled(groups: Groups, home_currency: str, *, by_currency: bool) -> Groups:
 
 def by_currency(groups: Mapping[tuple[str | None, ...], Totals]) -> dict[str, Totals]:
     """The totals of all groups per currency, in alphabetical order."""
-    found: dict[str, Totals] = {}
-    for key in sorted(groups, key=lambda key: str(key[-1])):
-        found.setdefault(str(key[-1]), Totals()).add(groups[key])
-    return found
+    parts: dict[str, list[Totals]] = {}
+    for key, totals in groups.items():
+        parts.setdefault(str(key[-1]), []).append(totals)
+    return {currency: merged(parts[currency]) for currency in sorted(parts)}

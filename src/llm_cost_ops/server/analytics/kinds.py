@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Text
 from sqlalchemy import cast as sql_cast
 
 from llm_cost_ops.core.usage import Quantity
-from llm_cost_ops.server.analytics.calls import Expression, summed_calls
+from llm_cost_ops.server.analytics.calls import Expression
 from llm_cost_ops.server.analytics.groups import Grouped, Key, grouped, key_of
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import calls_source
@@ -30,7 +30,7 @@ BATCH_ROWS = 5_000
 def kinds_of(totals: Totals) -> dict[str, Quantity]:
     """The kinds that have a column of their own, zero kinds left out."""
     found: dict[str, Quantity] = {
-        kind: totals.tokens[column] for kind, column in COLUMN_KINDS.items()
+        kind: totals.of_kind(column) for kind, column in COLUMN_KINDS.items()
     }
     return {kind: quantity for kind, quantity in found.items() if quantity}
 
@@ -39,12 +39,14 @@ def read_kinds(
     session: ReadSession, selection: Selection, grouping: Grouping
 ) -> dict[Key, dict[str, Quantity]]:
     """Inclusive quantities of every kind per group, zero kinds left out, in order of kind."""
-    calls = summed_calls(session, selection.organization_id, selection.window)
-    source = calls_source(calls)
-    made = grouped(source, selection, grouping)
+    source = calls_source(session, selection)
+    usage = source.usage
+    if usage is None:
+        raise LookupError("usage")
+    made = grouped(source, grouping)
     found: dict[Key, dict[str, Quantity]] = {}
-    _add_columns(session, made, calls.usage(), source.sums, grouping, found)
-    _add_usages(session, made, calls.usage(), grouping, found)
+    _add_columns(session, made, usage, source.sums, grouping, found)
+    _add_usages(session, made, usage, grouping, found)
     return {
         key: {kind: quantity for kind, quantity in sorted(kinds.items()) if quantity}
         for key, kinds in found.items()
@@ -69,7 +71,7 @@ def _add_columns(
     for row in session.execute(plain.totals(named, aggregates)).mappings():
         read = cast("Mapping[str, Any]", row)
         counts = {kind: read_sum(read, name) or 0 for kind, name in COLUMN_KINDS.items()}
-        _add(found, key_of(row, grouping), counts)
+        _add(found, key_of([*row.values()], grouping), counts)
 
 
 def _add_usages(
@@ -81,9 +83,9 @@ def _add_usages(
 ) -> None:
     detailed = replace(made, where=(*made.where, usage.is_not(None)))
     statement = detailed.rows({"usage_text": sql_cast(usage, Text())})
-    rows = session.execute(statement.execution_options(yield_per=BATCH_ROWS)).mappings()
-    for row in rows:
-        quantities = json.loads(row["usage_text"], parse_float=Decimal)
+    width = len(detailed.columns)
+    for row in session.execute(statement.execution_options(yield_per=BATCH_ROWS)):
+        quantities = json.loads(row[width], parse_float=Decimal)
         _add(found, key_of(row, grouping), quantities)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
 from llm_cost_ops.core.buckets import Buckets, buckets
-from llm_cost_ops.core.period import ALL_TIME, Window
+from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.conditions import Condition
 from llm_cost_ops.server.analytics.fields import Dimension
 from llm_cost_ops.server.db.session import ReadSession
@@ -38,36 +38,37 @@ class Grouping:
 
     dimensions: tuple[Dimension, ...]
     buckets: Mapping[str, Buckets]
+    _labels: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+
+    def label(self, grain: str, index: int) -> str:
+        """The label of a bucket."""
+        known = self._labels.get((grain, index))
+        if known is None:
+            known = self._labels[(grain, index)] = self.buckets[grain].label(index)
+        return known
 
 
 def grouping(
     session: ReadSession, selection: Selection, dimensions: Sequence[Dimension]
 ) -> tuple[Selection, Grouping]:
-    """The grouping, and the selection it applies to: with buckets of time, an open window ends
-    where the organization's calls do. Raises PeriodError when there are too many buckets."""
+    """The grouping, and the selection it applies to: with buckets of time, no further than the
+    organization's calls go. Raises PeriodError when there are too many buckets."""
     grains = {d.grain for d in dimensions if d.grain}
     if not grains:
         return selection, Grouping(tuple(dimensions), {})
-    bounded = bound(session, selection)
+    bounded = selection.within(selection.window.clip(_recorded(session, selection)))
     made = {grain: buckets(bounded.window, grain, bounded.zone) for grain in grains}
     return bounded, Grouping(tuple(dimensions), made)
 
 
-def bound(session: ReadSession, selection: Selection) -> Selection:
-    """The selection with an open start or end moved to the organization's first or last call."""
-    window = selection.window
-    if window.start_us > ALL_TIME.start_us and window.end_us < ALL_TIME.end_us:
-        return selection
+def _recorded(session: ReadSession, selection: Selection) -> Window:
+    """The days from the organization's first call to its last; whole ones, so that a window
+    cut by them is made of whole rows of the rollups."""
     timestamp = usage_records.c.timestamp
     own = usage_records.c.organization_id == selection.organization_id
     # Two subqueries, because an index gives one end at a time.
     ends = [select(end(timestamp)).where(own).scalar_subquery() for end in (func.min, func.max)]
     first, last = tuple(session.execute(select(*ends)).one())
     if first is None:
-        return selection.within(Window(window.start_us, window.start_us))
-    start, end = window.start_us, window.end_us
-    if start == ALL_TIME.start_us:
-        start = int(first)
-    if end == ALL_TIME.end_us:
-        end = int(last) + 1
-    return selection.within(Window(start, max(start, end)))
+        return Window(0, 0)
+    return Window(int(first) // DAY_US * DAY_US, (int(last) // DAY_US + 1) * DAY_US)

@@ -1,26 +1,33 @@
-"""Which table answers a question: the rollups where they can, the calls themselves where not.
-
-A rollup can when it has every field asked for, and when the buckets of time asked for are made of
-whole rows of it. What a window begins or ends inside of a row comes from the calls.
-"""
+"""The tables that answer reads, as expressions to group, sum and compare by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, case, func, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.selectable import Subquery
 
 from llm_cost_ops.core.buckets import Buckets, Run
-from llm_cost_ops.core.money import E10
-from llm_cost_ops.core.period import DAY_US, HOUR_US, Window
-from llm_cost_ops.server.analytics.calls import CALL, Calls, Expression
-from llm_cost_ops.server.analytics.fields import Field
+from llm_cost_ops.server.analytics.calls import CALL, Expression, summed_calls
+from llm_cost_ops.server.analytics.conditions import holds
+from llm_cost_ops.server.analytics.fields import CURRENCY, Field
+from llm_cost_ops.server.analytics.pieces import Rollup
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.db.dialects import floor_divide
+from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
-from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly
 
 TOKENS = (
     "total_tokens",
@@ -30,65 +37,12 @@ TOKENS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+"""Columns of tokens; `total_tokens` is the first."""
 COUNTS = ("requests", "unpriced", "partially_priced", *TOKENS)
-_SPLIT_MONEY = ("cost_whole", "cost_fraction", "list_whole", "list_fraction")
-_TABLES = {"rollup_hourly": rollup_hourly.alias("r"), "rollup_daily": rollup_daily.alias("r")}
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """A table of sums: rows of `width_us` per value of its fields."""
-
-    table: str
-    width_us: int
-    fields: frozenset[str]
-
-
-HOURLY = Rollup(
-    "rollup_hourly", HOUR_US, frozenset({"organization_id", "provider", "model", "currency"})
-)
-DAILY = Rollup("rollup_daily", DAY_US, HOURLY.fields | {"project_id"})
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of the window and the rollup that answers for it; None stands for the calls."""
-
-    window: Window
-    rollup: Rollup | None
-
-
-def pieces(selection: Selection, grouping: Grouping) -> list[Piece]:
-    """The window in disjoint parts, each with its source."""
-    window = selection.window
-    if window.is_empty:
-        return []
-    rollup = _fitting(selection, grouping)
-    if rollup is None:
-        return [Piece(window, None)]
-    width = rollup.width_us
-    start = -(-window.start_us // width) * width
-    end = window.end_us // width * width
-    if start >= end:
-        return [Piece(window, None)]
-    parts = [
-        Piece(Window(window.start_us, start), None),
-        Piece(Window(start, end), rollup),
-        Piece(Window(end, window.end_us), None),
-    ]
-    return [part for part in parts if not part.window.is_empty]
-
-
-def _fitting(selection: Selection, grouping: Grouping) -> Rollup | None:
-    if any(d.tag is not None for d in grouping.dimensions):
-        return None
-    wanted = {d.field.name for d in grouping.dimensions if d.field}
-    wanted |= {c.field.name for c in selection.conditions}
-    edges = [edge for made in grouping.buckets.values() for edge in made.edges]
-    for rollup in (HOURLY, DAILY):
-        if wanted <= rollup.fields and all(edge % rollup.width_us == 0 for edge in edges):
-            return rollup
-    return None
+BASE = frozenset({"requests", "unpriced", "partially_priced", "total_tokens", "cost"})
+"""The sums that every read of groups needs."""
+EVERY = BASE | frozenset(TOKENS) | {"list_cost"}
+_COLUMNS = {"model": "model_name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +56,15 @@ class Source:
     time: Expression
     unit_us: int
     sums: dict[str, Expression]
-    """Counts, `priced_tokens` where known, and amounts as `cost` or `cost_whole` and
-    `cost_fraction`, as far as the caller wants them."""
+    """Counts and amounts of EVERY that are wanted, and `priced_tokens` where known. A rollup's
+    amounts are two: `cost` is whole units and `cost_fraction` the rest in 1e-10."""
     low: Expression
     high: Expression
+    currency: Expression
+    last_currency: Expression
+    """Another one than `currency` where a row adds up several: then it must be read apart."""
+    usage: Expression | None = None
+    """The quantities by kind; rollups have none."""
 
     def bucket(self, made: Buckets) -> Expression:
         """The index of the bucket that a row falls into."""
@@ -125,28 +84,114 @@ class Source:
 
 
 def rollup_source(
-    kind: DatabaseKind, organization_id: str, window: Window, rollup: Rollup
+    kind: DatabaseKind,
+    selection: Selection,
+    rollup: Rollup,
+    grouping: Grouping,
+    wanted: frozenset[str] = EVERY,
+    *,
+    by_currency: bool = False,
 ) -> Source:
-    """The rows of a rollup; the window is made of whole rows."""
-    row = _TABLES[rollup.table].c
-    width = rollup.width_us
+    """The rows of a rollup; first added up over the fields that are not asked for, where there are
+    such: in the order of the key that needs no sort, so that little is left to sort.
+
+    `by_currency` is for what turned out to have several currencies.
+    """
+    fields = _leading(rollup, grouping)
+    whole = by_currency or fields == rollup.fields
+    if whole:
+        table = _whole_rows(kind, rollup, selection)
+    else:
+        table = _added_up(kind, rollup, selection, fields, wanted)
+
+    def value(field: Field) -> Expression:
+        if field.name == "organization_id":
+            return literal(selection.organization_id)
+        column = table.c[field.column]
+        return func.nullif(column, "") if field.name == "project_id" else column
+
+    return Source(
+        kind,
+        table,
+        (),
+        value,
+        table.c.bucket,
+        rollup.width_us,
+        _rollup_sums(table.c, wanted),
+        table.c.min_cost_e10,
+        table.c.max_cost_e10,
+        table.c.currency,
+        table.c.currency if whole else table.c.last_currency,
+    )
+
+
+def _whole_rows(kind: DatabaseKind, rollup: Rollup, selection: Selection) -> Subquery:
+    return select(rollup.table).where(*_rollup_rows(kind, rollup, selection)).subquery("r")
+
+
+def _added_up(
+    kind: DatabaseKind,
+    rollup: Rollup,
+    selection: Selection,
+    fields: Sequence[str],
+    wanted: frozenset[str],
+) -> Subquery:
+    row = rollup.table.c
+    keys = [row.bucket, *(row[_COLUMNS.get(name, name)] for name in fields)]
+    return (
+        select(
+            *keys,
+            *(func.sum(column).label(column.name) for column in _rollup_sums(row, wanted).values()),
+            func.min(row.min_cost_e10).label("min_cost_e10"),
+            func.max(row.max_cost_e10).label("max_cost_e10"),
+            func.min(row.currency).label("currency"),
+            func.max(row.currency).label("last_currency"),
+        )
+        .where(*_rollup_rows(kind, rollup, selection))
+        .group_by(*keys)
+        .subquery("r")
+    )
+
+
+def _leading(rollup: Rollup, grouping: Grouping) -> tuple[str, ...]:
+    """The fields of the key up to the last one that is asked for."""
+    asked = {dimension.field.name for dimension in grouping.dimensions if dimension.field}
+    places = [place for place, name in enumerate(rollup.fields) if name in asked]
+    return rollup.fields[: max(places, default=-1) + 1]
+
+
+def _rollup_sums(row: Any, wanted: frozenset[str]) -> dict[str, Any]:
+    sums: dict[str, Any] = {name: row[name] for name in COUNTS if name in wanted}
+    for name, column in (("cost", "cost"), ("list_cost", "list")):
+        if name in wanted:
+            sums[name] = row[f"{column}_whole"]
+            sums[f"{name}_fraction"] = row[f"{column}_fraction"]
+    return sums
+
+
+def _rollup_rows(
+    kind: DatabaseKind, rollup: Rollup, selection: Selection
+) -> list[ColumnElement[bool]]:
+    """The window, which is made of whole rows, and the filters."""
+    row, window = rollup.table.c, selection.window
 
     def value(field: Field) -> Expression:
         column = row[field.column]
         return func.nullif(column, "") if field.name == "project_id" else column
 
-    where = (
-        row.organization_id == organization_id,
-        row.bucket >= window.start_us // width,
-        row.bucket < window.end_us // width,
-    )
-    sums: dict[str, Expression] = {name: row[name] for name in (*COUNTS, *_SPLIT_MONEY)}
-    low, high = row.min_cost_e10, row.max_cost_e10
-    return Source(kind, _TABLES[rollup.table], where, value, row.bucket, width, sums, low, high)
+    return [
+        row.organization_id == selection.organization_id,
+        row.bucket >= window.start_us // rollup.width_us,
+        row.bucket < window.end_us // rollup.width_us,
+        *(holds(item, value, kind) for item in selection.conditions),
+    ]
 
 
-def calls_source(calls: Calls) -> Source:
+def calls_source(
+    session: ReadSession, selection: Selection, wanted: frozenset[str] = EVERY
+) -> Source:
     """The calls themselves."""
+    calls = summed_calls(session, selection.organization_id, selection.window)
     cost = calls.column("cost_e10")
     requests = calls.column("requests")
     partial = calls.column("cost_status") == "partially_priced"
@@ -160,17 +205,23 @@ def calls_source(calls: Calls) -> Source:
         "cost": cost,
         "list_cost": calls.column("list_cost_e10"),
     }
+    sums = {name: e for name, e in sums.items() if name in wanted or name == "priced_tokens"}
+    conditions = [holds(item, calls.value, calls.kind) for item in selection.conditions]
+    currency = calls.value(CURRENCY)
     return Source(
-        calls.kind, calls.tables, calls.where, calls.value, CALL.c.timestamp, 1, sums, cost, cost
+        calls.kind,
+        calls.tables,
+        (*calls.where, *conditions),
+        calls.value,
+        CALL.c.timestamp,
+        1,
+        sums,
+        cost,
+        cost,
+        currency,
+        currency,
+        calls.usage(),
     )
-
-
-def cost_of(sums: Mapping[str, int], name: str) -> int:
-    """A summed amount in units of 1e-10, whichever way it was summed."""
-    key = {"cost": "cost", "list_cost": "list"}[name]
-    if name in sums:
-        return sums[name]
-    return sums[f"{key}_whole"] * E10 + sums[f"{key}_fraction"]
 
 
 def _whole(number: int) -> Expression:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.sql import operators
 
 from llm_cost_ops.core.money import from_e10
-from llm_cost_ops.server.analytics.calls import Expression, summed_calls
+from llm_cost_ops.server.analytics.calls import Expression
 from llm_cost_ops.server.analytics.groups import Grouped, Key, grouped, key_of
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import calls_source
@@ -33,11 +33,11 @@ def percentiles(
     """The cost at each percent (1 to 99) per group; groups without a priced call are left out."""
     made, cost = _priced_calls(session, selection, grouping)
     found: dict[Key, dict[int, Decimal]] = {}
-    for row in session.execute(_ranked(session.kind, made, cost, percents)).mappings():
-        place, count = int(row["place"]), int(row["calls"])
+    for row in session.execute(_ranked(session.kind, made, cost, percents)):
+        amount, place, count = (int(value) for value in row[-3:])
         costs = found.setdefault(key_of(row, grouping), {})
         at = [percent for percent in percents if rank(percent, count) == place]
-        costs.update(dict.fromkeys(at, from_e10(int(row["cost"]))))
+        costs.update(dict.fromkeys(at, from_e10(amount)))
     return found
 
 
@@ -64,9 +64,11 @@ def deviations(
 
     found: dict[Key, Decimal] = {}
     for row in session.execute(made.totals({"cost": cost}, aggregates)).mappings():
-        sums = {name: _sum(row, name) for name in ("hh", "hl", "ll", "s")}
+        read = cast("Mapping[str, Any]", row)
+        sums = {name: read_sum(read, name) or 0 for name in ("hh", "hl", "ll", "s")}
         squares = (sums["hh"] * _LIMB + 2 * sums["hl"]) * _LIMB + sums["ll"]
-        found[key_of(row, grouping)] = deviation(int(row["calls"]), sums["s"], squares)
+        key = key_of([*row.values()], grouping)
+        found[key] = deviation(int(read["calls"]), sums["s"], squares)
     return found
 
 
@@ -79,8 +81,8 @@ def deviation(count: int, total: int, squares: int) -> Decimal:
 def _priced_calls(
     session: ReadSession, selection: Selection, grouping: Grouping
 ) -> tuple[Grouped, Expression]:
-    source = calls_source(summed_calls(session, selection.organization_id, selection.window))
-    made = grouped(source, selection, grouping)
+    source = calls_source(session, selection)
+    made = grouped(source, grouping)
     return replace(made, where=(*made.where, source.low.is_not(None))), source.low
 
 
@@ -100,7 +102,3 @@ def _ranked(
         hundredfold = (ranked.c.calls * percent + 99).self_group(against=operators.truediv)
         wanted.append(ranked.c.place == floor_divide(kind, hundredfold, 100))
     return select(ranked).where(or_(*wanted))
-
-
-def _sum(row: Any, name: str) -> int:
-    return read_sum(cast("Mapping[str, Any]", row), name) or 0

@@ -74,7 +74,7 @@ def flat_totals(totals: Totals) -> dict[str, object]:
         "total_requests": totals.requests,
         "avg_cost_per_request": totals.average,
         "average_cost_per_request": totals.average,
-        "total_tokens": totals.tokens["total_tokens"],
+        "total_tokens": totals.total_tokens,
         "tokens": kinds_of(totals),
         "unpriced_count": totals.unpriced,
         "partially_priced_count": totals.partially_priced,
@@ -149,6 +149,6 @@ def _brief(totals: Totals) -> Row:
         "total_cost": totals.total_cost,
         "cost": totals.total_cost,
         "requests": totals.requests,
-        "tokens": totals.tokens["total_tokens"],
+        "tokens": totals.total_tokens,
         "unpriced_count": totals.unpriced,
     }

@@ -7,23 +7,27 @@ there are calls and none is priced, amounts are None; where there are no calls, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
+from operator import add
 
 from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.server.analytics.sources import TOKENS
 
+NO_TOKENS = (0,) * len(TOKENS)
+
 
 @dataclass(slots=True)
 class Totals:
-    """Sums in units of 1e-10 and whole counts; `priced_tokens` None means not known here."""
+    """Sums in units of 1e-10 and whole counts; `tokens` are in the order of TOKENS. What was not
+    asked for is 0; `priced_tokens` None means not known here."""
 
     requests: int = 0
     unpriced: int = 0
     partially_priced: int = 0
     cost: int = 0
     list_cost: int = 0
-    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOKENS, 0))
+    tokens: tuple[int, ...] = NO_TOKENS
     priced_tokens: int | None = 0
     low: int | None = None
     high: int | None = None
@@ -34,12 +38,10 @@ class Totals:
         self.partially_priced += other.partially_priced
         self.cost += other.cost
         self.list_cost += other.list_cost
-        for name, count in other.tokens.items():
-            self.tokens[name] += count
-        known = self.priced_tokens is not None and other.priced_tokens is not None
-        self.priced_tokens = (
-            (self.priced_tokens or 0) + (other.priced_tokens or 0) if known else None
-        )
+        self.tokens = tuple(map(add, self.tokens, other.tokens))
+        if self.priced_tokens is not None:
+            more = other.priced_tokens
+            self.priced_tokens = None if more is None else self.priced_tokens + more
         if other.low is not None and (self.low is None or other.low < self.low):
             self.low = other.low
         if other.high is not None and (self.high is None or other.high > self.high):
@@ -54,7 +56,7 @@ class Totals:
             or self.partially_priced
             or self.cost
             or self.list_cost
-            or any(self.tokens.values())
+            or any(self.tokens)
         )
 
     @property
@@ -84,7 +86,15 @@ class Totals:
 
     @property
     def tokens_per_request(self) -> Decimal | None:
-        return per(self.tokens["total_tokens"] * E10, self.requests)
+        return per(self.total_tokens * E10, self.requests)
+
+    @property
+    def total_tokens(self) -> int:
+        return self.tokens[0]
+
+    def of_kind(self, name: str) -> int:
+        """The tokens of a column."""
+        return self.tokens[TOKENS.index(name)]
 
 
 def kept(units: int | None) -> Decimal | None:
@@ -104,7 +114,16 @@ def per(units: int, divisor: int) -> Decimal | None:
 
 def merged(parts: Iterable[Totals]) -> Totals:
     """The totals of several groups of calls that share none."""
-    total = Totals()
-    for part in parts:
-        total.add(part)
-    return total
+    each = list(parts)
+    priced_tokens = [part.priced_tokens for part in each]
+    return Totals(
+        sum([part.requests for part in each]),
+        sum([part.unpriced for part in each]),
+        sum([part.partially_priced for part in each]),
+        sum([part.cost for part in each]),
+        sum([part.list_cost for part in each]),
+        tuple(map(sum, zip(NO_TOKENS, *(part.tokens for part in each), strict=True))),
+        None if None in priced_tokens else sum(filter(None, priced_tokens)),
+        min([part.low for part in each if part.low is not None], default=None),
+        max([part.high for part in each if part.high is not None], default=None),
+    )
