@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.http import request_id as ids
 from llm_cost_ops.server.http.limits import bounded_receive, check_length
-from llm_cost_ops.server.http.logs import logger, redact_text
+from llm_cost_ops.server.http.logs import REQUESTS, logger, redact_text
 from llm_cost_ops.server.http.metrics import Metrics
 from llm_cost_ops.server.http.problems import (
     CLIENT_CLOSED,
@@ -65,7 +65,7 @@ class Edge:
         self._limit = settings.ingest.max_body_bytes
         self._hosts = settings.server.allowed_hosts
         self._timeout_s = settings.server.request_timeout_seconds
-        self._log = logger("request")
+        self._log = logger(REQUESTS)
 
     @property
     def state(self) -> State:
@@ -194,7 +194,7 @@ class Edge:
             status=exchange.status,
             duration_ms=round(seconds * 1000, 3),
             actor_id=exchange.scope["state"].get("key_id"),
-            client=(exchange.scope.get("client") or ("",))[0],
+            client=redact_text((exchange.scope.get("client") or ("",))[0]),
             request_id=exchange.identifier,
         )
 

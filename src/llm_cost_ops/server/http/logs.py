@@ -6,6 +6,7 @@ redaction, because connection errors like to repeat the URL with its password.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -19,6 +20,8 @@ from llm_cost_ops.server.http.request_id import current
 from llm_cost_ops.server.settings import LoggingSettings
 
 REDACTED = "[redacted]"
+REQUESTS = "request"
+"""The logger of the edge: thousands of lines a second, whose only free texts it redacts itself."""
 _MAX_DEPTH = 6
 _SECRET_NAMES = re.compile(
     r"(?:^|[_-])(?:authorization|cookie|credentials?|digest|key|passwd|password|pwd|secret|token)s?$"
@@ -69,6 +72,8 @@ def _named(name: str, value: object, depth: int) -> object:
 
 
 def _redacting(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    if event.get("logger") == REQUESTS and "exception" not in event:
+        return event
     return {name: _named(name, value, 0) for name, value in event.items()}
 
 
@@ -95,13 +100,29 @@ def _shared() -> list[Any]:
 
 
 class _StandardError:
-    """Whatever stands for standard error at the moment of writing."""
+    """Whatever stands for standard error at the moment of writing.
+
+    A log that cannot be written (its disk is full, its reader is gone) costs lines and not calls:
+    they are counted, and the count is the first thing said when it can be written again.
+    """
+
+    def __init__(self) -> None:
+        self._lost = 0
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        try:
+            if self._lost:
+                sys.stderr.write(_json({"level": "warning", "event": "log lines lost",
+                                        "lines": self._lost}) + "\n")  # fmt: skip
+                self._lost = 0
+            return sys.stderr.write(text)
+        except OSError:
+            self._lost += 1
+            return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # told by the next write
+            sys.stderr.flush()
 
 
 def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
