@@ -69,6 +69,7 @@ class ServerProcess:
     starts: int = 0
     _pid: int | None = None
     _process: subprocess.Popen[bytes] | None = None
+    _code: int | None = None
 
     def __post_init__(self) -> None:
         if self.settings.server.port == 0:
@@ -112,7 +113,7 @@ class ServerProcess:
             self._process, _ = start_process(self.settings, folder, self.environment)
             self._pid = self._process.pid
         else:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             given = folder / "settings.pickle"
             given.write_bytes(pickle.dumps(self.settings))
             self._pid = self.warm.start(given, self.log_path)
@@ -127,8 +128,10 @@ class ServerProcess:
         """None while it runs."""
         if self._process is not None:
             return self._process.poll()
-        assert self.warm is not None
-        return self.warm.wait(self.pid)
+        if self._code is None:
+            assert self.warm is not None
+            self._code = self.warm.wait(self.pid)
+        return self._code
 
     def wait(self, timeout_s: float = ENDED_S) -> int:
         """Until it has ended; its exit code."""
@@ -136,7 +139,7 @@ class ServerProcess:
         while (code := self.exit_code()) is None:
             assert time.monotonic() < until, f"still running: {self.log_text[-2000:]}"
             time.sleep(0.002)
-        self._pid = self._process = None
+        self._pid = self._process = self._code = None
         return code
 
     def kill(self) -> None:

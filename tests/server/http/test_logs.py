@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,3 +118,33 @@ def test_text_for_people() -> None:
     structlog.reset_defaults()
     assert "done" in stream.getvalue()
     assert "count=3" in stream.getvalue()
+
+
+class _FullDisk(io.StringIO):
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_costs_lines_and_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = _FullDisk()
+    monkeypatch.setattr(sys, "stderr", disk)
+    structlog.reset_defaults()
+    log = logger("test")
+    log.warning("first")
+    log.warning("second")
+    disk.full = False
+    log.warning("third")
+    structlog.reset_defaults()
+    lines = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["log lines lost", "third"]
+    assert lines[0]["lines"] == 2
