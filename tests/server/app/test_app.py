@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import httpx
 import pytest
 from starlette.routing import Route
 
-from tests.support.application import Application
+from llm_cost_ops.server.access.secret import new_secret
+from llm_cost_ops.server.app import create_app
+from llm_cost_ops.server.settings import DatabaseSettings, Settings
+from tests.support.application import Application, lifespan
 
 ENVELOPE = {"code", "message", "request_id"}
 OTHER_SPELLINGS = {
@@ -129,3 +136,26 @@ def test_every_route_is_documented_and_every_documented_path_is_a_route(
     }
     assert documented - live == set()
     assert live - documented == OTHER_SPELLINGS
+
+
+def test_it_starts_without_its_database_and_says_so(tmp_path: Path) -> None:
+    """A database that comes later is waited for; nothing is answered 500 meanwhile."""
+    nowhere = DatabaseSettings(url=f"sqlite:///{tmp_path}/absent/ledger.db")
+    app = create_app(Settings(database=nowhere))
+
+    async def ask() -> dict[str, int]:
+        transport = httpx.ASGITransport(app)
+        headers = {"Authorization": f"Bearer {new_secret('sk_test_')}"}
+        async with (
+            lifespan(app),
+            httpx.AsyncClient(transport=transport, base_url="http://t", headers=headers) as client,
+        ):
+            paths = ("/live", "/health", "/ready", "/api/v1/auth/validate")
+            return {path: (await client.get(path)).status_code for path in paths}
+
+    assert asyncio.run(ask()) == {
+        "/live": 200,
+        "/health": 503,
+        "/ready": 503,
+        "/api/v1/auth/validate": 503,
+    }
