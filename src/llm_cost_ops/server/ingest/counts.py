@@ -18,13 +18,34 @@ UsualCounts = tuple[int, int, int, int, int]
 
 def given_usage(record: WireRecord) -> dict[str, Quantity]:
     """The checked `usage` of a record. Raises UsageError."""
-    if record.prompt_tokens is not None or record.completion_tokens is not None:
-        raise UsageError("usage", "must not be given together with prompt_tokens")
+    refuse_counts(record, "usage")
     checked = check_usage(record.usage or {})
     if not checked:
         raise UsageError("usage", "must name at least one quantity greater than 0")
     check_consistent(checked)
     return checked
+
+
+def refuse_counts(record: WireRecord, beside: str) -> None:
+    """Counts one by one beside an object that holds them all. Raises UsageError."""
+    given = (
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.cached_tokens,
+        record.cache_write_tokens,
+        record.reasoning_tokens,
+    )
+    if given != _NO_COUNTS:
+        raise UsageError(beside, "must not be given together with counts")
+
+
+_NO_COUNTS = (None,) * 5
+
+
+def check_total(record: WireRecord, entry: Entry) -> None:
+    """Raises UsageError for a stated total that is not the sum of what was found."""
+    if record.total_tokens is not None and record.total_tokens != entry.total_tokens:
+        raise UsageError("total_tokens", f"must be the sum of all tokens, {entry.total_tokens}")
 
 
 def usual_counts(record: WireRecord) -> UsualCounts:

@@ -1,12 +1,11 @@
 """Bytes of a request to wire records, each good or refused on its own, in order.
 
 The whole body is decoded in C first; only when something in it does not fit are the items looked
-at one by one. A bad item never poisons the others.
+at one by one. A bad item never poisons the others; what is not strict JSON is refused whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeVar, cast
 
@@ -35,7 +34,6 @@ class _RawItems(msgspec.Struct, forbid_unknown_fields=True):
 _one_record = msgspec.json.Decoder(WireRecord, float_hook=Decimal)
 _record_list = msgspec.json.Decoder(list[WireRecord], float_hook=Decimal)
 _record_object = msgspec.json.Decoder(_Records, float_hook=Decimal)
-_one_cost = msgspec.json.Decoder(WireCost, float_hook=Decimal)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(_RawItems)
 
@@ -48,12 +46,12 @@ class TooManyRecords(DomainError):
 
 def decode_record(body: bytes) -> WireRecord | Invalid:
     """One usage record. Raises JsonError when the bytes are not strict JSON."""
-    return _settled([_one(body, _one_record, record_from)])[0]
+    return _settled(_record(body, untyped(body)))
 
 
 def decode_cost(body: bytes) -> WireCost | Invalid:
     """One caller-priced cost. Raises JsonError when the bytes are not strict JSON."""
-    return _settled([_one(body, _one_cost, cost_from)])[0]
+    return _settled(cost_from(untyped(body)))
 
 
 def decode_records(body: bytes, media_type: str, limit: int) -> list[WireRecord | Invalid]:
@@ -66,13 +64,13 @@ def decode_records(body: bytes, media_type: str, limit: int) -> list[WireRecord 
         _check_count(len(fast), limit)
         return cast("list[WireRecord | Invalid]", fast)
     items = _raw_items(body, media_type, limit)
-    return _settled([_one(item, _one_record, record_from) for item in items])
+    return _all_settled([_record(raw, untyped(raw)) for raw in items])
 
 
 def decode_costs(body: bytes, media_type: str, limit: int) -> list[WireCost | Invalid]:
     """The same for caller-priced costs; the list may also be named `costs` or `entries`."""
     items = _raw_items(body, media_type, limit)
-    return _settled([_one(item, _one_cost, cost_from) for item in items])
+    return _all_settled([cost_from(untyped(raw)) for raw in items])
 
 
 def _fast_records(body: bytes, media_type: str) -> list[WireRecord] | None:
@@ -99,25 +97,25 @@ def _fast_records(body: bytes, media_type: str) -> list[WireRecord] | None:
     return records
 
 
-def _settled(items: list[_Wire | Invalid]) -> list[_Wire | Invalid]:
+def _settled(item: _Wire | Invalid) -> _Wire | Invalid:
+    if not isinstance(item, Invalid):
+        settle_metadata([item])
+    return item
+
+
+def _all_settled(items: list[_Wire | Invalid]) -> list[_Wire | Invalid]:
     settle_metadata([item for item in items if not isinstance(item, Invalid)])
     return items
 
 
-def _one(
-    body: bytes | msgspec.Raw,
-    decoder: msgspec.json.Decoder[_Wire],
-    slow: Callable[[object], _Wire | Invalid],
-) -> _Wire | Invalid:
-    raw = bytes(body)
-    value = untyped(raw)
+def _record(raw: bytes, value: object) -> WireRecord | Invalid:
     try:
-        return decoder.decode(raw)
+        return _one_record.decode(raw)
     except (msgspec.ValidationError, RecursionError):
-        return slow(value)
+        return record_from(value)
 
 
-def _raw_items(body: bytes, media_type: str, limit: int) -> list[msgspec.Raw]:
+def _raw_items(body: bytes, media_type: str, limit: int) -> list[bytes]:
     if media_type in NDJSON_TYPES:
         return _lines(body, limit)
     try:
@@ -137,7 +135,7 @@ def _raw_items(body: bytes, media_type: str, limit: int) -> list[msgspec.Raw]:
         raise JsonError("must hold at least one record")
     _check_count(len(items), limit)
     untyped(body, _around(body))
-    return items
+    return [bytes(item) for item in items]
 
 
 def _around(body: bytes) -> int:
@@ -149,12 +147,12 @@ def _is_list(body: bytes) -> bool:
     return body.lstrip()[:1] == b"["
 
 
-def _lines(body: bytes, limit: int) -> list[msgspec.Raw]:
+def _lines(body: bytes, limit: int) -> list[bytes]:
     lines = [line for line in body.splitlines() if line.strip()]
     if not lines:
         raise JsonError("must hold at least one record")
     _check_count(len(lines), limit)
-    return [msgspec.Raw(line) for line in lines]
+    return lines
 
 
 def _check_count(count: int, limit: int) -> None:

@@ -8,26 +8,32 @@ from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import to_e10
+from llm_cost_ops.core.pricing.rate import UNPRICED
 from llm_cost_ops.core.providers.extract import extract
 from llm_cost_ops.core.usage import Quantity
-from llm_cost_ops.server.ingest.context import Context
+from llm_cost_ops.server.ingest.context import Context, Start
 from llm_cost_ops.server.ingest.counts import (
+    UsualCounts,
+    check_total,
     fill_counts,
     fill_usual,
     given_usage,
+    refuse_counts,
     usage_of_usual,
     usual_counts,
 )
 from llm_cost_ops.server.ingest.payload import check_labels, fill_payload
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
-from llm_cost_ops.server.ingest.validate import amount_of
 from llm_cost_ops.server.ledger.entry import Entry, copy_of
+from llm_cost_ops.server.ledger.labels import is_sane
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Quote
 
 PENDING_VOLUME = -1
 """A price that depends on the month's volume is computed in the transaction that knows it."""
 
 DAY_US = 24 * 3_600 * 1_000_000
+PROCESSING = (None, "realtime", "batch")
+MAX_ID = 255
 _FIRST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 ContextKey = tuple[str, str | None, str | None, str | None, str | None]
@@ -89,6 +95,7 @@ class Door:
         if model is None:
             raise UsageError("model", "is required")
         blank.model_name = model
+        _check_processing(processing)
         if service_tier is not None and service_tier != "default":
             blank.service_tier = service_tier
         if processing is not None:
@@ -109,16 +116,59 @@ def draft_usage(record: WireRecord, door: Door) -> Entry:
     """Check, extract and price one usage record. Raises DomainError with the field at fault."""
     _check_organization(record, door)
     check_labels(record)
-    entry = price_usage(record, door)
+    priced = price_usual(record, door)
+    if priced is not None:
+        blank, at, counts, status, cost_e10 = priced
+        entry = copy_of(blank)
+        entry.timestamp = to_micros(at)
+        fill_usual(entry, counts)
+        entry.cost_status = status
+        entry.cost_e10 = cost_e10
+    elif record.response is not None:
+        entry = _read_response(record, door)
+    else:
+        entry = _price_otherwise(record, door)
     fill_payload(entry, record)
     return entry
 
 
-def price_usage(record: WireRecord, door: Door) -> Entry:
-    """The part of a draft that says what was used, when, and what it costs."""
+Priced = tuple[Entry, datetime, UsualCounts, str, int | None]
+"""An entry to copy, the time of the call, its counts, its cost status and cost in 1e-10."""
+
+
+def price_usual(record: WireRecord, door: Door) -> Priced | None:
+    """The price of most calls, whose counts are given one by one and cost a sum over them.
+
+    None for any other. Raises DomainError with the field at fault.
+    """
+    if record.response is not None or record.usage is not None or door.strict:
+        return None
     at = _instant(record, door)
-    if record.response is not None:
-        return _read_response(record, door, at)
+    blank, compiled = _start(record, door, at)
+    counts = usual_counts(record)
+    if compiled is None:
+        return blank, at, counts, UNPRICED, None
+    if not compiled.is_plain:
+        return None
+    status, cost_e10 = compiled.usual_cost(*counts)
+    return blank, at, counts, status, cost_e10
+
+
+def _price_otherwise(record: WireRecord, door: Door) -> Entry:
+    at = _instant(record, door)
+    blank, _ = _start(record, door, at)
+    entry = copy_of(blank)
+    entry.timestamp = to_micros(at)
+    usage = (
+        given_usage(record) if record.usage is not None else usage_of_usual(usual_counts(record))
+    )
+    fill_counts(entry, usage)
+    check_total(record, entry)
+    apply_quote(entry, _quote(entry, usage, door))
+    return entry
+
+
+def _start(record: WireRecord, door: Door, at: datetime) -> Start:
     key = (
         record.provider,
         record.model,
@@ -127,47 +177,54 @@ def price_usage(record: WireRecord, door: Door) -> Entry:
         record.region,
     )
     context = door.contexts.get(key) or door.context(*key)
-    blank, compiled = context.steady or context.start(at)
-    entry = copy_of(blank)
-    entry.timestamp = to_micros(at)
-    if record.usage is not None:
-        usage = given_usage(record)
-        fill_counts(entry, usage)
-    else:
-        counts = usual_counts(record)
-        fill_usual(entry, counts)
-        if compiled is not None and compiled.is_plain and not door.strict:
-            entry.cost_status, entry.cost_e10 = compiled.usual_cost(*counts)
-            return entry
-        usage = usage_of_usual(counts)
-    if compiled is not None or door.strict:
-        apply_quote(entry, _quote(entry, usage, door))
-    return entry
+    return context.steady or context.start(at)
 
 
-def _read_response(record: WireRecord, door: Door, at: datetime) -> Entry:
+def _read_response(record: WireRecord, door: Door) -> Entry:
     """What a raw response says; what the record says beside it stands first, but for the tier."""
     entry = copy_of(door.blank)
-    entry.timestamp = to_micros(at)
+    entry.timestamp = to_micros(_instant(record, door))
     entry.provider = door.prices.provider(record.provider)
-    if record.usage is not None or record.prompt_tokens is not None:
+    _check_processing(record.processing)
+    if record.usage is not None:
         raise UsageError("response", "must not be given together with counts")
+    refuse_counts(record, "response")
     found = extract(entry.provider, record.response or {}, record.api_flavor)
-    model = record.model or found.model
+    model = record.model or _reported("model", found.model, 255)
     if model is None:
         raise UsageError("model", "is required")
     entry.model_name = model
-    tier = found.service_tier or record.service_tier or "standard"
+    tier = _reported("service_tier", found.service_tier, 32) or record.service_tier or "standard"
     entry.service_tier = "standard" if tier == "default" else tier
     entry.processing = record.processing or found.processing or "realtime"
-    entry.region = record.region or found.region
-    entry.response_id = found.response_id
+    entry.region = record.region or _reported("region", found.region, 64)
+    entry.response_id = _storable_id(found.response_id)
     entry.raw_usage = dumps(found.usage_block)
     if found.reported_cost is not None:
         entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
     fill_counts(entry, found.usage)
+    check_total(record, entry)
     apply_quote(entry, _quote(entry, found.usage, door))
     return entry
+
+
+def _reported(name: str, value: str | None, longest: int) -> str | None:
+    """What a response says, if it can be stored. Raises UsageError."""
+    if value is not None and (len(value) > longest or not is_sane(value)):
+        raise UsageError(
+            f"response.{name}", f"must be at most {longest} characters, none a control character"
+        )
+    return value
+
+
+def _storable_id(value: str | None) -> str | None:
+    """An id that says nothing to us is no reason to refuse the call."""
+    return value if value and len(value) <= MAX_ID and is_sane(value) else None
+
+
+def _check_processing(processing: str | None) -> None:
+    if processing not in PROCESSING:
+        raise UsageError("processing", "must be one of: realtime, batch")
 
 
 def _quote(entry: Entry, usage: dict[str, Quantity], door: Door) -> Quote:
@@ -203,7 +260,7 @@ def draft_cost(cost: WireCost, door: Door) -> Entry:
         entry.provider = door.prices.provider(cost.provider)
     else:
         entry.provider = door.prices.provider_of_model(cost.model)
-    units = to_e10(amount_of(cost.cost), "cost")
+    units = to_e10(cost.cost, "cost")
     if units < 0 and door.import_id is None:  # a provider's cost report may list credits
         raise UsageError("cost", "must be greater than or equal to 0")
     entry.timestamp = to_micros(_instant(cost, door))
@@ -231,9 +288,18 @@ def _instant(record: WireRecord | WireCost, door: Door) -> datetime:
         return door.now
     if given.tzinfo is None:
         given = record.timestamp = given.replace(tzinfo=UTC)
+    elif given.tzinfo is not UTC:
+        given = record.timestamp = _utc(given)
     if not _FIRST <= given < _END:
         raise UsageError("timestamp", f"must be between {FIRST_YEAR} and {LAST_YEAR}")
     if given > door.latest:
         hours = (door.latest - door.now) // timedelta(hours=1)
         raise UsageError("timestamp", f"must not be more than {hours} hours in the future")
     return given
+
+
+def _utc(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        return _END

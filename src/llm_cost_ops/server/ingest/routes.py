@@ -208,9 +208,7 @@ async def _submit(
     return _response(done)
 
 
-def _observe(
-    request: Request, organization_id: str, fate: list[Item], *, stored: bool
-) -> None:
+def _observe(request: Request, organization_id: str, fate: list[Item], *, stored: bool) -> None:
     """Count what is committed; of a refused atomic batch only its conflicts."""
     fate = fate if stored else [item for item in fate if item.status == CONFLICT]
     counts = Counter(item.status for item in fate)

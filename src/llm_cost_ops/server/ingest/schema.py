@@ -22,7 +22,6 @@ Latency = Annotated[int, Meta(ge=0, le=10**12)]
 Tags = Annotated[list[Text], Meta(max_length=64)]
 NO_METADATA = Raw()
 """After decoding, metadata is compact JSON with sorted keys, or this when there is none."""
-MAX_METADATA_BYTES = 16_384
 
 
 class WireRecord(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
@@ -40,7 +39,7 @@ class WireRecord(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omi
     cached_tokens: Tokens | None = None
     cache_write_tokens: Tokens | None = None
     reasoning_tokens: Tokens | None = None
-    usage: dict[str, int | Decimal] | None = None
+    usage: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
     api_flavor: Short | None = None
     service_tier: Tier | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TypeVar, cast
 
 import msgspec
@@ -75,9 +74,6 @@ def record_from(value: object) -> WireRecord | Invalid:
         _require(fields, errors, ("prompt_tokens", "completion_tokens"))
     _check_counts(fields, errors)
     _normalise_common(fields, errors)
-    usage = fields.get("usage")
-    if isinstance(usage, dict):
-        fields["usage"] = _decimal_strings(cast("dict[str, object]", usage))
     return invalid(errors) if errors else _convert(fields, WireRecord)
 
 
@@ -163,17 +159,6 @@ def _encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def _decimal_strings(usage: dict[str, object]) -> dict[str, object]:
-    """Decimal text is accepted for durations; any other text stays and is refused by type."""
-    result: dict[str, object] = {}
-    for kind, value in usage.items():
-        try:
-            result[kind] = parse_decimal(value, kind) if isinstance(value, str) else value
-        except DomainError:
-            result[kind] = value
-    return result
-
-
 def _convert(fields: dict[str, object], shape: type[_Wire]) -> _Wire | Invalid:
     raw = fields.pop("metadata", None)
     try:
@@ -193,8 +178,3 @@ def _explain(text: str) -> Invalid:
     words = head.replace("Expected", "must be").replace("`", "")
     words = words.replace(", got", ", not").replace(" | null", "").replace("str", "a string", 1)
     return invalid({field: words})
-
-
-def amount_of(value: Decimal) -> Decimal:
-    """Bound an amount that the fast door decoded: huge exponents are refused before arithmetic."""
-    return parse_decimal(value, "cost")
