@@ -95,7 +95,7 @@ def test_the_reported_count_of_what_two_splits_share_settles_it() -> None:
 )
 def test_parts_above_their_whole_are_refused(usage: dict[str, Quantity]) -> None:
     with pytest.raises(UsageError):
-        rate(usage, card(**dict.fromkeys(INPUT_KINDS, 1)))
+        rate(usage, card(frozenset(), **dict.fromkeys(INPUT_KINDS, 1)))
 
 
 def test_splits_above_a_reported_part_are_unclear_as_well() -> None:
@@ -175,7 +175,7 @@ def test_no_report_of_a_possible_call_is_refused(
 ) -> None:
     counts = inclusive(truth)
     usage: dict[str, Quantity] = {kind: counts[kind] for kind in sorted(reported) if counts[kind]}
-    rated = rate(usage, card(**dict.fromkeys(sorted(priced), 1)))
+    rated = rate(usage, card(frozenset(), **dict.fromkeys(sorted(priced), 1)))
     billed = sum(line.quantity for line in rated.lines)
     if rated.cost is not None:
         assert rated.cost * MILLION == billed
@@ -187,7 +187,7 @@ def test_no_report_of_a_possible_call_is_refused(
 def test_a_whole_report_is_billed_cell_by_cell(truth: dict[str, int]) -> None:
     prices = {kind: place + 1 for place, kind in enumerate(INPUT_KINDS)}
     usage: dict[str, Quantity] = {kind: n for kind, n in inclusive(truth).items() if n}
-    rated = rate(usage, card(**prices))
+    rated = rate(usage, card(frozenset(), **prices))
     due = sum(n * prices[cell] for cell, n in truth.items())
     assert rated.status == "priced"
     assert rated.cost is not None
