@@ -60,6 +60,8 @@ def usage_call(given: object, now: datetime) -> Row:
         raise invalid("provider", "is required")
     row = _common(fields, now)
     row["provider"] = provider_id(provider) or provider
+    if not row["model"] and "response" not in fields:
+        raise invalid("model", "is required")
     try:
         usage = _measured(fields, row)
     except DomainError as error:
