@@ -12,7 +12,13 @@ from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.pricing.card import Adjustment, KindPrice, RateCard, Tier
 from llm_cost_ops.core.pricing.plan import make_plan
 from llm_cost_ops.core.pricing.rate import CompiledRate
-from llm_cost_ops.core.pricing.weights import USUAL_KINDS, Weights, usual_weights, weights_of
+from llm_cost_ops.core.pricing.weights import (
+    USUAL_KINDS,
+    UsualWeights,
+    Weights,
+    usual_weights,
+    weights_of,
+)
 from llm_cost_ops.core.usage import KINDS, Quantity
 
 MILLION = 1_000_000
@@ -163,3 +169,36 @@ def test_a_structure_has_no_weights() -> None:
     flat = {"type": "per_request", "price_per_request": Decimal("0.25")}
     compiled = CompiledRate(RateCard("c", "p", "m", {}, structure=flat))
     assert compiled.usual_cost(1, 1, 0, 0, 0) == ("priced", 2_500_000_000)
+
+
+PARTS = UsualWeights(7, 1, 10, 100, 1_000, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("counts", "units"),
+    [
+        ((0, 0, 0, 0, 0), 7),
+        ((1, 2, 0, 0, 0), 28),
+        ((0, 0, 3, 0, 0), 307),
+        ((0, 0, 0, 4, 0), 4_007),
+        ((0, 0, 0, 0, 5), 50_007),
+        ((1, 1, 1, 1, 1), 11_118),
+    ],
+)
+def test_each_count_has_its_weight(counts: tuple[int, int, int, int, int], units: int) -> None:
+    assert PARTS.cost(*counts) == units
+
+
+@pytest.mark.parametrize(
+    ("partial", "counts"),
+    [
+        (PARTS._replace(cache_read=None), (9, 9, 1, 0, 0)),
+        (PARTS._replace(cache_write=None), (9, 9, 0, 1, 0)),
+        (PARTS._replace(reasoning=None), (9, 9, 0, 0, 1)),
+    ],
+)
+def test_a_count_without_a_weight_has_no_cost(
+    partial: UsualWeights, counts: tuple[int, int, int, int, int]
+) -> None:
+    assert partial.cost(*counts) is None
+    assert partial.cost(1, 0, 0, 0, 0) == 8
