@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tracemalloc
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -137,20 +136,12 @@ def test_plain_cards_of_one_context_never_overlap() -> None:
 def test_the_packaged_book_is_light_to_load() -> None:
     data = resources.files("llm_cost_ops.core.pricing") / "data" / "book.jsonl"
     text = data.read_text(encoding="utf-8")
-    best = min(_seconds(text) for _ in range(5))
-    assert best < 0.25, "about 0.02 s on a quiet machine"
     tracemalloc.start()
     book = PriceBook.load(text)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40_000_000
     assert book.version
-
-
-def _seconds(text: str) -> float:
-    start = time.perf_counter()
-    PriceBook.load(text)
-    return time.perf_counter() - start
 
 
 def test_the_header_of_the_packaged_book() -> None:
