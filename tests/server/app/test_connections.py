@@ -15,6 +15,8 @@ import pytest
 from tests.support.live import LiveServer, local, serving, sqlite_at
 
 DEADLINE_S = 2.0
+LATE_S = 10.0
+"""How late a busy machine may be; what is not cut would go on for minutes."""
 HOST = b"Host: x\r\n"
 
 
@@ -62,6 +64,20 @@ def received(opened: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def answered(opened: socket.socket) -> bytes:
+    """One answer, which may come in pieces, from a connection that stays open."""
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += opened.recv(65_536)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = int(
+        next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length"))[15:]
+    )
+    while len(body) < length:
+        body += opened.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
 def drip(opened: socket.socket, text: bytes, every_s: float) -> threading.Event:
     """Send `text` byte by byte in the background until told to stop or cut off."""
     stop = threading.Event()
@@ -97,7 +113,7 @@ def envelope(answer: bytes) -> tuple[int, dict[str, object]]:
 
 def test_a_silent_connection_is_closed(hasty: LiveServer) -> None:
     took_s, _ = seconds_until_closed(connect(hasty))
-    assert took_s <= DEADLINE_S + 1.5
+    assert took_s <= DEADLINE_S + LATE_S
 
 
 def test_slow_headers_are_cut(hasty: LiveServer) -> None:
@@ -106,7 +122,7 @@ def test_slow_headers_are_cut(hasty: LiveServer) -> None:
     stop = drip(opened, b"X-Slow: " + b"a" * 1000, 0.2)
     took_s, answer = seconds_until_closed(opened)
     stop.set()
-    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + 1.5
+    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + LATE_S
     assert envelope(answer)[0] == 408
 
 
@@ -122,7 +138,7 @@ def test_a_slow_body_is_cut(hasty: LiveServer, chunked: bool) -> None:
         stop = drip(opened, b" " * 5000, 0.2)
     took_s, answer = seconds_until_closed(opened)
     stop.set()
-    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + 1.5
+    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + LATE_S
     assert envelope(answer)[0] == 408
 
 
@@ -133,7 +149,7 @@ def test_a_slow_body_after_its_answer_is_cut(hasty: LiveServer) -> None:
     stop = drip(opened, b" " * 5000, 0.2)
     took_s, answer = seconds_until_closed(opened)
     stop.set()
-    assert took_s <= DEADLINE_S + 1.5
+    assert took_s <= DEADLINE_S + LATE_S
     assert answer.startswith(b"HTTP/1.1 404 ")
 
 
@@ -147,7 +163,7 @@ def test_a_body_that_keeps_the_least_rate_may_take_longer(hasty: LiveServer) -> 
     for start in range(0, len(body), 20_000):
         opened.sendall(body[start : start + 20_000])
         time.sleep(0.35)
-    answer = opened.recv(65_536)
+    answer = answered(opened)
     assert time.monotonic() - began > DEADLINE_S * 1.5
     assert answer.startswith(b"HTTP/1.1 201 ")
 
@@ -157,18 +173,18 @@ def test_an_idle_connection_is_closed_after_its_answer(hasty: LiveServer) -> Non
     opened.sendall(b"GET /live HTTP/1.1\r\n" + HOST + b"\r\n")
     took_s, answer = seconds_until_closed(opened)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert took_s <= 2.5
+    assert took_s <= 1 + LATE_S
 
 
 def test_a_second_request_on_a_connection_has_a_deadline_of_its_own(hasty: LiveServer) -> None:
     opened = connect(hasty)
     for _ in range(4):
         opened.sendall(b"GET /live HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert b" 200 OK" in opened.recv(65_536)
+        assert answered(opened).startswith(b"HTTP/1.1 200 OK")
         time.sleep(0.7)
     opened.sendall(b"GET /live HTTP/1.1\r\n")
     took_s, answer = seconds_until_closed(opened)
-    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + 1.5
+    assert DEADLINE_S * 0.9 <= took_s <= DEADLINE_S + LATE_S
     assert envelope(answer)[0] == 408
 
 
@@ -210,7 +226,7 @@ def test_what_is_not_http_is_refused_and_closed(hasty: LiveServer, request_bytes
     status, error = envelope(answer)
     assert (status, error["code"]) == (400, "INVALID_REQUEST")
     assert b"x-content-type-options: nosniff" in answer
-    assert took_s < 1.5
+    assert took_s < LATE_S
 
 
 def flood(opened: socket.socket, part: bytes, total: int) -> int:
@@ -232,7 +248,7 @@ def test_an_announced_gigabyte_is_refused_before_it_is_sent(hasty: LiveServer) -
     status, error = envelope(answer)
     assert (status, error["code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert b"connection: close" in answer.lower()
-    assert took_s < 3
+    assert took_s < LATE_S
 
 
 def test_a_gigabyte_that_is_sent_anyway_reads_its_refusal(hasty: LiveServer) -> None:
