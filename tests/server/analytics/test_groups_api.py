@@ -338,6 +338,22 @@ def test_sums_beyond_64_bits_are_exact(application: Application) -> None:
         assert [row["total_cost"] for row in rows] == [expected]
 
 
+def test_tokens_beyond_64_bits_are_exact(application: Application) -> None:
+    """Each rollup row holds its sum; the sum of the rows does not fit."""
+    most = 2**53 - 1
+    record(
+        application,
+        *(
+            {"at": f"2025-03-{1 + n % 5:02d}T{n % 7:02d}:00:00Z", "input_tokens": most,
+             "project_id": f"p{n % 2}"}
+            for n in range(1_100)
+        ),
+    )  # fmt: skip
+    for dimension in ("model", "project_id", "user_id"):
+        rows = ask(application, "/costs/aggregate", group_by=dimension)["data"]
+        assert sum(row["tokens"] for row in rows) == 1_100 * most
+
+
 @pytest.mark.parametrize("group_by", ["hour", "day"])
 def test_too_many_buckets_are_refused(sqlite_application: Application, group_by: str) -> None:
     record(

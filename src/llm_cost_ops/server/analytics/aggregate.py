@@ -16,7 +16,8 @@ from llm_cost_ops.server.analytics.fields import (
     Dimension,
     find_dimension,
 )
-from llm_cost_ops.server.analytics.groups import Groups, Key, read_groups
+from llm_cost_ops.server.analytics.grouped import Key
+from llm_cost_ops.server.analytics.groups import Groups, read_groups
 from llm_cost_ops.server.analytics.kinds import read_kinds
 from llm_cost_ops.server.analytics.metrics import ALWAYS, OF_TOTALS, Metrics, always, metrics
 from llm_cost_ops.server.analytics.selection import Grouping, Selection, grouping

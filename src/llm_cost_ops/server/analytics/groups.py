@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Label,
-    Select,
-    String,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.exc import OperationalError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import E10
-from llm_cost_ops.server.analytics.calls import CALL
-from llm_cost_ops.server.analytics.fields import Dimension, Shape
+from llm_cost_ops.server.analytics.grouped import Key, grouped, key_of
 from llm_cost_ops.server.analytics.pieces import Piece, pieces
+from llm_cost_ops.server.analytics.rollups import rollup_source
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
-from llm_cost_ops.server.analytics.sources import (
-    EVERY,
-    TOKENS,
-    Source,
-    calls_source,
-    rollup_source,
-)
-from llm_cost_ops.server.analytics.tags import joined_tags
+from llm_cost_ops.server.analytics.sources import EVERY, TOKENS, Source, calls_source
 from llm_cost_ops.server.analytics.totals import Totals
-from llm_cost_ops.server.db.dialects import exact_sum, json_text, read_sum
+from llm_cost_ops.server.db.dialects import exact_sum, read_sum
 from llm_cost_ops.server.db.session import ReadSession
 
 MAX_GROUPS = 100_000
 
-Key = tuple[str | None, ...]
-"""The value of each dimension in order, then the currency."""
 Groups = dict[Key, Totals]
 
 
@@ -80,89 +61,6 @@ def read_groups(
     return {key: totals for key, totals in groups.items() if not totals.is_nothing}
 
 
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """A source filtered, joined and grouped: `columns` are `g0, g1, ..., group_currency`."""
-
-    columns: tuple[Label[Any], ...]
-    tables: FromClause
-    where: tuple[ColumnElement[bool], ...]
-    by_tag: bool
-    time_first: tuple[str, ...]
-    """The columns in the order in which they come from an index, which saves most of a sort."""
-
-    def rows(self, named: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
-        """One row per call (or row of a rollup) and group it is in, with further columns."""
-        further = [expression.label(name) for name, expression in named.items()]
-        rows = select(*self.columns, *further).select_from(self.tables).where(*self.where)
-        # A tag that a call has twice must not count it twice.
-        return rows.add_columns(CALL.c.id).distinct() if self.by_tag else rows
-
-    def totals(
-        self,
-        named: Mapping[str, ColumnElement[Any]],
-        aggregates: Callable[[Mapping[str, Any]], Sequence[ColumnElement[Any]]],
-    ) -> Select[Any]:
-        """One row per group; `aggregates` makes the columns of the named expressions.
-
-        Groups are named by their labels, because a database does not know that two equal
-        expressions with parameters are one.
-        """
-        names: list[ColumnElement[Any]] = [literal_column(n, String()) for n in self.time_first]
-        if not self.by_tag:
-            columns = [*self.columns, *aggregates(named)]
-            return select(*columns).select_from(self.tables).where(*self.where).group_by(*names)
-        each = self.rows(named).subquery("each_call")
-        groups = [each.c[column.name] for column in self.columns]
-        return select(*groups, *aggregates(dict(each.c.items()))).group_by(*groups)
-
-
-def grouped(source: Source, grouping: Grouping) -> Grouped:
-    """A source with the groups of a grouping."""
-    tables = source.tables
-    columns: list[Label[Any]] = []
-    for index, dimension in enumerate(grouping.dimensions):
-        if dimension.grain is not None:
-            value = source.bucket(grouping.buckets[dimension.grain])
-        elif dimension.tag is not None:
-            tables, value = joined_tags(source.kind, tables, dimension.tag, f"t{index}")
-        else:
-            value = _value(source, dimension)
-        columns.append(value.label(f"g{index}"))
-    columns.append(source.currency.label("group_currency"))
-    by_tag = any(dimension.tag is not None for dimension in grouping.dimensions)
-    by_time = [f"g{i}" for i, dimension in enumerate(grouping.dimensions) if dimension.grain]
-    rest = [f"g{i}" for i in _in_index_order(grouping) if f"g{i}" not in by_time]
-    order = (*by_time, *rest, "group_currency")
-    return Grouped(tuple(columns), tables, source.where, by_tag, order)
-
-
-def _in_index_order(grouping: Grouping) -> list[int]:
-    places = {name: place for place, name in enumerate(("provider", "model", "project_id"))}
-    names = [d.field.name if d.field else "" for d in grouping.dimensions]
-    return sorted(range(len(names)), key=lambda i: places.get(names[i], len(places)))
-
-
-def key_of(row: Sequence[Any], grouping: Grouping) -> Key:
-    """The group that a row of `Grouped` is about: its first columns."""
-    values: list[str | None] = []
-    for dimension, value in zip(grouping.dimensions, row, strict=False):
-        if dimension.grain is not None:
-            value = grouping.label(dimension.grain, int(value))
-        values.append(value)
-    return (*values, row[len(values)])
-
-
-def _value(source: Source, dimension: Dimension) -> ColumnElement[Any]:
-    field = dimension.field
-    if field is None:
-        raise LookupError(dimension.key)
-    value = source.value(field)
-    if field.shape is Shape.METADATA:
-        return json_text(source.kind, value, field.metadata_key)
-    return value
-
-
 def _read(
     session: ReadSession,
     selection: Selection,
@@ -170,39 +68,43 @@ def _read(
     grouping: Grouping,
     wanted: frozenset[str],
 ) -> list[tuple[Key, Totals]]:
-    if piece.rollup is None:
-        source = calls_source(session, selection, wanted)
-        rows = _rows(session, source, grouping)
-    else:
-        source = rollup_source(session.kind, selection, piece.rollup, grouping, wanted)
-        rows = _rows(session, source, grouping)
-        place = len(grouping.dimensions)
+    place = len(grouping.dimensions)
+    source = _source(session, selection, piece, grouping, wanted)
+    try:
+        rows = _summed(session, source, grouping, exact=False)
         if any(row[-1] != row[place] for row in rows):
-            source = rollup_source(
-                session.kind, selection, piece.rollup, grouping, wanted, by_currency=True
-            )
-            rows = _rows(session, source, grouping)
-    totals_of = _totals_of(tuple(source.sums), len(grouping.dimensions) + 1)
+            source = _source(session, selection, piece, grouping, wanted, apart=True)
+            rows = _summed(session, source, grouping, exact=False)
+    except OperationalError as error:
+        # SQLite sums in 64 bits and says so when they are too few; then, and only then, halves
+        # are summed, which takes twice as long.
+        if "integer overflow" not in str(error.orig):
+            raise
+        source = _source(session, selection, piece, grouping, wanted, apart=True)
+        rows = _summed(session, source, grouping, exact=True)
+    totals_of = _totals_of(tuple(source.sums), place + 1)
     return [(key_of(row, grouping), totals_of(row)) for row in rows]
 
 
-def _rows(session: ReadSession, source: Source, grouping: Grouping) -> Sequence[Sequence[Any]]:
-    """Groups and currency, the sums in order, the smallest and the largest cost, last currency.
-
-    SQLite sums in 64 bits and says so when they are too few; then, and only then, halves are
-    summed, which takes twice as long.
-    """
-    try:
-        return _summed(session, source, grouping, exact=False)
-    except OperationalError as error:
-        if "integer overflow" not in str(error.orig):
-            raise
-        return _summed(session, source, grouping, exact=True)
+def _source(
+    session: ReadSession,
+    selection: Selection,
+    piece: Piece,
+    grouping: Grouping,
+    wanted: frozenset[str],
+    *,
+    apart: bool = False,
+) -> Source:
+    if piece.rollup is None:
+        return calls_source(session, selection, wanted)
+    return rollup_source(session.kind, selection, piece.rollup, grouping, wanted, apart=apart)
 
 
 def _summed(
     session: ReadSession, source: Source, grouping: Grouping, *, exact: bool
 ) -> Sequence[Sequence[Any]]:
+    """Groups and currency, the sums in order, the smallest and the largest cost, last currency."""
+
     def aggregates(of: Mapping[str, Any]) -> list[ColumnElement[Any]]:
         columns: list[ColumnElement[Any]] = []
         for name in source.sums:

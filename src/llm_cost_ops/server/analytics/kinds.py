@@ -16,7 +16,7 @@ from sqlalchemy import cast as sql_cast
 
 from llm_cost_ops.core.usage import Quantity
 from llm_cost_ops.server.analytics.calls import Expression
-from llm_cost_ops.server.analytics.groups import Grouped, Key, grouped, key_of
+from llm_cost_ops.server.analytics.grouped import Grouped, Key, grouped, key_of
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import calls_source
 from llm_cost_ops.server.analytics.totals import Totals

@@ -15,14 +15,15 @@ from sqlalchemy import Table, func, select
 from llm_cost_ops.core.period import DAY_US, HOUR_US, Window
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly
 
 HOURS = DAY_US // HOUR_US
 _WORTH_A_LOOK_US = 3 * DAY_US
 _MANY = 50_000
-_HOUR_PRICE = 3
-"""Hours are sorted to make days of them, days come sorted: a row of hours takes three times as long
-(SQLite; on PostgreSQL, which hashes, the two differ little)."""
+_HOUR_PRICE = {DatabaseKind.SQLITE: 3, DatabaseKind.MYSQL: 3, DatabaseKind.POSTGRESQL: 1}
+"""How many rows of days take as long as one of hours: hours are sorted to make days of them, days
+come sorted. PostgreSQL hashes, so there the rows are worth the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _days_are_fewer(session: ReadSession, selection: Selection) -> bool:
     day = max(int(last) // HOURS - 1, window.start_us // DAY_US)
     in_hours = _rows(session, rollup_hourly, organization_id, (day * HOURS, (day + 1) * HOURS))
     in_days = _rows(session, rollup_daily, organization_id, (day, day + 1))
-    return in_days <= in_hours * _HOUR_PRICE
+    return in_days <= in_hours * _HOUR_PRICE[session.kind]
 
 
 def _rows(

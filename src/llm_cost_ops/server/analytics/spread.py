@@ -16,7 +16,7 @@ from sqlalchemy.sql import operators
 
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.server.analytics.calls import Expression
-from llm_cost_ops.server.analytics.groups import Grouped, Key, grouped, key_of
+from llm_cost_ops.server.analytics.grouped import Grouped, Key, grouped, key_of
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import calls_source
 from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum

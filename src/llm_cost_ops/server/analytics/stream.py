@@ -27,7 +27,6 @@ from llm_cost_ops.server.ledger.tables import usage_corrections
 from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
 
 BATCH_ROWS = 2_000
-MINUTE_US = 60_000_000
 
 _PLACE = {name: index for index, name in enumerate(COLUMNS)}
 _OF_COLUMN = {
@@ -178,13 +177,10 @@ def _money(units: int | None) -> msgspec.Raw | None:
 
 
 def _instant(micros: int) -> str:
-    minute, rest = divmod(micros, MINUTE_US)
-    second, fraction = divmod(rest, 1_000_000)
-    if fraction:
-        return f"{_minute(minute)}{second:02d}.{fraction:06d}Z"
-    return f"{_minute(minute)}{second:02d}Z"
+    second, fraction = divmod(micros, 1_000_000)
+    return f"{_second(second)}.{fraction:06d}Z" if fraction else f"{_second(second)}Z"
 
 
 @lru_cache(maxsize=10_000)
-def _minute(minute: int) -> str:
-    return from_micros(minute * MINUTE_US).strftime("%Y-%m-%dT%H:%M:")
+def _second(second: int) -> str:
+    return from_micros(second * 1_000_000).strftime("%Y-%m-%dT%H:%M:%S")
