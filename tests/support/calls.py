@@ -93,7 +93,7 @@ def proof(app: Application) -> Verification:
         return verify(session, app.organization_id)
 
 
-def assert_proven(app: Application, total: str | Decimal | None = None) -> Verification:
+def assert_proven(app: Application, total: str | int | Decimal | None = None) -> Verification:
     """The rollups are the ledger, and (in its one currency) add up to the total."""
     found = proof(app)
     assert found.ok, found.first_difference

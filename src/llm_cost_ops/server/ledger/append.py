@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from sqlalchemy import func, select
 
@@ -18,6 +19,7 @@ from llm_cost_ops.server.ledger.entry import COLUMNS, Entry
 from llm_cost_ops.server.ledger.tables import usage_records
 
 _LOOKUP_CHUNK = 400
+_EVENT_ID = attrgetter("event_id")
 _COLUMN_LIST = ", ".join(f'"{name}"' for name in COLUMNS)
 _MYSQL_COLUMN_LIST = ", ".join(f"`{name}`" for name in COLUMNS)
 _SQLITE_INSERT = (
@@ -79,12 +81,17 @@ def _insert_sqlite(session: WriteSession, entries: Sequence[Entry]) -> bool:
     return cursor.rowcount == len(entries)
 
 
+def _in_lock_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Two transactions that bring the same calls take them in one order and cannot deadlock."""
+    return sorted(entries, key=_EVENT_ID)
+
+
 def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> bool:
     driver = session.driver
     with driver.cursor() as cursor:
         cursor.execute(_PG_STAGE)
         with cursor.copy(_PG_COPY) as copy:
-            copy.write(copy_text(entries))
+            copy.write(copy_text(_in_lock_order(entries)))
         cursor.execute(_PG_MERGE)
         inserted = cursor.rowcount
         if inserted != len(entries):
@@ -95,7 +102,8 @@ def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> bool:
 def _insert_mysql(session: WriteSession, entries: Sequence[Entry]) -> bool:
     driver = session.driver
     with driver.cursor() as cursor:
-        cursor.executemany(_MYSQL_INSERT, [entry.row() for entry in entries])
+        rows = [entry.row() for entry in _in_lock_order(entries)]
+        cursor.executemany(_MYSQL_INSERT, rows)
     # The affected-row count of an upsert differs between servers and client flags: count instead.
     ids = usage_records.c.id.between(entries[0].id, entries[-1].id)
     found = session.execute(select(func.count()).select_from(usage_records).where(ids)).scalar_one()

@@ -9,16 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select
-from sqlalchemy.exc import DBAPIError
 
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.server.db.classify import classify
-from llm_cost_ops.server.db.dialects.writing import upsert_add
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly
+from llm_cost_ops.server.ledger.upsert import columns, upsert
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -29,8 +28,6 @@ LARGEST = 2**63 - 1
 SUSPICIOUS = 2**43
 """Tokens that one transaction adds to one hour beyond which the sum is looked at: no real hour of a
 model comes near it, and it takes a million of them to leave 64 bits."""
-_LOWEST = ("min_cost_e10",)
-_HIGHEST = ("max_cost_e10",)
 
 Key = tuple[Any, ...]
 
@@ -140,26 +137,25 @@ def _fold(target: dict[Key, Delta], key: Key, delta: Delta) -> None:
 
 def rows_of(key: Sequence[str], groups: Mapping[Key, Delta]) -> list[dict[str, Any]]:
     """Rows of a rollup, in key order."""
-    columns = (*key, *MEASURES, *_LOWEST, *_HIGHEST)
-    return [
-        dict(zip(columns, (*values, *groups[values].values()), strict=True))
-        for values in sorted(groups)
-    ]
+    names = columns(key)
+    return [dict(zip(names, row, strict=True)) for row in _values(groups)]
+
+
+def _values(groups: Mapping[Key, Delta]) -> list[tuple[Any, ...]]:
+    return [(*values, *groups[values].values()) for values in sorted(groups)]
 
 
 def _upsert(
-    session: WriteSession, table: Table, key: Sequence[str], groups: Mapping[Key, Delta]
+    session: WriteSession, table: Table, key: tuple[str, ...], groups: Mapping[Key, Delta]
 ) -> None:
-    rows = rows_of(key, groups)
-    if not rows:
+    if not groups:
         return
     large = [values for values, delta in groups.items() if max(delta.counts) > SUSPICIOUS]
     if any(max(groups[values].counts) > LARGEST for values in large):
         raise _beyond_64_bits()
-    statement = upsert_add(session.kind, table, key, MEASURES, lowest=_LOWEST, highest=_HIGHEST)
     try:
-        session.connection.execute(statement, rows)
-    except DBAPIError as error:
+        upsert(session, table, key, _values(groups))
+    except Exception as error:
         if large and classify(error) is None:
             raise _beyond_64_bits() from error
         raise
