@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import format_e10
 from llm_cost_ops.server.http.body import encode
-from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, DUPLICATE, Answer, Item
+from llm_cost_ops.server.ingest.submission import (
+    CONFLICT,
+    CORRECTED,
+    CREATED,
+    DUPLICATE,
+    Answer,
+    Item,
+)
 from llm_cost_ops.server.ingest.validate import Invalid
 from llm_cost_ops.server.ledger.wire import call_row
 
@@ -40,34 +48,46 @@ def batch(
     outcome: Sequence[Item | Invalid], request_id: str, *, atomic: bool, rows: bool = False
 ) -> Answer:
     """One result per item in order. An atomic batch with any fault lists its first hundred."""
-    failed = [i for i, item in enumerate(outcome) if _failed(item)]
-    if atomic and failed:
+    statuses = [_INVALID if isinstance(item, Invalid) else item.status for item in outcome]
+    counts = Counter(statuses)
+    failures = counts[_INVALID] + counts[CONFLICT]
+    if atomic and failures:
+        failed = [i for i, status in enumerate(statuses) if status in (_INVALID, CONFLICT)]
         return _atomic_refusal(outcome, failed, request_id)
-    results = [_result(index, item, rows=rows) for index, item in enumerate(outcome)]
-    created = sum(1 for i in outcome if isinstance(i, Item) and i.status == CREATED)
-    duplicates = sum(1 for i in outcome if isinstance(i, Item) and i.status == DUPLICATE)
-    corrected = len(outcome) - created - duplicates - len(failed)
+    results = [
+        _invalid(index, item)
+        if isinstance(item, Invalid)
+        else _row(index, item)
+        if rows and item.status != CONFLICT
+        else _result(index, item)
+        for index, item in enumerate(outcome)
+    ]
+    corrected = counts[CORRECTED]
     extra = f'"corrected":{corrected},' if corrected else ""
     body = (
-        f'{{"submitted":{len(outcome)},"created":{created},"duplicates":{duplicates},'
-        f'{extra}"failed":{len(failed)},"results":[{",".join(results)}]}}'
+        f'{{"submitted":{len(outcome)},"created":{counts[CREATED]},'
+        f'"duplicates":{counts[DUPLICATE]},{extra}"failed":{failures},'
+        f'"results":[{",".join(results)}]}}'
     )
-    return Answer(207 if failed else 200, body.encode())
+    return Answer(207 if failures else 200, body.encode())
 
 
-def _failed(item: Item | Invalid) -> bool:
-    return isinstance(item, Invalid) or item.status == CONFLICT
+_INVALID = "invalid"
 
 
-def _result(index: int, item: Item | Invalid, *, rows: bool) -> str:
-    if isinstance(item, Invalid):
-        return f'{{"index":{index},"status":"invalid","error":{dumps(item.body())}}}'
-    if rows and item.status != CONFLICT:
-        row = call_row(_row_of(item))
-        return dumps({"index": index, **row, "status": item.status})
-    entry = item.entry
-    event = entry.event_id or ""
-    shown = f'"{event}"' if event.isalnum() else dumps(event)
+def _invalid(index: int, item: Invalid) -> str:
+    return f'{{"index":{index},"status":"{_INVALID}","error":{dumps(item.body())}}}'
+
+
+def _row(index: int, item: Item) -> str:
+    return dumps({"index": index, **call_row(_row_of(item)), "status": item.status})
+
+
+def _result(index: int, item: Item) -> str:
+    event = item.entry.event_id or ""
+    # Control characters were refused at the door, so these two are all that JSON escapes.
+    plain = '"' not in event and "\\" not in event
+    shown = f'"{event}"' if plain else dumps(event)
     head = f'{{"index":{index},"status":"{item.status}","id":"{item.id}","event_id":{shown}'
     if item.status == CONFLICT:
         return f'{head},"error":{_CONFLICT_TEXT}}}'

@@ -124,13 +124,11 @@ def _raw_items(body: bytes, media_type: str, limit: int) -> list[bytes]:
         else:
             batch = _raw_object.decode(body)
             items = batch.records or batch.costs or batch.entries
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if _begins_with_a_line(body):
+            return _lines(body, limit)
         untyped(body)
         raise JsonError(f'must be {{"records": [..]}} or an array: {error}') from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if b"\n{" in body and "trailing" in str(error):
-            return _lines(body, limit)
-        raise JsonError(f"not valid JSON: {error}") from None
     if not items:
         raise JsonError("must hold at least one record")
     _check_count(len(items), limit)
@@ -145,6 +143,18 @@ def _around(body: bytes) -> int:
 
 def _is_list(body: bytes) -> bool:
     return body.lstrip()[:1] == b"["
+
+
+def _begins_with_a_line(body: bytes) -> bool:
+    """Whether the first of several lines is JSON of its own: lines under the media type of JSON."""
+    first, _, rest = body.strip().partition(b"\n")
+    if not rest:
+        return False
+    try:
+        untyped(first)
+    except JsonError:
+        return False
+    return True
 
 
 def _lines(body: bytes, limit: int) -> list[bytes]:

@@ -67,6 +67,8 @@ def fill_payload(entry: Entry, record: WireRecord | WireCost) -> None:
     entry.latency_ms = record.latency_ms
     if record.tags:
         entry.tags = _encode(record.tags).decode()
+    else:
+        record.tags = None  # an empty list says nothing
     if record.metadata:
         entry.metadata = _metadata(bytes(record.metadata))
     entry.payload_digest = _digest(record)

@@ -174,13 +174,14 @@ def _show_stored(session: WriteSession, submission: Submission, fate: Sequence[I
 
 
 def _members(created: Sequence[Entry]) -> dict[str, tuple[set[str], set[str]]]:
+    projects = {(entry.organization_id, entry.project_id) for entry in created}
+    users = {(entry.organization_id, entry.user_id) for entry in created}
     members: dict[str, tuple[set[str], set[str]]] = {}
-    for entry in created:
-        projects, users = members.setdefault(entry.organization_id, (set(), set()))
-        if entry.project_id:
-            projects.add(entry.project_id)
-        if entry.user_id:
-            users.add(entry.user_id)
+    for place, named in enumerate((projects, users)):
+        for organization_id, member_id in named:
+            known = members.setdefault(organization_id, (set(), set()))
+            if member_id:
+                known[place].add(member_id)
     return members
 
 

@@ -82,7 +82,7 @@ def add_adjustment(
         "recorded_by": actor.actor_id,
     }
     session.execute(insert(price_adjustments).values(**row))
-    shown = _adjustment_wire({**row, "kinds": kinds})
+    shown = _adjustment_wire(row)
     _audit(session, actor, "pricing.adjustment_created", row["id"], None, shown)
     return shown
 
