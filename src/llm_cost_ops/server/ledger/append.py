@@ -9,37 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql
 
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
-from llm_cost_ops.server.ledger.entry import COLUMNS, Entry
+from llm_cost_ops.server.ledger.columns import columns_of
+from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.tables import usage_records
 
 _LOOKUP_CHUNK = 400
 _EVENT_ID = attrgetter("event_id")
-_COLUMN_LIST = ", ".join(f'"{name}"' for name in COLUMNS)
-_MYSQL_COLUMN_LIST = ", ".join(f"`{name}`" for name in COLUMNS)
-_SQLITE_INSERT = (
-    f"INSERT INTO usage_records ({_COLUMN_LIST}) "  # noqa: S608 - names of our own columns
-    f"VALUES ({', '.join('?' * len(COLUMNS))}) "
-    "ON CONFLICT (organization_id, source, event_id) DO NOTHING"
-)
-_MYSQL_INSERT = (
-    f"INSERT INTO usage_records ({_MYSQL_COLUMN_LIST}) "  # noqa: S608 - names of our own columns
-    f"VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON DUPLICATE KEY UPDATE id = id"
-)
+_ONCE = "ON CONFLICT (organization_id, source, event_id) DO NOTHING"
 _PG_STAGE = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS ingest_stage (LIKE usage_records) ON COMMIT DELETE ROWS"
+    "CREATE TEMPORARY TABLE IF NOT EXISTS ingest_stage ON COMMIT DELETE ROWS "
+    "AS SELECT * FROM usage_records WITH NO DATA"
 )
-_PG_COPY = f"COPY ingest_stage ({_COLUMN_LIST}) FROM STDIN"
-_PG_MERGE = (
-    f"INSERT INTO usage_records ({_COLUMN_LIST}) "  # noqa: S608 - names of our own columns
-    f"SELECT {_COLUMN_LIST} FROM ingest_stage "
-    "ON CONFLICT (organization_id, source, event_id) DO NOTHING"
-)
+_PG_DIALECT = postgresql.dialect()
+_STATEMENTS = 256
+"""Sets of columns that are remembered: callers differ in which labels they send."""
 
 
 _EXISTING = (
@@ -76,9 +67,15 @@ def append(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Existin
 
 
 def _insert_sqlite(session: WriteSession, entries: Sequence[Entry]) -> bool:
-    driver = session.driver
-    cursor = driver.executemany(_SQLITE_INSERT, [entry.row() for entry in entries])
+    found = columns_of(entries, share=False)
+    cursor = session.driver.executemany(_sqlite_insert(found.names), found.rows())
     return cursor.rowcount == len(entries)
+
+
+@lru_cache(_STATEMENTS)
+def _sqlite_insert(names: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO usage_records ({_quoted(names)}) VALUES ({marks}) {_ONCE}"  # noqa: S608
 
 
 def _in_lock_order(entries: Sequence[Entry]) -> list[Entry]:
@@ -87,27 +84,47 @@ def _in_lock_order(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> bool:
-    driver = session.driver
-    with driver.cursor() as cursor:
+    found = columns_of(_in_lock_order(entries))
+    with session.driver.cursor() as cursor:
         cursor.execute(_PG_STAGE)
-        with cursor.copy(_PG_COPY) as copy:
-            copy.write(copy_text(_in_lock_order(entries)))
-        cursor.execute(_PG_MERGE)
+        with cursor.copy(f"COPY ingest_stage ({_quoted(found.names)}) FROM STDIN") as copy:
+            copy.write(found.copy_text())
+        merge = _pg_merge(found.names, tuple(found.shared))
+        cursor.execute(merge, list(found.shared.values()))
         inserted = cursor.rowcount
         if inserted != len(entries):
             cursor.execute("TRUNCATE ingest_stage")
         return inserted == len(entries)
 
 
+@lru_cache(_STATEMENTS)
+def _pg_merge(names: tuple[str, ...], shared: tuple[str, ...]) -> str:
+    types = (usage_records.c[name].type.compile(_PG_DIALECT) for name in shared)
+    given = [f"%s::{kind}" for kind in types]
+    values = ", ".join([_quoted(names), *given])
+    columns = _quoted((*names, *shared))
+    return f"INSERT INTO usage_records ({columns}) SELECT {values} FROM ingest_stage {_ONCE}"  # noqa: S608
+
+
 def _insert_mysql(session: WriteSession, entries: Sequence[Entry]) -> bool:
-    driver = session.driver
-    with driver.cursor() as cursor:
-        rows = [entry.row() for entry in _in_lock_order(entries)]
-        cursor.executemany(_MYSQL_INSERT, rows)
+    found = columns_of(_in_lock_order(entries), share=False)
+    with session.driver.cursor() as cursor:
+        cursor.executemany(_mysql_insert(found.names), found.rows())
     # The affected-row count of an upsert differs between servers and client flags: count instead.
     ids = usage_records.c.id.between(entries[0].id, entries[-1].id)
-    found = session.execute(select(func.count()).select_from(usage_records).where(ids)).scalar_one()
-    return int(found) == len(entries)
+    counted = session.scalar(select(func.count()).select_from(usage_records).where(ids))
+    return int(counted) == len(entries)
+
+
+@lru_cache(_STATEMENTS)
+def _mysql_insert(names: tuple[str, ...]) -> str:
+    columns = ", ".join(f"`{name}`" for name in names)
+    marks = ", ".join(["%s"] * len(names))
+    return f"INSERT INTO usage_records ({columns}) VALUES ({marks}) ON DUPLICATE KEY UPDATE id = id"  # noqa: S608
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 _INSERTERS: dict[DatabaseKind, Callable[[WriteSession, Sequence[Entry]], bool]] = {
@@ -115,32 +132,6 @@ _INSERTERS: dict[DatabaseKind, Callable[[WriteSession, Sequence[Entry]], bool]] 
     DatabaseKind.POSTGRESQL: _insert_postgresql,
     DatabaseKind.MYSQL: _insert_mysql,
 }
-
-
-def copy_text(entries: Sequence[Entry]) -> str:
-    """Rows in PostgreSQL's COPY text format."""
-    lines: list[str] = []
-    for entry in entries:
-        fields = [
-            "\\N" if value is None else value if value.__class__ is str else str(value)
-            for value in entry.row()
-        ]
-        line = "\t".join(fields)
-        if "\\" in line or line.count("\t") != _TABS or "\n" in line:
-            line = "\t".join(map(_copy_field, entry.row()))
-        lines.append(line)
-    lines.append("")
-    return "\n".join(lines)
-
-
-_TABS = len(COLUMNS) - 1
-
-
-def _copy_field(value: object) -> str:
-    if value is None:
-        return "\\N"
-    text = str(value).replace("\\", "\\\\").replace("\t", "\\t")
-    return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def find_existing(session: ReadSession, entries: Sequence[Entry]) -> dict[int, Existing]:
