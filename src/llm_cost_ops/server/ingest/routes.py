@@ -134,13 +134,9 @@ def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Inval
 
 
 async def _door(request: Request, principal: Principal) -> Door:
-    prices = prices_of(request)
-    view = prices.fresh_view(principal.organization_id)
-    if view is None:
-        view = await run_in_threadpool(prices.view, principal.organization_id)
     return Door(
         principal.organization_id,
-        view,
+        await prices_of(request).current(principal.organization_id),
         deps.clock(request).micros(),
         recorded_by=principal.key_id,
         import_id=_import_id(request),

@@ -7,10 +7,14 @@ one server process is used by the others within a second.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
+
+from anyio import to_thread
 
 from llm_cost_ops.core.errors import PriceNotFound, UsageError
 from llm_cost_ops.core.instant import from_micros
@@ -214,6 +218,7 @@ class Prices:
         self._database = database
         self._clock = clock
         self._views: dict[str, tuple[float, tuple[object, ...], OrganizationPrices]] = {}
+        self._loading: dict[str, asyncio.Task[OrganizationPrices]] = {}
         self._lock = threading.Lock()
 
     def fresh_view(self, organization_id: str) -> OrganizationPrices | None:
@@ -222,6 +227,27 @@ class Prices:
         if cached is None or self._clock.monotonic() - cached[0] > FRESH_S:
             return None
         return cached[2]
+
+    async def current(self, organization_id: str) -> OrganizationPrices:
+        """The view, read again when older than a second: once, however many requests wait for it.
+
+        Raises DatabaseUnavailable.
+        """
+        fresh = self.fresh_view(organization_id)
+        if fresh is not None:
+            return fresh
+        task = self._loading.get(organization_id)
+        if task is None:
+            task = asyncio.ensure_future(to_thread.run_sync(self.view, organization_id))
+            self._loading[organization_id] = task
+            task.add_done_callback(partial(self._loaded, organization_id))
+        return await asyncio.shield(task)
+
+    def _loaded(self, organization_id: str, task: asyncio.Task[OrganizationPrices]) -> None:
+        if self._loading.get(organization_id) is task:
+            del self._loading[organization_id]
+        if not task.cancelled():
+            task.exception()  # those who wait are told; perhaps nobody waits any more
 
     def view(self, organization_id: str) -> OrganizationPrices:
         """The view, read again when older than a second. Raises DatabaseUnavailable."""
@@ -262,7 +288,9 @@ class Prices:
         return OrganizationPrices(book, registry, loaded.providers, loaded.stamp)
 
     def forget(self, organization_id: str) -> None:
-        """Read the organization's prices again at the next call."""
+        """Read the organization's prices again at the next call, also when a reading is under way:
+        it may have begun too early."""
+        self._loading.pop(organization_id, None)
         with self._lock:
             self._views.pop(organization_id, None)
 
