@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import batch_ids, batch_stem
@@ -36,7 +36,7 @@ from llm_cost_ops.server.ledger import imports, rollup, store
 from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import Prices
-from llm_cost_ops.server.queue.outbox import publish
+from llm_cost_ops.server.queue.outbox import Event, publish
 
 CLIENT_ERROR = 400
 
@@ -135,9 +135,9 @@ def _append(
     settle_repeats(fates, standing, correcting=correcting)
     for submission, fate in zip(submissions, fates, strict=True):
         _show_stored(session, submission, fate)
-        _announce(session, submission, fate, now_us)
         _count_import(session, submission, fate)
         audit_conflicts(session, submission, fate, now_us)
+    publish(session, _announcements(submissions, fates), now_us=now_us)
     return fates
 
 
@@ -200,11 +200,12 @@ _COUNTER_OF = {
 }
 
 
-def _announce(
-    session: WriteSession, submission: Submission, fate: Sequence[Item], now_us: int
-) -> None:
+def _announcements(
+    submissions: Sequence[Submission], fates: Sequence[Sequence[Item]]
+) -> Iterator[Event]:
     """One event per submission; its records are those with ids between the first and the last."""
-    created = [item.id for item in fate if item.status == CREATED]
-    if created:
-        payload = {"first_id": min(created), "last_id": max(created), "count": len(created)}
-        publish(session, submission.organization_id, "usage.recorded", payload, now_us=now_us)
+    for submission, fate in zip(submissions, fates, strict=True):
+        created = [item.id for item in fate if item.status == CREATED]
+        if created:
+            payload = {"first_id": min(created), "last_id": max(created), "count": len(created)}
+            yield Event(submission.organization_id, "usage.recorded", payload)

@@ -1,9 +1,10 @@
-"""Publish an event in the transaction of the data that it tells of."""
+"""Publish events in the transaction of the data that they tell of."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import insert
 
@@ -13,21 +14,25 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.tables import outbox
 
 
-def publish(
-    session: WriteSession,
-    organization_id: str,
-    topic: str,
-    payload: Mapping[str, object],
-    *,
-    now_us: int,
-) -> None:
-    """Append an event; it exists if and only if the transaction commits."""
-    session.execute(
-        insert(outbox).values(
-            id=single_id("evt", now_us // 1_000, secrets.randbits(80)),
-            organization_id=organization_id,
-            topic=topic,
-            payload=dumps(payload),
-            created_at=now_us,
-        )
-    )
+class Event(NamedTuple):
+    """What happened in an organization."""
+
+    organization_id: str
+    topic: str
+    payload: Mapping[str, object]
+
+
+def publish(session: WriteSession, events: Iterable[Event], *, now_us: int) -> None:
+    """Append events in one statement; they exist if and only if the transaction commits."""
+    rows = [
+        {
+            "id": single_id("evt", now_us // 1_000, secrets.randbits(80)),
+            "organization_id": event.organization_id,
+            "topic": event.topic,
+            "payload": dumps(event.payload),
+            "created_at": now_us,
+        }
+        for event in events
+    ]
+    if rows:
+        session.execute(insert(outbox), rows)
