@@ -44,6 +44,9 @@ def test_kept_as_it_is(value: object) -> None:
         -(2**63),
         "x" * 65,
         "é",
+        "a\x00b",
+        "a\nb",
+        "\x7f",
         float("nan"),
         float("inf"),
         Decimal("NaN"),
@@ -77,6 +80,8 @@ def test_names_are_bounded() -> None:
     many = {f"{'n' * 60}{index:03}": 1 for index in range(20)}
     assert kept(**many, **{"n" * 65: 1}) == many
     assert kept(né=1) == {}
+    assert kept(**{"a\x00b": 1, "c": 2}) == {"c": 2}
+    assert kept(extra={"a\x00b": 1, "c": 2}) == {"extra": {"c": 2}}
     assert kept(extra={"né": 1, "a": 1}) == {"extra": {"a": 1}}
 
 

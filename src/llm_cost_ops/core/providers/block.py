@@ -22,7 +22,8 @@ def usage_block(shape: Shape, block: Body) -> dict[str, object]:
     """The usage part under the keys that it has in the body, so that it can be read again.
 
     Of a body without a block of its own only the keys that the shape reads are kept. Floats become
-    exact Decimals; long or non-ASCII text, huge numbers and deep nesting are left out.
+    exact Decimals; long text, text that is not printable ASCII, huge numbers and deep nesting are
+    left out.
     """
     if not shape.at:
         return _object(_drawn(block, shape.template), 0)
@@ -95,12 +96,12 @@ def _plain_items(items: list[object]) -> bool:
 
 def _plain_names(block: Body) -> bool:
     names = "".join(block)
-    return len(names) <= _MAX_NAMES and names.isascii()
+    return len(names) <= _MAX_NAMES and names.isascii() and names.isprintable()
 
 
 def _label(value: object) -> bool:
     text = cast("str", value)
-    return len(text) <= _MAX_LABEL and text.isascii()
+    return len(text) <= _MAX_LABEL and text.isascii() and text.isprintable()
 
 
 def _object(block: Body, depth: int) -> dict[str, object]:
