@@ -121,7 +121,13 @@ class TestDetection:
                 "mistral",
                 {"choices": [], "usage": {"prompt_audio_seconds": 4, "prompt_tokens": 2,
                                           "completion_tokens": 1}},
-                {"input_tokens": 2, "output_tokens": 1},
+                {"input_tokens": 2, "output_tokens": 1, "input_audio_seconds": 4},
+            ),
+            (
+                "mistral",
+                {"text": "a", "usage": {"prompt_audio_seconds": 4, "prompt_tokens": 2,
+                                        "completion_tokens": 1}},
+                {"input_audio_seconds": 4},
             ),
             ("mistral", {"usage": {"prompt_audio_seconds": 0}}, {}),
             (

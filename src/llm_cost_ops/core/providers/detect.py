@@ -73,7 +73,7 @@ def _missing(body: Body) -> str:
 
 
 def _by_usage(profile: Profile, body: Body, usage: Body) -> str | None:
-    if "prompt_audio_seconds" in usage and "choices" not in body and usage["prompt_audio_seconds"]:
+    if "prompt_audio_seconds" in usage and "text" in body and usage["prompt_audio_seconds"]:
         return "transcription.mistral"
     if "prompt_tokens" in usage or "completion_tokens" in usage:
         return "chat" if "completion_tokens" in usage or "choices" in body else "embeddings"

@@ -2,6 +2,7 @@
 
 Providers repeat counts as they grow: of a whole number given twice the larger one stands, of
 anything else the later one. Gemini's `usageMetadata` is complete each time, so the last stands.
+Kimi reports the usage of the whole call in its last choice.
 Text deltas are passed over.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.providers.paths import Body
+from llm_cost_ops.core.providers.paths import Body, objects_in
 
 _FACTS = (
     "id", "object", "model", "modelVersion", "model_version", "responseId", "response_id",
@@ -76,8 +77,15 @@ def _take(folded: dict[str, object], chunk: Body) -> None:
         folded["type"] = "message"
     if "choices" in chunk:
         folded["choices"] = []
+        _take_usage_of_choices(folded, chunk["choices"])
     if isinstance(chunk.get("candidates"), list):
         _take_grounding(folded, cast("list[object]", chunk["candidates"]))
+
+
+def _take_usage_of_choices(folded: dict[str, object], choices: object) -> None:
+    for choice in objects_in(choices):
+        if isinstance(choice.get("usage"), dict):
+            folded["usage"] = _grown(folded.get("usage"), choice["usage"])
 
 
 def _counts_something(block: Body) -> bool:
