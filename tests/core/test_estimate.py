@@ -56,6 +56,22 @@ def test_inline_prices_need_no_book() -> None:
     }
 
 
+def test_the_region_that_a_response_reports_stands(book: PriceBook) -> None:
+    usage = {"input_tokens": 1_000_000, "output_tokens": 0, "inference_geo": "us"}
+    body = {"type": "message", "model": "claude-sonnet-4-6", "usage": usage}
+    answer = estimate(book, provider="anthropic", response=body, region="us-east-1")
+    assert (answer["total_cost"], answer["warnings"]) == (Decimal("3.3"), [])
+
+
+def test_a_region_that_is_only_a_label_is_warned_of(book: PriceBook) -> None:
+    answer = estimate(
+        book, provider="anthropic", model="claude-sonnet-4-6", usage={"input_tokens": 1_000_000},
+        region="x",
+    )  # fmt: skip
+    assert answer["total_cost"] == Decimal(3)
+    assert answer["warnings"] == ["x is no region of anthropic and has no part in the price"]
+
+
 def test_the_book_prices_by_the_time_of_the_call(book: PriceBook) -> None:
     usage = {"input_tokens": 100_000, "output_tokens": 5_000}
     before = estimate(book, provider="openai", model="o3", usage=usage, date="2025-06-09")

@@ -81,6 +81,39 @@ def test_kinds_can_be_removed() -> None:
     assert catalogue[("p", "m")].cards[0].prices.keys() == {"input_tokens"}
 
 
+FEE = {
+    "provider": "p",
+    "models": ["m*"],
+    "except": ["mx"],
+    "from": "2025-11-19",
+    "prices": {"web_searches": {"price": "5", "per": 1000}},
+}
+
+
+def charged(*cards: Card, name: str = "m") -> list[tuple[Any, Any, bool]]:
+    catalogue = by_key([model(name, *cards)])
+    apply.apply_fees(catalogue, overlay(fees=[FEE]))
+    return [
+        (c.valid_from, c.valid_to, "web_searches" in c.prices) for c in catalogue[("p", name)].cards
+    ]
+
+
+def test_a_fee_splits_the_card_that_was_valid_before_it() -> None:
+    since, later = instant("2025-11-19"), instant("2026-01-01")
+    assert charged(genai(input_tokens="1")) == [(None, since, False), (since, None, True)]
+    assert charged(genai(input_tokens="1").span(later, None)) == [(later, None, True)]
+    assert charged(genai(input_tokens="1").span(since, later)) == [(since, later, True)]
+    assert charged(genai(input_tokens="1").span(None, since)) == [(None, since, False)]
+
+
+def test_a_fee_leaves_own_prices_other_contexts_and_exceptions() -> None:
+    own = genai(input_tokens="1", web_searches="9")
+    batch = Card(amounts(input_tokens="1"), GENAI, processing="batch")
+    assert charged(own, batch) == [(None, None, True), (None, None, False)]
+    assert own.prices["web_searches"].price == 9
+    assert charged(genai(input_tokens="1"), name="mx") == [(None, None, False)]
+
+
 RULE = {
     "provider": "p",
     "models": ["m*"],

@@ -136,7 +136,7 @@ def _price_of(
     at = _instant(item, now)
     tier = (extracted.service_tier if extracted else None) or _text(item, "service_tier")
     processing = _text(item, "processing") or (extracted.processing if extracted else None)
-    region = _text(item, "region") or (extracted.region if extracted else None)
+    region = (extracted.region if extracted else None) or _text(item, "region")
     prices = item.get("prices")
     if prices is not None:
         if not isinstance(prices, Mapping):
@@ -158,7 +158,7 @@ def _price_of(
         "model": found.model,
         "rule": found.rule,
     }
-    return found.card, found.adjustments, matched, []
+    return found.card, found.adjustments, matched, list(found.warnings)
 
 
 def _answer(

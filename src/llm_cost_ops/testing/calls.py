@@ -146,7 +146,7 @@ def _measured(fields: Row, row: Row) -> dict[str, Quantity]:
         row["model"] = row["model"] or found.model
         row["service_tier"] = found.service_tier or row["service_tier"]
         row["processing"] = fields.get("processing") or found.processing or "realtime"
-        row["region"] = row["region"] or found.region
+        row["region"] = found.region or row["region"]
         return found.usage
     if "usage" in fields:
         if not isinstance(fields["usage"], dict):

@@ -109,8 +109,46 @@ def test_3_bedrock_geo_specials(model: str, expected: str) -> None:
     assert cost("aws", model, {"input_tokens": 100_000}) == Decimal(expected) / 10
 
 
-def test_3_an_unknown_region_is_unpriced() -> None:
-    assert packaged().resolve("openai", "gpt-5.4", at=AUTUMN, region="atlantis") is None
+@pytest.mark.parametrize(
+    ("provider", "model", "region"),
+    [
+        ("openai", "gpt-5.4", "br"),
+        ("anthropic", "claude-sonnet-4-6", "eu"),
+        ("together", "moonshotai/Kimi-K3", "eu"),
+        ("aws", "amazon.nova-lite-v1:0", "eu-north-1"),
+        ("azure", "phi-4", "us"),
+    ],
+)
+def test_3_a_region_without_a_known_price_is_unpriced(
+    provider: str, model: str, region: str
+) -> None:
+    assert packaged().resolve(provider, model, at=AUTUMN, region=region) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "region"),
+    [
+        ("openai", "gpt-5.4", "us-east-1"),
+        ("anthropic", "claude-sonnet-4-6", "eu-west-1"),
+        ("mistral", "mistral-large-2512", "Frankfurt"),
+        ("together", "moonshotai/Kimi-K3", "us-east-1"),
+        ("google", "gemini-3.5-flash", "us-east-1"),
+        ("azure", "gpt-4o", "us-east-1"),
+        ("aws", "amazon.nova-lite-v1:0", "europe-west1"),
+    ],
+)
+def test_3_where_the_application_runs_does_not_change_the_price(
+    provider: str, model: str, region: str
+) -> None:
+    found = find(provider, model, region=region)
+    assert (found.card, found.adjustments) == (find(provider, model).card, ())
+    assert len(found.warnings) == 1
+
+
+def test_3_a_region_of_google_is_no_region_of_amazon() -> None:
+    uplifted = find("google", "gemini-3.5-flash", region="us-east1")
+    assert [a.id for a in uplifted.adjustments] == ["google-regional-endpoint"]
+    assert uplifted.warnings == ()
 
 
 def test_3_a_region_without_uplift_keeps_the_base_price() -> None:
@@ -247,3 +285,34 @@ def test_unknown_is_never_zero() -> None:
         if card.source != "overlay" and any(p.price == 0 for p in card.prices.values())
     }
     assert zero == set()
+
+
+def test_server_side_tools_of_xai_are_billed_by_the_call() -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 100, "web_searches": 3, "social_searches": 2}
+    tokens = {"input_tokens": 1000, "output_tokens": 100}
+    for model in ("grok-4", "grok-4.7", "grok-4-fast"):
+        fee = cost("x-ai", model, usage) - cost("x-ai", model, tokens)
+        assert fee == Decimal("0.025")
+    before = price("x-ai", "grok-4", usage, at("2025-11-18T23:59:59Z"))
+    assert before.missing == ("social_searches", "web_searches")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "expected"),
+    [
+        ("google", "gemini-2.5-pro-preview-05-06", "gemini-2.5-pro"),
+        ("google", "gemini-2.5-flash-preview-05-20", "gemini-2.5-flash-preview"),
+        ("google", "claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
+        ("anthropic", "claude-2.1", "claude-2"),
+        ("azure", "tts-hd", "tts-1-hd"),
+    ],
+)
+def test_names_that_the_public_books_leave_out(provider: str, model: str, expected: str) -> None:
+    assert find(provider, model).model == expected
+
+
+def test_flex_on_groq_costs_what_on_demand_does() -> None:
+    usage = {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 100}
+    standard = cost("groq", "openai/gpt-oss-120b", usage)
+    assert cost("groq", "openai/gpt-oss-120b", usage, service_tier="flex") == standard
+    assert packaged().resolve("groq", "whisper-large-v3", at=AUTUMN, service_tier="flex") is None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from importlib import resources
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_cost_ops.core.pricing.book import PriceBook, Resolution
+from llm_cost_ops.core.pricing.card import Adjustment
+from llm_cost_ops.core.pricing.catalog import Catalog, Entry
 from llm_cost_ops.core.pricing.rate import rate
-from llm_cost_ops.core.pricing.regions import Patterns
-from tests.support.price_books import AUTUMN, book_of, find, packaged
+from llm_cost_ops.core.pricing.regions import AdjustmentRule, Patterns
+from tests.support.price_books import AUTUMN, book_of, card, find, packaged
 
 RULE = {
     "id": "uplift", "label": "1.1x", "provider": "acme", "models": ["new-*"],
@@ -33,6 +38,26 @@ BOOK = book_of(
         {"provider": "flat", "model": "m", "cards": PLAIN},
     ],
     regions={"acme": {"base": ["global"], "neutral": ["eu", "us-*"]}},
+    adjustments=[RULE],
+)
+CLOSED = book_of(
+    [
+        {"provider": "acme", "model": "new-m", "cards": PLAIN},
+        {
+            "provider": "acme",
+            "model": "mixed",
+            "cards": [*PLAIN, {"prices": {"input_tokens": "12"}, "region": "atlantis"}],
+        },
+        {
+            "provider": "azure",
+            "model": "new-m",
+            "cards": [*PLAIN, {"prices": {"input_tokens": "12"}, "region": "eu"}],
+        },
+    ],
+    regions={
+        name: {"base": ["global"], "neutral": ["here-#"], "known": ["??"]}
+        for name in ("acme", "azure")
+    },
     adjustments=[RULE],
 )
 
@@ -66,6 +91,51 @@ def test_a_neutral_region_is_the_base_price_for_models_without_uplift() -> None:
 @pytest.mark.parametrize("model", ["new-m", "old-m"])
 def test_an_unlisted_region_is_unpriced(model: str) -> None:
     assert found(model, "atlantis") is None
+
+
+@pytest.mark.parametrize("region", ["atlantis", "here-", "here-x", "usa", "u"])
+def test_a_text_that_is_no_region_is_a_label_and_is_warned_of(region: str) -> None:
+    found = CLOSED.resolve("acme", "new-m", at=AUTUMN, region=region)
+    assert found is not None
+    assert (found.card.region, found.adjustments) == (None, ())
+    assert found.warnings == (f"{region} is no region of acme and has no part in the price",)
+
+
+@pytest.mark.parametrize("region", ["us", "xx"])
+def test_a_text_of_the_form_of_a_region_is_unpriced(region: str) -> None:
+    assert CLOSED.resolve("acme", "new-m", at=AUTUMN, region=region) is None
+
+
+@pytest.mark.parametrize("region", [None, "global", "here-1", "here-42", "europe-west1"])
+def test_a_listed_region_is_not_warned_of(region: str | None) -> None:
+    found = CLOSED.resolve("acme", "new-m", at=AUTUMN, region=region)
+    assert found is not None
+    assert found.warnings == ()
+
+
+def test_a_card_makes_its_region_known() -> None:
+    found = CLOSED.resolve("acme", "mixed", at=AUTUMN, region="atlantis")
+    assert found is not None
+    assert (found.card.region, found.warnings) == ("atlantis", ())
+
+
+def test_a_label_leaves_the_region_that_the_name_states() -> None:
+    found = CLOSED.resolve("azure", "eu/new-m", at=AUTUMN, region="production")
+    assert found is not None
+    assert (found.card.region, len(found.warnings)) == ("eu", 1)
+
+
+def test_a_label_is_a_region_to_own_prices_and_contracts() -> None:
+    own = CLOSED.with_overrides([card("new-m", "3", region="atlantis")])
+    found = own.resolve("acme", "new-m", at=AUTUMN, region="Atlantis")
+    assert found is not None
+    assert (found.card.prices["input_tokens"].price, found.warnings) == (Decimal(3), ())
+    discount = Adjustment("half", "half", Decimal("0.5"), None, "contract")
+    rule = AdjustmentRule(discount, regions=Patterns.of(["atlantis"]))
+    agreed = CLOSED.with_overrides(adjustments=[rule])
+    found = agreed.resolve("acme", "new-m", at=AUTUMN, region="atlantis")
+    assert found is not None
+    assert found.adjustments == (discount,)
 
 
 def test_a_regional_card_replaces_base_and_uplift() -> None:
@@ -127,6 +197,11 @@ def test_an_uplift_may_begin_later() -> None:
         (["A*C"], "abc", True),
         (["a.c"], "abc", False),
         (["x", "a*"], "ab", True),
+        (["a?"], "ab", True),
+        (["a?"], "a", False),
+        (["a#"], "a10", True),
+        (["a#"], "a", False),
+        (["a#"], "a-1", False),
     ],
 )
 def test_patterns(patterns: list[str], name: str, expected: bool) -> None:
@@ -140,3 +215,26 @@ def test_no_region_of_the_packaged_book_is_both_uplifted_and_base() -> None:
             if entry.provider == provider:
                 result = book.resolve(provider, entry.model, at=AUTUMN, region="global")
                 assert result is None or not result.adjustments
+
+
+CATALOG = Catalog(
+    (resources.files("llm_cost_ops.core.pricing") / "data" / "book.jsonl").read_text("utf-8")
+)
+POLICED = ("openai", "anthropic", "google", "azure", "aws", "mistral", "together")
+REGIONS = st.one_of(
+    st.text(max_size=24),
+    st.from_regex(r"[a-z]{2}(-[a-z]{3,6})?(-?[0-9])?", fullmatch=True),
+    st.sampled_from(["us-gov-west-1", "europe-west4", "swedencentral", "datazone-us", "global"]),
+)
+
+
+@given(st.sampled_from([e for e in packaged().models() if e.provider in POLICED]), REGIONS)
+def test_no_text_gets_the_base_price_in_silence(entry: Entry, region: str) -> None:
+    found = packaged().resolve(entry.provider, entry.model, at=AUTUMN, region=region)
+    name = region.strip().lower()
+    if found is None or not name or found.card.region or found.adjustments:
+        return
+    policy = CATALOG.regions[entry.provider]
+    stated = policy.base.match(name) or policy.neutral.match(name)
+    assert stated or len(found.warnings) == 1
+    assert not (stated and found.warnings)

@@ -146,6 +146,24 @@ def test_of_a_raw_response_only_its_usage_is_kept(application: Application) -> N
     assert count(application, "usage_records", "response_id = 'chatcmpl-1'") == 1
 
 
+@pytest.mark.parametrize(
+    ("geo", "sent", "region", "cost"),
+    [
+        ("us", "us-east-1", "us", "3.3"),
+        ("not_available", "us-east-1", "us-east-1", "3"),
+        ("not_available", "us", "us", "3.3"),
+    ],
+)
+def test_the_region_that_a_response_reports_stands(
+    sqlite_application: Application, geo: str, sent: str, region: str, cost: str
+) -> None:
+    counts = {"input_tokens": 1_000_000, "output_tokens": 0, "inference_geo": geo}
+    body = {"type": "message", "model": "claude-sonnet-4-6", "usage": counts}
+    call = {"provider": "anthropic", "response": body, "region": sent}
+    row = body_of(send(sqlite_application, "/usage", call))
+    assert (row["region"], row["total_cost"]) == (region, Decimal(cost))
+
+
 def test_a_response_whose_splits_overlap_unclearly_is_recorded(application: Application) -> None:
     usage_block = {
         "prompt_tokens": 1000,

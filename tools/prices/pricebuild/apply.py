@@ -78,6 +78,28 @@ def _overlap(own: Card, card: Card) -> bool:
     return starts and ends
 
 
+def apply_fees(catalogue: Catalogue, overlay: Overlay) -> None:
+    """Add what a call of a tool costs, whichever model calls it, from a day on."""
+    for entry in overlay["fees"]:
+        fees = {kind: price(value) for kind, value in entry["prices"].items()}
+        for model in _chosen(catalogue, entry):
+            model.cards = [part for card in model.cards for part in _charged(card, fees, entry)]
+
+
+def _charged(card: Card, fees: Mapping[str, Price], entry: Mapping[str, Any]) -> list[Card]:
+    since = instant(entry["from"])
+    new = {kind: fee for kind, fee in fees.items() if kind not in card.prices}
+    over = card.valid_to is not None and since is not None and card.valid_to <= since
+    if card.context != STANDARD or not new or over:
+        return [card]
+    begun = card.valid_from is not None and since is not None and card.valid_from >= since
+    later = card if begun else card.span(since, card.valid_to)
+    for kind, fee in new.items():
+        later.supplement(kind, fee, OVERLAY)
+    later.checked_at = entry["checked_at"]
+    return [later] if begun else [card.span(card.valid_from, since), later]
+
+
 def apply_close(catalogue: Catalogue, overlay: Overlay) -> None:
     """End the cards of a tier that a provider withdrew."""
     for entry in overlay["close"]:

@@ -43,6 +43,7 @@ def build(pins: Mapping[str, str], built_at: date) -> tuple[str, Report]:
     apply.apply_models(catalogue, overlay)
     _refuse_undated(catalogue)
     _refuse_implausible(catalogue)
+    apply.apply_fees(catalogue, overlay)
     apply.apply_close(catalogue, overlay)
     apply.apply_derived(catalogue, overlay)
     apply.apply_free(catalogue, overlay)
@@ -114,7 +115,7 @@ def _refuse_implausible(catalogue: Catalogue) -> None:
 
 
 def _regions(overlay: Overlay) -> dict[str, Any]:
-    names = ("base", "neutral", "neutral_models")
+    names = ("base", "neutral", "neutral_models", "known")
     return {
         entry["provider"]: {name: entry[name] for name in names if name in entry}
         for entry in overlay["regions"]

@@ -15,7 +15,7 @@ from typing import Any
 from .rows import MILLION, Price, Window
 
 SECTIONS = (
-    "models", "derive", "inherits", "adjustments", "regions", "fallbacks", "free", "drop",
+    "models", "fees", "derive", "inherits", "adjustments", "regions", "fallbacks", "free", "drop",
     "drop_aliases", "keep_flat", "ignore_kinds", "close",
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ class Resolution:
     """The card that prices a call, and by which rule its model was recognised.
 
     Rules: exact, alias, snapshot, fine_tuned, bedrock_id, prefix, deployment, provider_fallback.
+    `warnings` say in words what was given and had no part in the price.
     """
 
     card: RateCard
@@ -37,6 +38,7 @@ class Resolution:
     provider: str
     model: str
     rule: str
+    warnings: tuple[str, ...] = ()
 
 
 class PriceBook:
@@ -122,7 +124,8 @@ class PriceBook:
     ) -> Resolution | None:
         """The card for one call at an aware instant, or None when the book has no price for it.
 
-        A tier, processing or region without a price of its own is None, never the standard price.
+        A tier, processing or region without a price of its own is None, never the standard price. A
+        region that none of the provider's can be is a label of the caller, and is warned of.
         `known_at` leaves out overrides that were recorded later.
         """
         if known_at is None:
@@ -133,7 +136,9 @@ class PriceBook:
         found = series.at(at) if series else None
         if series is None or found is None:
             return None
-        return Resolution(found[0], found[1], series.provider, series.model, series.rule)
+        label = f"{series.label} is no region of {series.provider} and has no part in the price"
+        warnings = (label,) if series.label else ()
+        return Resolution(found[0], found[1], series.provider, series.model, series.rule, warnings)
 
     def resolve_series(
         self,

@@ -133,6 +133,7 @@ def _policy(given: Mapping[str, Any]) -> RegionPolicy:
         Patterns.of(given["base"]),
         Patterns.of(given.get("neutral", ())),
         Patterns.of(given.get("neutral_models", ("*",))),
+        Patterns.of(given.get("known", ("*",))),
     )
 
 

@@ -56,10 +56,14 @@ class Layers:
     def series(self, call: Call, known_at: datetime | None) -> CardSeries | None:
         """All prices of the call's context through time, or None when there is none."""
         deployed, match = self.match(call.provider, call.model)
-        region = call.region or (match.region if match else None)
-        layers, own_name = self._own(call, region, match, known_at)
+        stated = match.region if match else None
+        layers, own_name = self._own(call, call.region or stated, match, known_at)
         entry = self._entry(match)
+        label: str | None = None
         if entry is not None:
+            region = call.region or stated
+            if call.region and not self._is_region(entry, call.region):
+                label, region = (None if layers else call.region), stated
             public = self._public(entry, call, region)
             layers += [public] if public else []
         if not layers:
@@ -69,7 +73,7 @@ class Layers:
             rule = "provider_fallback"
         provider = match.provider if match and own_name is None else call.provider
         model = own_name or (entry.model if entry else call.model)
-        return CardSeries(provider, model, "deployment" if deployed else rule, layers)
+        return CardSeries(provider, model, "deployment" if deployed else rule, layers, label)
 
     def match(self, provider: str, model: str) -> tuple[bool, Match | None]:
         """(whether the name is a deployment of the organization, model of the packaged book)."""
@@ -121,7 +125,7 @@ class Layers:
             if card.service_tier == call.tier and card.processing == call.processing
         ]
         names = (entry.key, call.model.lower())
-        contract = self._contract(call.provider, names, region, own=False)
+        contract = self._contract(call.provider, names, call.region or region, own=False)
         base = tuple(card for card in context if card.region is None)
         if region is None:
             return Layer(base, contract) if base else None
@@ -133,6 +137,15 @@ class Layers:
         if base and (listed or self._means_base(entry, region)):
             return Layer(base, (*listed, *contract))
         return None
+
+    def _is_region(self, entry: Entry, region: str) -> bool:
+        """Whether a given region is one of the host's, priced or not."""
+        policy = self.catalog.regions.get(entry.provider)
+        if policy is None or policy.knows(region):
+            return True
+        rules = self.catalog.adjustments
+        listed = any(r.concerns(entry.provider, (entry.key,), region) for r in rules)
+        return listed or any(card.region == region for card in entry.cards)
 
     def _means_base(self, entry: Entry, region: str) -> bool:
         policy = self.catalog.regions.get(entry.provider)

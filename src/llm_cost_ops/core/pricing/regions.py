@@ -1,7 +1,9 @@
 """Regions and adjustments: which reported regions change a price, and by which factor.
 
-A region never falls back to the base price in silence: it has cards of its own, an adjustment, or
-a stated reason (`base`, `neutral`) to mean the base price. Otherwise the call is unpriced.
+A region of the provider never falls back to the base price in silence: it has cards of its own, an
+adjustment, or a stated reason (`base`, `neutral`) to mean the base price. Otherwise the call is
+unpriced. A text that no region of the provider can be (`known`) is the caller's own label: where an
+application runs says nothing about where the model does.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from datetime import datetime
 
 from llm_cost_ops.core.pricing.card import Adjustment
 
+_WILD = {"*": ".*", "?": ".", "#": "[0-9]+"}
+
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Lower-case names in which `*` stands for any text."""
+    """Lower-case names in which `*` stands for any text, `?` for a character, `#` for a number."""
 
     texts: tuple[str, ...]
     _regex: re.Pattern[str]
@@ -24,7 +28,7 @@ class Patterns:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Patterns:
         lowered = tuple(text.lower() for text in texts)
-        parts = (".*".join(re.escape(part) for part in text.split("*")) for text in lowered)
+        parts = ("".join(_WILD.get(char) or re.escape(char) for char in text) for text in lowered)
         return cls(lowered, re.compile("|".join(parts) if lowered else r"(?!)"))
 
     def match(self, name: str) -> bool:
@@ -37,11 +41,17 @@ EVERYTHING = Patterns.of(["*"])
 @dataclass(frozen=True, slots=True)
 class RegionPolicy:
     """`base` regions have the base price. `neutral` ones have it too, for the `models` named and
-    as long as a model has no card of its own in one of them."""
+    as long as a model has no card of its own in one of them. `known` has the form of every region
+    that the provider has or may come to have."""
 
     base: Patterns
     neutral: Patterns
     models: Patterns = EVERYTHING
+    known: Patterns = EVERYTHING
+
+    def knows(self, region: str) -> bool:
+        """Whether the text can be a region of the provider."""
+        return any(names.match(region) for names in (self.base, self.neutral, self.known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,33 @@ class CardSeries:
     """`at` answers which card and adjustments price a call at an instant.
 
     The same (card, adjustments) tuple is returned for the same answer, so callers may cache by its
-    identity for as long as they hold the series.
+    identity for as long as they hold the series. `label` is a given region that is none of the
+    provider's, so that it took no part.
     """
 
-    __slots__ = ("_bounds", "_options", "_single", "_windowed", "model", "provider", "rule")
+    __slots__ = (
+        "_bounds",
+        "_options",
+        "_single",
+        "_windowed",
+        "label",
+        "model",
+        "provider",
+        "rule",
+    )
 
-    def __init__(self, provider: str, model: str, rule: str, layers: Sequence[Layer]) -> None:
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        rule: str,
+        layers: Sequence[Layer],
+        label: str | None = None,
+    ) -> None:
         self.provider = provider
         self.model = model
         self.rule = rule
+        self.label = label
         self._bounds = _bounds(layers)
         known: dict[tuple[int, tuple[str, ...]], Priced] = {}
         self._options = [_options(layers, start, known) for start in (_BEGINNING, *self._bounds)]

@@ -181,7 +181,8 @@ def _start(record: WireRecord, door: Door, at: datetime) -> Start:
 
 
 def _read_response(record: WireRecord, door: Door) -> Entry:
-    """What a raw response says; what the record says beside it stands first, but for the tier."""
+    """What a raw response says; what the record says beside it stands first, but for the tier and
+    the region, which the provider knows better."""
     entry = copy_of(door.blank)
     entry.timestamp = to_micros(_instant(record, door))
     entry.provider = door.prices.provider(record.provider)
@@ -197,7 +198,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     tier = _reported("service_tier", found.service_tier, 32) or record.service_tier or "standard"
     entry.service_tier = "standard" if tier == "default" else tier
     entry.processing = record.processing or found.processing or "realtime"
-    entry.region = record.region or _reported("region", found.region, 64)
+    entry.region = _reported("region", found.region, 64) or record.region
     entry.response_id = _storable_id(found.response_id)
     entry.raw_usage = dumps(found.usage_block)
     if found.reported_cost is not None:
