@@ -316,3 +316,13 @@ def test_flex_on_groq_costs_what_on_demand_does() -> None:
     standard = cost("groq", "openai/gpt-oss-120b", usage)
     assert cost("groq", "openai/gpt-oss-120b", usage, service_tier="flex") == standard
     assert packaged().resolve("groq", "whisper-large-v3", at=AUTUMN, service_tier="flex") is None
+
+
+def test_an_arn_of_a_model_states_its_region() -> None:
+    arn = "arn:aws:bedrock:{}::foundation-model/meta.llama3-70b-instruct-v1:0".format
+    usage = {"input_tokens": MILLION}
+    assert cost("aws", arn("us-east-1"), usage) == Decimal("2.65")
+    assert cost("aws", arn("eu-west-1"), usage) == Decimal("2.86")
+    assert packaged().resolve("aws", arn("eu-north-1"), at=AUTUMN) is None
+    profile = "arn:aws:bedrock:eu-north-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0"
+    assert cost("aws", profile, usage) == Decimal("0.078")

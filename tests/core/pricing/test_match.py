@@ -191,7 +191,8 @@ CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 @pytest.mark.parametrize(
     ("name", "region"),
     [
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", None),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", "us-east-1"),
+        (f"arn:aws:bedrock:::foundation-model/{CLAUDE}", None),
         (f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/{CLAUDE}", None),
         (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}", None),
         (f"arn:aws-us-gov:bedrock:us-gov-east-1::foundation-model/{CLAUDE}", "us-gov-east-1"),

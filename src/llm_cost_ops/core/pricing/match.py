@@ -27,7 +27,7 @@ _LATEST = re.compile(r"^(?P<base>.+?)-latest$")
 _FT_SUFFIX = re.compile(r"^(?P<base>.+?)\.ft-.+$")
 _ARN = re.compile(
     r"^arn:(?P<partition>aws[a-z-]*):bedrock:(?P<region>[a-z0-9-]*):\d*:"
-    r"(?:foundation-model|inference-profile)/(?P<id>[^/]+)$"
+    r"(?P<type>foundation-model|inference-profile)/(?P<id>[^/]+)$"
 )
 _BEDROCK_VERSION = re.compile(r"^(?P<base>.+?)-v\d+(?::\d+)?$")
 _BEDROCK_MINOR = re.compile(r"^(?P<base>.+-v\d+):\d+$")
@@ -160,7 +160,9 @@ def _bedrock_forms(form: _Form) -> Iterator[_Form]:
         if arn is None:
             return  # provisioned throughput, imported and custom models have no price per call
         name = arn["id"]
-        region = arn["region"] if arn["region"].startswith("us-gov") else None
+        # A profile names its geography itself; where it was called from sets no price.
+        stated = arn["type"] == "foundation-model" or arn["region"].startswith("us-gov")
+        region = arn["region"] or None if stated else None
     else:
         head, slash, rest = name.partition("/")
         if slash and head in _AWS_ROUTES:
