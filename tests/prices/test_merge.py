@@ -31,6 +31,18 @@ def test_a_row_supplements_kinds_and_contexts() -> None:
     assert (flex.tier, flex.source) == ("flex", LITELLM)
 
 
+def test_a_cache_price_that_repeats_the_input_price_repeats_the_kept_one() -> None:
+    rounded = lite(input_tokens="0.15001", cache_read_tokens="0.15001", cache_write_tokens="0.2")
+    (card,) = merged([model("m", genai(input_tokens="0.15"))], [row("m", rounded)])[
+        ("p", "m")
+    ].cards
+    assert {kind: str(price.price) for kind, price in card.prices.items()} == {
+        "input_tokens": "0.15", "cache_read_tokens": "0.15", "cache_write_tokens": "0.2",
+    }  # fmt: skip
+    (only,) = merged([model("m", genai(output_tokens="1"))], [row("m", rounded)])[("p", "m")].cards
+    assert only.prices["cache_read_tokens"].price == Decimal("0.15001")
+
+
 def test_a_new_context_begins_with_the_standard_price_it_belongs_to() -> None:
     old, new = genai(input_tokens="4"), genai(input_tokens="2")
     cut = datetime(2026, 8, 21, tzinfo=UTC)

@@ -20,6 +20,7 @@ from .litellm import Row
 from .rows import LITELLM, Card, Catalogue, Model, Price
 
 STANDARD = (None, "standard", "realtime")
+_CACHE = frozenset({"cache_read_tokens", "cache_write_tokens"})
 COMPARED = ("input_tokens", "output_tokens", "audio_seconds", "input_characters")
 
 Finder = Callable[[str, str], str | None]
@@ -150,7 +151,7 @@ class Merge:
             known = own.prices.get(kind)
             where = f"{target.provider}/{target.id} {card.context} {kind}"
             if known is None and not _says_nothing_new(kind, price, own):
-                own.supplement(kind, price, LITELLM)
+                own.supplement(kind, _as_kept(kind, price, card, own), LITELLM)
                 self.report.added_kinds.append(where)
             elif known and price.tiers and not known.tiers and _equal(known, price):
                 flat = self._keep_flat(target.provider, target.id)
@@ -173,6 +174,13 @@ def _equal(left: Price, right: Price) -> bool:
     return left.price * right.per == right.price * left.per or round(left.unit, 10) == round(
         right.unit, 10
     )
+
+
+def _as_kept(kind: str, price: Price, card: Card, own: Card) -> Price:
+    """A cache price that repeats the row's input price means the kept one, rounded elsewhere."""
+    kept = own.prices.get("input_tokens")
+    repeats = kind in _CACHE and price == card.prices.get("input_tokens")
+    return kept if repeats and kept is not None else price
 
 
 def _with_tiers(known: Price, price: Price) -> Price:
