@@ -46,7 +46,9 @@ def local_api(profile: Profile, retries: int | None = None) -> Generator[Api]:
     with open_ledger(profile, settings) as database:
         organization = chosen_organization(database, profile.organization)
         app = create_app(_unhurried(settings), database=database)
-        operator = Principal(OPERATOR, organization.id, frozenset({"*"}))
+        operator = Principal(
+            OPERATOR, organization.id, frozenset({"*"}), organization_slug=organization.slug
+        )
         secret = app.state.keys.trust(operator)
         with running(app) as session:
             api = Api(

@@ -232,6 +232,29 @@ def test_keys_of_another_organization_do_not_exist(application: Application) -> 
     assert application.post(KEYS, json=own).status_code == 201
 
 
+def test_the_own_organization_may_be_named_by_its_slug(application: Application) -> None:
+    """Who makes it gives a name, and learns the id only from what is answered."""
+    slug = application.get("/api/v1/organizations/current").json()["slug"]
+    theirs = application.another().get("/api/v1/organizations/current").json()["slug"]
+    call = {"provider": "openai", "model": "gpt-4o", "prompt_tokens": 1, "completion_tokens": 1}
+    stored = application.post("/api/v1/usage", json={**call, "organization_id": slug})
+    assert stored.status_code == 201
+    assert stored.json()["organization_id"] == application.organization_id
+    assert application.get(f"/api/v1/costs?organization_id={slug}").status_code == 200
+    refused = application.post("/api/v1/usage", json={**call, "organization_id": theirs})
+    assert error(refused)[:2] == (403, "ORGANIZATION_MISMATCH")
+    asked = application.get(f"/api/v1/costs?organization_id={theirs}")
+    assert error(asked)[:2] == (403, "ORGANIZATION_MISMATCH")
+
+
+def test_an_address_of_too_many_parameters_is_refused(sqlite_application: Application) -> None:
+    def ask(count: int) -> Any:
+        return sqlite_application.get(f"/api/v1/costs?{'&'.join(['model=a'] * count)}")
+
+    assert ask(1000).status_code == 200
+    assert error(ask(1001))[:2] == (400, "INVALID_REQUEST")
+
+
 def test_the_list_pages_by_every_family(application: Application) -> None:
     for _ in range(6):
         application.new_key("read:costs")

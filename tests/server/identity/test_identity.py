@@ -62,6 +62,13 @@ def test_defaults(database: Database) -> None:
     assert (made.currency, made.time_zone, made.settings) == ("USD", "UTC", {})
 
 
+def test_a_slug_that_is_an_id_already_is_the_id(database: Database) -> None:
+    """The documents call their organization `org-abc`: so does who makes it."""
+    made = make(database, "org-abc")
+    assert (made.id, made.slug) == ("org-abc", "org-abc")
+    assert make(database, "organic").id == "org-organic"
+
+
 @pytest.mark.parametrize(
     ("name", "slug"),
     [("A", "a"), ("  x  ", "x"), ("--", None), ("日本語", None), ("a" * 255, "a" * 100)],

@@ -17,6 +17,7 @@ from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.http.problems import Problem
 
 MAX_SECRET = 256
+MAX_PARAMETERS = 1_000
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
 _HEADER = APIKeyHeader(
@@ -51,7 +52,13 @@ def secret_of(request: Request) -> str:
 
 
 def _refuse_in_url(query: bytes) -> None:
-    for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=1000):
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise Problem(
+            400, "INVALID_REQUEST", f"The address has more than {MAX_PARAMETERS} parameters."
+        ) from None
+    for name, value in pairs:
         if name.lower() in _IN_URL or well_formed(value):
             raise Problem(
                 400, "INVALID_REQUEST", "API keys are not accepted in the URL; send a header."
@@ -91,7 +98,8 @@ def own_organization(
     principal: Principal, named: str | None, field: str = "organization_id"
 ) -> None:
     """Check an organization that a request names. Raises Problem 403 when it is another one."""
-    if named is not None and named != principal.organization_id:
+    own = (principal.organization_id, principal.organization_slug)
+    if named is not None and named not in own:
         raise Problem(
             403,
             "ORGANIZATION_MISMATCH",

@@ -21,6 +21,7 @@ from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetr
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.identity.organizations import get_organization
 
 REMEMBER_SECONDS = 0.9
 REFRESH_AFTER_SECONDS = 0.45
@@ -133,9 +134,11 @@ class KeyRing:
     def _find(self, key: str) -> Principal | None:
         with read(self._database) as session:
             found = store.find_by_digest(session, key)
-        if found is None or not found.active(self._clock.micros()):
-            return None
-        return Principal(found.id, found.organization_id, found.scopes, found.expires_at)
+            if found is None or not found.active(self._clock.micros()):
+                return None
+            owner = get_organization(session, found.organization_id)
+        slug = owner.slug if owner else None
+        return Principal(found.id, found.organization_id, found.scopes, found.expires_at, slug)
 
     def forget(self, key_id: str) -> None:
         """Look this key up again at its next use; for the process that revoked it."""

@@ -10,12 +10,16 @@ from llm_cost_ops.core import permissions
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of an API key: one organization, some scopes. `expires_at` in microseconds."""
+    """The holder of an API key: one organization, some scopes. `expires_at` in microseconds.
+
+    A caller may name the organization by its id or its slug.
+    """
 
     key_id: str
     organization_id: str
     scopes: frozenset[str]
     expires_at: int | None = None
+    organization_slug: str | None = None
 
     def holds(self, *required: str) -> bool:
         """Whether every one of the canonical permissions is held."""

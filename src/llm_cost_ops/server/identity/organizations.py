@@ -66,7 +66,8 @@ def create_organization(
     actor_id: str | None = None,
     request_id: str | None = None,
 ) -> Organization:
-    """Make an organization. Without an id it is `org-` and the slug, which comes from the name.
+    """Make an organization. Without an id it is the slug, which comes from the name, with `org-`
+    before it where it does not begin so.
 
     Raises OrganizationError for a value that cannot be used, OrganizationExists.
     """
@@ -133,7 +134,7 @@ def _slug(given: str | None, name: str) -> str:
 
 def _id(given: str | None, slug: str) -> str:
     if given is None:
-        return (ID_PREFIX + slug)[:MAX_ID].rstrip("-")
+        return (slug if slug.startswith(ID_PREFIX) else ID_PREFIX + slug)[:MAX_ID].rstrip("-")
     if not _ID.fullmatch(given) or len(given) > MAX_ID:
         raise OrganizationError(
             f"must begin with {ID_PREFIX} and have at most {MAX_ID} letters, digits, - and _",

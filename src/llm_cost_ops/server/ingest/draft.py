@@ -49,6 +49,7 @@ class Door:
         "latest",
         "now",
         "organization_id",
+        "organization_slug",
         "prices",
         "recorded_by",
         "strict",
@@ -64,8 +65,10 @@ class Door:
         import_id: str | None = None,
         strict: bool = False,
         max_future_us: int = DAY_US,
+        organization_slug: str | None = None,
     ) -> None:
         self.organization_id = organization_id
+        self.organization_slug = organization_slug
         self.prices = prices
         self.recorded_by = recorded_by
         self.import_id = import_id
@@ -277,7 +280,9 @@ def draft_cost(cost: WireCost, door: Door) -> Entry:
 
 def _check_organization(record: WireRecord | WireCost, door: Door) -> None:
     organization = record.organization_id
-    if organization is not None and organization != door.organization_id:
+    if organization is None:
+        return
+    if organization not in (door.organization_id, door.organization_slug):
         raise ForeignOrganization(
             "organization_id does not belong to this API key", field="organization_id"
         )

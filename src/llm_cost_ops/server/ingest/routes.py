@@ -142,6 +142,7 @@ async def _door(request: Request, principal: Principal) -> Door:
         import_id=_import_id(request),
         strict=_flag(request, "strict") or deps.settings(request).pricing.strict,
         max_future_us=deps.settings(request).ingest.max_future_seconds * 1_000_000,
+        organization_slug=principal.organization_slug,
     )
 
 
