@@ -135,6 +135,17 @@ def test_the_idempotency_key_may_be_chosen_and_differs_by_call(api: Any, fake: F
     assert len(set(keys)) == 3
 
 
+def test_a_chosen_idempotency_key_repeats_the_same_body(api: Any, fake: FakeServer) -> None:
+    """An event id made for each call would make the repetition another request: a 422."""
+    first = api(api.usage.create, CALL, idempotency_key="mine")
+    again = api(api.usage.create, CALL, idempotency_key="mine")
+    assert again.id == first.id
+    assert len(fake.rows) == 1
+    priced = {"model": "gpt-4", "tokens_used": 1, "cost": "0.1"}
+    stated = [api(api.costs.create, priced, idempotency_key="other").id for _ in range(2)]
+    assert stated[0] == stated[1]
+
+
 def test_a_refused_record_names_its_fields(api: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         api(api.usage.create, **{**CALL, "prompt_tokens": -1})

@@ -85,6 +85,10 @@ class BatchResult(list[RowT], Generic[RowT]):
         return self
 
     @property
+    def results(self) -> Self:
+        return self
+
+    @property
     def submitted(self) -> int:
         return len(self)
 

@@ -41,7 +41,7 @@ class CostCalls:
         **fields: Unpack[CostFields],
     ) -> Flow[CostRecord]:
         """Record one call with the cost you state, rounded half-even to ten places."""
-        record = cost_record(self._caller.settings, data, fields)
+        record = cost_record(self._caller.settings, data, fields, idempotency_key)
         body = yield from self._caller.write(
             "POST", "/costs", record, idempotency_key=idempotency_key
         )

@@ -22,21 +22,26 @@ _COUNTS = frozenset(
 )  # fmt: skip
 
 
-def usage_record(settings: Settings, data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
+def usage_record(
+    settings: Settings, data: object, fields: Mapping[str, Any], key: str | None = None
+) -> dict[str, Any]:
     """One usage record with an `event_id`, by which the server knows a repetition."""
-    return identified(_given(settings, data, fields))
+    return identified(_given(settings, data, fields), key)
 
 
-def cost_record(settings: Settings, data: object, fields: Mapping[str, Any]) -> dict[str, Any]:
+def cost_record(
+    settings: Settings, data: object, fields: Mapping[str, Any], key: str | None = None
+) -> dict[str, Any]:
     """One caller-priced record, its cost rounded half-even to ten places."""
     record = _given(settings, data, fields)
     if "cost" in record:
         record["cost"] = wire.money(record["cost"])
-    return identified(record)
+    return identified(record, key)
 
 
-def identified(record: dict[str, Any]) -> dict[str, Any]:
-    if record.get("event_id") is None:
+def identified(record: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    """The caller's idempotency key stands for one body: an id made anew would change it."""
+    if record.get("event_id") is None and key is None:
         record["event_id"] = str(uuid4())
     return record
 

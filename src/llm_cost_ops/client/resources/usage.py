@@ -36,10 +36,11 @@ class UsageCalls:
         """Record one call, given as one object, as keyword arguments, or both.
 
         Without an `event_id` one is made for this call; give your own where you may repeat the call
-        yourself, so that the repetition is a duplicate. Raises ValidationError, ConflictError (same
+        yourself, so that the repetition is a duplicate, or an `idempotency_key`, which the server
+        remembers for a day. Raises ValidationError, ConflictError (same
         event_id, other payload) and the other errors of `llm_cost_ops.exceptions`.
         """
-        record = usage_record(self._caller.settings, data, fields)
+        record = usage_record(self._caller.settings, data, fields, idempotency_key)
         body = yield from self._caller.write(
             "POST", "/usage", record, idempotency_key=idempotency_key
         )
