@@ -73,6 +73,8 @@ def test_metrics_by_every_spelling(application: Application) -> None:
              "average_tokens_per_request", "list_cost", "tokens", "input_tokens"]  # fmt: skip
     row = ask(application, "/costs/aggregate", metrics=names)["data"][0]
     assert [row[name] for name in ("p50", "median", "p90", "p95", "p99")] == [10, 10, 18, 19, 20]
+    (usual,) = ask(application, "/costs/aggregate", metrics="percentiles")["data"]
+    assert [usual[name] for name in ("p50", "p90", "p95", "p99")] == [10, 18, 19, 20]
     assert row["stddev"] == Decimal("5.7662812973")
     assert row["cost_per_1k_tokens"] == 1_050
     assert row["cost_per_request"] == Decimal("10.5")

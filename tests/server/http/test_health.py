@@ -46,6 +46,14 @@ def test_ready(application: Application) -> None:
     assert isinstance(body["warnings"], list)
 
 
+@pytest.mark.parametrize("path", ["live", "ready"])
+def test_the_other_documented_address(sqlite_application: Application, path: str) -> None:
+    short = sqlite_application.get(f"/{path}", key=None)
+    long = sqlite_application.get(f"/health/{path}", key=None)
+    assert long.status_code == short.status_code == 200
+    assert long.json()["status"] == short.json()["status"]
+
+
 @contextmanager
 def after_a_second(application: Application) -> Iterator[None]:
     """What was seen before is forgotten."""

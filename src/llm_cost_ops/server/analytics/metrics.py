@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.sources import BASE
@@ -12,6 +13,7 @@ from llm_cost_ops.server.analytics.totals import Totals, kept
 
 _PERCENTILE = re.compile(r"(?:p|percentile_)([1-9][0-9]?)", re.ASCII)
 MAX_METRICS = 50
+PERCENTILES = ("p50", "p90", "p95", "p99")
 
 OF_TOTALS: dict[str, Callable[[Totals], object]] = {
     "total_cost": lambda t: t.total_cost,
@@ -87,7 +89,7 @@ def always(totals: Totals) -> dict[str, object]:
     }
 
 
-METRIC_NAMES = (*OF_TOTALS, "median", "stddev", "p50", "p90", "p95", "p99")
+METRIC_NAMES = (*OF_TOTALS, "median", "stddev", "percentiles", *PERCENTILES)
 
 
 class MetricError(DomainError):
@@ -115,11 +117,13 @@ class Metrics:
 
 
 def metrics(asked: Sequence[str], field: str = "metrics") -> Metrics:
-    """Metrics by name, BY_DEFAULT without any; `tokens` also gives the quantities by kind.
+    """Metrics by name, BY_DEFAULT without any; `tokens` also gives the quantities by kind, and
+    `percentiles` is the usual four.
 
     Raises MetricError.
     """
-    names = list(dict.fromkeys(asked or BY_DEFAULT))
+    named = (PERCENTILES if name == "percentiles" else (name,) for name in asked or BY_DEFAULT)
+    names = list(dict.fromkeys(chain.from_iterable(named)))
     if len(names) > MAX_METRICS:
         raise MetricError(f"must be at most {MAX_METRICS}", field=field)
     percents: list[tuple[str, int]] = []

@@ -75,6 +75,8 @@ def operations_router(settings: Settings, document: Callable[[], Mapping[str, An
         router.add_api_route(
             path, endpoint, responses=responses, operation_id=f"get{path[1:].title()}"
         )
+    for path, endpoint in (("/health/live", live), ("/health/ready", ready)):
+        router.add_api_route(path, endpoint, include_in_schema=False)
     if settings.metrics.enabled:
         router.add_api_route(
             settings.metrics.path,
