@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,13 @@ from tools.contract import CONTRACT, drift, text
 
 def test_the_committed_contract_is_the_app_s_own() -> None:
     assert drift(CONTRACT.read_text(encoding="utf-8"), text()) == [], "run `make contract`"
+
+
+def test_no_path_is_there_twice_under_other_names() -> None:
+    """OpenAPI forbids it, and generators of clients drop one of the two."""
+    paths = json.loads(text())["paths"]
+    bare = [re.sub(r"{[^}]*}", "{}", path) for path in paths]
+    assert len(set(bare)) == len(bare)
 
 
 def test_the_contract_does_not_depend_on_the_machine(

@@ -55,7 +55,9 @@ def _add_adjustment(
     ] = None,
     position: Annotated[int | None, typer.Option(help="Place in the order; else last.")] = None,
     effective_date: Annotated[str | None, typer.Option(help="From then on; else now.")] = None,
-    end_date: Annotated[str | None, typer.Option(help="Until then, excluded.")] = None,
+    end_date: Annotated[
+        str | None, typer.Option(help="Last day (included), or instant (excluded).")
+    ] = None,
 ) -> int:
     """Add a discount: it lowers the cost of calls from its date on, their list cost stays.
 

@@ -14,7 +14,7 @@ from llm_cost_ops.cli.failure import ARGUMENTS, GENERAL, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.core.errors import AmountError
-from llm_cost_ops.core.instant import parse_instant
+from llm_cost_ops.core.instant import parse_end, parse_instant
 from llm_cost_ops.core.jsontext import JsonError, loads
 from llm_cost_ops.core.money import parse_decimal
 from llm_cost_ops.core.providers.names import provider_id
@@ -203,7 +203,7 @@ def _same(body: Mapping[str, Any], row: Row) -> bool:
     for name in ("currency", "end_date"):
         wanted, there = body.get(name), row.get(name)
         if name == "end_date" and wanted is not None and there is not None:
-            wanted, there = parse_instant(wanted, name), parse_instant(there, name)
+            wanted, there = parse_end(wanted), parse_end(there)
         if wanted != there:
             return False
     field = "prices" if "prices" in body else "pricing_structure"

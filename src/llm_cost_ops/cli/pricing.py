@@ -24,7 +24,9 @@ PerMillion = Annotated[str | None, typer.Option(help="Price of a million.")]
 Effective = Annotated[
     str | None, typer.Option(help="In force from this day or instant on (ISO 8601).")
 ]
-Ends = Annotated[str | None, typer.Option("--end-date", help="In force until then, excluded.")]
+Ends = Annotated[
+    str | None, typer.Option("--end-date", help="Last day (included), or instant (excluded).")
+]
 Terms = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_YEAR = 1970
 LAST_YEAR = 2100
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})"
     r"(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s?(Z|z|[+-]\d{2}:?\d{2})?)?",
@@ -43,6 +44,13 @@ def parse_instant(value: object, field: str = "timestamp") -> datetime:
     if not FIRST_YEAR <= instant.year <= LAST_YEAR:
         raise InstantError(f"must be between {FIRST_YEAR} and {LAST_YEAR}", field=field)
     return instant
+
+
+def parse_end(value: object, field: str = "end_date") -> datetime:
+    """The instant at which a period ends: a bare date is included, so its end is the next midnight
+    UTC; an instant is excluded. Raises InstantError."""
+    instant = parse_instant(value, field)
+    return instant + _DAY if isinstance(value, str) and is_bare_date(value) else instant
 
 
 def parse_day(value: object, field: str) -> date:

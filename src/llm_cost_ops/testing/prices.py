@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from llm_cost_ops.client.estimate import packaged_book
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.instant import format_instant, parse_instant
+from llm_cost_ops.core.instant import format_instant, parse_end, parse_instant
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import NOT_PRICED, RatedUsage, rate
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
@@ -152,7 +152,7 @@ def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
     start = row["effective_date"]
     if start is not None and at < parse_instant(start, "effective_date"):
         return False
-    return end is None or at < parse_instant(end, "end_date")
+    return end is None or at < parse_end(end)
 
 
 def _row(card: RateCard) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _card(row: Mapping[str, Any], recorded_at: datetime) -> RateCard:
     try:
         since = parse_instant(row["effective_date"], "effective_date")
         end = row.get("end_date")
-        until = parse_instant(end, "end_date") if end else None
+        until = parse_end(end) if end else None
         structure: dict[str, object] | None = None
         if "pricing_structure" not in row:
             prices = parse_prices(cast("Mapping[str, object]", row["prices"]))

@@ -199,3 +199,21 @@ def page_answer(
         "pagination": pagination,
         **more,
     }
+
+
+def rows_before(request: PageRequest) -> int:
+    """How many rows a page leaves out, where the cursor of a list is a count of rows."""
+    if request.position is None:
+        return request.offset
+    (start,) = request.position
+    if isinstance(start, int) and 0 <= start <= MAX_OFFSET:
+        return start
+    raise CursorError("is not a cursor of this query", field="cursor")
+
+
+def counted_page(found: Sequence[object], request: PageRequest, subject: str) -> dict[str, object]:
+    """The answer of such a list; `found` are the rows of the page and one more if any."""
+    more = len(found) > request.limit
+    position = [rows_before(request) + request.limit]
+    cursor = encode_cursor(subject, position) if more else None
+    return page_answer(found[: request.limit], request, cursor)

@@ -118,7 +118,7 @@ def problem_of(error: Exception, method: str = "GET") -> Problem:
             status = 422
         if status >= 500:
             return internal_error()
-        return Problem(status, error.code, error.message, error.field_errors)
+        return _of_domain(error, status)
     if isinstance(error, RequestValidationError):
         return Problem(
             422,
@@ -129,6 +129,15 @@ def problem_of(error: Exception, method: str = "GET") -> Problem:
     if isinstance(error, HTTPException):
         return _from_status(error)
     return internal_error()
+
+
+def _of_domain(error: DomainError, status: int) -> Problem:
+    """A fault of one field is a validation error that names it; without a field USAGE_001 refuses
+    the whole record."""
+    if error.field is None:
+        return Problem(status, error.code, error.message)
+    code = "VALIDATION_ERROR" if error.code == "USAGE_001" else error.code
+    return Problem(status, code, f"{error.field} {error.message}", error.field_errors)
 
 
 def internal_error() -> Problem:

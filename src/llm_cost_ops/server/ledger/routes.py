@@ -19,7 +19,15 @@ from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
+from llm_cost_ops.server.http.pagination import (
+    PARAMETERS,
+    counted_page,
+    page_request,
+    paging_parameters,
+    rows_before,
+)
 from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger import amend, imports, rerate, unpriced
 from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
@@ -31,6 +39,7 @@ Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:costs"))
 PriceWriter = Depends(require("write:pricing"))
 MAX_IMPORTS = 1_000
+_UNPRICED_PARAMETERS = PARAMETERS | {"start_date", "end_date", "timezone", "provider", "model"}
 T = TypeVar("T")
 
 router = APIRouter(prefix="/api/v1", tags=["ledger"])
@@ -47,10 +56,10 @@ async def json_object(request: Request) -> dict[str, object]:
 Body = Depends(json_object)
 
 
-@router.patch("/costs/{record_id}", operation_id="updateCost")
-@router.put("/costs/{record_id}", operation_id="replaceCostLabels")
+@router.patch("/costs/{call_id}", operation_id="updateCost")
+@router.put("/costs/{call_id}", operation_id="replaceCostLabels")
 def update_cost(
-    record_id: str,
+    call_id: str,
     request: Request,
     body: dict[str, object] = Body,
     principal: Principal = Writer,
@@ -59,19 +68,19 @@ def update_cost(
     row = _write(
         request,
         lambda session: amend.relabel(
-            session, principal.organization_id, record_id, body, **_by(request, principal)
+            session, principal.organization_id, call_id, body, **_by(request, principal)
         ),
     )
     return json_response(row)
 
 
-@router.delete("/costs/{record_id}", status_code=204, operation_id="deleteCost")
-def delete_cost(record_id: str, request: Request, principal: Principal = Writer) -> Response:
+@router.delete("/costs/{call_id}", status_code=204, operation_id="deleteCost")
+def delete_cost(call_id: str, request: Request, principal: Principal = Writer) -> Response:
     """Take a call back by a reversing entry."""
     _write(
         request,
         lambda session: amend.remove(
-            session, principal.organization_id, record_id, **_by(request, principal)
+            session, principal.organization_id, call_id, **_by(request, principal)
         ),
     )
     return Response(status_code=204)
@@ -108,6 +117,7 @@ def list_imports(
     cursor: str | None = None,
 ) -> Response:
     """Imports, newest first."""
+    refuse_unknown(request, ("limit", "cursor"))
     with read(deps.database(request)) as session:
         page = imports.listing(session, principal.organization_id, limit=limit, before=cursor)
     return json_response(page)
@@ -180,19 +190,38 @@ def rerate_calls(
     return json_response({"dry_run": False, **_write(request, work)})
 
 
-@router.get("/pricing/unpriced", operation_id="listUnpriced", tags=["pricing"])
+@router.get(
+    "/pricing/unpriced",
+    operation_id="listUnpriced",
+    tags=["pricing"],
+    dependencies=[Depends(paging_parameters)],
+)
 def list_unpriced(
     request: Request,
     principal: Principal = Reader,
     start_date: str | None = None,
     end_date: str | None = None,
     timezone: str = "UTC",
-    limit: int = Query(100, ge=1, le=1_000),
+    provider: str | None = None,
+    model: str | None = None,
 ) -> Response:
     """Providers and models whose calls wait for a price, most calls first."""
+    refuse_unknown(request, _UNPRICED_PARAMETERS)
     window = window_between(start_date, end_date, time_zone(timezone))
+    asked = (start_date, end_date, timezone, provider, model)
+    subject = f"{principal.organization_id} unpriced {asked}"
+    page = page_request(request.query_params, subject, (int,))
     with read(deps.database(request)) as session:
-        return json_response(unpriced.listing(session, principal.organization_id, window, limit))
+        found = unpriced.listing(
+            session,
+            principal.organization_id,
+            window,
+            provider=provider and (provider_id(provider) or provider),
+            model=model,
+            offset=rows_before(page),
+            limit=page.limit + 1,
+        )
+    return json_response(counted_page(found, page, subject))
 
 
 @router.get("/ledger/verify", operation_id="verifyLedger")

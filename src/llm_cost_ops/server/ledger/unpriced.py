@@ -15,10 +15,22 @@ from llm_cost_ops.server.ledger.tables import rollup_hourly
 
 
 def listing(
-    session: ReadSession, organization_id: str, window: Window, limit: int
-) -> dict[str, Any]:
+    session: ReadSession,
+    organization_id: str,
+    window: Window,
+    *,
+    provider: str | None,
+    model: str | None,
+    offset: int,
+    limit: int,
+) -> list[dict[str, Any]]:
     """Providers and models with unpriced or partially priced calls in the hours of the window."""
     table = rollup_hourly.c
+    wanted = [
+        column == value
+        for column, value in ((table.provider, provider), (table.model_name, model))
+        if value is not None
+    ]
     unpriced, partial = func.sum(table.unpriced), func.sum(table.partially_priced)
     query = (
         select(
@@ -35,13 +47,15 @@ def listing(
             table.bucket >= window.start_us // HOUR_US,
             table.bucket < -(-window.end_us // HOUR_US),
             (table.unpriced != 0) | (table.partially_priced != 0),
+            *wanted,
         )
         .group_by(table.provider, table.model_name)
         .having((unpriced != 0) | (partial != 0))
         .order_by(unpriced.desc(), partial.desc(), table.provider, table.model_name)
-        .limit(limit + 1)
+        .offset(offset)
+        .limit(limit)
     )
-    rows = [
+    return [
         {
             "provider": row["provider"],
             "model": row["model_name"],
@@ -53,12 +67,6 @@ def listing(
         }
         for row in session.execute(query).mappings()
     ]
-    return {
-        "data": rows[:limit],
-        "has_more": len(rows) > limit,
-        "next_cursor": None,
-        "pagination": {"limit": limit, "next_cursor": None},
-    }
 
 
 def waiting(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from llm_cost_ops.core.errors import PricingError
-from llm_cost_ops.core.instant import format_instant
+from llm_cost_ops.core.instant import format_instant, to_micros
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.providers.names import provider_id
@@ -19,43 +17,29 @@ from llm_cost_ops.server.pricing import store
 from llm_cost_ops.server.pricing.cards import prices_json
 from llm_cost_ops.server.pricing.manage import is_active, wire
 
-MAX_PAGE = 1_000
 SOURCES = ("organization", "operator", "public")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Filters of a listing. `active_only` keeps prices in force at `at`; with `known_at` own prices
-    are those that were recorded until then."""
+    """Filters of a listing. `active_only` keeps prices in force at `at`, each in the version that
+    is; with `known_at` own prices are those that were recorded until then."""
 
     provider: str | None
     model: str | None
     at: datetime
     active_only: bool
     source: str | None
-    limit: int | None
-    cursor: str | None
     known_at: datetime | None = None
 
 
 def listing(
     session: ReadSession, book: PriceBook, organization_id: str, wanted: Wanted
-) -> dict[str, Any]:
-    """A page of prices in the list shape. Raises PricingError for a bad filter."""
-    limit = 100 if wanted.limit is None else wanted.limit
-    if not 1 <= limit <= MAX_PAGE:
-        raise PricingError(f"must be between 1 and {MAX_PAGE}", field="limit")
+) -> Iterator[dict[str, Any]]:
+    """The prices that are wanted, as they are read. Raises PricingError for a bad filter."""
     if wanted.source is not None and wanted.source not in SOURCES:
         raise PricingError(f"must be one of: {', '.join(SOURCES)}", field="source")
-    skip = _offset(wanted.cursor)
-    page: list[dict[str, Any]] = []
-    for position, row in enumerate(_matching(session, book, organization_id, wanted)):
-        if position < skip:
-            continue
-        if len(page) == limit:
-            return _page(page, limit, next_offset=skip + limit)
-        page.append(row)
-    return _page(page, limit, next_offset=None)
+    return _matching(session, book, organization_id, wanted)
 
 
 def card_wire(card: RateCard) -> dict[str, Any]:
@@ -117,31 +101,45 @@ def _own(
     provider: str | None,
     model: str | None,
 ) -> Iterator[dict[str, Any]]:
-    for row in store.latest_versions(session, organization_id, known_at=wanted.known_at):
-        if provider and row["provider"] != provider:
+    rows: list[Mapping[str, Any]] = []
+    for last in store.latest_versions(session, organization_id, known_at=wanted.known_at):
+        if provider and last["provider"] != provider:
             continue
-        if model and row["model"].lower() != model:
+        if model and last["model"].lower() != model:
             continue
-        if wanted.active_only and not _in_force(session, organization_id, row, wanted):
-            continue
+        row = _in_force(session, organization_id, last, wanted) if wanted.active_only else last
+        if row is not None:
+            rows.append(row)
+    for row in sorted(rows, key=_order):
         shown = wire(row)
         if wanted.source in (None, shown["source"]):
             yield shown
 
 
+def _order(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """By model, and of one model first the price that rates: the latest start, then the newest."""
+    return (row["provider"], row["model"], -row["valid_from"], -row["recorded_at"], row["id"])
+
+
 def _in_force(
     session: ReadSession, organization_id: str, last: Mapping[str, Any], wanted: Wanted
-) -> bool:
-    """A price whose last version only begins later is in force through an earlier one."""
+) -> Mapping[str, Any] | None:
+    """The version in force: where the last one only begins later, an earlier one until then."""
     at = wanted.at
     if is_active(last, at):
-        return True
+        return last
     rows = store.history(session, organization_id, last["pricing_id"], known_at=wanted.known_at)
-    return any(
-        (card.valid_from is None or card.valid_from <= at)
-        and (card.valid_to is None or at < card.valid_to)
-        for card in store.timelines(rows)
-    )
+    versions = {store.card_id(row): row for row in rows}
+    for card in store.timelines(rows):
+        if _covers(card, at):
+            ends = None if card.valid_to is None else to_micros(card.valid_to)
+            return {**versions[card.id], "valid_to": ends}
+    return None
+
+
+def _covers(card: RateCard, at: datetime) -> bool:
+    started = card.valid_from is None or card.valid_from <= at
+    return started and (card.valid_to is None or at < card.valid_to)
 
 
 def _public(
@@ -153,31 +151,5 @@ def _public(
         if model and entry.key != model and model not in entry.aliases:
             continue
         for card in entry.cards:
-            started = card.valid_from is None or card.valid_from <= wanted.at
-            ended = card.valid_to is not None and card.valid_to <= wanted.at
-            if not wanted.active_only or (started and not ended):
+            if not wanted.active_only or _covers(card, wanted.at):
                 yield card_wire(card)
-
-
-def _page(rows: list[dict[str, Any]], limit: int, next_offset: int | None) -> dict[str, Any]:
-    cursor = None
-    if next_offset is not None:
-        cursor = base64.urlsafe_b64encode(str(next_offset).encode()).decode()
-    return {
-        "data": rows,
-        "has_more": cursor is not None,
-        "next_cursor": cursor,
-        "pagination": {"limit": limit, "next_cursor": cursor},
-    }
-
-
-def _offset(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    try:
-        text = base64.urlsafe_b64decode(cursor.encode()).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise PricingError("is not a cursor of this list", field="cursor")
-    return int(text)

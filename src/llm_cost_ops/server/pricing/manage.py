@@ -12,7 +12,13 @@ from sqlalchemy import insert
 
 from llm_cost_ops.core.errors import DomainError, PricingError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import format_instant, from_micros, parse_instant, to_micros
+from llm_cost_ops.core.instant import (
+    format_instant,
+    from_micros,
+    parse_end,
+    parse_instant,
+    to_micros,
+)
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import check_currency
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
@@ -197,7 +203,7 @@ def _begins_after_end(request: Mapping[str, object]) -> bool:
     start, end_date = request.get("effective_date"), request.get("end_date")
     if start is None or end_date is None:
         return False
-    return parse_instant(start, "effective_date") >= parse_instant(end_date, "end_date")
+    return parse_instant(start, "effective_date") >= parse_end(end_date)
 
 
 def _row(request: Mapping[str, object], prices: OrganizationPrices) -> dict[str, Any]:
@@ -208,7 +214,7 @@ def _row(request: Mapping[str, object], prices: OrganizationPrices) -> dict[str,
         raise PricingError("is required", field="effective_date")
     valid_from = parse_instant(start, "effective_date")
     end_date = request.get("end_date")
-    valid_to = None if end_date is None else parse_instant(end_date, "end_date")
+    valid_to = None if end_date is None else parse_end(end_date)
     if valid_to is not None and valid_to <= valid_from:
         raise PricingError("must be after effective_date", field="end_date")
     processing = str(request.get("processing") or "realtime")

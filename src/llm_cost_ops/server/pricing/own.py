@@ -11,7 +11,13 @@ from sqlalchemy import delete, func, insert, select, update
 
 from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import format_instant, from_micros, parse_instant, to_micros
+from llm_cost_ops.core.instant import (
+    format_instant,
+    from_micros,
+    parse_end,
+    parse_instant,
+    to_micros,
+)
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import parse_decimal, plain
 from llm_cost_ops.core.providers.names import provider_id
@@ -194,7 +200,7 @@ def _factor(body: Mapping[str, object]) -> Decimal:
 def _validity(body: Mapping[str, object], actor: Actor) -> dict[str, Any]:
     start, end_date = body.get("effective_date"), body.get("end_date")
     valid_from = actor.now if start is None else parse_instant(start, "effective_date")
-    valid_to = None if end_date is None else parse_instant(end_date, "end_date")
+    valid_to = None if end_date is None else parse_end(end_date)
     if valid_to is not None and valid_to <= valid_from:
         raise PricingError("must be after effective_date", field="end_date")
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, cast
 
 from fastapi import APIRouter, Depends, Request
@@ -10,12 +11,20 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.instant import parse_instant
-from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
+from llm_cost_ops.server.http.pagination import (
+    PARAMETERS,
+    counted_page,
+    page_request,
+    paging_parameters,
+    rows_before,
+)
 from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.pricing import catalogue, manage, own, store
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.lock import take_turn
@@ -25,6 +34,9 @@ Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
 Alter = Callable[[WriteSession, Actor], dict[str, Any]]
 Change = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
+_LIST_PARAMETERS = PARAMETERS | {
+    "provider", "model", "active", "active_only", "source", "date", "known_at", "organization_id",
+}  # fmt: skip
 AfterChange = Callable[[Request], Change]
 """Called in the transaction of a new price; what it returns is added to the answer."""
 
@@ -89,7 +101,7 @@ def create_router(after_change: AfterChange) -> APIRouter:
 
 
 def _add_reads(router: APIRouter) -> None:
-    @router.get("", operation_id="listPricing")
+    @router.get("", operation_id="listPricing", dependencies=[Depends(paging_parameters)])
     def list_prices(
         request: Request,
         principal: Principal = Reader,
@@ -100,25 +112,32 @@ def _add_reads(router: APIRouter) -> None:
         source: str | None = None,
         date: str | None = None,
         known_at: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
+        organization_id: str | None = None,
     ) -> Response:
-        """Prices of the organization, the operator and the public book."""
+        """Prices of the organization, the operator and the public book: those in force now, or on
+        `date`, unless `active` is false."""
+        refuse_unknown(request, _LIST_PARAMETERS)
+        own_organization(principal, organization_id)
         wanted = catalogue.Wanted(
             provider=provider,
             model=model,
             at=parse_instant(date, "date") if date else deps.clock(request).now(),
             active_only=active if active is not None else active_only is not False,
             source=source,
-            limit=limit,
-            cursor=cursor,
             known_at=parse_instant(known_at, "known_at") if known_at else None,
         )
+        filters = sorted(
+            pair for pair in request.query_params.multi_items() if pair[0] not in PARAMETERS
+        )
+        subject = f"{principal.organization_id} pricing {filters}"
+        page = page_request(request.query_params, subject, (int,))
         with read(deps.database(request)) as session:
-            page = catalogue.listing(
+            rows = catalogue.listing(
                 session, prices_of(request).book, principal.organization_id, wanted
             )
-        return json_response(page)
+            start = rows_before(page)
+            found = list(islice(rows, start, start + page.limit + 1))
+        return json_response(counted_page(found, page, subject))
 
     @router.get("/{pricing_id}", operation_id="getPricing")
     def get_price(pricing_id: str, request: Request, principal: Principal = Reader) -> Response:

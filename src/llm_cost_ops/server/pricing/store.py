@@ -163,11 +163,16 @@ def parsed(value: Any) -> Any:
     return None if value is None else json.loads(value, parse_float=Decimal)
 
 
+def card_id(row: Mapping[str, Any]) -> str:
+    """Names one version of a price; what it rated keeps this name."""
+    return f"{row['pricing_id']}@{row['version']}"
+
+
 def card_of(row: Mapping[str, Any]) -> RateCard:
-    """The rate card of one price version; its id names the price and the version."""
+    """The rate card of one price version."""
     operator = row["organization_id"] == OPERATOR
     return RateCard(
-        f"{row['pricing_id']}@{row['version']}",
+        card_id(row),
         row["provider"],
         row["model"],
         prices_from_json(parsed(row["prices"])),
