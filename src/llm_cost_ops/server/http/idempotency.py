@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -31,6 +33,13 @@ KEEP_SECONDS = 24 * 3600
 RETRY_SECONDS = 1
 PURGE_CHUNK = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+PARAMETER: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+"""The header in the OpenAPI document."""
 _MICROS = 1_000_000
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -81,6 +90,21 @@ def idempotent_call(
     return IdempotentCall(scope, organization_id, request_digest(body))
 
 
+def call_of(
+    request: Request, body: bytes, organization_id: str, principal_id: str
+) -> IdempotentCall | None:
+    """The key of a request that came with this body; its query counts as part of it."""
+    query = request.url.query
+    return idempotent_call(
+        request.headers,
+        query.encode() + b"\n" + body if query else body,
+        organization_id=organization_id,
+        principal_id=principal_id,
+        method=request.method,
+        route=request.url.path,
+    )
+
+
 def request_digest(body: bytes) -> str:
     """SHA-256 of the body; of JSON, with its keys sorted and without its white space."""
     try:
@@ -120,7 +144,25 @@ def replay(saved: Saved, call: IdempotentCall) -> Response:
             "IDEMPOTENCY_KEY_REUSED",
             "This Idempotency-Key was used with another request body.",
         )
-    return json_bytes(saved.body, saved.status, {REPLAYED: "true"})
+    headers = {REPLAYED: "true"}
+    if not saved.body:
+        return Response(status_code=saved.status, headers=headers)
+    return json_bytes(saved.body, saved.status, headers)
+
+
+def once(
+    session: WriteSession, call: IdempotentCall | None, now: int, work: Callable[[], Response]
+) -> Response:
+    """The answer of `work`, saved with its effect, or the one that was saved before; `now` in
+    microseconds. Raises Problem 409 and 422 as `save` and `replay` do."""
+    if call is None:
+        return work()
+    saved = lookup(session, [call.scope], now).get(call.scope)
+    if saved is not None:
+        return replay(saved, call)
+    answer = work()
+    save(session, call, answer.status_code, bytes(answer.body), now)
+    return answer
 
 
 def save(

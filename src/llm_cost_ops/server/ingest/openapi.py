@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
 
 _MONEY: dict[str, Any] = {"type": ["number", "null"]}
@@ -86,12 +87,6 @@ _RESULTS: dict[str, Any] = {
         },
     },
 }
-_KEY: dict[str, Any] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-}
 
 
 def _flag(name: str) -> dict[str, Any]:
@@ -116,7 +111,7 @@ def _single(operation_id: str, summary: str, shape: Mapping[str, Any]) -> dict[s
         "tags": ["ingest"],
         "operationId": operation_id,
         "summary": summary,
-        "parameters": [_KEY, _flag("strict"), _IMPORT],
+        "parameters": [idempotency.PARAMETER, _flag("strict"), _IMPORT],
         "requestBody": {"required": True, "content": {"application/json": {"schema": shape}}},
         "responses": {
             "201": _answer("Recorded.", ROW),
@@ -139,7 +134,7 @@ def _batch(operation_id: str, summary: str, shape: Mapping[str, Any]) -> dict[st
         "tags": ["ingest"],
         "operationId": operation_id,
         "summary": summary,
-        "parameters": [_KEY, *_FLAGS, _IMPORT],
+        "parameters": [idempotency.PARAMETER, *_FLAGS, _IMPORT],
         "requestBody": {
             "required": True,
             "content": {

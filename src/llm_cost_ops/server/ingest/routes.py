@@ -164,14 +164,7 @@ async def _submit(
     invalid: int = 0,
     shows_rows: bool = False,
 ) -> Response:
-    call = idempotency.idempotent_call(
-        request.headers,
-        request.url.query.encode() + b"\n" + body if request.url.query else body,
-        organization_id=door.organization_id,
-        principal_id=door.recorded_by or "",
-        method=request.method,
-        route=request.url.path,
-    )
+    call = idempotency.call_of(request, body, door.organization_id, door.recorded_by or "")
     committed: list[Item] = []
 
     def rendered(fate: list[Item]) -> Answer:

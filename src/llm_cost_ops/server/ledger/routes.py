@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit import record as audit
-from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_retrying
+from llm_cost_ops.server.db.session import WriteSession, read, snapshot
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.pagination import (
@@ -31,8 +31,10 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger import amend, imports, rerate, unpriced
 from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
+from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.manage import Actor
+from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.pricing.routes import Change
 
 Reader = Depends(require("read:costs"))
@@ -40,7 +42,6 @@ Writer = Depends(require("write:costs"))
 PriceWriter = Depends(require("write:pricing"))
 MAX_IMPORTS = 1_000
 _UNPRICED_PARAMETERS = PARAMETERS | {"start_date", "end_date", "timezone", "provider", "model"}
-T = TypeVar("T")
 
 router = APIRouter(prefix="/api/v1", tags=["ledger"])
 
@@ -56,57 +57,62 @@ async def json_object(request: Request) -> dict[str, object]:
 Body = Depends(json_object)
 
 
-@router.patch("/costs/{call_id}", operation_id="updateCost")
-@router.put("/costs/{call_id}", operation_id="replaceCostLabels")
+@router.patch("/costs/{call_id}", operation_id="updateCost", openapi_extra=KEYED)
+@router.put("/costs/{call_id}", operation_id="replaceCostLabels", openapi_extra=KEYED)
 def update_cost(
     call_id: str,
     request: Request,
     body: dict[str, object] = Body,
+    raw: bytes = Raw,
     principal: Principal = Writer,
 ) -> Response:
     """Change metadata or tags of a call; audited."""
-    row = _write(
-        request,
-        lambda session: amend.relabel(
-            session, principal.organization_id, call_id, body, **_by(request, principal)
-        ),
-    )
-    return json_response(row)
+    organization_id, by = principal.organization_id, _by(request, principal)
+
+    def work(session: WriteSession) -> Response:
+        return json_response(amend.relabel(session, organization_id, call_id, body, **by))
+
+    return change(request, principal, raw, work)
 
 
-@router.delete("/costs/{call_id}", status_code=204, operation_id="deleteCost")
-def delete_cost(call_id: str, request: Request, principal: Principal = Writer) -> Response:
+@router.delete("/costs/{call_id}", status_code=204, operation_id="deleteCost", openapi_extra=KEYED)
+def delete_cost(
+    call_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+) -> Response:
     """Take a call back by a reversing entry."""
-    _write(
-        request,
-        lambda session: amend.remove(
-            session, principal.organization_id, call_id, **_by(request, principal)
-        ),
-    )
-    return Response(status_code=204)
+
+    def work(session: WriteSession) -> Response:
+        amend.remove(session, principal.organization_id, call_id, **_by(request, principal))
+        return Response(status_code=204)
+
+    return change(request, principal, raw, work)
 
 
-@router.post("/imports", status_code=201, operation_id="startImport")
+@router.post("/imports", status_code=201, operation_id="startImport", openapi_extra=KEYED)
 def start_import(
-    request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+    request: Request,
+    body: dict[str, object] = Body,
+    raw: bytes = Raw,
+    principal: Principal = Writer,
 ) -> Response:
     """Begin an import; send its records with `?import_id=`."""
     for name in body:
         if name not in ("format", "name"):
             raise UsageError(name, "is not a known field")
     source_format, name = _text(body, "format", 64), _text(body, "name", 255)
-    shown = _write(
-        request,
-        lambda session: imports.start(
+
+    def work(session: WriteSession) -> Response:
+        shown = imports.start(
             session,
             principal.organization_id,
             source_format=source_format or "api",
             name=name,
             actor_id=principal.key_id,
             now_us=deps.clock(request).micros(),
-        ),
-    )
-    return json_response(shown, 201)
+        )
+        return json_response(shown, 201)
+
+    return change(request, principal, raw, work)
 
 
 @router.get("/imports", operation_id="listImports")
@@ -130,64 +136,83 @@ def get_import(import_id: str, request: Request, principal: Principal = Reader) 
         return json_response(imports.get(session, principal.organization_id, import_id))
 
 
-@router.post("/imports/{import_id}/complete", operation_id="completeImport")
-def complete_import(import_id: str, request: Request, principal: Principal = Writer) -> Response:
+@router.post("/imports/{import_id}/complete", operation_id="completeImport", openapi_extra=KEYED)
+def complete_import(
+    import_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+) -> Response:
     """Mark an import complete."""
-    shown = _write(request, lambda s: imports.finish(s, principal.organization_id, import_id))
-    return json_response(shown)
+
+    def work(session: WriteSession) -> Response:
+        return json_response(imports.finish(session, principal.organization_id, import_id))
+
+    return change(request, principal, raw, work)
 
 
-@router.post("/imports/{import_id}/undo", operation_id="undoImport")
-def undo_import(import_id: str, request: Request, principal: Principal = Writer) -> Response:
+@router.post(
+    "/imports/{import_id}/undo",
+    operation_id="undoImport",
+    openapi_extra=KEYED,
+    dependencies=[Untimed],
+)
+def undo_import(
+    import_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+) -> Response:
     """Take back every call of an import by reversing entries."""
-    shown = _write(
-        request,
-        lambda session: imports.undo(
-            session, principal.organization_id, import_id, **_by(request, principal)
-        ),
-    )
-    return json_response(shown)
+    organization_id, by = principal.organization_id, _by(request, principal)
+
+    def work(session: WriteSession) -> Response:
+        return json_response(imports.undo(session, organization_id, import_id, **by))
+
+    return change(request, principal, raw, work)
 
 
-@router.post("/pricing/rerate", operation_id="rerate", tags=["pricing"])
+@router.post(
+    "/pricing/rerate",
+    operation_id="rerate",
+    tags=["pricing"],
+    openapi_extra=KEYED,
+    dependencies=[Untimed],
+)
 def rerate_calls(
-    request: Request, body: dict[str, object] = Body, principal: Principal = PriceWriter
+    request: Request,
+    body: dict[str, object] = Body,
+    raw: bytes = Raw,
+    principal: Principal = PriceWriter,
 ) -> Response:
     """Preview (the default) or apply today's prices to calls of the past."""
     dry_run = body.get("dry_run", True)
     if not isinstance(dry_run, bool):
         raise UsageError("dry_run", "must be true or false")
     selection = _selection(principal.organization_id, body)
-    prices = prices_of(request)
+    prices, by = prices_of(request), _by(request, principal)
     if dry_run:
         view = prices.view(principal.organization_id)
         with snapshot(deps.database(request)) as session:
-            return json_response(
-                {"dry_run": True, **rerate.preview(session, selection, view).wire()}
-            )
+            report = rerate.preview(session, selection, view)
+        return json_response({"dry_run": True, **report.wire()})
 
-    def work(session: WriteSession) -> dict[str, object]:
-        report = rerate.rerate(
-            session,
-            selection,
-            prices,
-            actor_id=principal.key_id,
-            now_us=deps.clock(request).micros(),
-        ).wire()
-        audit.record(
-            session,
-            organization_id=principal.organization_id,
-            actor_id=principal.key_id,
-            action="pricing.rerate",
-            resource_type="pricing",
-            resource_id=str(report["rerate_id"]),
-            after=report,
-            request_id=request_id(request.scope),
-            now_us=deps.clock(request).micros(),
-        )
-        return report
+    def work(session: WriteSession) -> Response:
+        return json_response({"dry_run": False, **_apply(session, selection, prices, by)})
 
-    return json_response({"dry_run": False, **_write(request, work)})
+    return change(request, principal, raw, work)
+
+
+def _apply(
+    session: WriteSession, selection: Selection, prices: Prices, by: Mapping[str, Any]
+) -> dict[str, object]:
+    report = rerate.rerate(
+        session, selection, prices, actor_id=by["actor_id"], now_us=by["now_us"]
+    ).wire()
+    audit.record(
+        session,
+        organization_id=selection.organization_id,
+        action="pricing.rerate",
+        resource_type="pricing",
+        resource_id=str(report["rerate_id"]),
+        after=report,
+        **by,
+    )
+    return report
 
 
 @router.get(
@@ -224,7 +249,7 @@ def list_unpriced(
     return json_response(counted_page(found, page, subject))
 
 
-@router.get("/ledger/verify", operation_id="verifyLedger")
+@router.get("/ledger/verify", operation_id="verifyLedger", dependencies=[Untimed])
 def verify_ledger(request: Request, principal: Principal = Reader) -> Response:
     """Prove that the rollups equal the ledger to the last digit."""
     with snapshot(deps.database(request)) as session:
@@ -251,10 +276,6 @@ def backfill(request: Request) -> Change:
         return {"priced_records": priced}
 
     return after_change
-
-
-def _write(request: Request, work: Callable[[WriteSession], T]) -> T:
-    return write_retrying(deps.database(request), work)
 
 
 def _by(request: Request, principal: Principal) -> dict[str, Any]:

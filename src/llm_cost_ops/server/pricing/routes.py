@@ -13,7 +13,7 @@ from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.instant import parse_instant
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.pagination import (
@@ -26,13 +26,13 @@ from llm_cost_ops.server.http.pagination import (
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.pricing import catalogue, manage, own, store
+from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
 from llm_cost_ops.server.pricing.deps import prices as prices_of
-from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.manage import Actor
 
 Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
-Alter = Callable[[WriteSession, Actor], dict[str, Any]]
+Alter = Callable[[WriteSession, Actor], Response]
 Change = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
 _LIST_PARAMETERS = PARAMETERS | {
     "provider", "model", "active", "active_only", "source", "date", "known_at", "organization_id",
@@ -55,49 +55,67 @@ Body = Depends(json_object)
 def create_router(after_change: AfterChange) -> APIRouter:
     """The routes under `/api/v1/pricing`. `after_change` prices what waited for this price."""
     router = APIRouter(prefix="/api/v1/pricing", tags=["pricing"])
-
-    def changed(request: Request, principal: Principal, change: Alter) -> dict[str, Any]:
-        after = after_change(request)
-
-        def work(session: WriteSession, actor: Actor) -> dict[str, Any]:
-            shown = change(session, actor)
-            return {**shown, **after(session, actor, shown)}
-
-        return _changed(request, principal, work)
-
     _add_own(router, after_change)  # first: `deployments` is no id of a price
+    _add_writes(router, after_change)
+    _add_reads(router)
+    return router
 
-    @router.post("", status_code=201, operation_id="createPricing", openapi_extra=_PRICE_BODY)
+
+def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
+    @router.post(
+        "",
+        status_code=201,
+        operation_id="createPricing",
+        openapi_extra={**KEYED, **_PRICE_BODY},
+        dependencies=[Untimed],
+    )
     def create(
-        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+        request: Request,
+        body: dict[str, object] = Body,
+        raw: bytes = Raw,
+        principal: Principal = Writer,
     ) -> Response:
         """Set a price from a date on."""
         view = prices_of(request).view(principal.organization_id)
-        answer = changed(request, principal, lambda s, a: manage.create(s, body, view, a))
-        return json_response(answer, 201)
+        after = after_change(request)
 
-    @router.put("/{pricing_id}", operation_id="updatePricing", openapi_extra=_PRICE_BODY)
+        def work(session: WriteSession, actor: Actor) -> Response:
+            shown = manage.create(session, body, view, actor)
+            return json_response({**shown, **after(session, actor, shown)}, 201)
+
+        return _changed(request, principal, raw, work)
+
+    @router.put(
+        "/{pricing_id}",
+        operation_id="updatePricing",
+        openapi_extra={**KEYED, **_PRICE_BODY},
+        dependencies=[Untimed],
+    )
     def update(
         pricing_id: str,
         request: Request,
         body: dict[str, object] = Body,
+        raw: bytes = Raw,
         principal: Principal = Writer,
     ) -> Response:
         """Make a new version of a price."""
         view = prices_of(request).view(principal.organization_id)
-        return json_response(
-            changed(request, principal, lambda s, a: manage.update(s, pricing_id, body, view, a))
-        )
+        after = after_change(request)
 
-    @router.delete("/{pricing_id}", operation_id="endPricing")
-    def delete(pricing_id: str, request: Request, principal: Principal = Writer) -> Response:
+        def work(session: WriteSession, actor: Actor) -> Response:
+            shown = manage.update(session, pricing_id, body, view, actor)
+            return json_response({**shown, **after(session, actor, shown)})
+
+        return _changed(request, principal, raw, work)
+
+    @router.delete("/{pricing_id}", operation_id="endPricing", openapi_extra=KEYED)
+    def delete(
+        pricing_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+    ) -> Response:
         """End a price now; what it rated stays rated."""
-        return json_response(
-            _changed(request, principal, lambda s, a: manage.end(s, pricing_id, a))
+        return _changed(
+            request, principal, raw, lambda s, a: json_response(manage.end(s, pricing_id, a))
         )
-
-    _add_reads(router)
-    return router
 
 
 def _add_reads(router: APIRouter) -> None:
@@ -165,21 +183,36 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
         with read(deps.database(request)) as session:
             return json_response(own.adjustments(session, principal.organization_id))
 
-    @router.post("/adjustments", status_code=201, operation_id="createPriceAdjustment")
+    @router.post(
+        "/adjustments",
+        status_code=201,
+        operation_id="createPriceAdjustment",
+        openapi_extra=KEYED,
+    )
     def add_adjustment(
-        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+        request: Request,
+        body: dict[str, object] = Body,
+        raw: bytes = Raw,
+        principal: Principal = Writer,
     ) -> Response:
         """Add a negotiated discount: a factor on the prices it names, from a date on."""
-        answer = _changed(request, principal, lambda s, a: own.add_adjustment(s, body, a))
-        return json_response(answer, 201)
+        return _changed(
+            request, principal, raw, lambda s, a: json_response(own.add_adjustment(s, body, a), 201)
+        )
 
-    @router.delete("/adjustments/{adjustment_id}", operation_id="removePriceAdjustment")
+    @router.delete(
+        "/adjustments/{adjustment_id}", operation_id="removePriceAdjustment", openapi_extra=KEYED
+    )
     def remove_adjustment(
-        adjustment_id: str, request: Request, principal: Principal = Writer
+        adjustment_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
     ) -> Response:
         """Remove a discount from now on; what it rated stays rated."""
-        _changed(request, principal, lambda s, a: own.remove_adjustment(s, adjustment_id, a))
-        return Response(status_code=204)
+
+        def work(session: WriteSession, actor: Actor) -> Response:
+            own.remove_adjustment(session, adjustment_id, actor)
+            return Response(status_code=204)
+
+        return _changed(request, principal, raw, work)
 
     @router.get("/deployments", operation_id="listDeployments")
     def list_deployments(request: Request, principal: Principal = Reader) -> Response:
@@ -187,29 +220,29 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
         with read(deps.database(request)) as session:
             return json_response(own.deployments_of(session, principal.organization_id))
 
-    @router.put("/deployments", operation_id="setDeployment")
+    @router.put(
+        "/deployments", operation_id="setDeployment", openapi_extra=KEYED, dependencies=[Untimed]
+    )
     def set_deployment(
-        request: Request, body: dict[str, object] = Body, principal: Principal = Writer
+        request: Request,
+        body: dict[str, object] = Body,
+        raw: bytes = Raw,
+        principal: Principal = Writer,
     ) -> Response:
         """Map a deployment name to a model; calls of it that waited for a price get one."""
         after = after_change(request)
 
-        def work(session: WriteSession, actor: Actor) -> dict[str, Any]:
+        def work(session: WriteSession, actor: Actor) -> Response:
             shown = own.set_deployment(session, body, actor)
-            return {**shown, **after(session, actor, shown)}
+            return json_response({**shown, **after(session, actor, shown)})
 
-        return json_response(_changed(request, principal, work))
+        return _changed(request, principal, raw, work)
 
 
-def _changed(request: Request, principal: Principal, change: Alter) -> dict[str, Any]:
+def _changed(request: Request, principal: Principal, raw: bytes, alter: Alter) -> Response:
     """Change prices while nobody else does, and let this process see it at once."""
     actor = _actor(request, principal)
-
-    def work(session: WriteSession) -> dict[str, Any]:
-        take_turn(session, principal.organization_id)
-        return change(session, actor)
-
-    answer = write_retrying(deps.database(request), work)
+    answer = change(request, principal, raw, lambda session: alter(session, actor))
     prices_of(request).forget(principal.organization_id)
     return answer
 
