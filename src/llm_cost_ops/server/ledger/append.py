@@ -15,6 +15,7 @@ from operator import attrgetter
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql
 
+from llm_cost_ops.server.db.errors import SerializationRetry
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.columns import columns_of
@@ -57,19 +58,24 @@ def append(session: WriteSession, entries: Sequence[Entry]) -> dict[int, Existin
 
     The answer maps the position of each entry that was not inserted to the record that holds its
     event id. Within `entries` event ids are distinct; the caller has seen to that.
+
+    Raises SerializationRetry when a record gave up its event id meanwhile (an import was undone).
     """
     if not entries:
         return {}
-    insert = _INSERTERS[session.kind]
-    if insert(session, entries):
+    inserted = _INSERTERS[session.kind](session, entries)
+    if inserted == len(entries):
         return {}
-    return find_existing(session, entries)
+    existing = find_existing(session, entries)
+    if inserted + len(existing) < len(entries):
+        raise SerializationRetry
+    return existing
 
 
-def _insert_sqlite(session: WriteSession, entries: Sequence[Entry]) -> bool:
+def _insert_sqlite(session: WriteSession, entries: Sequence[Entry]) -> int:
     found = columns_of(entries, share=False)
     cursor = session.driver.executemany(_sqlite_insert(found.names), found.rows())
-    return cursor.rowcount == len(entries)
+    return int(cursor.rowcount)
 
 
 @lru_cache(_STATEMENTS)
@@ -83,7 +89,7 @@ def _in_lock_order(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=_EVENT_ID)
 
 
-def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> bool:
+def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> int:
     found = columns_of(_in_lock_order(entries))
     with session.driver.cursor() as cursor:
         cursor.execute(_PG_STAGE)
@@ -91,10 +97,10 @@ def _insert_postgresql(session: WriteSession, entries: Sequence[Entry]) -> bool:
             copy.write(found.copy_text())
         merge = _pg_merge(found.names, tuple(found.shared))
         cursor.execute(merge, list(found.shared.values()))
-        inserted = cursor.rowcount
+        inserted = int(cursor.rowcount)
         if inserted != len(entries):
             cursor.execute("TRUNCATE ingest_stage")
-        return inserted == len(entries)
+        return inserted
 
 
 @lru_cache(_STATEMENTS)
@@ -106,14 +112,14 @@ def _pg_merge(names: tuple[str, ...], shared: tuple[str, ...]) -> str:
     return f"INSERT INTO usage_records ({columns}) SELECT {values} FROM ingest_stage {_ONCE}"  # noqa: S608
 
 
-def _insert_mysql(session: WriteSession, entries: Sequence[Entry]) -> bool:
+def _insert_mysql(session: WriteSession, entries: Sequence[Entry]) -> int:
     found = columns_of(_in_lock_order(entries), share=False)
     with session.driver.cursor() as cursor:
         cursor.executemany(_mysql_insert(found.names), found.rows())
     # The affected-row count of an upsert differs between servers and client flags: count instead.
     ids = usage_records.c.id.between(entries[0].id, entries[-1].id)
     counted = session.scalar(select(func.count()).select_from(usage_records).where(ids))
-    return int(counted) == len(entries)
+    return int(counted)
 
 
 @lru_cache(_STATEMENTS)
@@ -127,7 +133,7 @@ def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-_INSERTERS: dict[DatabaseKind, Callable[[WriteSession, Sequence[Entry]], bool]] = {
+_INSERTERS: dict[DatabaseKind, Callable[[WriteSession, Sequence[Entry]], int]] = {
     DatabaseKind.SQLITE: _insert_sqlite,
     DatabaseKind.POSTGRESQL: _insert_postgresql,
     DatabaseKind.MYSQL: _insert_mysql,
