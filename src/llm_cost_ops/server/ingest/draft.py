@@ -252,7 +252,7 @@ def apply_quote(entry: Entry, quote: Quote) -> None:
     entry.currency = quote.currency
     entry.price_version = quote.version
     entry.price_rule = quote.rule
-    entry.volume = PENDING_VOLUME if quote.volume else None
+    entry.volume = PENDING_VOLUME if quote.volume else quote.at_volume
 
 
 def draft_cost(cost: WireCost, door: Door) -> Entry:

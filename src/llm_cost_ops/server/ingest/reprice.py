@@ -68,7 +68,6 @@ class Repricing:
             volume = meter.before(entry, metric)
             usage = usage_of(entry.mapping())
             apply_quote(entry, quote_of(compiled, usage, version, rule, volume))
-            entry.volume = volume
             if place not in known:
                 meter.add(entry, metric)
 

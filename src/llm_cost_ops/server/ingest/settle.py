@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession
@@ -19,13 +20,15 @@ from llm_cost_ops.server.ingest.submission import (
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.append import Existing
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.rerate import MANUAL, requote
+from llm_cost_ops.server.ledger.requote import Requoting
+from llm_cost_ops.server.ledger.rerate import MANUAL
 from llm_cost_ops.server.ledger.wire import usage_of
 
 MAX_AUDITED = 100
 """Conflicts of one request that get an audit entry each; one more names how many there were."""
 
 EventKey = tuple[str, str, str]
+_PLACE = itemgetter("timestamp", "id")
 
 
 def settle_existing(
@@ -73,15 +76,19 @@ def recount(
     that was taken back stays so.
     """
     differing = {item.id: item for item in items if item.status == CONFLICT}
+    if not differing:
+        return
     calls = store.known_calls(session, organization_id, list(differing))
     changes: list[tuple[dict[str, object], Entry]] = []
-    for record_id, call in calls.items():
-        item = differing[record_id]
+    requoting = Requoting(session, repricing.view(organization_id))
+    for call in sorted(calls.values(), key=_PLACE):
+        item = differing[call["id"]]
         entry = item.entry
         if call["cost_status"] == store.VOIDED:
             item.status = DUPLICATE
         elif (entry.provider, entry.model_name) == (call["provider"], call["model_name"]):
-            _price_as(entry, call, repricing)
+            if entry.price_rule != MANUAL:  # at the call's time, tier and place in the month
+                apply_quote(entry, requoting.quote(call, usage_of(entry.mapping())))
             item.status = CORRECTED
             item.cost_e10, item.cost_status = entry.cost_e10, entry.cost_status
             changes.append((call, entry))
@@ -89,18 +96,6 @@ def recount(
         entry = items[0].entry
         occasion = correct.Occasion("recount", entry.import_id, entry.recorded_by, now_us)
         correct.recount(session, changes, occasion)
-
-
-def _price_as(entry: Entry, call: Mapping[str, object], repricing: Repricing) -> None:
-    """Price the new counts as the call's: its time, tier and place in the month."""
-    if entry.price_rule == MANUAL:
-        return
-    view = repricing.view(entry.organization_id)
-    volume = call["volume"]
-    quote = requote(
-        call, usage_of(entry.mapping()), view, volume if isinstance(volume, int) else None
-    )
-    apply_quote(entry, quote)
 
 
 def settle_repeats(

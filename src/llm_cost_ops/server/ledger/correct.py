@@ -52,7 +52,8 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class NewPrice:
-    """What re-rating found: cost None means that there is no price."""
+    """What re-rating found: cost None means that there is no price. `volume` is the one of the
+    month at which a price that depends on it was applied."""
 
     cost_e10: int | None
     list_cost_e10: int | None
@@ -60,6 +61,7 @@ class NewPrice:
     price_version: str | None
     price_rule: str | None
     currency: str
+    volume: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def recount(
             entry.price_version,
             entry.price_rule,
             entry.currency,
+            entry.volume,
         )
         rows += _replaced(call, {name: getattr(entry, name) for name in ADDITIVE}, price)
         rows[-1].values.update(payload_digest=entry.payload_digest, usage=entry.usage)
@@ -151,6 +154,7 @@ def _difference(
     row["cost_status"] = price.cost_status
     row["price_version"] = price.price_version
     row["price_rule"] = price.price_rule
+    row["volume"] = price.volume
     return _Row(row, before["cost_e10"], price.cost_e10, call.get(LAST_CORRECTION))
 
 
@@ -171,6 +175,7 @@ def _correction(call: Mapping[str, Any]) -> dict[str, Any]:
         cost_status=call["cost_status"],
         price_version=call["price_version"],
         price_rule=call["price_rule"],
+        volume=None,
         payload_digest=None,
         usage=None,
     )

@@ -17,18 +17,16 @@ from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.pricing.rate import PRICED
-from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.report import Report
+from llm_cost_ops.server.ledger.requote import Requoting
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.ledger.unpriced import waiting
-from llm_cost_ops.server.ledger.volume import PastVolumes
 from llm_cost_ops.server.ledger.wire import usage_of
-from llm_cost_ops.server.pricing.cards import stored_card
 from llm_cost_ops.server.pricing.lock import take_turn
-from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Prices, Quote, quote_of
+from llm_cost_ops.server.pricing.resolve import Prices, Quote
 from llm_cost_ops.server.pricing.tables import reratings
 
 BATCH = 2_000
@@ -49,12 +47,12 @@ class Selection:
     unpriced_only: bool = False
 
 
-def preview(session: ReadSession, selection: Selection, prices: OrganizationPrices) -> Report:
-    """What applying would change."""
+def preview(session: ReadSession, selection: Selection, prices: Prices) -> Report:
+    """What applying would change, with the prices that the session sees."""
     report = Report()
-    pricing = _Pricing(session, prices)
+    requoting = Requoting(session, prices.view_in(session, selection.organization_id))
     for batch in _batches(session, selection):
-        for call, quote in pricing.changes(batch, report):
+        for call, quote in _changes(batch, requoting, report):
             report.add(call, quote)
     return report
 
@@ -107,11 +105,11 @@ def _apply(
     view = prices.view_in(session, selection.organization_id)
     report = Report(rerate_id=single_id("rer", now_us // 1_000, secrets.randbits(80)))
     occasion = correct.Occasion("rerate", report.rerate_id, actor_id, now_us)
-    pricing, extremes, versions = _Pricing(session, view), Extremes(), set[str]()
+    requoting, extremes, versions = Requoting(session, view), Extremes(), set[str]()
     for part in parts:
         for batch in _batches(session, part):
             changes: list[tuple[Mapping[str, Any], correct.NewPrice]] = []
-            for call, quote in pricing.changes(batch, report):
+            for call, quote in _changes(batch, requoting, report):
                 report.add(call, quote)
                 changes.append((call, _new_price(quote)))
                 versions |= {quote.version} if quote.version else set()
@@ -157,73 +155,21 @@ def _new_price(quote: Quote) -> correct.NewPrice:
         quote.version,
         quote.rule,
         quote.currency,
+        quote.at_volume,
     )
 
 
-def requote(
-    call: Mapping[str, Any],
-    usage: Mapping[str, Any],
-    prices: OrganizationPrices,
-    volume: int | None,
-) -> Quote:
-    """The price of a stored call with this usage; `volume` where its price depends on one."""
-    quote = prices.quote(
-        call["provider"],
-        call["model_name"],
-        call["timestamp"],
-        usage,
-        service_tier=call["service_tier"],
-        processing=call["processing"],
-        region=call["region"],
-    )
-    if quote.volume is None or quote.version is None:
-        return quote
-    return quote_of(
-        prices.compiled(quote.version), usage, quote.version, quote.rule or "", volume or 0
-    )
-
-
-class _Pricing:
-    """Prices the calls of one run, met in the order of their time."""
-
-    def __init__(self, session: ReadSession, prices: OrganizationPrices) -> None:
-        self._session = session
-        self._prices = prices
-        self._volumes = PastVolumes(session)
-        self._metrics: dict[str | None, str | None] = {None: None}
-
-    def changes(self, batch: _Batch, report: Report) -> Iterator[tuple[dict[str, Any], Quote]]:
-        """Calls whose price differs from the one they have."""
-        report.examined += len(batch)
-        for call in batch.values():
-            if call["price_rule"] == MANUAL:
-                continue
-            quote = self._quote(call)
-            if _differs(call, quote):
-                yield call, quote
-
-    def _quote(self, call: Mapping[str, Any]) -> Quote:
-        usage = usage_of(call)
-        quote = requote(call, usage, self._prices, call["volume"])
-        metric = self._metric_of(quote.version)
-        if metric is None or metric == self._recorded_metric(call):
-            return quote
-        return requote(call, usage, self._prices, self._volumes.before(call, metric))
-
-    def _metric_of(self, version: str | None) -> str | None:
-        if version is None:
-            return None
-        return volume_metric(self._prices.compiled(version).card.structure)
-
-    def _recorded_metric(self, call: Mapping[str, Any]) -> str | None:
-        """What the volume that was recorded with the call counts, if one was."""
-        if call["volume"] is None:
-            return None
-        version = call.get(store.RECORDED_VERSION, call["price_version"])
-        if version not in self._metrics:
-            card = stored_card(self._session, version)
-            self._metrics[version] = None if card is None else volume_metric(card.card.structure)
-        return self._metrics[version]
+def _changes(
+    batch: _Batch, requoting: Requoting, report: Report
+) -> Iterator[tuple[dict[str, Any], Quote]]:
+    """Calls whose price differs from the one they have."""
+    report.examined += len(batch)
+    for call in batch.values():
+        if call["price_rule"] == MANUAL:
+            continue
+        quote = requoting.quote(call, usage_of(call))
+        if _differs(call, quote):
+            yield call, quote
 
 
 def _differs(call: Mapping[str, Any], quote: Quote) -> bool:

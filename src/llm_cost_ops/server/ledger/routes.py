@@ -186,9 +186,8 @@ def rerate_calls(
     selection = _selection(principal.organization_id, body)
     prices, by = prices_of(request), _by(request, principal)
     if dry_run:
-        view = prices.view(principal.organization_id)
         with snapshot(deps.database(request)) as session:
-            report = rerate.preview(session, selection, view)
+            report = rerate.preview(session, selection, prices)
         return json_response({"dry_run": True, **report.wire()})
 
     def work(session: WriteSession) -> Response:

@@ -20,9 +20,9 @@ ADDITIVE = (
     "reasoning_tokens",
 )
 LAST_CORRECTION = "last_correction"
-RECORDED_VERSION = "recorded_price_version"
-"""In a call net of its corrections: the id of the newest of them, and the price version with which
-the call was recorded."""
+VOLUME_VERSION = "volume_price_version"
+"""In a call net of its corrections: the id of the newest of them, and the price version for which
+its `volume` was counted."""
 VOIDED = "voided"
 """The status under which a call that was taken back is shown to those who send it again."""
 _CHUNK = 500
@@ -55,8 +55,13 @@ def known_calls(
             usage_records.c.organization_id == organization_id,
         )
         for row in session.execute(query).mappings():
-            nothing = {**dict.fromkeys(ADDITIVE, 0), "cost_e10": 0, "list_cost_e10": 0}
-            found[row["id"]] = {**row, **nothing, "usage": None, "cost_status": VOIDED}
+            found[row["id"]] = dict(row)
+    for record_id, corrections in corrections_of(session, organization_id, gone).items():
+        nothing = {**dict.fromkeys(ADDITIVE, 0), "cost_e10": 0, "list_cost_e10": 0}
+        found[record_id].update(nothing, usage=None, cost_status=VOIDED)
+        for correction in corrections:
+            if correction["payload_digest"] is not None:
+                found[record_id]["payload_digest"] = correction["payload_digest"]
     return found
 
 
@@ -96,7 +101,7 @@ def apply_corrections(
     """One call net of its corrections, or None when it was voided."""
     if not corrections:
         return row
-    net = dict(row)
+    net = {**row, VOLUME_VERSION: row["price_version"]}
     cost = int(row["cost_e10"] or 0)
     list_cost = int(row["cost_e10"] or 0 if row["list_cost_e10"] is None else row["list_cost_e10"])
     for correction in corrections:
@@ -110,11 +115,13 @@ def apply_corrections(
         net["price_version"] = correction["price_version"]
         net["price_rule"] = correction["price_rule"]
         net["currency"] = correction["currency"]
+        if correction["volume"] is not None:
+            net["volume"] = correction["volume"]
+            net[VOLUME_VERSION] = correction["price_version"]
         if correction["payload_digest"] is not None:
             net["payload_digest"] = correction["payload_digest"]
             net["usage"] = correction["usage"]
     net[LAST_CORRECTION] = corrections[-1]["id"]
-    net[RECORDED_VERSION] = row["price_version"]
     net["cost_e10"] = None if net["cost_status"] == "unpriced" else cost
     net["list_cost_e10"] = None if net["cost_status"] == "unpriced" else list_cost
     return net

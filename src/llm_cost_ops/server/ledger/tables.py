@@ -126,6 +126,7 @@ usage_corrections = Table(
     Column("cost_status", String(16), nullable=False),
     Column("price_version", Name),
     Column("price_rule", String(32)),
+    Column("volume", BigInteger),
     Column("payload_digest", String(24)),
     Column("tags", Json),
     Column("metadata", Json),

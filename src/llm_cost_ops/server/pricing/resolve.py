@@ -40,6 +40,7 @@ class Quote(NamedTuple):
     """What a call costs: money in 1e-10; cost None when there is no price for it.
 
     `volume` names the monthly volume that must be known first; then cost is None and provisional.
+    `at_volume` is the one with which such a cost was computed.
     """
 
     status: str
@@ -49,6 +50,7 @@ class Quote(NamedTuple):
     version: str | None = None
     rule: str | None = None
     volume: str | None = None
+    at_volume: int | None = None
 
 
 NO_PRICE = Quote(UNPRICED)
@@ -162,14 +164,15 @@ def quote_of(
     usage: Mapping[str, Quantity],
     version: str,
     rule: str,
-    volume: int = 0,
+    volume: int | None = None,
 ) -> Quote:
-    """The quote of a known rate card."""
-    status, cost, _missing = compiled.cost(usage, volume)
+    """The quote of a known rate card, at a volume where its price depends on one."""
+    reached = volume or 0
+    status, cost, _missing = compiled.cost(usage, reached)
     listed = (
-        compiled.list_cost(usage, volume) if cost is not None and compiled.has_contract else None
+        compiled.list_cost(usage, reached) if cost is not None and compiled.has_contract else None
     )
-    return Quote(status, cost, listed, compiled.card.currency, version, rule)
+    return Quote(status, cost, listed, compiled.card.currency, version, rule, None, volume)
 
 
 class CardRegistry:

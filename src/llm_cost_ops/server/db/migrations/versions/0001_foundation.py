@@ -66,9 +66,10 @@ def _views(dialect: str) -> dict[str, str]:
     def money(expression: str) -> str:
         if dialect == "sqlite":
             return (
+                f"CASE WHEN {expression} IS NOT NULL THEN "
                 f"CASE WHEN {expression} < 0 THEN '-' ELSE '' END || "
                 f"printf('%d.%010d', abs({expression}) / 10000000000, "
-                f"abs({expression}) % 10000000000)"
+                f"abs({expression}) % 10000000000) END"
             )
         kind = "NUMERIC(38,10)" if dialect == "postgresql" else "DECIMAL(38,10)"
         return f"CAST({expression} AS {kind}) / 10000000000"
@@ -80,23 +81,20 @@ def _views(dialect: str) -> dict[str, str]:
             return f"strftime('%Y-%m-%d %H:%M:%S', {column} / 1000000, 'unixepoch')"
         return f"TIMESTAMPADD(MICROSECOND, {column}, '1970-01-01 00:00:00')"
 
-    def net(column: str) -> str:
-        total = f"SELECT SUM(c.{column}) FROM usage_corrections c WHERE c.record_id = r.id"
-        return f"(r.{column} + COALESCE(({total}), 0))"
+    integer = {"postgresql": "BIGINT", "sqlite": "INTEGER"}.get(dialect, "SIGNED")
+    corrections = "FROM usage_corrections c WHERE c.record_id = r.id"
 
-    cost = (
-        "(CASE WHEN r.cost_e10 IS NULL AND NOT EXISTS (SELECT 1 FROM usage_corrections c "
-        "WHERE c.record_id = r.id) THEN NULL ELSE COALESCE(r.cost_e10, 0) + COALESCE((SELECT "
-        "SUM(c.cost_e10) FROM usage_corrections c WHERE c.record_id = r.id), 0) END)"
-    )
-    status = (
-        "COALESCE((SELECT c.cost_status FROM usage_corrections c WHERE c.record_id = r.id "
-        "ORDER BY c.id DESC LIMIT 1), r.cost_status)"
-    )
-    live = (
-        "WHERE NOT EXISTS (SELECT 1 FROM usage_corrections c WHERE c.record_id = r.id "
-        "AND c.kind = 'void')"
-    )
+    def net(column: str) -> str:
+        total = f"COALESCE(r.{column}, 0) + COALESCE((SELECT SUM(c.{column}) {corrections}), 0)"
+        return f"CAST({total} AS {integer})"
+
+    def latest(column: str) -> str:
+        last = f"SELECT c.{column} {corrections} ORDER BY c.id DESC LIMIT 1"
+        return f"CASE WHEN EXISTS (SELECT 1 {corrections}) THEN ({last}) ELSE r.{column} END"
+
+    status = latest("cost_status")
+    cost = f"(CASE WHEN {status} = 'unpriced' THEN NULL ELSE {net('cost_e10')} END)"
+    live = f"WHERE NOT EXISTS (SELECT 1 {corrections} AND c.kind = 'void')"
     shared = "r.id, r.organization_id, r.event_id, r.source, r.provider"
     people = "r.project_id, r.team_id, r.user_id, r.api_key_id, r.environment, r.feature"
     entry = "provider, model_name, project_id, team_id, user_id, currency, cost_status"
@@ -112,16 +110,17 @@ def _views(dialect: str) -> dict[str, str]:
         ),
         "cost_records": (
             f"SELECT {shared}, r.id AS usage_id, r.model_name AS model, "
-            f"{instant('r.timestamp')} AS timestamp, {money(cost)} AS total_cost, r.currency, "
-            f"{status} AS cost_status, r.price_version, r.service_tier, r.processing, "
+            f"{instant('r.timestamp')} AS timestamp, {money(cost)} AS total_cost, "
+            f"{latest('currency')} AS currency, {status} AS cost_status, "
+            f"{latest('price_version')} AS price_version, r.service_tier, r.processing, "
             f"{net('input_tokens')} AS input_tokens, {net('output_tokens')} AS output_tokens, "
             f"{net('total_tokens')} AS total_tokens, {people} FROM usage_records r {live}"
         ),
         "costs": (
             f"SELECT {shared}, r.model_name AS model, {instant('r.timestamp')} AS created_at, "
-            f"{money(cost)} AS cost, {money(cost)} AS amount, r.currency, "
-            f"{net('total_tokens')} AS tokens_used, {status} AS cost_status, {people}, "
-            f"r.tags, r.metadata FROM usage_records r {live}"
+            f"{money(cost)} AS cost, {money(cost)} AS amount, "
+            f"{latest('currency')} AS currency, {net('total_tokens')} AS tokens_used, "
+            f"{status} AS cost_status, {people}, r.tags, r.metadata FROM usage_records r {live}"
         ),
     }
 
@@ -290,6 +289,7 @@ def _create_tables() -> None:
         sa.Column("cost_status", sa.String(16), nullable=False),
         sa.Column("price_version", sa.String(255), nullable=True),
         sa.Column("price_rule", sa.String(32), nullable=True),
+        sa.Column("volume", sa.BigInteger(), nullable=True),
         sa.Column("payload_digest", sa.String(24), nullable=True),
         sa.Column("tags", JSON_TEXT, nullable=True),
         sa.Column("metadata", JSON_TEXT, nullable=True),
