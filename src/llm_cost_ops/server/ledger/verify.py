@@ -141,7 +141,7 @@ def _compare(
         stored = {_key(key, row): row for row in session.execute(query).mappings()}
         expected = {_key(key, row): row for row in rows_of(key, group)}
         for values in sorted(expected.keys() | stored.keys()):
-            found = _difference(table.name, key, expected.get(values), stored.get(values))
+            found = _difference(str(table.name), key, expected.get(values), stored.get(values))
             if found is not None:
                 return found
     return None
