@@ -96,18 +96,18 @@ def add_adjustment(
 def remove_adjustment(session: WriteSession, adjustment_id: str, actor: Actor) -> dict[str, Any]:
     """Take a discount out of force. Raises PriceUnknown."""
     table = price_adjustments.c
-    changed = session.execute(
+    standing = (table.organization_id == actor.organization_id, table.removed_at.is_(None))
+    query = select(price_adjustments).where(table.id == adjustment_id, *standing)
+    row = session.execute(query).mappings().one_or_none()
+    if row is None:
+        raise PriceUnknown("Adjustment not found")
+    session.execute(
         update(price_adjustments)
-        .where(
-            table.id == adjustment_id,
-            table.organization_id == actor.organization_id,
-            table.removed_at.is_(None),
-        )
+        .where(table.id == adjustment_id, *standing)
         .values(removed_at=to_micros(actor.now))
     )
-    if changed.rowcount == 0:
-        raise PriceUnknown("Adjustment not found")
-    _audit(session, actor, "pricing.adjustment_removed", adjustment_id, None, None)
+    before = _adjustment_wire(dict(row))
+    _audit(session, actor, "pricing.adjustment_removed", adjustment_id, before, None)
     return {"id": adjustment_id}
 
 
