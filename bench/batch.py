@@ -56,7 +56,7 @@ class Round:
                 run(server.port, requests[: self._warm], self._clients).check(200)
                 load = run(server.port, requests[self._warm :], self._clients)
             load.check(200)
-            self._stored = READERS[self._kind](ledger)
+            self._stored = READERS[self._kind](ledger, BATCH)
         assert len(self._stored) == len(self._bodies), "rows are missing"
         return load.rate * BATCH
 
@@ -75,11 +75,11 @@ class Round:
         return len(timed) * BATCH / seconds
 
 
-def _read_sqlite(ledger: Place) -> list[Any]:
+def _read_sqlite(ledger: Place, size: int) -> list[Any]:
     connection = driver_connection(ledger.url)
     rows = connection.execute(f"SELECT {_COLUMNS} FROM usage_records ORDER BY id").fetchall()
     connection.close()
-    return _chunks(rows)
+    return _chunks(rows, size)
 
 
 def _write_sqlite(connection: Any) -> Callable[[Any], object]:
@@ -96,13 +96,13 @@ def _write_sqlite(connection: Any) -> Callable[[Any], object]:
     return store
 
 
-def _read_postgres(ledger: Place) -> list[Any]:
+def _read_postgres(ledger: Place, size: int) -> list[Any]:
     connection = driver_connection(ledger.url)
     query = f"COPY (SELECT {_COLUMNS} FROM usage_records ORDER BY id) TO STDOUT"
     with connection.cursor().copy(query) as copy:
         text = b"".join(copy)
     connection.close()
-    return [b"".join(chunk) for chunk in _chunks(text.splitlines(keepends=True))]
+    return [b"".join(chunk) for chunk in _chunks(text.splitlines(keepends=True), size)]
 
 
 def _write_postgres(connection: Any) -> Callable[[Any], object]:
@@ -122,13 +122,13 @@ def _write_postgres(connection: Any) -> Callable[[Any], object]:
     return store
 
 
-def _read_mysql(ledger: Place) -> list[Any]:
+def _read_mysql(ledger: Place, size: int) -> list[Any]:
     connection = driver_connection(ledger.url)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_MYSQL_COLUMNS} FROM usage_records ORDER BY id")
         rows = list(cursor.fetchall())
     connection.close()
-    return _chunks(rows)
+    return _chunks(rows, size)
 
 
 def _write_mysql(connection: Any) -> Callable[[Any], object]:
@@ -145,12 +145,13 @@ def _write_mysql(connection: Any) -> Callable[[Any], object]:
     return store
 
 
+# Rows as stored, in chunks of a size; what stores one chunk and commits it.
 READERS = {"sqlite": _read_sqlite, "postgres": _read_postgres, "mysql": _read_mysql}
 WRITERS = {"sqlite": _write_sqlite, "postgres": _write_postgres, "mysql": _write_mysql}
 
 
-def _chunks(rows: Sequence[Any]) -> list[Any]:
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+def _chunks(rows: Sequence[Any], size: int) -> list[Any]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def figure(kind: str, clients: int, over: timedelta, pair: Pair) -> Figure:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
-MODELS = (
+Models = tuple[tuple[str, str, int], ...]
+MODELS: Models = (
     ("openai", "gpt-4o", 30),
     ("openai", "gpt-4o-mini", 25),
     ("openai", "gpt-4.1", 10),
@@ -16,7 +19,22 @@ MODELS = (
     ("google", "gemini-2.5-pro", 5),
     ("mistral", "mistral-large-2512", 5),
 )
-_WEIGHTS = [weight for _, _, weight in MODELS]
+MANY_MODELS: Models = tuple(
+    (provider, model, weight)
+    for provider, models in (
+        ("openai", "gpt-4o gpt-4o-mini gpt-4.1 gpt-4.1-mini gpt-4.1-nano gpt-5 gpt-5-mini"),
+        ("openai", "gpt-5-nano gpt-5.1 gpt-5.2 gpt-5.4 gpt-5.4-mini o3 o3-mini o4-mini"),
+        ("anthropic", "claude-haiku-4-5 claude-sonnet-4-5 claude-sonnet-4-6 claude-opus-4-5"),
+        ("anthropic", "claude-opus-4-6 claude-opus-4-7 claude-opus-4-8 claude-opus-5"),
+        ("google", "gemini-2.5-pro gemini-2.5-flash gemini-2.5-flash-lite gemini-3.5-flash"),
+        ("google", "gemini-3.1-pro-preview gemini-3.6-flash gemini-3.7-flash"),
+        ("mistral", "mistral-large-2512 mistral-medium-3-5 mistral-small-2603 codestral-2508"),
+        ("cohere", "command-a command-r command-r-plus"),
+        ("groq", "llama-3.3-70b-versatile llama-3.1-8b-instant openai/gpt-oss-120b"),
+    )
+    for weight, model in enumerate(models.split(), start=1)
+)
+"""40 models, as a large organization would use."""
 _FEATURES = ("search", "chat", "summary", "translation")
 _ENVIRONMENTS = ("production", "staging")
 PROJECTS = 20
@@ -24,10 +42,12 @@ USERS = 500
 LONG_PROMPT = 260_000
 
 
-def usage_record(chance: random.Random, number: int, at: datetime) -> dict[str, Any]:
+def usage_record(
+    chance: random.Random, number: int, at: datetime, models: Models = MODELS
+) -> dict[str, Any]:
     """One usage record of about 340 bytes; a twentieth of the Gemini calls has a long prompt, which
     another price tier applies to."""
-    provider, model, _ = chance.choices(MODELS, _WEIGHTS)[0]
+    provider, model, _ = chance.choices(models, cum_weights=_bounds(models))[0]
     prompt = chance.randrange(40, 6000)
     if provider == "google" and chance.random() < 0.05:
         prompt += LONG_PROMPT
@@ -55,8 +75,19 @@ def usage_record(chance: random.Random, number: int, at: datetime) -> dict[str, 
     return record
 
 
+@lru_cache
+def _bounds(models: Models) -> list[int]:
+    return list(accumulate(weight for _, _, weight in models))
+
+
 def batches(
-    count: int, size: int, *, seed: int = 1, over: timedelta = timedelta(hours=1), until: datetime
+    count: int,
+    size: int,
+    *,
+    seed: int = 1,
+    over: timedelta = timedelta(hours=1),
+    until: datetime,
+    models: Models = MODELS,
 ) -> list[list[dict[str, Any]]]:
     """`count` batches of `size` records with ids of their own, spread over the time before
     `until`: in order when `over` is short (traffic), at random when it is long (a backfill)."""
@@ -69,7 +100,7 @@ def batches(
         for place in range(size):
             number = batch * size + place
             part = chance.random() if shuffled else number / total
-            records.append(usage_record(chance, number, until - over * (1 - part)))
+            records.append(usage_record(chance, number, until - over * (1 - part), models))
         made.append(records)
     return made
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.calls import batches, body_of, now
 from bench.figures import Figure, arguments, paired, ratio_text, say, thousands
+from bench.machine import installed
 from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.ingest import decode
@@ -123,12 +124,13 @@ def main(given: Sequence[str] | None = None) -> int:
     found = paired(ours.price_rate, peer.rate, chosen.runs)
     drafted = paired(ours.draft_rate, peer.rate, chosen.runs)
     size = sum(map(len, bodies)) // (count * BATCH)
+    peer_name = f"LiteLLM {installed('litellm')}"
     say(
         [
             Figure(
                 f"JSON usage record ({size} bytes) to price, one core",
                 f"{GOAL:,}/s; {GOAL_RATIO} x LiteLLM `completion_cost`",
-                f"LiteLLM 1.106.2: {thousands(found.beside)}/s ({equal})",
+                f"{peer_name}: {thousands(found.beside)}/s ({equal})",
                 f"{thousands(found.ours)}/s",
                 ratio_text(found),
                 found.ours >= GOAL and found.ratio >= GOAL_RATIO,
@@ -136,7 +138,7 @@ def main(given: Sequence[str] | None = None) -> int:
             Figure(
                 "the same to a row of the ledger (labels, metadata, digest)",
                 "stated",
-                f"LiteLLM 1.106.2: {thousands(drafted.beside)}/s",
+                f"{peer_name}: {thousands(drafted.beside)}/s",
                 f"{thousands(drafted.ours)}/s",
                 ratio_text(drafted),
                 None,

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from bench.figures import Figure, arguments, paired, ratio_text, say, thousands
+from bench.machine import installed
 from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.providers.extract import extract
@@ -132,7 +133,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 f"raw provider response ({size} bytes; {len(bodies)} of {providers} providers) to "
                 "usage to cost, one core",
                 f"{GOAL:,}/s; {GOAL_RATIO} x genai-prices `extract_usage` + `calc_price`",
-                f"genai-prices 0.2.3: {thousands(found.beside)}/s "
+                f"genai-prices {installed('genai-prices')}: {thousands(found.beside)}/s "
                 f"({equal} of {len(bodies)} costs equal; it leaves out served tiers, batch, "
                 "residency, searches and audio)",
                 f"{thousands(found.ours)}/s",

@@ -5,6 +5,7 @@ python -m bench.serving URL PORT    serve until SIGTERM
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 from bench.places import OUT, ROOT
 
 HOST = "127.0.0.1"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
 
@@ -46,7 +47,8 @@ def serving(url: str) -> Generator[Server]:
     """A server with default settings on a database."""
     port = free_port()
     OUT.mkdir(parents=True, exist_ok=True)
-    with (OUT / "server.log").open("wb") as log:
+    path = OUT / f"server-{os.getpid()}.log"
+    with path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.serving", url, str(port)],
             cwd=ROOT,
@@ -55,7 +57,7 @@ def serving(url: str) -> Generator[Server]:
             stderr=log,
         )
     try:
-        wait_ready(process, port)
+        wait_ready(process, port, path)
         yield Server(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -64,6 +66,7 @@ def serving(url: str) -> Generator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    path.unlink(missing_ok=True)
 
 
 def free_port() -> int:
@@ -72,11 +75,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         if process.poll() is not None:
-            raise SystemExit(f"the server ended with {process.returncode}: see {OUT}/server.log")
+            raise SystemExit(f"the server ended with {process.returncode}: see {log}")
         try:
             with urllib.request.urlopen(f"http://{HOST}:{port}/ready", timeout=2) as answer:
                 if answer.status == 200:

@@ -1,0 +1,177 @@
+"""Aggregates over HTTP, one client: 30 of 90 days of all calls of one organization.
+
+By provider, model and day the rollups answer, on ten million calls and on a tenth of them; beside
+it stands one raw SQL statement over the hourly rollup on the bare driver. By a key of the metadata
+the calls themselves are read; beside it stands raw SQL over the calls.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from bench.figures import Figure, arguments, say
+from bench.fill import KINDS, Filled, day_text, filled, sizes
+from bench.load import HOST, request, run
+from bench.places import driver_connection
+from bench.serving import Server, serving
+from llm_cost_ops.server.ledger.rollup import DAY_US
+from llm_cost_ops.server.ledger.tables import MEASURES
+
+NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+GOAL_MS = 40.0
+GOAL_FLAT = 1.5
+GOAL_METADATA = {"postgres": 3.0}
+ROLLED_UP = "provider,model,day"
+METADATA = "metadata.customer"
+WARM = 5
+METADATA_RUNS = 3
+
+
+class Side:
+    """One filled ledger with its server and a connection of the driver."""
+
+    def __init__(self, ledger: Filled, server: Server) -> None:
+        self.ledger = ledger
+        self._server = server
+        self._connection = driver_connection(ledger.url, autocommit=True)
+        self.ours: list[float] = []
+        self.raw: list[float] = []
+
+    def path(self, group_by: str) -> str:
+        first, end = self.ledger.month()
+        return (
+            f"/api/v1/costs/aggregate?group_by={group_by}"
+            f"&start={day_text(first)}&end={day_text(end)}"
+        )
+
+    def ask(self, group_by: str, count: int) -> list[float]:
+        """Milliseconds of each answer."""
+        one = request("GET", self.path(group_by), self.ledger.key)
+        load = run(self._server.port, [one] * count, 1)
+        load.check(200)
+        return load.latencies_ms
+
+    def query(self, statement: str, count: int) -> list[float]:
+        """Milliseconds of each result of the bare driver."""
+        found: list[float] = []
+        for _ in range(count):
+            began = time.perf_counter()
+            self.rows(statement)
+            found.append((time.perf_counter() - began) * 1000)
+        return found
+
+    def rows(self, statement: str) -> list[Any]:
+        return self._connection.execute(statement).fetchall()
+
+    def agrees(self, group_by: str, statement: str) -> None:
+        """Raises AssertionError when ours and the raw SQL do not count the same calls."""
+        connection = http.client.HTTPConnection(HOST, self._server.port)
+        headers = {"Authorization": f"Bearer {self.ledger.key}"}
+        connection.request("GET", self.path(group_by), headers=headers)
+        groups = json.load(connection.getresponse())["data"]
+        connection.close()
+        raw = self.rows(statement)
+        assert len(groups) == len(raw), (len(groups), len(raw))
+        width = len(group_by.split(","))
+        assert sum(group["requests"] for group in groups) == sum(int(row[width]) for row in raw)
+
+
+def over_rollup(ledger: Filled) -> str:
+    first, end = ledger.month()
+    sums = ", ".join(f"SUM({name})" for name in MEASURES)
+    return (
+        f"SELECT provider, model_name, bucket / 24, {sums}, MIN(min_cost_e10), MAX(max_cost_e10) "
+        f"FROM rollup_hourly WHERE organization_id = '{ledger.organization_id}' "
+        f"AND bucket >= {first * 24} AND bucket < {end * 24} "
+        "GROUP BY provider, model_name, bucket / 24"
+    )
+
+
+def over_calls(ledger: Filled) -> str:
+    first, end = ledger.month()
+    counts = "input_tokens output_tokens total_tokens cached_tokens cache_write_tokens".split()
+    sums = ", ".join(f"SUM({name})" for name in ("requests", "cost_e10", *counts))
+    return (
+        f"SELECT metadata ->> 'customer', {sums}, MIN(cost_e10), MAX(cost_e10) "
+        f"FROM usage_records WHERE organization_id = '{ledger.organization_id}' "
+        f"AND timestamp >= {first * DAY_US} AND timestamp < {end * DAY_US} "
+        "GROUP BY metadata ->> 'customer'"
+    )
+
+
+def by_rollup(kind: str, large: Side, small: Side, runs: int, count: int) -> Figure:
+    """In turns: ours on both sizes, the bare driver on both."""
+    for side in (large, small):
+        side.agrees(ROLLED_UP, over_rollup(side.ledger))
+        side.ask(ROLLED_UP, WARM)
+    for _ in range(runs):
+        for side in (large, small):
+            side.ours += side.ask(ROLLED_UP, count)
+            side.raw += side.query(over_rollup(side.ledger), count)
+    p95, p95_small = percentile(large.ours), percentile(small.ours)
+    flat = p95 / p95_small
+    return Figure(
+        f"aggregate by provider, model, day; 30 of 90 days, {size(large)} calls, {NAMES[kind]}",
+        f"p95 under {GOAL_MS:.0f} ms; at most {GOAL_FLAT} x that of {size(small)} calls",
+        f"raw SQL over the hourly rollup: p50 {statistics.median(large.raw):.1f}, "
+        f"p95 {percentile(large.raw):.1f} ms ({size(small)}: p95 {percentile(small.raw):.1f} ms)",
+        f"p50 {statistics.median(large.ours):.1f}, p95 {p95:.1f} ms "
+        f"({size(small)}: p50 {statistics.median(small.ours):.1f}, p95 {p95_small:.1f} ms)",
+        f"{flat:.2f} x {size(small)}; {p95 / percentile(large.raw):.2f} x raw SQL",
+        p95 < GOAL_MS and flat <= GOAL_FLAT,
+    )
+
+
+def by_metadata(kind: str, side: Side, runs: int) -> Figure:
+    statement = over_calls(side.ledger)
+    side.agrees(METADATA, statement)
+    ours: list[float] = []
+    raw: list[float] = []
+    for _ in range(runs):
+        ours += side.ask(METADATA, 1)
+        raw += side.query(statement, 1)
+    seconds, beside = statistics.median(ours) / 1000, statistics.median(raw) / 1000
+    goal = GOAL_METADATA.get(kind)
+    return Figure(
+        f"aggregate by a metadata key; 30 of 90 days, {size(side)} calls, {NAMES[kind]}",
+        "stated" if goal is None else f"under {goal:.0f} s",
+        f"raw SQL over the calls: {beside:.2f} s",
+        f"{seconds:.2f} s",
+        f"{seconds / beside:.2f}",
+        None if goal is None else seconds < goal,
+    )
+
+
+def percentile(found: Sequence[float]) -> float:
+    """The 95th."""
+    return statistics.quantiles(found, n=20, method="inclusive")[18]
+
+
+def size(side: Side) -> str:
+    rows = side.ledger.rows
+    return f"{rows / 1e6:.0f} M" if rows >= 1_000_000 else f"{rows:,}"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    chosen = arguments(__doc__, given)
+    count = 3 if chosen.tiny else 25
+    for kind in (kind for kind in chosen.databases.split(",") if kind in KINDS):
+        with ExitStack() as stack:
+            large, small = (
+                Side(ledger, stack.enter_context(serving(ledger.url)))
+                for ledger in (filled(kind, rows) for rows in sizes(chosen))
+            )
+            say([by_rollup(kind, large, small, chosen.runs, count)])
+            say([by_metadata(kind, large, min(chosen.runs, METADATA_RUNS))])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
