@@ -77,7 +77,9 @@ def format_e10(units: int) -> str:
 
 def plain(number: Decimal) -> str:
     """Decimal digits without an exponent and without trailing zeros."""
-    text = f"{number:f}"
+    text = str(number)
+    if "E" in text:
+        text = f"{number:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -191,6 +191,47 @@ def test_currencies_are_never_added(application: Application) -> None:
     assert "currencies" not in euros
 
 
+def test_days_whose_projects_are_added_up(application: Application) -> None:
+    """Whole days of a rollup that is apart by project, with and without it, in one currency."""
+    record(
+        application,
+        *(
+            {"at": f"2025-03-0{day}T10:00:00Z", "cost": cost, "model_name": model, **project}
+            for day in range(1, 6)
+            for model in ("b", "a")
+            for cost, project in (("1", {}), ("2", {"project_id": "p"}), ("4", {"project_id": "q"}))
+        ),
+    )
+    period = {"start_date": "2025-03-01T00:00:00Z", "end_date": "2025-03-06T00:00:00Z"}
+    rows = ask(application, "/costs/aggregate", group_by="day,model", **period)["data"]
+    shown = [(r["day"], r["model"], r["sum"], r["count"], r["min"], r["max"]) for r in rows]
+    assert shown == [(f"2025-03-0{d}", m, 7, 3, 1, 4) for d in range(1, 6) for m in ("a", "b")]
+    rows = ask(application, "/costs/aggregate", group_by="model,project,day", **period)["data"]
+    found = {(r["model"], r["project"], r["day"]): (r["sum"], r["count"]) for r in rows}
+    assert len(found) == len(rows) == 30
+    assert all(found["a", None, day] == (1, 1) for day in sorted({r["day"] for r in rows}))
+    assert {v for (_, project, _), v in found.items() if project == "q"} == {(4, 1)}
+
+
+def test_days_in_several_currencies_are_apart(application: Application) -> None:
+    record(
+        application,
+        *(
+            {"at": f"2025-03-0{day}T10:00:00Z", "cost": "2", "currency": currency}
+            for day in range(1, 6)
+            for currency in ("USD", "EUR")
+        ),
+    )
+    period = {"start_date": "2025-03-01T00:00:00Z", "end_date": "2025-03-06T00:00:00Z"}
+    for dimensions in ("day,model", "model,day,currency", "model,day,project"):
+        rows = ask(application, "/costs/aggregate", group_by=dimensions, **period)["data"]
+        assert sorted((r["day"], r["currency"], r["sum"], r["count"]) for r in rows) == [
+            (f"2025-03-0{day}", currency, 2, 1)
+            for day in range(1, 6)
+            for currency in ("EUR", "USD")
+        ]
+
+
 def test_an_unpriced_call_does_not_make_a_second_currency(application: Application) -> None:
     record(
         application,

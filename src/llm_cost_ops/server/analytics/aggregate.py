@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
@@ -117,16 +118,16 @@ def aggregate(
     if not groups and not question.dimensions:
         groups[(home_currency,)] = Totals()  # nothing was recorded: the sum of nothing is 0
     extras = _extras(session, selection, by, question.metrics, groups)
-    rows = [
-        {
-            **dict(zip((d.key for d in question.dimensions), key[:-1], strict=True)),
-            "currency": key[-1],
-            **always(totals),
-            **{name: OF_TOTALS[name](totals) for name in question.metrics.names},
-            **extras.get(key, {}),
-        }
-        for key, totals in groups.items()
-    ]
+    names = (*(dimension.key for dimension in question.dimensions), "currency")
+    more = [(name, OF_TOTALS[name]) for name in question.metrics.names]
+    rows: list[Row] = []
+    for key, totals in groups.items():
+        row: Row = dict(zip(names, key, strict=True))
+        row.update(always(totals))
+        for name, metric in more:
+            row[name] = metric(totals)
+        row.update(extras.get(key, ()))
+        rows.append(row)
     ordered = ordered_rows(rows, question)
     end = len(rows) if question.limit is None else question.offset + question.limit
     overlapping = any(d.tag is not None for d in question.dimensions)
@@ -152,6 +153,8 @@ def _extras(
     groups: Groups,
 ) -> dict[Key, Row]:
     """What needs a read of its own, under the keys of the settled groups."""
+    if not (wanted.percents or wanted.stddev or wanted.kinds):
+        return {}
     extras: dict[Key, Row] = {key: {} for key in groups}
     if wanted.percents:
         asked = sorted({percent for _, percent in wanted.percents})
@@ -186,7 +189,7 @@ def ordered_rows(rows: list[Row], question: Question) -> list[Row]:
     names = [dimension.key for dimension in question.dimensions]
     order = [*question.order, *((name, False) for name in (*names, "currency"))]
     if not question.order and not hours:
-        return sorted(rows, key=lambda row: [(row[n] is None, row[n]) for n, _ in order])
+        return _by_names(rows, (*names, "currency"))
     for name, descending in reversed(order):
         known = [row for row in rows if row[name] is not None]
         absent = [row for row in rows if row[name] is None]
@@ -195,6 +198,12 @@ def ordered_rows(rows: list[Row], question: Question) -> list[Row]:
         known.sort(key=lambda row, n=name, p=place: p(row[n]), reverse=descending)
         rows = known + absent
     return rows
+
+
+def _by_names(rows: list[Row], names: Sequence[str]) -> list[Row]:
+    if any(row[name] is None for name in names for row in rows):
+        return sorted(rows, key=lambda row: [(row[name] is None, row[name]) for name in names])
+    return sorted(rows, key=itemgetter(*names))
 
 
 def _itself(value: object) -> Any:

@@ -27,8 +27,10 @@ class Grouped:
     tables: FromClause
     where: tuple[ColumnElement[bool], ...]
     by_tag: bool
-    time_first: tuple[str, ...]
-    """The columns in the order in which they come from an index, which saves most of a sort."""
+    by: tuple[ColumnElement[Any], ...]
+    """What to group by: the columns in the order in which they come from an index, which saves most
+    of a sort. Columns are named by their labels, because a database does not know that two equal
+    expressions with parameters are one."""
 
     def rows(self, named: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
         """One row per call (or row of a rollup) and group it is in, with further columns."""
@@ -42,15 +44,10 @@ class Grouped:
         named: Mapping[str, ColumnElement[Any]],
         aggregates: Callable[[Mapping[str, Any]], Sequence[ColumnElement[Any]]],
     ) -> Select[Any]:
-        """One row per group; `aggregates` makes the columns of the named expressions.
-
-        Groups are named by their labels, because a database does not know that two equal
-        expressions with parameters are one.
-        """
-        names: list[ColumnElement[Any]] = [literal_column(n, String()) for n in self.time_first]
+        """One row per group; `aggregates` makes the columns of the named expressions."""
         if not self.by_tag:
             columns = [*self.columns, *aggregates(named)]
-            return select(*columns).select_from(self.tables).where(*self.where).group_by(*names)
+            return select(*columns).select_from(self.tables).where(*self.where).group_by(*self.by)
         each = self.rows(named).subquery("each_call")
         groups = [each.c[column.name] for column in self.columns]
         return select(*groups, *aggregates(dict(each.c.items()))).group_by(*groups)
@@ -72,8 +69,8 @@ def grouped(source: Source, grouping: Grouping) -> Grouped:
     by_tag = any(dimension.tag is not None for dimension in grouping.dimensions)
     by_time = [f"g{i}" for i, dimension in enumerate(grouping.dimensions) if dimension.grain]
     rest = [f"g{i}" for i in _in_index_order(grouping) if f"g{i}" not in by_time]
-    order = (*by_time, *rest, "group_currency")
-    return Grouped(tuple(columns), tables, source.where, by_tag, order)
+    labels = [literal_column(name, String()) for name in (*by_time, *rest, "group_currency")]
+    return Grouped(tuple(columns), tables, source.where, by_tag, source.in_order or tuple(labels))
 
 
 def _in_index_order(grouping: Grouping) -> list[int]:
@@ -84,12 +81,12 @@ def _in_index_order(grouping: Grouping) -> list[int]:
 
 def key_of(row: Sequence[Any], grouping: Grouping) -> Key:
     """The group that a row of `Grouped` is about: its first columns."""
-    values: list[str | None] = []
-    for dimension, value in zip(grouping.dimensions, row, strict=False):
+    dimensions = grouping.dimensions
+    values = list(row[: len(dimensions) + 1])
+    for place, dimension in enumerate(dimensions):
         if dimension.grain is not None:
-            value = grouping.label(dimension.grain, int(value))
-        values.append(value)
-    return (*values, row[len(values)])
+            values[place] = grouping.label(dimension.grain, int(values[place]))
+    return tuple(values)
 
 
 def _value(source: Source, dimension: Dimension) -> ColumnElement[Any]:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from itertools import chain
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.server.analytics.sources import BASE
+from llm_cost_ops.server.analytics.sources import BASE, TOKENS
 from llm_cost_ops.server.analytics.totals import Totals, kept
 
 _PERCENTILE = re.compile(r"(?:p|percentile_)([1-9][0-9]?)", re.ASCII)
 MAX_METRICS = 50
 PERCENTILES = ("p50", "p90", "p95", "p99")
+
+
+def _tokens(name: str) -> Callable[[Totals], object]:
+    place = TOKENS.index(name)
+    return lambda t: t.tokens[place]
+
 
 OF_TOTALS: dict[str, Callable[[Totals], object]] = {
     "total_cost": lambda t: t.total_cost,
@@ -34,13 +40,13 @@ OF_TOTALS: dict[str, Callable[[Totals], object]] = {
     "tokens": lambda t: t.total_tokens,
     "total_tokens": lambda t: t.total_tokens,
     "tokens_used": lambda t: t.total_tokens,
-    "input_tokens": lambda t: t.of_kind("input_tokens"),
-    "output_tokens": lambda t: t.of_kind("output_tokens"),
-    "cached_tokens": lambda t: t.of_kind("cached_tokens"),
-    "cache_write_tokens": lambda t: t.of_kind("cache_write_tokens"),
-    "reasoning_tokens": lambda t: t.of_kind("reasoning_tokens"),
-    "prompt_tokens": lambda t: t.of_kind("input_tokens"),
-    "completion_tokens": lambda t: t.of_kind("output_tokens"),
+    "input_tokens": _tokens("input_tokens"),
+    "output_tokens": _tokens("output_tokens"),
+    "cached_tokens": _tokens("cached_tokens"),
+    "cache_write_tokens": _tokens("cache_write_tokens"),
+    "reasoning_tokens": _tokens("reasoning_tokens"),
+    "prompt_tokens": _tokens("input_tokens"),
+    "completion_tokens": _tokens("output_tokens"),
     "average_tokens_per_request": lambda t: t.tokens_per_request,
     "avg_tokens_per_request": lambda t: t.tokens_per_request,
     "list_cost": lambda t: t.total_list_cost,

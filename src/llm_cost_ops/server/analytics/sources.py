@@ -58,6 +58,9 @@ class Source:
     """Another one than `currency` where a row adds up several: then it must be read apart."""
     usage: Expression | None = None
     """The quantities by kind; rollups have none."""
+    in_order: tuple[Expression, ...] = ()
+    """Columns to group by instead of the groups asked for: as fine, and sorted as they are read.
+    `currency` is then a sum's, not a group's."""
 
     def bucket(self, made: Buckets) -> Expression:
         """The index of the bucket that a row falls into."""

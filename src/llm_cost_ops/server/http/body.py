@@ -38,6 +38,8 @@ def _exact(value: object) -> object:
     kind = type(value)
     if kind in _PLAIN_TYPES:
         return value
+    if kind is Decimal:
+        return msgspec.Raw(plain(cast("Decimal", value)).encode())
     if kind is dict:
         items = cast("dict[str, object]", value).items()
         return {k: v if type(v) in _PLAIN_TYPES else _exact(v) for k, v in items}
