@@ -101,13 +101,22 @@ class Calls:
         return func.coalesce(total.correlate(CALL).scalar_subquery(), 0)
 
 
+def plain_calls(session: ReadSession, organization_id: str, window: Window) -> Calls | None:
+    """The calls of a window as they were recorded; None where there are corrections."""
+    inside = _inside(usage_corrections, organization_id, window)
+    if session.execute(select(usage_corrections.c.id).where(inside).limit(1)).first() is not None:
+        return None
+    return Calls(session.kind, Net.NONE, CALL, (_inside(CALL, organization_id, window),))
+
+
 def summed_calls(session: ReadSession, organization_id: str, window: Window) -> Calls:
     """The calls of a window for sums, joined with their corrections only where there are any."""
+    plain = plain_calls(session, organization_id, window)
+    if plain is not None:
+        return plain
     table = usage_corrections.c
     inside = _inside(usage_corrections, organization_id, window)
     where = _inside(CALL, organization_id, window)
-    if session.execute(select(table.id).where(inside).limit(1)).first() is None:
-        return Calls(session.kind, Net.NONE, CALL, (where,))
     corrections = (
         select(
             table.record_id,

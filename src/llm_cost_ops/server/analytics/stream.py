@@ -17,7 +17,7 @@ from sqlalchemy import select
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import format_e10
 from llm_cost_ops.core.period import Window
-from llm_cost_ops.server.analytics.calls import listed_calls
+from llm_cost_ops.server.analytics.calls import listed_calls, plain_calls
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, statement_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
@@ -86,7 +86,10 @@ def _batch(
     size: int,
 ) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
     """Net rows, and the position of the last one when there may be more."""
-    calls = listed_calls(session.kind, selection.organization_id, selection.window)
+    calls = plain_calls(session, selection.organization_id, selection.window)
+    corrected = calls is None
+    if calls is None:
+        calls = listed_calls(session.kind, selection.organization_id, selection.window)
     statement = statement_of(calls, selection, wanted, COLUMNS)
     if position is not None:
         statement = statement.where(after(wanted, position))
@@ -94,7 +97,9 @@ def _batch(
     if not found:
         return [], None
     first, last = found[0], found[-1]
-    rows = _net(session, selection.organization_id, first[_TIME], last[_TIME], found)
+    rows: list[Sequence[Any]] = list(found)
+    if corrected:
+        rows = _net(session, selection.organization_id, first[_TIME], last[_TIME], found)
     return rows, (int(last[_TIME]), last[_ID]) if len(found) == size else None
 
 
@@ -178,9 +183,12 @@ def _money(units: int | None) -> msgspec.Raw | None:
 
 def _instant(micros: int) -> str:
     second, fraction = divmod(micros, 1_000_000)
-    return f"{_second(second)}.{fraction:06d}Z" if fraction else f"{_second(second)}Z"
+    minute, second = divmod(second, 60)
+    if fraction:
+        return f"{_minute(minute)}{second:02d}.{fraction:06d}Z"
+    return f"{_minute(minute)}{second:02d}Z"
 
 
 @lru_cache(maxsize=10_000)
-def _second(second: int) -> str:
-    return from_micros(second * 1_000_000).strftime("%Y-%m-%dT%H:%M:%S")
+def _minute(minute: int) -> str:
+    return from_micros(minute * 60_000_000).strftime("%Y-%m-%dT%H:%M:")
