@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -159,6 +160,10 @@ def _server(app: Edge, settings: Settings) -> DrainingServer:
     def drain() -> None:
         app.state.health.draining = True
 
+    # The app lives as long as the process: the collector need not walk it again and again, which
+    # would hold up the answer that happens to be under way.
+    gc.collect()
+    gc.freeze()
     return DrainingServer(server_config(app, settings.server, port=settings.server.port), drain)
 
 
