@@ -170,6 +170,7 @@ rollup_hourly = Table(
     amount("min_cost_e10", nullable=True),
     amount("max_cost_e10", nullable=True),
     PrimaryKeyConstraint("organization_id", "bucket", "provider", "model_name", "currency"),
+    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
     **TABLE_OPTIONS,
 )
 """`bucket` is the hour: microseconds since 1970 divided by 3,600,000,000."""
@@ -189,6 +190,7 @@ rollup_daily = Table(
     PrimaryKeyConstraint(
         "organization_id", "bucket", "provider", "model_name", "project_id", "currency"
     ),
+    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
     **TABLE_OPTIONS,
 )
 """`bucket` is the UTC day since 1970; a call without a project has the empty project id."""

@@ -326,6 +326,7 @@ def _create_tables() -> None:
             "currency",
             name="pk_rollup_hourly",
         ),
+        sqlite_with_rowid=False,
         **TABLE_OPTIONS,
     )
     op.create_table(
@@ -360,6 +361,7 @@ def _create_tables() -> None:
             "currency",
             name="pk_rollup_daily",
         ),
+        sqlite_with_rowid=False,
         **TABLE_OPTIONS,
     )
     op.create_table(
