@@ -71,6 +71,12 @@ cards = st.builds(
     st.frozensets(st.sampled_from(COMMON), max_size=2),
     st.dictionaries(st.sampled_from(COMMON), st.decimals(1, 90, places=1), max_size=1),
 )
+chat_cards = st.builds(
+    lambda whole, parts: RateCard("c", "p", "m", {**whole, **parts}),
+    st.fixed_dictionaries({"input_tokens": kind_prices, "output_tokens": kind_prices}),
+    st.dictionaries(st.sampled_from(USUAL_KINDS[2:]), kind_prices),
+)
+"""Cards as most models have them: drawn freely, few price both the input and the output."""
 usages = st.dictionaries(st.sampled_from(COMMON), st.integers(1, 1000), max_size=6)
 
 
@@ -82,7 +88,7 @@ def outcome(compiled: CompiledRate, usage: dict[str, Quantity]) -> object:
 
 
 @settings(max_examples=500)
-@given(cards, adjustments, usages)
+@given(cards | chat_cards, adjustments, usages)
 def test_weights_cost_what_the_plan_costs(
     card: RateCard, adjusted: list[Adjustment], usage: dict[str, Quantity]
 ) -> None:
@@ -90,7 +96,7 @@ def test_weights_cost_what_the_plan_costs(
 
 
 @settings(max_examples=500)
-@given(cards, adjustments, st.tuples(*[st.integers(0, 400) for _ in USUAL_KINDS]))
+@given(cards | chat_cards, adjustments, st.tuples(*[st.integers(0, 400) for _ in USUAL_KINDS]))
 def test_the_usual_kinds_cost_what_the_plan_costs(
     card: RateCard, adjusted: list[Adjustment], counts: tuple[int, int, int, int, int]
 ) -> None:
@@ -163,6 +169,12 @@ def test_without_a_price_for_input_or_output_there_are_no_usual_weights() -> Non
 def test_counts_that_hold_only_for_other_reasons_than_the_usual_are_no_usual_weights() -> None:
     odd = Weights(0, (1, 1, 1, 1, 1), ((1, -1, 0, 0, 0),), ())
     assert usual_weights(odd) is None
+
+
+def test_the_usual_cost_is_the_cost_whether_or_not_it_is_a_plain_sum() -> None:
+    compiled = CompiledRate(card(input_tokens=5, output_tokens=9, cache_read_tokens=2))
+    assert compiled.usual_cost(10, 3, 4, 0, 1) == ("priced", (6 * 5 + 4 * 2 + 3 * 9) * 10**10)
+    assert compiled.usual_cost(10, 3, 0, 4, 0) == ("partially_priced", (6 * 5 + 3 * 9) * 10**10)
 
 
 def test_a_structure_has_no_weights() -> None:
