@@ -208,6 +208,42 @@ def test_orders_beside_time_are_walked_by_the_cursor_too(application: Applicatio
     assert [row["prompt_tokens"] for row in by_two] == [0, 5, 3]
 
 
+@pytest.mark.parametrize("asked", ["-cost", "cost", "user_id,-cost", "-user_id", "-received_at"])
+def test_any_order_holds_its_place_while_calls_arrive(application: Application, asked: str) -> None:
+    """Before, among and after those that were seen; with equal, absent and corrected values."""
+
+    def add(prefix: str) -> list[str]:
+        costs = ["3", None, "1", "2", None, "2"]
+        made = [
+            make_call(
+                START + index,
+                cost,
+                organization_id=application.organization_id,
+                user_id=f"user-{index % 2}" if index % 3 else None,
+                event_id=f"{prefix}-{index}",
+            )
+            for index, cost in enumerate(costs)
+        ]
+        return record_calls(application.database, made)
+
+    first = add("first")
+    rerate_call(application.database, first[2], "2.5", organization_id=application.organization_id)
+    whole = [row["id"] for row in ask(application, "/costs", order_by=asked, fields="id")["data"]]
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    for turn in range(100):
+        page = ask(application, "/costs", order_by=asked, limit=2, fields="id", **cursor)
+        found += [row["id"] for row in page["data"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        if turn < 3:
+            add(f"turn {turn}")
+    assert len(found) == len(set(found))
+    assert [row for row in found if row in first] == whole
+    assert sorted(whole) == sorted(first)
+
+
 def test_fields_are_those_asked_for(sqlite_application: Application) -> None:
     calls_of(sqlite_application, 1)
     rows = ask(sqlite_application, "/costs", fields=["id", "model,cost"])["data"]

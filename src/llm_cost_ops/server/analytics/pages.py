@@ -1,8 +1,9 @@
 """Lists of calls, one row per call, net of its corrections: pages of any documented family.
 
-The order by time is walked by cursor over (timestamp, id), so that rows that arrive meanwhile
-neither repeat nor hide others. Without an order the oldest come first: then page and offset, too,
-stay where they are while newer calls arrive.
+A cursor is the place of a row in the order: (timestamp, id), and before them the values of the
+fields that are ordered by. Rows that arrive meanwhile neither repeat nor hide others. Without an
+order the oldest come first: then page and offset, too, stay where they are while newer calls
+arrive.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Order:
     @property
     def kinds(self) -> tuple[type[int] | type[str], ...]:
         """The types of a cursor's values."""
-        return (int,) if self.by else (int, str)
+        of_fields = (str if field.shape is Shape.TEXT else int for field, _ in self.by)
+        return (*of_fields, int, str)
 
 
 def order(asked: Sequence[tuple[str, bool]]) -> Order:
@@ -76,8 +78,6 @@ def page_of(
 ) -> PageRequest:
     """The page that the parameters ask for. Raises Problem 422."""
     request = page_request(paging, subject, wanted.kinds, default=default)
-    if wanted.by and request.position is not None:
-        request = replace(request, offset=int(request.position[0] or 0))
     return replace(request, limit=min(request.limit, most))
 
 
@@ -92,10 +92,14 @@ def list_calls(
     """The rows of a page, and the cursor of what follows them."""
     calls = listed_calls(session.kind, selection.organization_id, selection.window)
     statement = statement_of(calls, selection, wanted, COLUMNS)
-    if not wanted.by and page.position is not None:
-        statement = statement.where(after(wanted, page.position))
-    else:
+    ordered_by = [calls.value(field) for field, _ in wanted.by]
+    statement = statement.add_columns(
+        *(value.label(f"order_{place}") for place, value in enumerate(ordered_by))
+    )
+    if page.position is None:
         statement = statement.offset(page.offset)
+    else:
+        statement = statement.where(_follows(wanted, ordered_by, page.position))
     found = session.execute(statement.limit(page.limit + 1)).mappings().all()
     rows = {row["id"]: dict(row) for row in found[: page.limit]}
     net = net_of_corrections(session, selection.organization_id, rows)
@@ -103,8 +107,7 @@ def list_calls(
     if len(found) <= page.limit:
         return shown, None
     last = found[page.limit - 1]
-    position = (page.offset + page.limit,) if wanted.by else (int(last["timestamp"]), last["id"])
-    return shown, encode_cursor(subject, position)
+    return shown, encode_cursor(subject, _position(wanted, last))
 
 
 def statement_of(
@@ -133,6 +136,32 @@ def after(wanted: Order, position: Sequence[object]) -> Expression:
     if wanted.newest_first:
         return and_(timestamp <= time, or_(timestamp < time, row_id < last_id))
     return and_(timestamp >= time, or_(timestamp > time, row_id > last_id))
+
+
+def _position(wanted: Order, row: Mapping[Any, Any]) -> tuple[int | str | None, ...]:
+    """Where a row is in the order."""
+    values: list[int | str | None] = []
+    for place, (field, _) in enumerate(wanted.by):
+        value = row[f"order_{place}"]
+        if value is not None and field.shape is not Shape.TEXT:
+            value = int(value)  # a sum of integers may be a decimal
+        values.append(value)
+    return (*values, int(row["timestamp"]), row["id"])
+
+
+def _follows(
+    wanted: Order, ordered_by: Sequence[Expression], position: Sequence[object]
+) -> Expression:
+    """Rows that follow a position. Absent values come last, as `statement_of` orders them."""
+    found = after(wanted, position[len(ordered_by) :])
+    places = zip(ordered_by, wanted.by, position, strict=False)
+    for value, (_, descending), given in reversed(list(places)):
+        if given is None:
+            found = and_(value.is_(None), found)
+        else:
+            beyond = value < given if descending else value > given
+            found = or_(value.is_(None), beyond, and_(value == given, found))
+    return found
 
 
 def _projected(row: dict[str, object], fields: Sequence[str]) -> dict[str, object]:

@@ -23,7 +23,7 @@ from llm_cost_ops.server.http.problems import Problem
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_OFFSET = 1_000_000
-MAX_CURSOR_LENGTH = 2048
+MAX_CURSOR_LENGTH = 8192
 PARAMETERS = frozenset({"cursor", "limit", "offset", "page", "per_page", "page_size"})
 _SIZES = ("limit", "per_page", "page_size")
 _VERSION = 1
