@@ -144,7 +144,7 @@ class FakePrices:
 
 
 def _unfit(field: str, text: str) -> Refusal:
-    return Refusal(422, "INVALID_PRICING", text, {field: text})
+    return Refusal(422, "INVALID_PRICING", f"{field} {text}", {field: text})
 
 
 def _in_force(row: Mapping[str, Any], at: datetime) -> bool:

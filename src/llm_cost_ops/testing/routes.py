@@ -158,7 +158,7 @@ def patch_cost(fake: FakeServer, request: Request, row_id: str) -> Reply:
     for name, value in request.fields().items():
         if name not in ("metadata", "tags"):
             text = "cannot be changed; only metadata and tags can"
-            raise Refusal(422, "USAGE_001", text, {name: text})
+            raise Refusal(422, "VALIDATION_ERROR", f"{name} {text}", {name: text})
         row[name] = value
     return 200, row
 

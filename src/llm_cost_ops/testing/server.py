@@ -204,9 +204,8 @@ class FakeServer:
         except Refusal as refusal:
             return _refused(refusal, request_id)
         except DomainError as error:
-            return _refused(
-                Refusal(422, "VALIDATION_ERROR", error.message, error.field_errors), request_id
-            )
+            named = f"{error.field} {error.message}" if error.field else error.message
+            return _refused(Refusal(422, "VALIDATION_ERROR", named, error.field_errors), request_id)
         headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
         if body is None:
             return Answer(status, headers)

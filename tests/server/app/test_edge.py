@@ -64,7 +64,7 @@ def ask(app: Edge, method: str, path: str, **options: Any) -> httpx.Response:
 FAILURES: dict[str, tuple[Exception, int, str]] = {
     "unknown": (RuntimeError(CANARY), 500, "INTERNAL_ERROR"),
     "problem": (Problem(409, "CONFLICT", "said"), 409, "CONFLICT"),
-    "usage": (UsageError("model", "said"), 422, "USAGE_001"),
+    "usage": (UsageError("model", "said"), 422, "VALIDATION_ERROR"),
     "down": (DatabaseUnavailable(Reason.CONNECTION, retry_after=3), 503, "SERVICE_UNAVAILABLE"),
     "retry": (SerializationRetry(), 503, "SERVICE_UNAVAILABLE"),
     "recursion": (RecursionError(CANARY), 500, "INTERNAL_ERROR"),
