@@ -116,7 +116,7 @@ def _single(operation_id: str, summary: str, shape: Mapping[str, Any]) -> dict[s
         "responses": {
             "201": _answer("Recorded.", ROW),
             "200": _answer("Known already: the record that holds its event id.", ROW),
-            "404": {"description": "In strict mode: there is no price (COST_001)."},
+            "404": {"description": "There is no such import."},
             "409": {"description": "The event id holds another payload."},
         },
     }

@@ -156,11 +156,6 @@ def wire(row: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def instant_or_none(micros: int | None) -> str | None:
-    """Stored microseconds as text; None stays None."""
-    return None if micros is None else format_instant(from_micros(micros))
-
-
 def is_active(row: Mapping[str, Any], at: datetime) -> bool:
     """Whether the version is in force at a time."""
     micros = to_micros(at)
