@@ -1,8 +1,7 @@
-"""Bounded lines, strict JSON, streamed arrays, gzip and text streams."""
+"""Bounded lines, strict JSON, streamed arrays and text streams."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import tracemalloc
@@ -70,17 +69,6 @@ class TestOpening:
     def test_a_byte_order_mark_is_no_part_of_the_first_line(self) -> None:
         records, problems = split(items_of(b"\xef\xbb\xbf" + ROW.encode(), "jsonl"))
         assert (len(records), problems) == (1, [])
-
-    def test_gzip_is_unpacked(self) -> None:
-        plain = items_of(ROW * 1 + "\n", "jsonl")
-        packed = items_of(gzip.compress((ROW + "\n").encode()), "jsonl")
-        assert packed == plain
-
-    def test_damaged_gzip_ends_with_a_problem(self) -> None:
-        whole = gzip.compress((ROW + "\n").encode() * 50_000)
-        records, problems = split(items_of(whole[: len(whole) // 2], "jsonl"))
-        assert records
-        assert "gzip data is damaged" in problems[-1].message
 
     def test_a_text_stream_gives_the_same(self) -> None:
         text = ROW.replace('"a"', '"é"') + "\n" + ROW

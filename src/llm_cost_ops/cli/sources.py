@@ -19,7 +19,7 @@ AUTO = "auto"
 STDIN = "-"
 AGENT_LOGS = frozenset({"claude-code", "codex"})
 _DETECT_BYTES = 64 * 1024
-_LOG_NAMES = ("*.jsonl", "*.jsonl.gz")
+_LOG_NAMES = ("*.jsonl", "*.jsonl.gz", "*.jsonl.zst")
 _COPY_BYTES = 2**20
 
 

@@ -17,8 +17,6 @@ stream, and hold no more than a row at a time; those of agent logs hold one entr
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -36,6 +34,7 @@ from llm_cost_ops.importers.mapping import ColumnMapping, parse_mapping
 from llm_cost_ops.importers.native import read_json, read_jsonl
 from llm_cost_ops.importers.openai_costs import read_openai_costs
 from llm_cost_ops.importers.openai_usage import read_openai_usage
+from llm_cost_ops.importers.packed import DamagedError
 from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem
 from llm_cost_ops.importers.record import (
     AGGREGATE,
@@ -110,7 +109,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 def read(
     stream: IO[bytes] | IO[str], *, format: str, options: ImportOptions | None = None
 ) -> ItemStream:
-    """Records and problems of an opened file, in its order; gzip is unpacked on the way.
+    """Records and problems of an opened file, in its order; gzip and zstd are unpacked.
 
     Raises ImportFormatError, at once or when the first item is asked for, where the format is
     unknown or the file or the options cannot be read as it.
@@ -125,8 +124,9 @@ def _finished(stream: IO[bytes] | IO[str], known: Format, options: ImportOptions
     try:
         for item in known.reader(_body(stream, known), options):
             yield item if isinstance(item, ImportProblem) else finish(item, options)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        yield ImportProblem(0, None, "the gzip data is damaged; the rest of the file was not read")
+    except DamagedError as error:
+        message = f"the {error.packing} data is damaged; the rest of the file was not read"
+        yield ImportProblem(0, None, message)
 
 
 def _body(stream: IO[bytes] | IO[str], known: Format) -> IO[bytes]:

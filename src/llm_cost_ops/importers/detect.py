@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from typing import cast
 
 from llm_cost_ops.importers.jsonvalues import WRAPPERS
+from llm_cost_ops.importers.packed import beginning
 from llm_cost_ops.importers.problem import ImportFormatError
 from llm_cost_ops.importers.traces import AZURE_COLUMNS, MOONCAKE_FIELDS
 
 _PARQUET = b"PAR1"
-_GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder(strict=False)
 _KEY = re.compile(r'"([A-Za-z_]{1,40})"\s*:')
@@ -32,7 +31,7 @@ def detect(head: bytes, filename: str = "") -> str:
     if head.startswith(_PARQUET):
         return "parquet"
     text = _text(head)
-    name = filename.lower().removesuffix(".gz")
+    name = filename.lower().removesuffix(".gz").removesuffix(".zst")
     if text.lstrip()[:1] in ("{", "["):
         found = _json_format(text.lstrip(), name)
     else:
@@ -45,12 +44,7 @@ def detect(head: bytes, filename: str = "") -> str:
 
 
 def _text(head: bytes) -> str:
-    if head.startswith(_GZIP):
-        try:
-            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, _SAMPLE)
-        except zlib.error:
-            raise ImportFormatError("the file begins like gzip and is not") from None
-    return head[:_SAMPLE].removeprefix(_BOM).decode("utf-8", "replace")
+    return beginning(head, _SAMPLE).removeprefix(_BOM).decode("utf-8", "replace")
 
 
 def _json_format(text: str, name: str) -> str | None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Iterator
 from typing import IO, cast
 
 from llm_cost_ops.core import jsontext
+from llm_cost_ops.importers.packed import unpacked
 from llm_cost_ops.importers.problem import ImportProblem
 from llm_cost_ops.importers.record import NumberedRow, Row, RowStream
 
 HEAD_BYTES = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
 
 
 def binary(stream: IO[bytes] | IO[str]) -> IO[bytes]:
-    """The stream as bytes without a byte order mark; gzip is unpacked on the way."""
+    """The stream as bytes without a byte order mark; gzip and zstd are unpacked on the way."""
     is_text = isinstance(stream, io.TextIOBase)
     raw = cast("IO[bytes]", _Encoded(cast("IO[str]", stream)) if is_text else stream)
     head = raw.read(HEAD_BYTES)
     body: IO[bytes] = cast("IO[bytes]", io.BufferedReader(_Chained(head, raw), HEAD_BYTES))
-    if head.startswith(_GZIP):
-        body = cast("IO[bytes]", io.BufferedReader(gzip.GzipFile(fileobj=body), HEAD_BYTES))
+    content = unpacked(body, head)
+    if content is not None:
+        body = cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", content), HEAD_BYTES))
     if peek(body, 3).startswith(_BOM):
         body.read(3)
     return body
