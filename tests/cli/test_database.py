@@ -46,6 +46,24 @@ class TestInit:
         assert ran.code == 5
         assert "hidden" not in ran.out + ran.err
 
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("sqlite:/no/such/place.db", "The database does not answer. (unable to open database"),
+            ("sqlite:text.db", "cannot read or write its files. (file is not a database)"),
+            ("postgresql://me:hidden@127.0.0.1:1/x", "port 1 failed: Connection refused)"),
+            ("mysql://me:hidden@127.0.0.1:1/x", "(Can't connect to MySQL server on '127.0.0.1'"),
+        ],
+    )
+    def test_why_a_database_cannot_be_used(
+        self, run: Run, place: Path, url: str, said: str
+    ) -> None:
+        (place / "text.db").write_text("no database at all " * 100, encoding="utf-8")
+        ran = run("init", "--database-url", url)
+        assert (ran.code, ran.err.count("\n")) == (5, 1)
+        assert said in ran.err
+        assert "hidden" not in ran.err
+
     @pytest.mark.parametrize("url", ["nonsense:", "sqlite::memory:", "postgresql://x"])
     def test_an_address_that_cannot_be(self, run: Run, url: str) -> None:
         ran = run("init", "--database-url", url)
@@ -180,6 +198,12 @@ class TestConfig:
 
 class TestHealth:
     def test_of_the_local_database(self, run: Run, ledger: str) -> None:
+        assert run("health", "-o", "json").json()["status"] == "healthy"
+
+    def test_it_is_that_of_the_database_whatever_organizations_there_are(
+        self, run: Run, ledger: str
+    ) -> None:
+        run("init", "--organization", "Acme")
         assert run("health", "-o", "json").json()["status"] == "healthy"
 
     def test_a_database_that_does_not_answer(self, run: Run) -> None:

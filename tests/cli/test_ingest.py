@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from llm_cost_ops.cli import sending
 from llm_cost_ops.cli.connect import Api
@@ -50,10 +51,6 @@ class TestFiles:
     def test_standard_input_with_its_format_told(self, run: Run, ledger: str) -> None:
         line = json.dumps(call(1)).encode()
         assert counts(totals(run, "-f", "-", stdin=line)) == (1, 0, 0, 0)
-
-    def test_compressed_standard_input(self, run: Run, ledger: str) -> None:
-        data = gzip.compress(b"\n".join(json.dumps(call(n)).encode() for n in range(3)))
-        assert counts(totals(run, "-f", "-", stdin=data)) == (3, 0, 0, 0)
 
     def test_a_parquet_file_on_standard_input(self, run: Run, ledger: str, place: Path) -> None:
         import pyarrow as pa
@@ -105,6 +102,26 @@ class TestFiles:
         shown = totals(run, "empty.jsonl")
         assert (shown["code"], shown["records"]) == (0, 0)
         assert run("imports", "list", "-o", "json").rows() == []
+
+    def test_wrong_options_are_not_told_as_an_import_that_stopped(
+        self, run: Run, ledger: str, place: Path
+    ) -> None:
+        (place / "m.jsonl").write_text(
+            '{"timestamp": 0, "input_length": 5, "output_length": 5}\n', encoding="utf-8"
+        )
+        ran = run("ingest", "m.jsonl", "-p", "custom", "-m", "m")
+        assert ran.code == 2
+        assert "give one with --start" in ran.err
+        assert "run the same command again" not in ran.err
+
+    @pytest.mark.parametrize("packed", [gzip.compress, zstandard.compress])
+    def test_packed_files(
+        self, run: Run, ledger: str, place: Path, packed: Callable[[bytes], bytes]
+    ) -> None:
+        data = write_lines(place / "c.jsonl", [call(n) for n in range(3)]).read_bytes()
+        (place / "c.jsonl.x").write_bytes(packed(data))
+        assert counts(totals(run, "c.jsonl.x")) == (3, 0, 0, 0)
+        assert counts(totals(run, "-f", "-", stdin=packed(data))) == (0, 3, 0, 0)
 
     def test_a_format_that_cannot_be_told(self, run: Run, ledger: str, place: Path) -> None:
         (place / "x").write_text("hello", encoding="utf-8")

@@ -37,6 +37,24 @@ class TestOwnPrices:
         assert run("pricing", "list", "-p", "custom", "-o", "json").rows() == []
         assert len(own(run)) == 1
 
+    def test_the_table_of_a_price_has_a_line_for_each_version(self, run: Run) -> None:
+        made = run(
+            "pricing", "add", *MINE, "--input-price", "0.25", "--output-price", "0.60", "-o", "json"
+        ).json()  # fmt: skip
+        run("pricing", "update", made["id"], "--input-price", "0.125")
+        shown = run("pricing", "get", made["id"]).out
+        lines = [line.split() for line in shown.splitlines()]
+        assert [line[:3] for line in lines if line[:1] in (["1"], ["2"])] == [
+            ["1", "0.250", "0.6"], ["2", "0.125", "0.6"],
+        ]  # fmt: skip
+        assert "{" not in shown
+
+    def test_a_wrong_price_is_told_once_with_its_field(self, run: Run) -> None:
+        ran = run("pricing", "add", *MINE, "--input-price", "abc", "--output-price", "1")
+        assert ran.code == 2
+        assert ran.err.count("must be a decimal number") == 1
+        assert "input_price_per_million: must be" in ran.err
+
     def test_prices_are_exact(self, run: Run) -> None:
         made = run(
             "pricing", "add", *MINE, "--input-price", "0.1234567890123", "--output-price", "1",

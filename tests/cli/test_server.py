@@ -106,8 +106,13 @@ class TestRemote:
         monkeypatch.setenv("LLM_COST_OPS_MAX_RETRIES", "0")
         ran = run("summary", "--api-url", "http://127.0.0.1:1")
         assert ran.code == 4
-        assert ran.err.startswith("Error [NETWORK_ERROR]")
+        assert ran.err.startswith("Error [NETWORK_ERROR]: GET http://127.0.0.1:1/api/v1/costs/")
+        assert ran.err.endswith(": Connection refused\n")
         assert run("health", "--api-url", "http://127.0.0.1:1").code == 4
+        nowhere = run("health", "--api-url", "http://name.invalid")
+        assert nowhere.code == 4
+        assert "name.invalid/health: " in nowhere.err
+        assert "HTTPConnectionPool" not in nowhere.err
 
     @pytest.mark.parametrize("command", ["init", "rebuild", "migrate", "serve"])
     def test_what_needs_the_database_says_so(self, run: Run, command: str) -> None:

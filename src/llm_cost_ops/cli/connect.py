@@ -96,9 +96,10 @@ class Walk:
 
 
 @contextmanager
-def connected(profile: Profile, *, patient: bool = False) -> Generator[Api]:
+def connected(profile: Profile, *, patient: bool = False, scoped: bool = True) -> Generator[Api]:
     """The API of the profile; a `patient` one outlasts a server that is busy or restarts.
 
+    One that is not `scoped` answers for no organization, only what anybody may ask (`/health`).
     Raises CommandError, SettingsError and the SDK's errors.
     """
     retries = PATIENT_RETRIES if patient else None
@@ -109,7 +110,7 @@ def connected(profile: Profile, *, patient: bool = False) -> Generator[Api]:
         return
     from llm_cost_ops.cli.local import local_api
 
-    with local_api(profile, retries) as api:
+    with local_api(profile, retries, scoped=scoped) as api:
         yield api
 
 

@@ -35,6 +35,7 @@ EXTRAS: Mapping[str, str] = {
 }  # fmt: skip
 """The extra that brings a package."""
 
+DRIVERS = frozenset({"sqlite3", "psycopg", "pymysql"})
 _DATABASE_CODES = frozenset({"DATABASE_ERROR", "SERVICE_UNAVAILABLE"})
 _AUTH_CODES = frozenset({"AUTH_001", "INSUFFICIENT_PERMISSIONS", "ORGANIZATION_MISMATCH"})
 _FOUND_CODES = frozenset({"CONFLICT", "COST_001", "NOT_FOUND"})
@@ -67,6 +68,8 @@ class Failure:
         """One line, whatever the message holds."""
         details = [f"{name}: {text}" for name, text in self.fields.items()]
         shown = f"{self.message} ({'; '.join(details)})" if details else self.message
+        if self.message in self.fields.values():
+            shown = "; ".join(details)
         return f"Error [{self.code}]: {' '.join(shown.split())}"
 
 
@@ -79,7 +82,7 @@ def failure_of(error: BaseException, *, local: bool = False) -> Failure:
     if isinstance(error, DomainError):
         fields = {} if error.message in error.field_errors.values() else error.field_errors
         named = f"{error.field}: {error.message}" if error.field else error.message
-        return Failure(error.code, named, _of_domain(error), fields)
+        return Failure(error.code, named + _driver_said(error), _of_domain(error), fields)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         return _missing(error.name or "")
     usage = getattr(error, "format_message", None)
@@ -94,6 +97,17 @@ def _of_domain(error: DomainError) -> int:
     if error.code in _AUTH_CODES:
         return AUTH
     return GENERAL if error.code in _FOUND_CODES else ARGUMENTS
+
+
+def _driver_said(error: DomainError) -> str:
+    """What the database's driver said of itself (no statement, no password); the server keeps it
+    to its log, but whoever runs a command is who has to mend it."""
+    cause = error.__cause__
+    origin: object = getattr(cause, "orig", cause)
+    if error.code not in _DATABASE_CODES or type(origin).__module__.split(".")[0] not in DRIVERS:
+        return ""
+    told = "".join(map(str, getattr(origin, "args", ())[-1:])).strip().split("\n")[0]
+    return f" ({told})" if told else ""
 
 
 def _missing(name: str) -> Failure:
@@ -125,8 +139,19 @@ def _of_sdk(error: BaseException, *, local: bool) -> Failure | None:
         exit_code = ARGUMENTS
     elif local and (error.status_code == 503 or code in _DATABASE_CODES):
         exit_code = DATABASE
-    shown = error.message or "the server refused the request"
+    shown = _lost(error) or error.message or "the server refused the request"
     return Failure(code, shown, exit_code, fields, error.request_id)
+
+
+def _lost(error: Exception) -> str | None:
+    """`GET http://host/path: Connection refused`, without the names of the layers between; None
+    for an error that no system call is the root of."""
+    root: BaseException | None = error
+    while root is not None:
+        if isinstance(root, OSError) and root.strerror:
+            return f"{str(error).partition(': ')[0]}: {root.strerror}"
+        root = root.__cause__ or root.__context__
+    return None
 
 
 def _of_settings(error: BaseException) -> Failure | None:

@@ -21,7 +21,7 @@ def health(profile: Profile) -> int:
     from llm_cost_ops.cli.connect import connected
     from llm_cost_ops.exceptions import ServerError
 
-    with connected(profile) as api:
+    with connected(profile, scoped=False) as api:
         try:
             body, code = api.outside("/health").json(), OK
         except ServerError as error:

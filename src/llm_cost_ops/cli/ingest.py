@@ -86,7 +86,8 @@ def ingest(
     (our records), responses (raw provider answers and batch results), csv, tsv, parquet (any
     columns, named by --map), openai-usage, openai-costs, anthropic-usage, anthropic-costs (pages of
     those APIs), litellm, langfuse, helicone (exports), claude-code, codex (session logs),
-    azure-llm-trace, mooncake-trace. The exit code is 1 when anything was refused.
+    azure-llm-trace, mooncake-trace; gzip and zstd are unpacked. The exit code is 1 when anything
+    was refused.
 
     $ cost-ops ingest -f calls.jsonl
     $ cost-ops ingest -f in.csv --map 'provider:=openai,model=model,prompt_tokens=in,timestamp=at'
@@ -179,7 +180,7 @@ class _Import:
     def _stopped(self, error: BaseException) -> int:
         profile = self._profile
         code = report(error, verbose=profile.verbose, local=not profile.remote)
-        if self._sending is not None:
+        if any(tally.import_id is not None for tally in self._tallies):
             profile.note("Stopped: run the same command again, nothing is stored twice.")
         return code
 

@@ -26,10 +26,13 @@ from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.app import create_app
 from llm_cost_ops.server.http.edge import Edge
+from llm_cost_ops.server.identity.organizations import Organization
 from llm_cost_ops.server.settings import Settings
 
 OPERATOR = "operator"
 """Who is recorded as the author of what the command line does."""
+NOBODY = ""
+"""No organization's id."""
 BASE_URL = "http://cost-ops.localhost"
 UNHURRIED_SECONDS = 3600.0
 
@@ -37,26 +40,35 @@ Message = MutableMapping[str, Any]
 
 
 @contextmanager
-def local_api(profile: Profile, retries: int | None = None) -> Generator[Api]:
-    """The API over the profile's database, for its one or named organization.
+def local_api(
+    profile: Profile, retries: int | None = None, *, scoped: bool = True
+) -> Generator[Api]:
+    """The API over the profile's database, for its one or named organization, or for none.
 
     Raises SettingsError, DatabaseUnavailable, DatabaseConfiguration, CommandError.
     """
     settings = profile.settings()
     with open_ledger(profile, settings) as database:
-        organization = chosen_organization(database, profile.organization)
+        organization = chosen_organization(database, profile.organization) if scoped else None
         app = create_app(_unhurried(settings), database=database)
-        operator = Principal(
-            OPERATOR, organization.id, frozenset({"*"}), organization_slug=organization.slug
-        )
+        operator = _operator(organization)
         secret = app.state.keys.trust(operator)
         with running(app) as session:
             api = Api(
                 secret, BASE_URL, session=session, timeout=UNHURRIED_SECONDS, max_retries=retries
             )
             api.local = True
-            api.place = f"organization {organization.id}"
+            api.place = f"organization {operator.organization_id}"
             yield api
+
+
+def _operator(organization: Organization | None) -> Principal:
+    """Who may do everything in an organization, or nothing in none."""
+    if organization is None:
+        return Principal(OPERATOR, NOBODY, frozenset())
+    return Principal(
+        OPERATOR, organization.id, frozenset({"*"}), organization_slug=organization.slug
+    )
 
 
 def _unhurried(settings: Settings) -> Settings:

@@ -53,6 +53,11 @@ COLUMNS = (
     Column("source"),
     Column("id"),
 )
+VERSIONS = (
+    Column("version", kind="count"),
+    *(column for column in COLUMNS if column.kind in ("number", "time")),
+    Column("recorded_at", "recorded", "time"),
+)
 UNPRICED_COLUMNS = (
     Column("provider"),
     Column("model"),
@@ -130,14 +135,23 @@ def _get(
         )
     with connected(profile) as api:
         if price_id is not None:
-            show_object(profile, api.read(path_of("pricing", price_id)))
+            show_object(profile, api.read(path_of("pricing", price_id)), _print_price)
             return OK
         asked = {"provider": provider, "model": model, "date": date, "active_only": True}
         answer = api.read("/pricing", asked)
     if not rows_of(answer):
-        raise CommandError(f"Pricing table not found for {provider}/{model}", code="COST_001")
+        when = f" on {date}" if date else ""
+        raise CommandError(f"Pricing table not found for {provider}/{model}{when}", code="COST_001")
     show_rows(profile, rows_of(answer), Listing(COLUMNS, tail=tail_of(answer)))
     return OK
+
+
+def _print_price(profile: Profile, price: Row) -> None:
+    """The price in force, and below it what it was."""
+    from llm_cost_ops.cli.tables import print_fields, print_listing
+
+    print_fields(profile, {name: price[name] for name in price if name != "versions"})
+    print_listing(profile, price.get("versions") or [], Listing(VERSIONS, empty="No versions."))
 
 
 @command(pricing, "add", organization=True)
