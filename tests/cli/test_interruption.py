@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from llm_cost_ops.server.settings import DatabaseSettings
 from tests.cli.conftest import SHARED, Run, call, command_line, program, write_lines
 
-TRACE = SHARED / "data" / "AzureLLMInferenceTrace_code.csv"
+TRACES = [SHARED / "data" / f"AzureLLMInferenceTrace_{name}.csv" for name in ("conv", "code")]
+TRACE_ROWS = 1500
 MANY = 20_000
 PATIENCE_SECONDS = 120
 
@@ -39,25 +43,36 @@ def stored(ledger: str) -> int:
         database.close()
 
 
+def expected_cost(trace: Path) -> tuple[int, Decimal]:
+    """Calls of a trace and their cost as gpt-4o, by hand: 2.50 and 10 dollars a million."""
+    with trace.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    tokens = [(int(row["ContextTokens"]), int(row["GeneratedTokens"])) for row in rows]
+    return len(rows), sum((Decimal(i) * 5 / 2 + o * 10 for i, o in tokens), Decimal(0)) / 1_000_000
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not TRACE.exists(), reason="no shared data")
-def test_a_trace_from_two_processes_at_once(run: Run, ledger: str, place: Path) -> None:
-    lines = TRACE.read_text(encoding="utf-8").splitlines()
-    sample = place / "trace.csv"
-    sample.write_text("\n".join(lines[:4001]) + "\n", encoding="utf-8")
-    arguments = ("ingest", "-f", sample, "--model", "gpt-4o", "-o", "json")
-    both = [started(*arguments) for _ in range(2)]
-    shown = [finished(process) for process in both]
-    assert [one["records"] for one in shown] == [4000, 4000]
-    assert sum(int(str(one["created"])) for one in shown) == 4000
-    assert sum(int(str(one["duplicates"])) for one in shown) == 4000
+@pytest.mark.skipif(not all(trace.exists() for trace in TRACES), reason="no shared data")
+def test_traces_from_two_processes_at_once(
+    run: Run, database_settings: DatabaseSettings, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The beginnings of both traces, each by two programs at the same time: every call is there
+    once, and the total is right to the tenth decimal, on each database."""
+    monkeypatch.setenv("DATABASE_URL", database_settings.url)
+    assert run("init").code == 0
+    samples = [place / trace.name for trace in TRACES]
+    for trace, sample in zip(TRACES, samples, strict=True):
+        lines = trace.read_text(encoding="utf-8").splitlines()[: TRACE_ROWS + 1]
+        sample.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    arguments = ("ingest", *samples, "--model", "gpt-4o", "--batch-size", 250, "-o", "json")
+    shown = [finished(process) for process in [started(*arguments) for _ in range(2)]]
+    counts, costs = zip(*map(expected_cost, samples), strict=True)
+    assert [one["records"] for one in shown] == [sum(counts)] * 2
+    assert sum(int(str(one["created"])) for one in shown) == sum(counts)
+    assert sum(int(str(one["duplicates"])) for one in shown) == sum(counts)
     proof = run("verify", "-o", "json").json()
-    assert (proof["ok"], proof["records"]) == (True, 4000)
-    alone = f"sqlite:///{place}/alone.db"
-    assert run("init", "--database-url", alone).code == 0
-    assert run(*arguments, "--database-url", alone).code == 0
-    other = run("verify", "--database-url", alone, "-o", "json").json()
-    assert other["total_cost"] == proof["total_cost"]
+    assert (proof["ok"], proof["records"]) == (True, sum(counts))
+    assert Decimal(proof["total_cost"]) == sum(costs)
 
 
 @pytest.mark.slow
@@ -82,6 +97,29 @@ def test_an_import_that_is_killed_and_run_again_loses_and_doubles_nothing(
     assert (again["created"], again["duplicates"]) == (MANY - before, before)
     proof = run("verify", "-o", "json").json()
     assert (proof["ok"], proof["records"], proof["total_cost"]) == (True, MANY, 150)
+
+
+@pytest.mark.slow
+def test_an_import_that_is_stopped_from_the_keyboard_tells_what_it_did(
+    run: Run, ledger: str, place: Path
+) -> None:
+    file = write_lines(place / "c.jsonl", [call(n) for n in range(MANY)])
+    process = started("ingest", "-f", file, "--batch-size", 100, "-o", "json")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while stored(ledger) < 500 and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130, err
+    assert err.splitlines()[:2] == [
+        "Error [INTERRUPTED]: stopped",
+        "Stopped: run the same command again, nothing is stored twice.",
+    ]
+    assert 0 < json.loads(out)["created"] < MANY
+    proof = run("verify", "-o", "json").json()
+    assert proof["ok"]
+    assert 500 <= proof["records"] < MANY
 
 
 def test_no_progress_bar_where_nobody_watches(ledger: str, place: Path) -> None:
