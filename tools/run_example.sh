@@ -22,7 +22,7 @@ done
 if [ -n "${USAGE:-}" ]; then
   "$cost_ops" ingest -f "$USAGE"
 fi
-"$cost_ops" summary
+"$cost_ops" summary --period all-time
 
 printf '\nServing on http://%s:%s (documentation at /docs). The API key is in .run/api-key:\n' "$host" "$port"
 printf '  curl -H "Authorization: Bearer $(cat .run/api-key)" http://%s:%s/api/v1/costs/summary\n\n' "$host" "$port"
