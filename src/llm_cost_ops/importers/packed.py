@@ -15,8 +15,8 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 MISSING = "zstd files need zstandard: pip install 'llm-cost-ops[server]'"
 # The command line tool's largest window without --long; a frame that wants more is refused.
 _WINDOW_BYTES = 2**27
-# One block may stand for 128 KiB in four bytes, so this much input is at most 32 MiB of output.
-_STEP_BYTES = 1024
+# One block may stand for 128 KiB in four bytes, so this much input is at most 8 MiB of output.
+_STEP_BYTES = 256
 
 
 class DamagedError(Exception):
