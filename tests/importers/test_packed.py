@@ -97,7 +97,7 @@ def test_without_zstandard_the_command_is_named(monkeypatch: pytest.MonkeyPatch)
 
     packed = zstandard.compress(rows(1))
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(ImportFormatError, match=r"pip install 'llm-cost-ops\[server\]'"):
+    with pytest.raises(ImportFormatError, match=r"pip install 'llm-cost-ops\[files\]'"):
         detect(packed, "x.jsonl.zst")
     with pytest.raises(ImportFormatError, match="zstd files need zstandard"):
         list(importers.read(io.BytesIO(packed), format="jsonl"))

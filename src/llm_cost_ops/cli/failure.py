@@ -20,6 +20,7 @@ TRACEBACK_VERBOSITY = 2
 
 EXTRAS: Mapping[str, str] = {
     "pyarrow": "files",
+    "zstandard": "files",
     "psycopg": "postgres",
     "pymysql": "mysql",
     "redis": "redis",
@@ -28,7 +29,7 @@ EXTRAS: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "alembic", "anyio", "fastapi", "httptools", "msgspec", "prometheus_client",
-            "sqlalchemy", "starlette", "structlog", "uvicorn", "uvloop", "zstandard",
+            "sqlalchemy", "starlette", "structlog", "uvicorn", "uvloop",
         ),
         "server",
     ),

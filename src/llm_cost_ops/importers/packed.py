@@ -12,7 +12,7 @@ from llm_cost_ops.importers.problem import ImportFormatError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
-MISSING = "zstd files need zstandard: pip install 'llm-cost-ops[server]'"
+MISSING = "zstd files need zstandard: pip install 'llm-cost-ops[files]'"
 # The command line tool's largest window without --long; a frame that wants more is refused.
 _WINDOW_BYTES = 2**27
 # One block may stand for 128 KiB in four bytes, so this much input is at most 8 MiB of output.
