@@ -14,6 +14,7 @@ import requests
 
 from llm_cost_ops.core.money import E10
 from tests.chaos.history import Answer, History
+from tests.chaos.scale import patient
 from tests.support.server_process import ServerProcess
 
 MODEL = "chaos-1"
@@ -96,7 +97,7 @@ class Client:
         except BaseException as error:
             self.crashed = error
 
-    def settle(self, within_s: float = 60.0) -> None:
+    def settle(self, within_s: float = patient(30)) -> None:
         """Repeat what was never answered until it is."""
         until = time.monotonic() + within_s
         with self._session() as session:
@@ -176,7 +177,7 @@ class Crowd:
                     raise client.crashed
                 client.settle()
 
-    def acknowledged_more(self, count: int, within_s: float = 20.0) -> None:
+    def acknowledged_more(self, count: int, within_s: float = patient(20)) -> None:
         """Wait until so many further calls have been acknowledged."""
         wanted = len(self.history.acknowledged) + count
         until = time.monotonic() + within_s

@@ -14,6 +14,15 @@ IN_FULL = "COST_OPS_CHAOS_CYCLES" in os.environ
 CYCLES = int(os.environ.get("COST_OPS_CHAOS_CYCLES", "20"))
 SEED = int(os.environ.get("COST_OPS_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 
+SLACK = 4
+
+
+def patient(seconds: float) -> float:
+    """What may pass on a busy machine where `seconds` are promised: still less than the 30 seconds
+    after which a pool, a statement or a client would have given up."""
+    return seconds * SLACK
+
+
 in_full = pytest.mark.skipif(not IN_FULL, reason="takes minutes: `make chaos` runs it")
 
 

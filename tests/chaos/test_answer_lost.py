@@ -14,7 +14,7 @@ from tests.chaos.conftest import Launch
 from tests.chaos.history import History
 from tests.chaos.ledger import check_ledger
 from tests.chaos.load import Caller, set_price
-from tests.chaos.scale import SEED
+from tests.chaos.scale import SEED, patient
 from tests.support.database import small_pool
 from tests.support.faultproxy import FaultProxy
 
@@ -109,7 +109,7 @@ def test_the_commit_is_done_and_its_answer_cut(
     check_ledger(postgres_settings, history)
 
 
-def repeated(post: Any, path: str, body: Any, within_s: float = 10) -> requests.Response:
+def repeated(post: Any, path: str, body: Any, within_s: float = patient(10)) -> requests.Response:
     """The first answer that is not 503."""
     until = time.monotonic() + within_s
     while (answer := post(path, json=body)).status_code == 503:

@@ -18,13 +18,13 @@ from tests.chaos.conftest import Launch
 from tests.chaos.history import Answer, History
 from tests.chaos.ledger import check_ledger
 from tests.chaos.load import Caller, Crowd, set_price
-from tests.chaos.scale import SEED, up_to
+from tests.chaos.scale import SEED, patient, up_to
 from tests.support.database import small_pool
 from tests.support.faultproxy import FaultProxy
 from tests.support.server_process import ServerProcess
 
 READ = "/api/v1/costs/summary"
-BACK_WITHIN_S = 5.0
+BACK_WITHIN_S = patient(5)
 REMEMBERED_S = 1.1
 """Keys and states of health that were learned before have ended by then."""
 
@@ -92,12 +92,12 @@ def test_down(server_settings: DatabaseSettings, launch: Launch) -> None:
     assert {answer.status for answer in seen["/live"]} == {200}
     for path in ("/health", "/ready", READ):
         assert {answer.status for answer in seen[path]} == {503}
-        assert slowest(seen[path]) < 2
+        assert slowest(seen[path]) < patient(2)
     assert refused(seen[READ]) == seen[READ]
     answers = crowd.history.answers
     assert crowd.history.statuses().keys() <= {200, 201, 503}
     assert len(refused(answers)) > 20
-    assert slowest(answers) < 2
+    assert slowest(answers) < patient(2)
     server.kill()
     check_ledger(server_settings, crowd.history)
 
@@ -123,13 +123,13 @@ def test_silent(server_settings: DatabaseSettings, launch: Launch) -> None:
             crowd.acknowledged_more(50)
         _whole_pool_answers(server)
     assert {answer.status for answer in alive.result()["/live"]} == {200}
-    assert slowest(alive.result()["/live"]) < 1
+    assert slowest(alive.result()["/live"]) < patient(1)
     for path in ("/health", "/ready", READ):
         assert {answer.status for answer in seen[path]} == {503}
-    assert slowest(seen["/health"] + seen["/ready"]) < 3
-    assert slowest(refused(seen[READ])) < 6
+    assert slowest(seen["/health"] + seen["/ready"]) < patient(3)
+    assert slowest(refused(seen[READ])) < patient(6)
     assert crowd.history.statuses().keys() <= {200, 201, 503}
-    assert slowest(refused(crowd.history.answers)) < 6
+    assert slowest(refused(crowd.history.answers)) < patient(6)
     server.kill()
     check_ledger(server_settings, crowd.history)
 
@@ -169,9 +169,9 @@ def test_the_write_lock_is_held(sqlite_settings: DatabaseSettings, launch: Launc
         crowd.acknowledged_more(50)
     for answers in seen.values():
         assert {answer.status for answer in answers} == {200}
-        assert slowest(answers) < 2
+        assert slowest(answers) < patient(2)
     assert crowd.history.statuses().keys() <= {200, 201, 503}
-    assert slowest(refused(crowd.history.answers)) < 12
+    assert slowest(refused(crowd.history.answers)) < patient(7)
     server.kill()
     check_ledger(sqlite_settings, crowd.history)
 
@@ -200,7 +200,7 @@ def test_a_server_that_starts_meanwhile_waits_for_it(
     check_ledger(server_settings, history)
 
 
-def _until_alive(server: ServerProcess, within_s: float = 20) -> None:
+def _until_alive(server: ServerProcess, within_s: float = patient(20)) -> None:
     until = time.monotonic() + within_s
     while True:
         try:

@@ -12,9 +12,9 @@ from llm_cost_ops.server.settings import DatabaseSettings
 from tests.chaos.conftest import Launch
 from tests.chaos.ledger import check_ledger
 from tests.chaos.load import Crowd, set_price
-from tests.chaos.scale import CYCLES, SEED
+from tests.chaos.scale import CYCLES, SEED, patient
 
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = patient(10)
 COLD_EVERY = 10
 """Every tenth start is one of a new interpreter, as an operator's would be."""
 

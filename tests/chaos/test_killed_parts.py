@@ -20,16 +20,16 @@ from llm_cost_ops.server.settings import DatabaseSettings
 from tests.chaos.conftest import Launch
 from tests.chaos.ledger import check_ledger
 from tests.chaos.load import Crowd, set_price
-from tests.chaos.scale import SEED, in_full, up_to
+from tests.chaos.scale import SEED, in_full, patient, up_to
 from tests.support.database import small_pool
 from tests.support.server_process import ServerProcess
 from tests.support.services import MYSQL, POSTGRES, start_services, stop_services
 
-BACK_WITHIN_S = 15.0
+BACK_WITHIN_S = patient(15)
 PID_FILES = {"postgres": "data/postmaster.pid", "mysql": "server.pid"}
 
 
-def workers_of(server: ServerProcess, count: int, within_s: float = 20) -> list[int]:
+def workers_of(server: ServerProcess, count: int, within_s: float = patient(20)) -> list[int]:
     until = time.monotonic() + within_s
     while len(found := _workers(server.pid)) != count:
         assert time.monotonic() < until, found

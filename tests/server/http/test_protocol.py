@@ -85,7 +85,7 @@ def test_an_answer_that_nobody_reads_is_given_up() -> None:
         began = time.monotonic()
         opened.sendall(GET)
         assert ended.wait(10)
-        assert time.monotonic() - began < DEADLINE_S + 2.5
+        assert time.monotonic() - began < DEADLINE_S + 15
         time.sleep(0.2)
         _, received = until_closed(opened)
         assert len(received) < 400 << 17
