@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -95,6 +94,23 @@ def test_no_key_or_a_wrong_one(
     answer = sqlite_application.get("/api/v1/auth/validate", key=None, headers=headers)
     assert error(answer) == (401, "AUTH_001", message)
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+def test_several_keys_in_one_header_are_refused(sqlite_application: Application, name: str) -> None:
+    start = "Bearer " if name == "Authorization" else ""
+    good, other = sqlite_application.key, sqlite_application.another().key
+
+    def asked(*keys: str) -> Any:
+        headers = [(name, start + key) for key in keys]
+        client = sqlite_application.client
+        return sqlite_application.portal.call(
+            lambda: client.get("/api/v1/auth/validate", headers=headers)
+        )
+
+    assert asked(good, good).status_code == 200
+    for keys in ((good, other), (other, good), (good, "x")):
+        assert error(asked(*keys)) == (401, "AUTH_001", "Invalid API key")
 
 
 @pytest.mark.parametrize(
@@ -208,10 +224,8 @@ def test_revoked_is_refused_at_once_and_for_good(application: Application) -> No
     key_id, secret = application.new_key_with_id("read:costs")
     assert application.get("/api/v1/auth/validate", key=secret).status_code == 200
     assert application.delete(f"{KEYS}/{key_id}").status_code == 204
-    began = time.monotonic()
     answer = application.get("/api/v1/auth/validate", key=secret)
     assert error(answer) == (401, "AUTH_001", "Invalid API key")
-    assert time.monotonic() - began < 1
     assert application.delete(f"{KEYS}/{key_id}").status_code == 204
     (row,) = [key for key in application.get(KEYS).json()["data"] if key["id"] == key_id]
     assert row["is_active"] is False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from llm_cost_ops.core.permissions import normalise
@@ -36,8 +37,8 @@ def secret_of(request: Request) -> str:
     headers = request.headers
     if request.scope["query_string"]:
         _refuse_in_url(request.scope["query_string"])
-    authorization = headers.get("authorization")
-    own = headers.get("x-api-key")
+    authorization = _only(headers, "authorization")
+    own = _only(headers, "x-api-key")
     if authorization is None:
         if not own:
             raise missing_key()
@@ -49,6 +50,15 @@ def secret_of(request: Request) -> str:
     if own and own.strip() != secret:
         raise invalid_key()
     return secret
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    """The value of a header. Raises Problem 401 for several that differ: a proxy in front may have
+    read another of them."""
+    values = headers.getlist(name)
+    if len(values) > 1 and any(value != values[0] for value in values):
+        raise invalid_key()
+    return values[0] if values else None
 
 
 def _refuse_in_url(query: bytes) -> None:
@@ -74,6 +84,10 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
     secret = secret_of(request)
     principal = ring.remembered(secret) or await ring.principal(secret)
     request.scope["state"]["key_id"] = principal.key_id
+    own_organization(principal, request.headers.get("x-organization-id"), "X-Organization-ID")
+    if request.scope["query_string"]:
+        for named in request.query_params.getlist("organization_id"):
+            own_organization(principal, named)
     if not principal.holds(*scopes):
         missing = ", ".join(principal.missing(scopes))
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
@@ -92,6 +106,16 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
         return await authenticate(request, *required)
 
     return principal_of
+
+
+def own_fields(principal: Principal, body: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a body without the organization, which it may name if it is the key's.
+    Raises Problem 403."""
+    fields = dict(body)
+    named = fields.pop("organization_id", None)
+    if named is not None:
+        own_organization(principal, str(named))
+    return fields
 
 
 def own_organization(

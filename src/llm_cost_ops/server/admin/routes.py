@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from llm_cost_ops.core.instant import format_instant, from_micros
-from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.session import read, write_retrying
 from llm_cost_ops.server.http import deps
@@ -56,6 +56,7 @@ class NewProvider(Wire):
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
     name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$")] | None = None
+    organization_id: str | None = None
 
 
 @router.get(
@@ -109,6 +110,7 @@ def register_provider(
     request: Request, body: NewProvider, principal: Principal = Writer
 ) -> Response:
     """Register a provider, so that calls may name it."""
+    own_organization(principal, body.organization_id)
     now_us = deps.clock(request).micros()
     made = write_retrying(
         deps.database(request),

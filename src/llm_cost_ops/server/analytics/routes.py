@@ -23,7 +23,6 @@ from llm_cost_ops.server.http.openapi import answers as documented
 from llm_cost_ops.server.http.openapi import list_of
 from llm_cost_ops.server.http.problems import invalid
 
-NDJSON = "application/x-ndjson"
 Reader = Depends(require("read:costs"))
 Read = Callable[[ReadSession, Asked, Principal, Home], Mapping[str, object]]
 
@@ -59,15 +58,19 @@ def _answer(request: Request, principal: Principal, asked: Asked, read_it: Read)
     openapi_extra=schemas.takes(
         *schemas.WHICH, *schemas.PAGED, schemas.STREAMED, *schemas.GROUPED[:2]
     ),
-    responses=documented(200, list_of(schemas.ROW), "A page of calls."),
+    responses=schemas.LISTED,
 )
 @router.get("/costs/records", operation_id="listCostRecords", include_in_schema=False)
 def list_costs(request: Request, principal: Principal = Reader) -> Response:
     """Calls, one row each; with `group_by` their totals and a breakdown."""
     asked = asked_in_url(request)
     if asked.holds("group_by"):
+        named = asked.pop("group_by")
+        if named == "":
+            raise invalid("group_by", "must name a dimension, or none")
+        asked.put("group_by", named)
         return _answer(request, principal, asked, answers.grouped_summary_answer)
-    if asked.flag("stream") or NDJSON in request.headers.get("accept", ""):
+    if asked.flag("stream") or schemas.NDJSON in request.headers.get("accept", ""):
         return _stream(request, principal, asked)
     return _answer(request, principal, asked, answers.list_answer)
 
@@ -87,7 +90,7 @@ def _stream(request: Request, principal: Principal, asked: Asked) -> Response:
         raise invalid("order_by", "a stream is in the order of time")
     limit = None if limit_text is None else int(limit_text)
     chunks = stream_calls(database, selection, wanted, fields, limit)
-    return StreamingResponse(chunks, media_type=NDJSON)
+    return StreamingResponse(chunks, media_type=schemas.NDJSON)
 
 
 @router.get(
@@ -189,14 +192,14 @@ def query_costs(
 
 
 @router.get(
-    "/costs/{call_id}/entries",
+    "/costs/{record_id}/entries",
     operation_id="listCostEntries",
     responses=documented(200, list_of(schemas.ENTRY), "The call and each correction."),
 )
-def list_entries(call_id: str, request: Request, principal: Principal = Reader) -> Response:
+def list_entries(record_id: str, request: Request, principal: Principal = Reader) -> Response:
     """The entries of the ledger that a call is made of, oldest first."""
     with snapshot(deps.database(request)) as session:
-        rows = get_entries(session, principal.organization_id, call_id)
+        rows = get_entries(session, principal.organization_id, record_id)
     pagination = {"count": len(rows), "has_more": False}
     return json_response(
         {"data": rows, "has_more": False, "next_cursor": None, "pagination": pagination}
@@ -204,16 +207,16 @@ def list_entries(call_id: str, request: Request, principal: Principal = Reader) 
 
 
 @router.get(
-    "/costs/{call_id}",
+    "/costs/{record_id}",
     operation_id="getCost",
     responses=documented(200, schemas.CALL, "The call."),
 )
 @router.get(
-    "/usage/{call_id}",
+    "/usage/{record_id}",
     operation_id="getUsage",
     responses=documented(200, schemas.CALL, "The call."),
 )
-def get_cost(call_id: str, request: Request, principal: Principal = Reader) -> Response:
+def get_cost(record_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One call with the lines of its cost."""
     with snapshot(deps.database(request)) as session:
-        return json_response(get_call(session, principal.organization_id, call_id))
+        return json_response(get_call(session, principal.organization_id, record_id))

@@ -6,8 +6,10 @@ from typing import Any
 
 from llm_cost_ops.core.buckets import GRAINS
 from llm_cost_ops.core.period import PERIODS
+from llm_cost_ops.server.http.openapi import JSON, list_of
 
 Schema = dict[str, Any]
+NDJSON = "application/x-ndjson"
 
 _AMOUNT: Schema = {"type": ["number", "null"], "description": "Exact digits; null is unknown."}
 _COUNT: Schema = {"type": "integer"}
@@ -105,6 +107,21 @@ SUMMARY: Schema = {
     },
     "additionalProperties": True,
 }
+_BROKEN_DOWN: Schema = {
+    "type": "object",
+    "required": ["total_cost", "currency", "total_requests", "breakdown"],
+    "properties": {**_TOTALS, "breakdown": {"type": "array", "items": {"type": "object"}}},
+}
+LISTED: dict[int | str, Schema] = {
+    200: {
+        "description": "A page of calls, with `group_by` totals and their breakdown; a stream has "
+        "a call per line.",
+        "content": {
+            JSON: {"schema": {"anyOf": [list_of(ROW), _BROKEN_DOWN]}},
+            NDJSON: {"schema": {"type": "string"}},
+        },
+    }
+}
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 
 
@@ -190,13 +207,13 @@ QUERY_BODY: Schema = {
                     "{field, operator, value} with eq, ne, in, nin, gt, gte, lt, lte, contains, "
                     "exists. `queries` is a list of such queries, answered in order.",
                     "properties": {
-                        "filters": {"type": ["object", "array"]},
-                        "group_by": {"type": ["array", "string"]},
-                        "dimensions": {"type": ["array", "string"]},
-                        "metrics": {"type": ["array", "string"]},
-                        "order_by": {"type": ["array", "string"]},
-                        "limit": {"type": "integer", "minimum": 1},
-                        "queries": {"type": "array", "items": {"type": "object"}},
+                        "filters": {"type": ["object", "array", "null"]},
+                        "group_by": {"type": ["array", "string", "null"]},
+                        "dimensions": {"type": ["array", "string", "null"]},
+                        "metrics": {"type": ["array", "string", "null"]},
+                        "order_by": {"type": ["array", "string", "null"]},
+                        "limit": {"type": ["integer", "null"], "minimum": 1},
+                        "queries": {"type": ["array", "null"], "items": {"type": "object"}},
                     },
                     "additionalProperties": True,
                 }

@@ -58,6 +58,11 @@ def answers(
     return {status: {"description": description, "content": {JSON: {"schema": dict(schema)}}}}
 
 
+def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an operation that says which JSON it reads."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": dict(schema)}}}}
+
+
 def list_of(item: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a list answer."""
     return {

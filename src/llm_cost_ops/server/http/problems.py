@@ -210,11 +210,15 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def _not_allowed(request: Request) -> Problem:
-    """405 with the methods of all routes on this path, not only those of the first one."""
-    methods: set[str] = set()
-    for route in request.app.router.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
+    """405 with the methods of all routes on this path, not only those of the first one; where a
+    path is named as it is, not those of routes for which it would be an id."""
+    found = [
+        route
+        for route in request.app.router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    named = [route for route in found if route.path == request.scope["path"]]
+    methods = {method for route in named or found for method in route.methods or ()}
     if "GET" in methods:
         methods.add("HEAD")
     allow = {"Allow": ", ".join(sorted(methods))}

@@ -13,7 +13,7 @@ from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.jsontext import JsonError
 from llm_cost_ops.core.period import ALL_TIME, time_zone, window_between
 from llm_cost_ops.core.providers.names import provider_id
-from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession, read, snapshot
@@ -28,7 +28,7 @@ from llm_cost_ops.server.http.pagination import (
 )
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
-from llm_cost_ops.server.ledger import amend, imports, rerate, unpriced
+from llm_cost_ops.server.ledger import amend, imports, openapi, rerate, unpriced
 from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
 from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
@@ -57,10 +57,20 @@ async def json_object(request: Request) -> dict[str, object]:
 Body = Depends(json_object)
 
 
-@router.patch("/costs/{call_id}", operation_id="updateCost", openapi_extra=KEYED)
-@router.put("/costs/{call_id}", operation_id="replaceCostLabels", openapi_extra=KEYED)
+@router.patch(
+    "/costs/{record_id}",
+    operation_id="updateCost",
+    openapi_extra={**KEYED, **openapi.LABELS},
+    responses=openapi.RELABELLED,
+)
+@router.put(
+    "/costs/{record_id}",
+    operation_id="replaceCostLabels",
+    openapi_extra={**KEYED, **openapi.LABELS},
+    responses=openapi.RELABELLED,
+)
 def update_cost(
-    call_id: str,
+    record_id: str,
     request: Request,
     body: dict[str, object] = Body,
     raw: bytes = Raw,
@@ -68,27 +78,36 @@ def update_cost(
 ) -> Response:
     """Change metadata or tags of a call; audited."""
     organization_id, by = principal.organization_id, _by(request, principal)
+    labels = own_fields(principal, body)
 
     def work(session: WriteSession) -> Response:
-        return json_response(amend.relabel(session, organization_id, call_id, body, **by))
+        return json_response(amend.relabel(session, organization_id, record_id, labels, **by))
 
     return change(request, principal, raw, work)
 
 
-@router.delete("/costs/{call_id}", status_code=204, operation_id="deleteCost", openapi_extra=KEYED)
+@router.delete(
+    "/costs/{record_id}", status_code=204, operation_id="deleteCost", openapi_extra=KEYED
+)
 def delete_cost(
-    call_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+    record_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
     """Take a call back by a reversing entry."""
 
     def work(session: WriteSession) -> Response:
-        amend.remove(session, principal.organization_id, call_id, **_by(request, principal))
+        amend.remove(session, principal.organization_id, record_id, **_by(request, principal))
         return Response(status_code=204)
 
     return change(request, principal, raw, work)
 
 
-@router.post("/imports", status_code=201, operation_id="startImport", openapi_extra=KEYED)
+@router.post(
+    "/imports",
+    status_code=201,
+    operation_id="startImport",
+    openapi_extra={**KEYED, **openapi.NEW_IMPORT},
+    responses=openapi.STARTED,
+)
 def start_import(
     request: Request,
     body: dict[str, object] = Body,
@@ -96,6 +115,7 @@ def start_import(
     principal: Principal = Writer,
 ) -> Response:
     """Begin an import; send its records with `?import_id=`."""
+    body = own_fields(principal, body)
     for name in body:
         if name not in ("format", "name"):
             raise UsageError(name, "is not a known field")
@@ -115,7 +135,7 @@ def start_import(
     return change(request, principal, raw, work)
 
 
-@router.get("/imports", operation_id="listImports")
+@router.get("/imports", operation_id="listImports", responses=openapi.IMPORTS)
 def list_imports(
     request: Request,
     principal: Principal = Reader,
@@ -129,14 +149,19 @@ def list_imports(
     return json_response(page)
 
 
-@router.get("/imports/{import_id}", operation_id="getImport")
+@router.get("/imports/{import_id}", operation_id="getImport", responses=openapi.IMPORT)
 def get_import(import_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One import with its counts."""
     with read(deps.database(request)) as session:
         return json_response(imports.get(session, principal.organization_id, import_id))
 
 
-@router.post("/imports/{import_id}/complete", operation_id="completeImport", openapi_extra=KEYED)
+@router.post(
+    "/imports/{import_id}/complete",
+    operation_id="completeImport",
+    openapi_extra=KEYED,
+    responses=openapi.IMPORT,
+)
 def complete_import(
     import_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
@@ -152,6 +177,7 @@ def complete_import(
     "/imports/{import_id}/undo",
     operation_id="undoImport",
     openapi_extra=KEYED,
+    responses=openapi.IMPORT,
     dependencies=[Untimed],
 )
 def undo_import(
@@ -170,7 +196,8 @@ def undo_import(
     "/pricing/rerate",
     operation_id="rerate",
     tags=["pricing"],
-    openapi_extra=KEYED,
+    openapi_extra={**KEYED, **openapi.SELECTION},
+    responses=openapi.RERATED,
     dependencies=[Untimed],
 )
 def rerate_calls(
@@ -180,6 +207,7 @@ def rerate_calls(
     principal: Principal = PriceWriter,
 ) -> Response:
     """Preview (the default) or apply today's prices to calls of the past."""
+    body = own_fields(principal, body)
     dry_run = body.get("dry_run", True)
     if not isinstance(dry_run, bool):
         raise UsageError("dry_run", "must be true or false")
@@ -218,6 +246,7 @@ def _apply(
     "/pricing/unpriced",
     operation_id="listUnpriced",
     tags=["pricing"],
+    responses=openapi.UNPRICED,
     dependencies=[Depends(paging_parameters)],
 )
 def list_unpriced(
@@ -248,7 +277,12 @@ def list_unpriced(
     return json_response(counted_page(found, page, subject))
 
 
-@router.get("/ledger/verify", operation_id="verifyLedger", dependencies=[Untimed])
+@router.get(
+    "/ledger/verify",
+    operation_id="verifyLedger",
+    responses=openapi.PROOF,
+    dependencies=[Untimed],
+)
 def verify_ledger(request: Request, principal: Principal = Reader) -> Response:
     """Prove that the rollups equal the ledger to the last digit."""
     with snapshot(deps.database(request)) as session:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.estimate import estimate_item
 from llm_cost_ops.core.jsontext import JsonError
-from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
@@ -92,11 +92,11 @@ def estimate(
 ) -> Response:
     """The exact cost of calls, from the price book or from given prices."""
     view = prices_of(request).view(principal.organization_id)
-    return json_response({"data": _estimates(request, items, view)})
+    return json_response({"data": _estimates(request, principal, items, view)})
 
 
 def _estimates(
-    request: Request, items: list[object], view: OrganizationPrices
+    request: Request, principal: Principal, items: list[object], view: OrganizationPrices
 ) -> list[dict[str, object]]:
     now = deps.clock(request).now()
     answers: list[dict[str, object]] = []
@@ -105,7 +105,8 @@ def _estimates(
         try:
             if not isinstance(item, dict):
                 raise UsageError("item", "must be an object")
-            answers.append(estimate_item(cast("dict[str, object]", item), view.book, now=now))
+            fields = own_fields(principal, cast("dict[str, object]", item))
+            answers.append(estimate_item(fields, view.book, now=now))
         except DomainError as error:
             faults[f"items[{index}].{error.field or 'item'}"] = error.message
             if len(faults) == MAX_ERRORS:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.instant import parse_instant
-from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.deps import own_fields, own_organization, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.http import deps
@@ -25,7 +25,7 @@ from llm_cost_ops.server.http.pagination import (
 )
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
-from llm_cost_ops.server.pricing import catalogue, manage, own, store
+from llm_cost_ops.server.pricing import catalogue, manage, openapi, own, store
 from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.manage import Actor
@@ -66,7 +66,8 @@ def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
         "",
         status_code=201,
         operation_id="createPricing",
-        openapi_extra={**KEYED, **_PRICE_BODY},
+        openapi_extra={**KEYED, **openapi.NEW_PRICE},
+        responses=openapi.MADE,
         dependencies=[Untimed],
     )
     def create(
@@ -77,10 +78,10 @@ def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
     ) -> Response:
         """Set a price from a date on."""
         view = prices_of(request).view(principal.organization_id)
-        after = after_change(request)
+        after, fields = after_change(request), own_fields(principal, body)
 
         def work(session: WriteSession, actor: Actor) -> Response:
-            shown = manage.create(session, body, view, actor)
+            shown = manage.create(session, fields, view, actor)
             return json_response({**shown, **after(session, actor, shown)}, 201)
 
         return _changed(request, principal, raw, work)
@@ -88,7 +89,8 @@ def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
     @router.put(
         "/{pricing_id}",
         operation_id="updatePricing",
-        openapi_extra={**KEYED, **_PRICE_BODY},
+        openapi_extra={**KEYED, **openapi.NEW_VERSION},
+        responses=openapi.PRICE,
         dependencies=[Untimed],
     )
     def update(
@@ -100,15 +102,20 @@ def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
     ) -> Response:
         """Make a new version of a price."""
         view = prices_of(request).view(principal.organization_id)
-        after = after_change(request)
+        after, fields = after_change(request), own_fields(principal, body)
 
         def work(session: WriteSession, actor: Actor) -> Response:
-            shown = manage.update(session, pricing_id, body, view, actor)
+            shown = manage.update(session, pricing_id, fields, view, actor)
             return json_response({**shown, **after(session, actor, shown)})
 
         return _changed(request, principal, raw, work)
 
-    @router.delete("/{pricing_id}", operation_id="endPricing", openapi_extra=KEYED)
+    @router.delete(
+        "/{pricing_id}",
+        operation_id="endPricing",
+        openapi_extra=KEYED,
+        responses=openapi.PRICE,
+    )
     def delete(
         pricing_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
     ) -> Response:
@@ -119,7 +126,12 @@ def _add_writes(router: APIRouter, after_change: AfterChange) -> None:
 
 
 def _add_reads(router: APIRouter) -> None:
-    @router.get("", operation_id="listPricing", dependencies=[Depends(paging_parameters)])
+    @router.get(
+        "",
+        operation_id="listPricing",
+        responses=openapi.PRICES,
+        dependencies=[Depends(paging_parameters)],
+    )
     def list_prices(
         request: Request,
         principal: Principal = Reader,
@@ -157,7 +169,7 @@ def _add_reads(router: APIRouter) -> None:
             found = list(islice(rows, start, start + page.limit + 1))
         return json_response(counted_page(found, page, subject))
 
-    @router.get("/{pricing_id}", operation_id="getPricing")
+    @router.get("/{pricing_id}", operation_id="getPricing", responses=openapi.PRICE)
     def get_price(pricing_id: str, request: Request, principal: Principal = Reader) -> Response:
         """One price with all its versions."""
         with read(deps.database(request)) as session:
@@ -177,7 +189,7 @@ def _one(
 
 
 def _add_own(router: APIRouter, after_change: AfterChange) -> None:
-    @router.get("/adjustments", operation_id="listPriceAdjustments")
+    @router.get("/adjustments", operation_id="listPriceAdjustments", responses=openapi.ADJUSTMENTS)
     def list_adjustments(request: Request, principal: Principal = Reader) -> Response:
         """Negotiated discounts in their order."""
         with read(deps.database(request)) as session:
@@ -187,7 +199,8 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
         "/adjustments",
         status_code=201,
         operation_id="createPriceAdjustment",
-        openapi_extra=KEYED,
+        openapi_extra={**KEYED, **openapi.NEW_ADJUSTMENT},
+        responses=openapi.ADJUSTED,
     )
     def add_adjustment(
         request: Request,
@@ -196,12 +209,19 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
         principal: Principal = Writer,
     ) -> Response:
         """Add a negotiated discount: a factor on the prices it names, from a date on."""
+        fields = own_fields(principal, body)
         return _changed(
-            request, principal, raw, lambda s, a: json_response(own.add_adjustment(s, body, a), 201)
+            request,
+            principal,
+            raw,
+            lambda s, a: json_response(own.add_adjustment(s, fields, a), 201),
         )
 
     @router.delete(
-        "/adjustments/{adjustment_id}", operation_id="removePriceAdjustment", openapi_extra=KEYED
+        "/adjustments/{adjustment_id}",
+        status_code=204,
+        operation_id="removePriceAdjustment",
+        openapi_extra=KEYED,
     )
     def remove_adjustment(
         adjustment_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
@@ -214,14 +234,18 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
 
         return _changed(request, principal, raw, work)
 
-    @router.get("/deployments", operation_id="listDeployments")
+    @router.get("/deployments", operation_id="listDeployments", responses=openapi.DEPLOYMENTS)
     def list_deployments(request: Request, principal: Principal = Reader) -> Response:
         """Names of own deployments and the model behind each."""
         with read(deps.database(request)) as session:
             return json_response(own.deployments_of(session, principal.organization_id))
 
     @router.put(
-        "/deployments", operation_id="setDeployment", openapi_extra=KEYED, dependencies=[Untimed]
+        "/deployments",
+        operation_id="setDeployment",
+        openapi_extra={**KEYED, **openapi.NEW_DEPLOYMENT},
+        responses=openapi.DEPLOYED,
+        dependencies=[Untimed],
     )
     def set_deployment(
         request: Request,
@@ -230,10 +254,10 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
         principal: Principal = Writer,
     ) -> Response:
         """Map a deployment name to a model; calls of it that waited for a price get one."""
-        after = after_change(request)
+        after, fields = after_change(request), own_fields(principal, body)
 
         def work(session: WriteSession, actor: Actor) -> Response:
-            shown = own.set_deployment(session, body, actor)
+            shown = own.set_deployment(session, fields, actor)
             return json_response({**shown, **after(session, actor, shown)})
 
         return _changed(request, principal, raw, work)
@@ -254,30 +278,3 @@ def _actor(request: Request, principal: Principal) -> Actor:
         request_id(request.scope),
         deps.clock(request).now(),
     )
-
-
-_PRICE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["provider", "model", "effective_date"],
-                    "properties": {
-                        "provider": {"type": "string"},
-                        "model": {"type": "string"},
-                        "currency": {"type": "string", "default": "USD"},
-                        "effective_date": {"type": "string"},
-                        "end_date": {"type": "string"},
-                        "region": {"type": "string"},
-                        "service_tier": {"type": "string"},
-                        "processing": {"type": "string", "enum": ["realtime", "batch"]},
-                        "pricing_structure": {"type": "object"},
-                        "prices": {"type": "object"},
-                    },
-                }
-            }
-        },
-    }
-}

@@ -1,0 +1,281 @@
+"""Every operation of the API with a request that it takes, so that what must hold for all of them
+is tested on all of them. A test fails when one is missing here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.support.application import Application
+
+Body = dict[str, Any]
+
+_RECORD: Body = {
+    "event_id": "@new",
+    "provider": "openai",
+    "model": "gpt-4o",
+    "prompt_tokens": 10,
+    "completion_tokens": 2,
+    "total_tokens": 12,
+    "timestamp": "2025-11-01T00:00:00Z",
+    "source": "tests",
+    **{name: name for name in ("project_id", "team_id", "user_id", "api_key_id", "feature")},
+    "environment": "test",
+    "status": "success",
+    "latency_ms": 5,
+    "region": "eu",
+    "service_tier": "standard",
+    "processing": "realtime",
+    "tags": ["a"],
+    "metadata": {"a": {"b": ["c"]}},
+}
+_USAGE: Body = {"event_id": "@new", "provider": "openai", "model": "gpt-4o"}
+_RESPONSE: Body = {
+    "event_id": "@new",
+    "provider": "openai",
+    "response": {
+        "id": "chatcmpl-1",
+        "model": "gpt-4o",
+        "service_tier": "default",
+        "usage": {
+            "prompt_tokens": 5,
+            "completion_tokens": 3,
+            "total_tokens": 8,
+            "prompt_tokens_details": {"cached_tokens": 1},
+        },
+    },
+}
+_COST: Body = {
+    **{k: v for k, v in _RECORD.items() if k in ("event_id", "provider", "model", "timestamp")},
+    "cost": "1.25",
+    "currency": "USD",
+    "tags": ["a"],
+    "metadata": {"a": "b"},
+}
+_PRICE: Body = {
+    "provider": "custom",
+    "model": "@new",
+    "currency": "USD",
+    "effective_date": "2025-01-01",
+    "end_date": "2026-01-01",
+    "region": "eu",
+    "service_tier": "standard",
+    "processing": "realtime",
+}
+_STRUCTURES: tuple[Body, ...] = (
+    {"type": "per_token", "input_price_per_million": 1, "output_price_per_million": "2.5"},
+    {"type": "per_request", "price_per_request": "0.5"},
+    {
+        "type": "tiered",
+        "mode": "graduated",
+        "tiers": [
+            {"up_to": 1000, "input_price_per_million": 1, "output_price_per_million": 2},
+            {"up_to": None, "input_price_per_million": 1, "output_price_per_million": 2},
+        ],
+    },
+    {"type": "formula", "expression": "input_tokens * 0.1"},
+)
+_QUERY: Body = {
+    "filters": [{"field": "model", "operator": "contains", "value": "x"}],
+    "group_by": ["model", "metadata.a"],
+    "metrics": ["p50"],
+    "order_by": ["-total_cost"],
+    "limit": 5,
+    "start_date": "2025-01-01",
+    "end_date": "2025-12-01",
+    "timezone": "Europe/Berlin",
+}
+_ITEM: Body = {
+    "id": "a",
+    "provider": "openai",
+    "model": "gpt-4o",
+    "timestamp": "2025-11-01T00:00:00Z",
+    "usage": {"input_tokens": 5},
+    "service_tier": "standard",
+    "processing": "realtime",
+    "region": "eu",
+    "prices": {"input_tokens": {"price": 1, "per": 1_000_000}},
+}
+_LABELS: Body = {"metadata": {"a": {"b": ["c"]}}, "tags": ["a"]}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The scope that it requires (None: any key) and bodies that it takes; in them `@new` stands
+    for a text that was not there before."""
+
+    scope: str | None
+    bodies: tuple[Body, ...] = ()
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "createUsage": Operation(
+        "write:costs", (_RECORD, {**_USAGE, "usage": {"input_tokens": 5}}, _RESPONSE)
+    ),
+    "createUsageBatch": Operation(
+        "write:costs", ({"records": [_RECORD, {**_RESPONSE, "event_id": "response"}]},)
+    ),
+    "createCost": Operation("write:costs", (_COST,)),
+    "createCosts": Operation("write:costs", ({"records": [_COST]},)),
+    "updateCost": Operation("write:costs", (_LABELS,)),
+    "replaceCostLabels": Operation("write:costs", (_LABELS,)),
+    "deleteCost": Operation("write:costs"),
+    "startImport": Operation("write:costs", ({"format": "csv", "name": "x"},)),
+    "completeImport": Operation("write:costs"),
+    "undoImport": Operation("write:costs"),
+    **dict.fromkeys(
+        ("listCosts", "getCost", "listCostEntries", "getUsage", "listUsageHistory"),
+        Operation("read:costs"),
+    ),
+    **dict.fromkeys(
+        ("aggregateCosts", "summarizeCosts", "analyzeCosts", "breakDownCosts"),
+        Operation("read:costs"),
+    ),
+    **dict.fromkeys(("listImports", "getImport", "verifyLedger"), Operation("read:costs")),
+    **dict.fromkeys(
+        ("listPricing", "getPricing", "listPriceAdjustments", "listDeployments", "listUnpriced"),
+        Operation("read:costs"),
+    ),
+    "breakDownCostsByBody": Operation(
+        "read:costs", ({"dimensions": ["model"], "filters": {"model": {"eq": "x"}}},)
+    ),
+    "queryCosts": Operation(
+        "read:costs",
+        (
+            _QUERY,
+            {"filters": {"metadata.a": ["x"], "tags": ["a"]}, "fields": ["id"], "page": 1},
+            {"queries": [{"group_by": ["model"], "filters": {"model": "x"}}]},
+        ),
+    ),
+    "estimateCosts": Operation("read:costs", ({"items": [_ITEM]},)),
+    "estimateCost": Operation(
+        "read:costs", ({"provider": "openai", "response": _RESPONSE["response"]},)
+    ),
+    "createPricing": Operation(
+        "write:pricing",
+        (
+            *({**_PRICE, "pricing_structure": structure} for structure in _STRUCTURES),
+            {**_PRICE, "prices": {"input_tokens": {"price": "3.5", "per": 1_000_000}}},
+        ),
+    ),
+    "updatePricing": Operation(
+        "write:pricing", ({"effective_date": "2025-02-01", "pricing_structure": _STRUCTURES[0]},)
+    ),
+    "endPricing": Operation("write:pricing"),
+    "createPriceAdjustment": Operation(
+        "write:pricing",
+        (
+            {
+                "label": "x",
+                "provider": "openai",
+                "model": "gpt-4o",
+                "kinds": ["input_tokens"],
+                "factor": "0.9",
+                "position": 3,
+                "effective_date": "2025-01-01",
+                "end_date": "2026-01-01",
+            },
+            {"label": "x", "discount_percent": 5},
+        ),
+    ),
+    "removePriceAdjustment": Operation("write:pricing"),
+    "setDeployment": Operation(
+        "write:pricing",
+        ({"provider": "azure", "deployment": "@new", "model": "gpt-4o", "region": "eu"},),
+    ),
+    "rerate": Operation(
+        "write:pricing",
+        (
+            {
+                "start_date": "2025-01-01",
+                "end_date": "2026-01-01",
+                "provider": "openai",
+                "model": "gpt-4o",
+                "dry_run": True,
+                "unpriced_only": False,
+                "timezone": "UTC",
+            },
+        ),
+    ),
+    "listProviders": Operation("read:costs"),
+    "registerProvider": Operation("write:pricing", ({"id": "@new", "name": "x"},)),
+    "removeProvider": Operation("write:pricing"),
+    "createApiKey": Operation(
+        "write:api_keys",
+        ({"name": "x", "scopes": ["read:costs"], "expires_at": "2027-01-01T00:00:00Z"},),
+    ),
+    "listApiKeys": Operation("read:api_keys"),
+    "revokeApiKey": Operation("write:api_keys"),
+    "validateApiKey": Operation(None),
+    "getCurrentOrganization": Operation(None),
+}
+_numbers = itertools.count(1)
+
+
+def new_text() -> str:
+    """A text that no test has used yet."""
+    return f"new-{next(_numbers)}"
+
+
+def fresh(value: Any) -> Any:
+    """The value with a new text for each `@new`."""
+    if isinstance(value, dict):
+        return {name: fresh(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [fresh(inner) for inner in value]
+    return new_text() if value == "@new" else value
+
+
+@dataclass(frozen=True)
+class Called:
+    """An operation as the document has it."""
+
+    id: str
+    method: str
+    path: str
+    parameters: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def operation(self) -> Operation:
+        return OPERATIONS[self.id]
+
+    def at(self, ids: Mapping[str, str]) -> str:
+        """Its path with ids in it."""
+        return self.path.format(**ids)
+
+
+def operations(application: Application) -> Iterator[Called]:
+    """All operations under /api of the app's own document."""
+    document = application.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path.startswith("/api/"):
+                parameters = tuple(operation.get("parameters", ()))
+                yield Called(operation["operationId"], method.upper(), path, parameters)
+
+
+def made(application: Application, canary: str = "canary") -> dict[str, str]:
+    """One of each thing that has an id, named after a canary: the ids by path parameter."""
+
+    def created(path: str, body: Body) -> httpx.Response:
+        answer = application.post(path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+        return answer
+
+    price = {**_PRICE, "model": canary, "pricing_structure": _STRUCTURES[0]}
+    record = {**fresh(_RECORD), "metadata": {"note": canary}, "project_id": canary}
+    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
+    return {
+        "record_id": created("/api/v1/usage", record).json()["id"],
+        "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
+        "pricing_id": created("/api/v1/pricing", price).json()["id"],
+        "adjustment_id": created(
+            "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
+        ).json()["id"],
+        "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
+        "key_id": key.json()["id"],
+    }
