@@ -33,6 +33,10 @@ from llm_cost_ops.server.identity.organizations import (
 )
 
 MAX_DAYS = 10_000
+MAX_CONDITIONS = 100
+MAX_COMPARED = 10_000
+"""Values in all conditions together. SQLite bears a depth of 1,000 in an expression, PostgreSQL
+65,535 parameters in a statement, and a statement may hold each condition more than once."""
 START_NAMES = ("start_date", "start", "start_time", "from", "since")
 END_NAMES = ("end_date", "end", "end_time", "to", "until")
 ZONE_NAMES = ("timezone", "time_zone", "tz")
@@ -78,7 +82,12 @@ def selection_of(asked: Asked, principal: Principal, at: Home) -> Selection:
     except DomainError as error:
         asked.note(error, "period")
     given = asked.pop("filters", "filter")
-    return selection.also(*_nested(asked, given), *_flat(asked, asked.rest()))
+    found = [*_nested(asked, given), *_flat(asked, asked.rest())]
+    if len(found) > MAX_CONDITIONS or sum(len(each.values) for each in found) > MAX_COMPARED:
+        asked.errors["filters"] = (
+            f"must be at most {MAX_CONDITIONS} conditions with {MAX_COMPARED} values in all"
+        )
+    return selection.also(*found)
 
 
 def _window(asked: Asked, selection: Selection, at: Home) -> Window:

@@ -6,13 +6,12 @@ at one by one. A bad item never poisons the others; what is not strict JSON is r
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TypeVar, cast
 
 import msgspec
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.jsontext import JsonError
+from llm_cost_ops.core.jsontext import JsonError, bounded_decimal
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
 from llm_cost_ops.server.ingest.strict import check_depth, say_all, settle_metadata, untyped
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from, record_from
@@ -31,9 +30,9 @@ class _RawItems(msgspec.Struct, forbid_unknown_fields=True):
     entries: list[msgspec.Raw] | None = None
 
 
-_one_record = msgspec.json.Decoder(WireRecord, float_hook=Decimal)
-_record_list = msgspec.json.Decoder(list[WireRecord], float_hook=Decimal)
-_record_object = msgspec.json.Decoder(_Records, float_hook=Decimal)
+_one_record = msgspec.json.Decoder(WireRecord, float_hook=bounded_decimal)
+_record_list = msgspec.json.Decoder(list[WireRecord], float_hook=bounded_decimal)
+_record_object = msgspec.json.Decoder(_Records, float_hook=bounded_decimal)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(_RawItems)
 

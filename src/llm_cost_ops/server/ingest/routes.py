@@ -88,7 +88,7 @@ async def _post_batch(
 ) -> Response:
     principal = await authenticate(request, _WRITE)
     body = await request.body()
-    atomic = _flag(request, "atomic")
+    atomic, correct = _flag(request, "atomic"), _flag(request, "correct")
     limit = deps.settings(request).ingest.max_batch_records
     media_type = require_json(request.headers, *decode.NDJSON_TYPES)
     door = await _door(request, principal)
@@ -112,7 +112,15 @@ async def _post_batch(
     if (not entries and door.import_id is None) or (atomic and invalid):
         return _response(render([Item(entry) for entry in entries]))
     return await _submit(
-        request, door, body, entries, render, atomic=atomic, invalid=invalid, shows_rows=rows
+        request,
+        door,
+        body,
+        entries,
+        render,
+        atomic=atomic,
+        correct=correct,
+        invalid=invalid,
+        shows_rows=rows,
     )
 
 
@@ -161,6 +169,7 @@ async def _submit(
     render: Callable[[list[Item]], Answer],
     *,
     atomic: bool = False,
+    correct: bool = False,
     invalid: int = 0,
     shows_rows: bool = False,
 ) -> Response:
@@ -178,7 +187,7 @@ async def _submit(
         recorded_by=door.recorded_by,
         request_id=request_id(request.scope),
         atomic=atomic,
-        correct=_flag(request, "correct"),
+        correct=correct,
         shows_rows=shows_rows,
         invalid=invalid,
         import_id=door.import_id,

@@ -79,7 +79,7 @@ def add_adjustment(
         "position": _position(body.get("position"), last + 1),
         "label": text_field(body, "label"),
         "provider": _provider(body),
-        "model": text_field(body, "model").lower() if body.get("model") else None,
+        "model": _lower(body, "model") if body.get("model") else None,
         "kinds": None if kinds is None else dumps(kinds),
         "factor": plain(_factor(body)),
         **_validity(body, actor),
@@ -131,7 +131,7 @@ def set_deployment(
         if name not in ("provider", "deployment", "model", "region"):
             raise PricingError("is not a known field", field=name)
     provider = _provider(body) or "azure"
-    deployment = text_field(body, "deployment").lower()
+    deployment = _lower(body, "deployment")
     table = deployments.c
     session.execute(
         delete(deployments).where(
@@ -162,7 +162,7 @@ def _kinds(value: object) -> list[str] | None:
     if not kinds:
         raise PricingError("must be a list of usage kinds", field="kinds")
     for kind in kinds:
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise PricingError("must be a list of usage kinds", field="kinds")
     return sorted(cast("list[str]", kinds))
 
@@ -180,6 +180,12 @@ def _provider(body: Mapping[str, object]) -> str | None:
         return None
     name = text_field(body, "provider")
     return provider_id(name) or name
+
+
+def _lower(body: Mapping[str, object], name: str) -> str:
+    """A name in lower case, in which some letters are two."""
+    lowered = text_field(body, name).lower()
+    return text_field({name: lowered}, name)
 
 
 def _factor(body: Mapping[str, object]) -> Decimal:
