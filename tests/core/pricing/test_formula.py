@@ -52,6 +52,13 @@ def test_computes_exactly(text: str, expected: str) -> None:
         "5 % 3",
         "1 << 2", "1 & 2", "~1", "1 is 1", "1 in (1,)", "[x for x in (1,)]", "await 1", "yield",
         "１ + 1", "9" * 1001, "+".join(["1"] * 150), "(" * 300 + "1" + ")" * 300, "-" * 30 + "1",
+        "().__class__.__bases__[0].__subclasses__()", "input_tokens.__class__.__mro__[1]",
+        "(lambda: 1)()", "'{0.__class__}'.format(1)", "globals()", "vars()", "type(1)", "print(1)",
+        "breakpoint()", "exec('1')", "compile('1', '', 'eval')", "__builtins__", "max(*(1, 2))",
+        "round(**{})", "{1}", "{x for x in (1,)}", "{x: 1 for x in (1,)}", "(x for x in (1,))",
+        "1 @ 1", "...", "1 if (yield) else 2", "9 ** 9 ** 9", "'a' * 10", "0b1", "0o7", "1e999",
+        "max(1, 2)(3)", "max.__call__(1)", "input_tokens < (1).real", "import os", "x = 1",
+        "1 is not 1", "1 not in (1,)", "a.b", "1\n+ 1", "max", "min + 1", "True + 1", "NaN", "inf",
         "max(" * 25 + "1" + ")" * 25, "9" * 41, "getattr(1, 'a')", "\x001", "1; 2",
     ],
 )  # fmt: skip

@@ -25,6 +25,7 @@ from llm_cost_ops.server.ledger.tables import usage_records
 _LOOKUP_CHUNK = 400
 _EVENT_ID = attrgetter("event_id")
 _ONCE = "ON CONFLICT (organization_id, source, event_id) DO NOTHING"
+# Without constraints: a newer schema may have columns of which this release knows nothing.
 _PG_STAGE = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS ingest_stage ON COMMIT DELETE ROWS "
     "AS SELECT * FROM usage_records WITH NO DATA"

@@ -1,0 +1,42 @@
+"""The release before on the schema of the next one (fault row 35): while servers are replaced one
+after the other, both work on one database, so columns, tables and indexes may be added to it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.db.session import write
+from tests.support.application import Application
+from tests.support.operations import fresh, made, new_text, operations
+
+
+def extend(application: Application) -> None:
+    """What a later migration may add without asking the release before."""
+    with write(application.database) as session:
+        for table in metadata.sorted_tables:
+            session.execute(text(f"ALTER TABLE {table.name} ADD COLUMN later_text VARCHAR(20)"))
+            session.execute(
+                text(f"ALTER TABLE {table.name} ADD COLUMN later_number INTEGER DEFAULT 7 NOT NULL")
+            )
+        session.execute(text("CREATE TABLE later (id INTEGER PRIMARY KEY)"))
+        session.execute(text("CREATE INDEX ix_later ON usage_records (later_number)"))
+        session.execute(text("UPDATE alembic_version SET version_num = '9999_later'"))
+
+
+@pytest.mark.slow
+def test_every_operation_works_on_a_newer_schema(application: Application) -> None:
+    before = made(application, "before")
+    extend(application)
+    assert application.get(f"/api/v1/costs/{before['record_id']}").status_code == 200
+    for called in operations(application):
+        ids = made(application, new_text()) if "{" in called.path else {}
+        query = "?group_by=model" if called.id == "breakDownCosts" else ""
+        for body in called.operation.bodies or (None,):
+            answer = application.request(
+                called.method, called.at(ids) + query, json=None if body is None else fresh(body)
+            )
+            assert answer.is_success, (called, answer.text)
+    assert application.delete(f"/api/v1/costs/{before['record_id']}").status_code == 204
+    assert application.get("/api/v1/ledger/verify").json()["ok"] is True
