@@ -55,7 +55,8 @@ Body = Depends(json_object)
 def create_router(after_change: AfterChange) -> APIRouter:
     """The routes under `/api/v1/pricing`. `after_change` prices what waited for this price."""
     router = APIRouter(prefix="/api/v1/pricing", tags=["pricing"])
-    _add_own(router, after_change)  # first: `deployments` is no id of a price
+    _add_discounts(router)  # these two first: `deployments` is no id of a price
+    _add_deployments(router, after_change)
     _add_writes(router, after_change)
     _add_reads(router)
     return router
@@ -188,7 +189,7 @@ def _one(
     return catalogue.card_wire(card)
 
 
-def _add_own(router: APIRouter, after_change: AfterChange) -> None:
+def _add_discounts(router: APIRouter) -> None:
     @router.get("/adjustments", operation_id="listPriceAdjustments", responses=openapi.ADJUSTMENTS)
     def list_adjustments(request: Request, principal: Principal = Reader) -> Response:
         """Negotiated discounts in their order."""
@@ -234,6 +235,8 @@ def _add_own(router: APIRouter, after_change: AfterChange) -> None:
 
         return _changed(request, principal, raw, work)
 
+
+def _add_deployments(router: APIRouter, after_change: AfterChange) -> None:
     @router.get("/deployments", operation_id="listDeployments", responses=openapi.DEPLOYMENTS)
     def list_deployments(request: Request, principal: Principal = Reader) -> Response:
         """Names of own deployments and the model behind each."""
