@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -25,7 +25,8 @@ def choose(given: bytes | None, time_ms: int) -> str:
     """
     if given is not None and _SANE.fullmatch(given):
         return given.decode("ascii")
-    return single_id("req", time_ms, int.from_bytes(os.urandom(10), "big"))
+    # No secret, and asking the operating system would give the interpreter's lock away each time.
+    return single_id("req", time_ms, random.getrandbits(80))
 
 
 def request_id(scope: MutableMapping[str, Any]) -> str:
