@@ -109,7 +109,7 @@ def test_a_back_dated_price_prices_only_from_its_date_on(application: Applicatio
     found = [cost_row(application, result["id"])["total_cost"] for result in made]
     assert found == [Decimal("0.006"), Decimal("0.008"), Decimal("0.008")]
     # An end in the past takes the price away again: the public book, which has one, applies.
-    reprice(application, price, effective_date="2025-06-10", end_date="2025-06-20")
+    reprice(application, price, effective_date="2025-06-10", end_date="2025-06-19")
     apply(application)
     rules = [cost_row(application, result["id"])["price_version"] for result in made]
     assert [rule.startswith("price_") for rule in rules] == [True, True, False]
@@ -123,7 +123,7 @@ def test_a_price_that_is_taken_away_leaves_calls_unpriced(application: Applicati
     accepted(application.delete(f"/api/v1/pricing/{price['id']}"), 200)
     assert preview(application)["records"] == 0  # what was in force then still is
     later = "2025-12-01"
-    reprice(application, price, effective_date="2025-01-01", end_date="2025-01-02")
+    reprice(application, price, effective_date="2025-01-01", end_date="2025-01-01")
     done = apply(application)
     assert totals(done) == (1, Decimal("0.006"), 0, Decimal("-0.006"))
     assert (done["unpriced_before"], done["unpriced_after"]) == (0, 1)
@@ -206,7 +206,7 @@ def test_a_new_price_fills_in_the_calls_that_waited_for_it(application: Applicat
         usage("c", timestamp="2025-02-01T00:00:00Z", **model), usage("d", model="else-where"),
     )  # fmt: skip
     part: dict[str, Any] = {"prices": {"input_tokens": {"price": 2, "per": 1_000_000}}}
-    first = set_price(application, end_date="2025-02-01", **model, **part)
+    first = set_price(application, end_date="2025-01-31", **model, **part)
     assert first["priced_records"] == 0
     price = set_price(application, effective_date="2025-02-01", **model, **part)
     assert price["priced_records"] == 2  # the output has no price yet

@@ -115,7 +115,7 @@ def test_views_show_calls_net_of_their_corrections(application: Application) -> 
         entries = rows(
             application,
             "SELECT kind, cost, tokens_used, requests FROM entries "
-            f"WHERE record_id = '{record_id}' ORDER BY recorded_at, id",
+            f"WHERE record_id = '{record_id}' ORDER BY kind <> 'call', recorded_at, id",
         )
         assert entries[0][0] == "call"
         total = sum((cost or Decimal(0) for _, cost, _, _ in entries), Decimal(0))

@@ -35,7 +35,7 @@ def test_discounts_apply_in_their_order(application: Application) -> None:
         "factor": Decimal("0.875"), "effective_date": "2025-01-01T00:00:00Z", "end_date": None,
     }  # fmt: skip
     discount(application, factor="0.5", position=0, kinds=["output_tokens"], label="first")
-    discount(application, factor=2, provider="OpenAI", label="third", end_date="2025-06-15")
+    discount(application, factor=2, provider="OpenAI", label="third", end_date="2025-06-14")
     assert [(row["label"], row["position"]) for row in standing(application)] == [
         ("first", 0), ("second", 1), ("third", 2),
     ]  # fmt: skip
@@ -82,7 +82,7 @@ def test_a_discount_may_be_whole(sqlite_application: Application) -> None:
         ({"factor": 1, "position": -1}, "position"), ({"factor": 1, "position": True},
         "position"), ({"factor": 1, "position": 10**9}, "position"),
         ({"factor": 1, "label": None}, "label"),
-        ({"factor": 1, "end_date": "2025-01-01"}, "end_date"),
+        ({"factor": 1, "end_date": "2024-12-31"}, "end_date"),
         ({"factor": 1, "model": 5}, "model"),
     ],
 )  # fmt: skip

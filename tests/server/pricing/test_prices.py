@@ -54,7 +54,7 @@ def listed(app: Application, query: str) -> list[Any]:
 
 
 def test_a_price_is_shown_as_it_was_given(application: Application) -> None:
-    price = set_price(application, end_date="2026-01-01", region="eu", service_tier="flex",
+    price = set_price(application, end_date="2025-12-31", region="eu", service_tier="flex",
                       processing="batch", currency="EUR")  # fmt: skip
     assert price["priced_records"] == 0
     shown = one(application, price["id"])
@@ -80,7 +80,7 @@ def test_versions_say_what_holds_from_their_start_on(application: Application) -
     assert price_at(application, "2025-05-31T23:59:59.999999Z") == 3
     assert price_at(application, "2025-06-01T00:00:00Z") == 4
     assert price_at(application, "2024-12-31T23:59:59Z") == Decimal("2.5")  # the public book's
-    change(application, price, effective_date="2025-03-01", end_date="2025-04-01",
+    change(application, price, effective_date="2025-03-01", end_date="2025-03-31",
            input_price_per_million=5)  # fmt: skip
     assert [price_at(application, f"2025-0{m}-15T00:00:00Z") for m in (2, 3, 4, 7)] == [
         3, 5, Decimal("2.5"), Decimal("2.5"),
@@ -180,7 +180,7 @@ def test_a_public_price_is_shown_by_its_id(sqlite_application: Application) -> N
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("limit=0", "limit"), ("limit=1001", "limit"), ("source=x", "source"),
+    [("limit=0", "limit"), ("source=x", "source"),
      ("cursor=%21", "cursor"), ("cursor=eHg=", "cursor"), ("cursor=OTk5OTk5OTk5OTk=", "cursor"),
      ("date=never", "date"), ("known_at=never", "known_at")],
 )  # fmt: skip
@@ -249,7 +249,7 @@ def test_a_foreign_price_is_not_there(sqlite_application: Application) -> None:
         ({"model": None}, "model"), ({"model": ""}, "model"), ({"model": 5}, "model"),
         ({"model": " x"}, "model"), ({"model": "x" * 256}, "model"),
         ({"effective_date": None}, "effective_date"), ({"effective_date": "x"}, "effective_date"),
-        ({"end_date": "2025-01-01"}, "end_date"), ({"end_date": "2024-01-01"}, "end_date"),
+        ({"end_date": "2024-12-31"}, "end_date"), ({"end_date": "2024-01-01"}, "end_date"),
         ({"processing": "slow"}, "processing"), ({"currency": "usd!"}, "currency"),
         ({"region": "x" * 65}, "region"), ({"service_tier": "x" * 33}, "service_tier"),
         ({"pricing_structure": None}, "pricing_structure"),
