@@ -22,7 +22,7 @@ from llm_cost_ops.server.ingest.counts import (
     usage_of_usual,
     usual_counts,
 )
-from llm_cost_ops.server.ingest.payload import check_labels, fill_payload, holds_nul
+from llm_cost_ops.server.ingest.payload import check_labels, fill_payload
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
 from llm_cost_ops.server.ledger.entry import Entry, copy_of
 from llm_cost_ops.server.ledger.labels import is_sane
@@ -203,7 +203,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     entry.processing = record.processing or found.processing or "realtime"
     entry.region = _reported("region", found.region, 64) or record.region
     entry.response_id = _storable_id(found.response_id)
-    entry.raw_usage = _usage_text(found.usage_block)
+    entry.raw_usage = dumps(found.usage_block)
     if found.reported_cost is not None:
         entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
     fill_counts(entry, found.usage)
@@ -219,14 +219,6 @@ def _reported(name: str, value: str | None, longest: int) -> str | None:
             f"response.{name}", f"must be at most {longest} characters, none a control character"
         )
     return value
-
-
-def _usage_text(block: object) -> str:
-    """The usage block as it is stored. Raises UsageError."""
-    text = dumps(block)
-    if "\\u0000" in text and holds_nul(block):
-        raise UsageError("response.usage", "must not hold NUL characters")
-    return text
 
 
 def _storable_id(value: str | None) -> str | None:

@@ -79,20 +79,22 @@ def _metadata(text: bytes) -> str:
         raise UsageError("metadata", "must be an object")
     if len(text) > MAX_METADATA_BYTES:
         raise UsageError("metadata", f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
-    if b"\\u0000" in text and holds_nul(msgspec.json.decode(text)):
+    if b"\\u0000" in text and _holds_nul(msgspec.json.decode(text)):
         raise UsageError("metadata", "must not hold NUL characters")
     return text.decode()
 
 
-def holds_nul(value: object) -> bool:
+def _holds_nul(value: object) -> bool:
     """PostgreSQL cannot store one; a backslash before `u0000` may itself be written out."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
         return any(
-            holds_nul(part) for pair in cast("Mapping[str, object]", value).items() for part in pair
+            _holds_nul(part)
+            for pair in cast("Mapping[str, object]", value).items()
+            for part in pair
         )
-    return isinstance(value, list) and any(map(holds_nul, cast("list[object]", value)))
+    return isinstance(value, list) and any(map(_holds_nul, cast("list[object]", value)))
 
 
 def _digest(record: WireRecord | WireCost) -> str:
