@@ -69,7 +69,8 @@ class Failure:
         """One line, whatever the message holds."""
         details = [f"{name}: {text}" for name, text in self.fields.items()]
         shown = f"{self.message} ({'; '.join(details)})" if details else self.message
-        if self.message in self.fields.values():
+        said = {*self.fields.values(), *(f"{name} {text}" for name, text in self.fields.items())}
+        if self.message in said:
             shown = "; ".join(details)
         return f"Error [{self.code}]: {' '.join(shown.split())}"
 

@@ -19,6 +19,8 @@ OTHER_SPELLINGS = {
     ("/api/v1/analytics/summary", "GET"),
     ("/api/v1/costs/records", "GET"),
     ("/docs", "GET"),
+    ("/health/live", "GET"),
+    ("/health/ready", "GET"),
     ("/openapi.json", "GET"),
 }
 """Served and left out of the document: what is documented under another path, and itself."""
