@@ -66,7 +66,7 @@ def main(given: Sequence[str] | None = None) -> int:
         except subprocess.CalledProcessError:
             failed.append(part)
             continue
-        new[part] = [row(part, figure, day) for figure in figures]
+        new[part] = [row(part, figure, day, chosen.runs or RUNS) for figure in figures]
         if chosen.json:
             say(figures)
     if not chosen.json:
@@ -82,7 +82,6 @@ def _write(new: dict[str, list[Row]], chosen: argparse.Namespace) -> None:
     known = rows_in(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
     write(
         refreshed(known, new, PARTS),
-        runs=chosen.runs or RUNS,
         machine=machine(),
         versions=versions(chosen.databases.split(",")),
     )

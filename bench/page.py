@@ -9,7 +9,7 @@ from bench.figures import Figure
 from bench.places import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
-HEAD = ("part", "work", "goal", "limit or peer beside it", "measured", "ratio", "met", "date")
+HEAD = ("part", "work", "goal", "limit or peer beside it", "measured", "ratio", "met", "date, runs")
 _MET = {True: "yes", False: "**no**", None: "-"}
 Row = tuple[str, ...]
 
@@ -23,8 +23,9 @@ keeps the rows of the others with their dates.
 * Each figure stands beside its limit or its peer, measured in the same run and in turns with it, so
   that what else the machine does meets both. Absolute figures drift between machines and hours;
   ratios do less.
-* A figure is the median of {runs} runs; a ratio is the median of the ratios of the runs, with the
-  lowest and the highest in brackets. `-` under "met" is a figure that has no goal.
+* A figure is the median of as many runs as stand beside its date; a ratio is the median of the
+  ratios of the runs, with the lowest and the highest in brackets. `-` under "met" is a figure that
+  has no goal.
 * Everything over HTTP goes to one server process with default settings (every commit is flushed)
   on a database that the migrations made, from a client in another process; both share the cores.
 * The filled ledgers belong to one organization: 90 days, 40 models of 6 providers, 20 projects,
@@ -40,9 +41,9 @@ Versions: {versions}.
 """
 
 
-def row(part: str, figure: Figure, day: str) -> Row:
+def row(part: str, figure: Figure, day: str, runs: int) -> Row:
     texts = (figure.work, figure.goal, figure.beside, figure.measured, figure.ratio)
-    return (part, *(text.replace("|", "\\|") for text in texts), _MET[figure.met], day)
+    return (part, *(text.replace("|", "\\|") for text in texts), _MET[figure.met], f"{day}, {runs}")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -67,8 +68,6 @@ def refreshed(
     return [one for part in order for one in new.get(part, kept.get(part, []))]
 
 
-def write(
-    rows: Sequence[Row], *, runs: int, machine: str, versions: str, page: Path = PAGE
-) -> None:
-    text = _TEXT.format(runs=runs, machine=machine, versions=versions, table=table(rows))
+def write(rows: Sequence[Row], *, machine: str, versions: str, page: Path = PAGE) -> None:
+    text = _TEXT.format(machine=machine, versions=versions, table=table(rows))
     page.write_text(text, encoding="utf-8")

@@ -73,11 +73,11 @@ def test_a_part_measured_again_leaves_the_rows_of_the_others() -> None:
         return Figure(work, "under 3 s", "a | b", "1 s", "0.5", met=True)
 
     old = [
-        row("batch", figure("one"), "2026-01-01"),
-        row("batch", figure("two"), "2026-01-01"),
-        row("single", figure("three"), "2026-01-01"),
+        row("batch", figure("one"), "2026-01-01", 5),
+        row("batch", figure("two"), "2026-01-01", 5),
+        row("single", figure("three"), "2026-01-01", 5),
     ]
     known = rows_in(f"# Title\n\n{table(old)}\n\nWords.\n")
     assert known == old
-    new = {"batch": [row("batch", figure("four"), "2026-02-02")]}
+    new = {"batch": [row("batch", figure("four"), "2026-02-02", 3)]}
     assert refreshed(known, new, ("rating", "batch", "single")) == [*new["batch"], old[2]]
