@@ -18,6 +18,7 @@ HOST ?= 127.0.0.1
 USAGE ?=
 ARGS ?=
 CYCLES ?= 200
+JOBS ?= auto
 
 .PHONY: help
 help:  ## list the targets
@@ -82,9 +83,9 @@ types: $(VENV)/.dev-ready  ## pyright: strict on src, basic on the rest
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 # The goal is 100 and 90; the rest of the ledger's and the command line's tests raises them.
-test: $(VENV)/.dev-ready services  ## the whole suite and the coverage gates; ARGS goes to pytest
+test: $(VENV)/.dev-ready services  ## the whole suite on JOBS cores and the coverage gates; ARGS goes to pytest
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='src/llm_cost_ops/core/*' --fail-under=99
 	$(BIN)/coverage report --include='src/*' --omit='src/llm_cost_ops/core/*' --fail-under=70

@@ -116,7 +116,7 @@ def test_attribution_goes_into_each_record(fake: FakeServer) -> None:
         MagicMock(),
         ("x", {"usage": 5}),
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__ if isinstance(given, MagicMock) else repr(given),
 )
 def test_a_result_without_usage_is_passed_on_and_counted(
     fake: FakeServer, caplog: pytest.LogCaptureFixture, result: Any

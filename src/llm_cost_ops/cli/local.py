@@ -10,8 +10,7 @@ import asyncio
 import io
 import threading
 from collections.abc import Generator, Mapping, MutableMapping
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -21,6 +20,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from llm_cost_ops.cli.connect import Api
+from llm_cost_ops.cli.handover import Handover
 from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.server.access.principal import Principal
@@ -37,6 +37,7 @@ BASE_URL = "http://cost-ops.localhost"
 UNHURRIED_SECONDS = 3600.0
 
 Message = MutableMapping[str, Any]
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 @contextmanager
@@ -101,7 +102,7 @@ class _Host:
         self._app = app
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="local-app", daemon=True)
-        self._started: Future[None] = Future()
+        self._started: Handover[None] = Handover()
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
 
@@ -109,14 +110,14 @@ class _Host:
         """Raises what the app's startup raises."""
         self._thread.start()
         try:
-            self._started.result()
+            self._started.take()
         except BaseException:
-            self._thread.join()
+            self.stop()
             raise
 
     def stop(self) -> None:
         """Let the app finish what it has accepted, then end its thread."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # it has ended already
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
         if self._failed is not None:
@@ -126,10 +127,10 @@ class _Host:
         try:
             self._loop.run_until_complete(self._live())
         except BaseException as error:
-            if self._started.done():
+            if self._started.given:
                 self._failed = error
             else:
-                self._started.set_exception(error)
+                self._started.fail(error)
         finally:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
@@ -147,26 +148,38 @@ class _Host:
 
         async def send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._started.set_result(None)
+                self._started.give(None)
 
         await self._app(
             {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send
         )
 
-    def answer(
-        self, scope: Message, body: bytes, timeout: float | None
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def answer(self, scope: Message, body: bytes, timeout: float | None) -> Answer:
         """Status, headers and body. Raises TimeoutError."""
-        call = asyncio.run_coroutine_threadsafe(self._exchange(scope, body), self._loop)
+        handover: Handover[Answer] = Handover()
+        tasks: list[asyncio.Task[Answer]] = []
+
+        def start() -> None:
+            tasks.append(self._loop.create_task(self._exchange(scope, body)))
+            tasks[0].add_done_callback(finish)
+
+        def finish(task: asyncio.Task[Answer]) -> None:
+            if task.cancelled():
+                handover.fail(TimeoutError())
+            elif (error := task.exception()) is not None:
+                handover.fail(error)
+            else:
+                handover.give(task.result())
+
+        self._loop.call_soon_threadsafe(start)
         try:
-            return call.result(timeout)
+            return handover.take(timeout)
         except BaseException:
-            call.cancel()
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
             raise
 
-    async def _exchange(
-        self, scope: Message, body: bytes
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    async def _exchange(self, scope: Message, body: bytes) -> Answer:
         parts: list[bytes] = []
         start: Message = {}
         given = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 from llm_cost_ops.cli.connect import Api, path_of
+from llm_cost_ops.cli.handover import Handover, Helpers
 from llm_cost_ops.cli.tally import Tally
 from llm_cost_ops.client import wire
 from llm_cost_ops.exceptions import APIError
@@ -79,14 +79,16 @@ class Sending:
         self._name = name
         self._options = options
         self._open: dict[tuple[str, bool], Batch] = {}
-        self._flying: deque[Future[list[Outcome]]] = deque()
-        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ingest")
+        self._flying: deque[Handover[list[Outcome]]] = deque()
+        self._helpers = Helpers(IN_FLIGHT, "ingest")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._helpers.end()
+        for flying in self._flying:
+            flying.wait()
 
     def add(self, record: Record) -> None:
         """Take a record; a full batch is sent. Raises AtomicRefusal and the SDK's errors."""
@@ -116,26 +118,29 @@ class Sending:
         while self._flying:
             self._settle(self._flying.popleft())
         if self._tally.import_id is not None:
-            self._api.change("POST", path_of("imports", self._tally.import_id, "complete"))
+            self._change(path_of("imports", self._tally.import_id, "complete"))
 
     def give_up(self) -> None:
         """Take back what an atomic file has stored so far."""
         for flying in self._flying:
-            flying.exception()
+            flying.wait()
         if self._tally.import_id is not None:
-            self._api.change("POST", path_of("imports", self._tally.import_id, "undo"))
+            self._change(path_of("imports", self._tally.import_id, "undo"))
         self._tally.created = self._tally.unpriced = self._tally.partially_priced = 0
         self._tally.undone = True
 
     def _send(self, batch: Batch) -> None:
         if self._tally.import_id is None:
             body = {"format": self._tally.format, "name": self._name[-255:]}
-            self._tally.import_id = self._api.change("POST", "/imports", body)["id"]
+            self._tally.import_id = self._change("/imports", body)["id"]
         # A growing log may tell of the same call in two batches: the later one must come later.
         limit = 1 if batch.growing else IN_FLIGHT
         while len(self._flying) >= limit:
             self._settle(self._flying.popleft())
-        self._flying.append(self._pool.submit(self._post, batch))
+        self._flying.append(self._helpers.ask(lambda: self._post(batch)))
+
+    def _change(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._helpers.ask(lambda: self._api.change("POST", path, body)).take()
 
     def _post(self, batch: Batch) -> list[Outcome]:
         params: dict[str, Any] = {"import_id": self._tally.import_id}
@@ -155,8 +160,8 @@ class Sending:
         first, second = batch.halves()
         return [*self._post(first), *self._post(second)]
 
-    def _settle(self, flying: Future[list[Outcome]]) -> None:
-        for batch, answer in flying.result():
+    def _settle(self, flying: Handover[list[Outcome]]) -> None:
+        for batch, answer in flying.take():
             if isinstance(answer, APIError):
                 self._refuse_batch(batch, answer)
                 continue

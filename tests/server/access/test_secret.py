@@ -38,6 +38,7 @@ def test_two_characters_that_changed_places_are_noticed(position: int) -> None:
     "text",
     ["", "sk_live_", "x" * 49, "x" * 10_000, new_secret("sk_")[:-1], new_secret("sk_") + "A",
      " " + new_secret("sk_"), new_secret("sk_") + "\n", new_secret("sk_live_")[1:]],
+    ids=range(9),
 )  # fmt: skip
 def test_anything_else_is_not_well_formed(text: str) -> None:
     assert not well_formed(text)

@@ -191,3 +191,16 @@ def test_a_missing_driver_is_said_with_its_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "llm_cost_ops.server.db.connect_postgresql", raising=False)
     with pytest.raises(DatabaseConfiguration, match=r"llm-cost-ops\[postgres\]"):
         open_database(DatabaseSettings(url="postgresql://h/db"))
+
+
+def test_a_connection_that_is_given_back_after_the_end_is_closed(database: Database) -> None:
+    with read(database) as session:
+        driver = session.driver
+        session.scalar(text("SELECT 1"))
+        database.dispose()
+        assert session.scalar(text("SELECT 1")) == 1
+    errors = database.reader.dialect.loaded_dbapi.Error
+    with pytest.raises(errors):
+        driver.cursor().execute("SELECT 1")
+    with read(database) as session:
+        assert session.scalar(text("SELECT 1")) == 1

@@ -45,7 +45,7 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=range(len(SECRETS)))
 @pytest.mark.parametrize("wrap", [str, lambda s: f"before {s} after", lambda s: {"a": [s]}])
 def test_a_secret_is_known_by_its_shape(secret: str, wrap: Any) -> None:
     shown = json.dumps(redact(wrap(secret)))

@@ -1,0 +1,121 @@
+"""An interrupt from the keyboard at any step of the main thread leaves nobody waiting."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from llm_cost_ops.cli.handover import Handover, Helpers
+from llm_cost_ops.cli.sending import Sending, SendOptions
+from llm_cost_ops.cli.tally import Tally
+
+PATIENCE_SECONDS = 20
+RECORDS = 5
+
+
+class InstantApi:
+    """Answers at once, as the app of this process may."""
+
+    def change(self, method: str, path: str, body: object = None) -> dict[str, str]:
+        return {"id": "an-import"}
+
+    def repeatable(self, door: str, body: bytes, params: object) -> dict[str, Any]:
+        counts = ("created", "duplicates", "corrected", "failed", "unpriced", "partially_priced")
+        return {**dict.fromkeys(counts, 0), "results": []}
+
+
+class Interrupt:
+    """A trace function that raises KeyboardInterrupt before the main thread's n-th instruction.
+
+    A line would be too coarse: a lock is taken and given to its block within one.
+    """
+
+    def __init__(self, instruction: int) -> None:
+        self._left = instruction
+        self.raised = False
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> Interrupt | None:
+        frame.f_trace_opcodes = True
+        if self.raised or event != "opcode":
+            return None if self.raised else self
+        self._left -= 1
+        if self._left < 0:
+            self.raised = True
+            raise KeyboardInterrupt
+        return self
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """Fails the test, instead of hanging, when somebody waits for ever."""
+
+    def expired(*_: object) -> None:
+        raise TimeoutError("somebody still waits")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(PATIENCE_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def send_all(interrupt: Interrupt) -> None:
+    sending = Sending(InstantApi(), Tally("calls", "jsonl"), "calls", SendOptions(1))  # type: ignore[arg-type]
+    before = sys.gettrace()
+    with sending:
+        try:
+            sys.settrace(interrupt)
+            for number in range(RECORDS):
+                sending.add({"provider": "openai", "event_id": str(number)})
+            sending.finish()
+        finally:
+            sys.settrace(before)
+
+
+@pytest.mark.usefixtures("patience")
+def test_sending_ends_wherever_it_is_interrupted() -> None:
+    struck = 0
+    while True:
+        interrupt = Interrupt(struck)
+        if not interrupted(interrupt):
+            break
+        struck += 1
+    assert struck > 100
+
+
+def interrupted(interrupt: Interrupt) -> bool:
+    try:
+        send_all(interrupt)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def test_a_handover_gives_what_it_got_again_and_again() -> None:
+    helpers = Helpers(2, "test")
+    good, bad = helpers.ask(lambda: 5), helpers.ask(lambda: 1 // 0)
+    assert [good.take(PATIENCE_SECONDS), good.take()] == [5, 5]
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            bad.take(PATIENCE_SECONDS)
+    helpers.end()
+
+
+def test_a_handover_that_nobody_gives_times_out() -> None:
+    with pytest.raises(TimeoutError):
+        Handover[int]().take(0.01)
+
+
+def test_helpers_do_what_was_asked_for_before_the_end() -> None:
+    helpers, gate = Helpers(1, "gate"), threading.Event()
+    first, second = helpers.ask(gate.wait), helpers.ask(lambda: "done")
+    helpers.end()
+    gate.set()
+    assert first.take(PATIENCE_SECONDS)
+    assert second.take(PATIENCE_SECONDS) == "done"
