@@ -60,6 +60,7 @@ def test_micros_and_text_round_trip(micros: int) -> None:
     aware = instant.from_micros(micros)
     assert instant.from_micros(instant.to_micros(aware)) == aware
     assert instant.parse_instant(instant.format_instant(aware)) == aware
+    assert instant.format_micros(micros) == instant.format_instant(aware)
 
 
 def test_an_instant_of_another_zone_is_written_in_utc() -> None:

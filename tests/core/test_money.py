@@ -96,6 +96,7 @@ def test_units_survive_the_way_out_and_back(units: int) -> None:
     assert Decimal(money.format_e10(units)) == money.from_e10(units)
     assert money.to_e10(money.from_e10(units)) == units
     assert "E" not in money.format_e10(units)
+    assert money.plain_e10(units) == money.plain(money.from_e10(units))
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-10, max_value=10))

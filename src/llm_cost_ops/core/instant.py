@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from llm_cost_ops.core.errors import DomainError
 
@@ -73,6 +74,18 @@ def to_micros(instant: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """The aware UTC datetime of microseconds since 1970."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+@lru_cache(maxsize=4096)
+def _format_second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+
+
+def format_micros(micros: int) -> str:
+    """`format_instant` of microseconds since 1970; calls of the same seconds come in crowds."""
+    seconds, fraction = divmod(micros, 1_000_000)
+    second = _format_second(seconds)
+    return f"{second}.{fraction:06d}Z" if fraction else f"{second}Z"
 
 
 def format_instant(instant: datetime) -> str:

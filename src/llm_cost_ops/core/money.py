@@ -75,6 +75,11 @@ def format_e10(units: int) -> str:
     return f"{sign}{whole}.{fraction:010d}"
 
 
+def plain_e10(units: int) -> str:
+    """Units of 1e-10 as plain digits without trailing zeros: 0.0012345678, 1.5, 0."""
+    return format_e10(units).rstrip("0").rstrip(".")
+
+
 def plain(number: Decimal) -> str:
     """Decimal digits without an exponent and without trailing zeros."""
     text = str(number)

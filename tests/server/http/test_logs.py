@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -13,14 +14,23 @@ import pytest
 import structlog
 
 from llm_cost_ops.server.access.secret import new_secret
-from llm_cost_ops.server.http.logs import REDACTED, configure_logging, logger, redact
+from llm_cost_ops.server.http import logs
+from llm_cost_ops.server.http.logs import (
+    REDACTED,
+    REQUESTS,
+    RequestLog,
+    configure_logging,
+    logger,
+    redact,
+)
 from llm_cost_ops.server.settings import LoggingSettings
 
 CANARY = "Zk3Qx9Lm2Vb7Np4Rt6Ws"
 
 
 @pytest.fixture
-def lines() -> Iterator[Any]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(logs, "_request_lines", None)
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -148,3 +158,43 @@ def test_a_log_that_cannot_be_written_costs_lines_and_says_how_many(
     lines = [json.loads(line) for line in disk.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["log lines lost", "third"]
     assert lines[0]["lines"] == 2
+
+
+ANSWERED = {"method": "GET", "status": 200, "request_id": "req_1"}
+
+
+async def answered_twice() -> list[int]:
+    """How many lines there are before the loop comes round and after."""
+    log = RequestLog()
+    root = logging.getLogger().handlers[0]
+    assert isinstance(root, logging.StreamHandler)
+    found: list[int] = []
+    for now_us in (1_749_988_800_000_000, 1_749_988_800_500_000):
+        log.write(now_us, ANSWERED)
+    for _ in range(2):
+        found.append(root.stream.getvalue().count("\n"))
+        await asyncio.sleep(0)
+    return found
+
+
+def test_lines_of_requests_are_those_of_a_logger_written_together(lines: Any) -> None:
+    assert asyncio.run(answered_twice()) == [0, 2]
+    logger(REQUESTS).info("request", **ANSWERED)
+    first, second, usual = lines()
+    assert first.pop("timestamp") == "2025-06-15T12:00:00Z"
+    assert second.pop("timestamp") == "2025-06-15T12:00:00.500000Z"
+    del usual["timestamp"]
+    assert first == second == usual
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [(LoggingSettings(level="warning"), 0), (LoggingSettings(format="text"), 2)],
+)
+def test_requests_follow_the_level_and_the_format(
+    settings: LoggingSettings, shown: int, lines: Any
+) -> None:
+    root = logging.getLogger().handlers[0]
+    assert isinstance(root, logging.StreamHandler)
+    configure_logging(settings, root.stream)
+    assert asyncio.run(answered_twice()) == [shown, shown]

@@ -170,7 +170,7 @@ def test_many_conflicts_are_audited_in_bounds(application: Application) -> None:
     assert any("150" in str(entry[0]) for entry in entries)
 
 
-def test_each_submission_announces_what_it_created(application: Application) -> None:
+def test_each_commit_announces_what_it_created(application: Application) -> None:
     first = record(application, usage("a"), usage("b"))
     record(application, usage("a"), usage("b"))
     answer = record(application, usage("b"), usage("c"))

@@ -20,6 +20,7 @@ from llm_cost_ops.core.jsontext import JsonError, dumps, loads
 from llm_cost_ops.core.money import plain
 
 MEDIA_TYPE = "application/json; charset=utf-8"
+_CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode("ascii"))
 _encode = msgspec.json.Encoder().encode
 _PLAIN = (str, int, bool, type(None))
 _PLAIN_TYPES = frozenset(_PLAIN)
@@ -32,6 +33,15 @@ def encode(value: object) -> bytes:
         return _encode(prepared)
     except OverflowError:  # a whole number beyond 64 bits
         return dumps(_without_raw(prepared)).encode()
+
+
+def encode_written(value: Mapping[str, object]) -> bytes:
+    """The same for values that hold no Decimal, because their numbers are written out as
+    `msgspec.Raw` already."""
+    try:
+        return _encode(value)
+    except OverflowError:
+        return dumps(_without_raw(value)).encode()
 
 
 def _exact(value: object) -> object:
@@ -84,7 +94,21 @@ def json_bytes(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer whose JSON is already written."""
-    return Response(body, status, headers, media_type=MEDIA_TYPE)
+    return _JsonResponse(body, status, headers)
+
+
+class _JsonResponse(Response):
+    """Starlette's response without the work of finding out what the headers of JSON are."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str] | None) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), _CONTENT_TYPE]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 def decode(data: bytes) -> Any:

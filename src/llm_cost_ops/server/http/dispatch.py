@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +26,7 @@ class Dispatch:
                 scope["route"] = route
                 scope["endpoint"] = route.endpoint
                 scope["path_params"] = {}
-                await route.app(scope, receive, send)
+                response: Response = await route.endpoint(Request(scope, receive, send))
+                await response(scope, receive, send)
                 return
         await self._api(scope, receive, send)

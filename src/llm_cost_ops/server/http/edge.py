@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.http import request_id as ids
 from llm_cost_ops.server.http.limits import bounded_receive, check_length
-from llm_cost_ops.server.http.logs import REQUESTS, logger, redact_text
+from llm_cost_ops.server.http.logs import REQUESTS, RequestLog, logger, redact_text
 from llm_cost_ops.server.http.metrics import Metrics
 from llm_cost_ops.server.http.problems import (
     CLIENT_CLOSED,
@@ -66,6 +66,7 @@ class Edge:
         self._hosts = settings.server.allowed_hosts
         self._timeout_s = settings.server.request_timeout_seconds
         self._log = logger(REQUESTS)
+        self._requests = RequestLog()
 
     @property
     def state(self) -> State:
@@ -186,16 +187,19 @@ class Edge:
         seconds = time.perf_counter() - exchange.started_s
         route = getattr(exchange.scope.get("route"), "path", None)
         self._metrics.request(exchange.method, route, exchange.status, seconds)
-        self._log.info(
-            "request",
-            method=exchange.method,
-            path=redact_text(exchange.scope["path"][:_MAX_LOGGED_PATH]),
-            route=route,
-            status=exchange.status,
-            duration_ms=round(seconds * 1000, 3),
-            actor_id=exchange.scope["state"].get("key_id"),
-            client=redact_text((exchange.scope.get("client") or ("",))[0]),
-            request_id=exchange.identifier,
+        path: str = exchange.scope["path"]
+        self._requests.write(
+            self._clock.micros(),
+            {
+                "method": exchange.method,
+                "path": path if path == route else redact_text(path[:_MAX_LOGGED_PATH]),
+                "route": route,
+                "status": exchange.status,
+                "duration_ms": round(seconds * 1000, 3),
+                "actor_id": exchange.scope["state"].get("key_id"),
+                "client": redact_text((exchange.scope.get("client") or ("",))[0]),
+                "request_id": exchange.identifier,
+            },
         )
 
 

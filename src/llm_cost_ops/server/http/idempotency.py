@@ -94,14 +94,14 @@ def call_of(
     request: Request, body: bytes, organization_id: str, principal_id: str
 ) -> IdempotentCall | None:
     """The key of a request that came with this body; its query counts as part of it."""
-    query = request.url.query
+    query: bytes = request.scope["query_string"]
     return idempotent_call(
         request.headers,
-        query.encode() + b"\n" + body if query else body,
+        query + b"\n" + body if query else body,
         organization_id=organization_id,
         principal_id=principal_id,
         method=request.method,
-        route=request.url.path,
+        route=request.scope["path"],
     )
 
 

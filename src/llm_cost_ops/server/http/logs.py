@@ -6,6 +6,7 @@ redaction, because connection errors like to repeat the URL with its password.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -16,6 +17,7 @@ from typing import Any, TextIO, cast
 import msgspec
 import structlog
 
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.http.request_id import current
 from llm_cost_ops.server.settings import LoggingSettings
 
@@ -125,6 +127,39 @@ class _StandardError:
             sys.stderr.flush()
 
 
+class RequestLog:
+    """One line per answered request, as `logger(REQUESTS).info("request", ...)` would write it.
+
+    Lines of JSON are written together when the event loop comes round: a write of its own for each
+    gives the interpreter's lock away thousands of times a second.
+    """
+
+    def __init__(self) -> None:
+        self._log = logger(REQUESTS)
+        self._target = _request_lines
+        self._lines: list[bytes] = []
+
+    def write(self, now_us: int, fields: Mapping[str, object]) -> None:
+        """`now_us` is the line's time in microseconds since 1970. Texts must be redacted."""
+        if self._target is None:
+            self._log.info("request", **fields)
+            return
+        head = {"timestamp": format_micros(now_us), "level": "info", "event": "request"}
+        self._lines.append(msgspec.json.encode({**head, "logger": REQUESTS, **fields}))
+        if len(self._lines) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        assert self._target is not None  # noqa: S101 - lines are only kept for a target
+        self._target.write(b"\n".join([*lines, b""]).decode())
+        self._target.flush()
+
+
+_request_lines: TextIO | None = None
+"""Where lines of requests go when they are JSON and their level is written."""
+
+
 def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
     """Send every log line of this process, ours and the libraries', to `stream` (stderr)."""
     target = stream if stream is not None else cast("TextIO", _StandardError())
@@ -135,6 +170,9 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
         else structlog.processors.JSONRenderer(serializer=_json)
     )
     _configure_own(level, last, target)
+    global _request_lines
+    wanted = settings.format != "text" and level <= logging.INFO
+    _request_lines = target if wanted else None
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

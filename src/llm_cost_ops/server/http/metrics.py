@@ -72,6 +72,7 @@ class Metrics:
         self._users: dict[tuple[str, str], float] = {}
         self._labelled_users: set[str] = set()
         self._refreshers: list[Callable[[], None]] = []
+        self._answered: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
         self._define(version)
         if self._directory is None:
             ProcessCollector(registry=self.registry)
@@ -154,10 +155,16 @@ class Metrics:
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """One answered request; `route` is the template of its path, None for an unknown path."""
         verb = method if method in _METHODS else OTHER
-        endpoint = OTHER if route is None else (route.removeprefix(PREFIX) or "/")
-        outcome = "error" if status >= CLIENT_ERROR or status == 0 else "success"
-        self._requests.labels(verb, endpoint, outcome, str(status)).inc()
-        self._durations.labels(verb, endpoint).observe(seconds)
+        known = self._answered.get((verb, route, status))
+        if known is None:
+            endpoint = OTHER if route is None else (route.removeprefix(PREFIX) or "/")
+            outcome = "error" if status >= CLIENT_ERROR or status == 0 else "success"
+            known = self._answered[verb, route, status] = (
+                self._requests.labels(verb, endpoint, outcome, str(status)),
+                self._durations.labels(verb, endpoint),
+            )
+        known[0].inc()
+        known[1].observe(seconds)
 
     def ingested(
         self, *, created: int = 0, duplicate: int = 0, conflict: int = 0, invalid: int = 0

@@ -8,7 +8,7 @@ from typing import cast
 
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import format_e10
-from llm_cost_ops.server.http.body import encode
+from llm_cost_ops.server.http.body import encode, encode_written
 from llm_cost_ops.server.ingest.submission import (
     CONFLICT,
     CORRECTED,
@@ -18,7 +18,7 @@ from llm_cost_ops.server.ingest.submission import (
     Item,
 )
 from llm_cost_ops.server.ingest.validate import Invalid
-from llm_cost_ops.server.ledger.wire import call_row
+from llm_cost_ops.server.ledger.wire import WRITTEN, call_row
 
 ATOMIC_ERRORS = 100
 CONFLICT_BODY = {
@@ -33,15 +33,19 @@ def single(fate: Sequence[Item], request_id: str) -> Answer:
     item = fate[0]
     if item.status == CONFLICT:
         return Answer(409, encode({"error": {**CONFLICT_BODY, "request_id": request_id}}))
-    row = call_row(_row_of(item))
-    return Answer(201 if item.status == CREATED else 200, encode({**row, "result": item.status}))
+    status = 201 if item.status == CREATED else 200
+    if item.stored is not None:
+        return Answer(status, encode({**call_row(item.stored), "result": item.status}))
+    row = call_row(_row_of(item), WRITTEN)
+    row["result"] = item.status
+    return Answer(status, encode_written(row))
 
 
 def _row_of(item: Item) -> Mapping[str, object]:
     if item.stored is not None:
         return item.stored
     shown = {"id": item.id, "cost_e10": item.cost_e10, "cost_status": item.cost_status}
-    return {**item.entry.mapping(), **shown}
+    return item.entry.mapping() | shown
 
 
 def batch(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import batch_ids, batch_stem
@@ -137,7 +138,7 @@ def _append(
         _show_stored(session, submission, fate)
         _count_import(session, submission, fate)
         audit_conflicts(session, submission, fate, now_us)
-    publish(session, _announcements(submissions, fates), now_us=now_us)
+    publish(session, _announcements(fates), now_us=now_us)
     return fates
 
 
@@ -200,12 +201,13 @@ _COUNTER_OF = {
 }
 
 
-def _announcements(
-    submissions: Sequence[Submission], fates: Sequence[Sequence[Item]]
-) -> Iterator[Event]:
-    """One event per submission; its records are those with ids between the first and the last."""
-    for submission, fate in zip(submissions, fates, strict=True):
-        created = [item.id for item in fate if item.status == CREATED]
-        if created:
-            payload = {"first_id": min(created), "last_id": max(created), "count": len(created)}
-            yield Event(submission.organization_id, "usage.recorded", payload)
+def _announcements(fates: Sequence[Sequence[Item]]) -> Iterator[Event]:
+    """One event per organization; its records are those of the organization with ids between the
+    first and the last."""
+    created: dict[str, list[str]] = {}
+    for item in chain.from_iterable(fates):
+        if item.status == CREATED:
+            created.setdefault(item.entry.organization_id, []).append(item.id)
+    for organization_id, ids in created.items():
+        payload = {"first_id": min(ids), "last_id": max(ids), "count": len(ids)}
+        yield Event(organization_id, "usage.recorded", payload)

@@ -5,7 +5,6 @@ Plain Starlette routes: what happens per record is decoded in C and committed by
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -196,10 +195,8 @@ async def _submit(
     )
     writer = writer_of(request)
     with writer.in_flight.claim(call):
-        writer.submit(submission)
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                done = await asyncio.wrap_future(submission.future)
+            done = await writer.answer(submission, _DEADLINE_S)
         except TimeoutError:
             raise DatabaseUnavailable(Reason.TIMEOUT, outcome_unknown=True) from None
     if not done.replayed:
@@ -232,8 +229,12 @@ def _response(done: Answer) -> Response:
 _REPLAYED = {idempotency.REPLAYED: "true"}
 
 
+def _parameter(request: Request, name: str) -> str | None:
+    return request.query_params.get(name) if request.scope["query_string"] else None
+
+
 def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name)
+    value = _parameter(request, name)
     if value is None or value in ("false", "0"):
         return False
     if value in ("true", "1"):
@@ -244,7 +245,7 @@ def _flag(request: Request, name: str) -> bool:
 
 
 def _import_id(request: Request) -> str | None:
-    value = request.query_params.get("import_id")
+    value = _parameter(request, "import_id")
     if value is not None and not is_id(value, "imp"):
         raise Problem(
             422, "VALIDATION_ERROR", "import_id is not an import", {"import_id": "is not an import"}

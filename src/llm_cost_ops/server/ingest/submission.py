@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class Submission:
 
     `atomic` refuses all when one conflicts; `correct` turns conflicts into corrections, for logs
     that report the same call again with other counts. `invalid` items were refused before.
-    `prices` are those with which the entries were priced.
+    `prices` are those with which the entries were priced. `waiter` belongs to the event loop of
+    the request and says that `future` has its result.
     """
 
     organization_id: str
@@ -65,6 +67,7 @@ class Submission:
     prices: OrganizationPrices | None = None
     call: IdempotentCall | None = None
     future: Future[Answer] = field(default_factory=Future[Answer])
+    waiter: asyncio.Future[None] | None = None
 
     @property
     def alone(self) -> bool:

@@ -7,9 +7,11 @@ writer; servers have several.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -79,6 +81,22 @@ class Writer:
             self._waiting_rows += len(submission.entries)
             self._changed.notify()
 
+    async def answer(self, submission: Submission, seconds: float) -> Answer:
+        """Submit and wait for the answer. Raises TimeoutError, what `submit` raises, and what the
+        commit fails with; who stops waiting before the commit began is not committed."""
+        loop = asyncio.get_running_loop()
+        waiter = submission.waiter = loop.create_future()
+        self.submit(submission)
+        timer = loop.call_later(seconds, _expire, waiter)
+        try:
+            await waiter
+        except (asyncio.CancelledError, TimeoutError):
+            submission.future.cancel()
+            raise
+        finally:
+            timer.cancel()
+        return submission.future.result()
+
     def _take(self) -> list[Submission]:
         """What is committed next; nothing when the writer is closed and done. Who has stopped
         waiting for an answer is left out: nothing was promised."""
@@ -108,6 +126,7 @@ class Writer:
     def _run(self) -> None:
         while group := self._take():
             self._commit(group)
+            _wake(group)
 
     def _commit(self, group: Sequence[Submission]) -> None:
         try:
@@ -158,3 +177,26 @@ class Writer:
             )
 
         return write_retrying(self._database, work)
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
+
+
+def _wake(group: Sequence[Submission]) -> None:
+    """Tell the event loops which answers are there: one wake-up for a whole commit, because each
+    takes the interpreter's lock away from this thread."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for submission in group:
+        if submission.waiter is not None:
+            loops.setdefault(submission.waiter.get_loop(), []).append(submission.waiter)
+    for loop, waiters in loops.items():
+        with suppress(RuntimeError):  # a loop that was closed has nobody waiting
+            loop.call_soon_threadsafe(_tell, waiters)
+
+
+def _tell(waiters: Sequence[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from llm_cost_ops.core.instant import format_instant, from_micros
-from llm_cost_ops.core.money import from_e10
+import msgspec
+
+from llm_cost_ops.core.instant import format_micros
+from llm_cost_ops.core.money import from_e10, plain_e10
 
 _SAME = (
     "id",
@@ -45,12 +47,22 @@ def amount_or_none(units: int | None) -> Decimal | None:
     return None if units is None else from_e10(int(units))
 
 
-def call_row(row: Mapping[str, Any]) -> dict[str, object]:
+class Forms(NamedTuple):
+    """What amounts (units of 1e-10) and JSON columns become, None included."""
+
+    amount: Callable[[int | None], Any]
+    document: Callable[[str | None, object], Any]
+
+
+VALUES = Forms(amount_or_none, stored_json)
+
+
+def call_row(row: Mapping[str, Any], forms: Forms = VALUES) -> dict[str, object]:
     """The wire form of one `usage_records` row whose amounts, counts and status are already net of
     its corrections."""
-    cost = amount_or_none(row["cost_e10"])
-    list_cost = amount_or_none(row["list_cost_e10"])
-    instant = format_instant(from_micros(row["timestamp"]))
+    cost = forms.amount(row["cost_e10"])
+    list_cost = forms.amount(row["list_cost_e10"])
+    instant = format_micros(row["timestamp"])
     wire: dict[str, object] = {name: row[name] for name in _SAME}
     wire.update(
         model=row["model_name"],
@@ -62,21 +74,33 @@ def call_row(row: Mapping[str, Any]) -> dict[str, object]:
         cached_tokens=row["cached_tokens"],
         cache_write_tokens=row["cache_write_tokens"],
         reasoning_tokens=row["reasoning_tokens"],
-        usage=usage_of(row),
+        usage=usage_of(row, forms),
         calculated_cost=cost,
         total_cost=cost,
         cost=cost,
         amount=cost,
         list_cost=cost if list_cost is None else list_cost,
-        provider_cost=amount_or_none(row["provider_cost_e10"]),
+        provider_cost=forms.amount(row["provider_cost_e10"]),
         price_rule=row["price_rule"],
         timestamp=instant,
         created_at=instant,
-        received_at=format_instant(from_micros(row["received_at"])),
-        tags=stored_json(row["tags"], []),
-        metadata=stored_json(row["metadata"], {}),
+        received_at=format_micros(row["received_at"]),
+        tags=forms.document(row["tags"], []),
+        metadata=forms.document(row["metadata"], {}),
     )
     return wire
+
+
+def _written_amount(units: int | None) -> Any:
+    return None if units is None else msgspec.Raw(plain_e10(units))
+
+
+def _written_document(text: str | None, empty: object) -> Any:
+    return empty if text is None else msgspec.Raw(text)
+
+
+WRITTEN = Forms(_written_amount, _written_document)
+"""For a row that no database has rewritten: its JSON is as we wrote it and goes out as it is."""
 
 
 COLUMN_KINDS = {
@@ -89,9 +113,9 @@ COLUMN_KINDS = {
 """Usage kinds that have a column of their own; a call with any other kind also has `usage`."""
 
 
-def usage_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def usage_of(row: Mapping[str, Any], forms: Forms = VALUES) -> dict[str, Any]:
     """Inclusive counts per usage kind, zero kinds left out."""
-    stored = stored_json(row["usage"], None)
+    stored = forms.document(row["usage"], None)
     if stored is not None:
         return cast("dict[str, Any]", stored)
     return {kind: int(row[column]) for kind, column in COLUMN_KINDS.items() if row[column]}
