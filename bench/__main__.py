@@ -1,4 +1,5 @@
-"""All parts in order, each a process of its own: prints the table, writes docs/performance.md."""
+"""All parts in order, each a process of its own: prints the table, keeps its rows in
+bench/measured.json and writes docs/performance.md from them."""
 
 from __future__ import annotations
 
@@ -10,15 +11,14 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bench.figures import RUNS, Figure, say
-from bench.machine import machine, versions
-from bench.page import PAGE, Row, refreshed, row, rows_in, table, write
+from bench.figures import DATABASES, RUNS, Figure, say
+from bench.machine import database_version, machine
+from bench.page import Row, refreshed, stored, table, write
 from bench.places import ROOT
 
 PARTS = ("rating", "responses", "startup", "batch", "single", "aggregates", "streaming")
 FILLED = frozenset({"aggregates", "streaming"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""
-DATABASES = "sqlite,postgres,mysql"
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -29,7 +29,8 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME[,NAME]", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--rows", type=int, help="rows of the large filled ledger")
     parser.add_argument("--runs", type=int, help=f"runs of each pair (default {RUNS})")
-    parser.add_argument("--databases", default=DATABASES, help=f"default {DATABASES}")
+    every = ",".join(DATABASES)
+    parser.add_argument("--databases", default=every, help=f"default {every}")
     parser.add_argument("--json", action="store_true", help="print figures, not the table")
     chosen = parser.parse_args(given)
     chosen.parts = chosen.only.split(",") if chosen.only else list(PARTS)
@@ -51,10 +52,17 @@ def measure(part: str, chosen: argparse.Namespace) -> list[Figure]:
     return [Figure(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
+def rows(part: str, figures: Sequence[Figure], day: str, runs: int) -> list[Row]:
+    """The figures with what they were measured with."""
+    kinds = {figure.database for figure in figures}
+    version = {kind: database_version(kind) for kind in kinds}
+    return [Row(part, day, runs, version[figure.database], machine(), figure) for figure in figures]
+
+
 def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
     day = datetime.now(UTC).date().isoformat()
-    new: dict[str, list[Row]] = {}
+    new: list[Row] = []
     failed: list[str] = []
     if FILLED & set(chosen.parts):
         measure("fill", chosen)
@@ -66,25 +74,16 @@ def main(given: Sequence[str] | None = None) -> int:
         except subprocess.CalledProcessError:
             failed.append(part)
             continue
-        new[part] = [row(part, figure, day, chosen.runs or RUNS) for figure in figures]
+        new += rows(part, figures, day, chosen.runs or RUNS)
         if chosen.json:
             say(figures)
     if not chosen.json:
         print(table(refreshed([], new, PARTS)))
     if not chosen.tiny:
-        _write(new, chosen)
+        write(refreshed(stored(), new, PARTS))
     if failed:
         sys.stderr.write(f"failed: {', '.join(failed)}\n")
     return 1 if failed else 0
-
-
-def _write(new: dict[str, list[Row]], chosen: argparse.Namespace) -> None:
-    known = rows_in(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
-    write(
-        refreshed(known, new, PARTS),
-        machine=machine(),
-        versions=versions(chosen.databases.split(",")),
-    )
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ def by_rollup(kind: str, large: Side, small: Side, runs: int, count: int) -> Fig
         f"({size(small)}: p50 {statistics.median(small.ours):.1f}, p95 {p95_small:.1f} ms)",
         f"{flat:.2f} x {size(small)}; {p95 / percentile(large.raw):.2f} x raw SQL",
         p95 < GOAL_MS and flat <= GOAL_FLAT,
+        kind,
     )
 
 
@@ -146,6 +147,7 @@ def by_metadata(kind: str, side: Side, runs: int) -> Figure:
         f"{seconds:.2f} s",
         f"{seconds / beside:.2f}",
         None if goal is None else seconds < goal,
+        kind,
     )
 
 

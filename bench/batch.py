@@ -165,6 +165,7 @@ def figure(kind: str, clients: int, over: timedelta, pair: Pair) -> Figure:
         f"{thousands(pair.ours)} rows/s",
         ratio_text(pair),
         None if goal is None else pair.ratio >= goal,
+        kind,
     )
 
 

@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 
 RUNS = 5
 TINY_RUNS = 1
+DATABASES = ("sqlite", "postgres", "mysql")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One row of the table. `beside` is the limit or the peer, measured in the same run; `met` is
-    None for a figure that is only stated."""
+    None for a figure that is only stated. `database` is one of DATABASES, or empty for work that
+    --databases does not choose: a part measured again on one database replaces its rows alone."""
 
     work: str
     goal: str
@@ -24,6 +26,7 @@ class Figure:
     measured: str
     ratio: str
     met: bool | None
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def arguments(description: str | None, given: Sequence[str] | None) -> argparse.
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--tiny", action="store_true", help="smallest sizes, one run")
     parser.add_argument("--rows", type=int, help="rows of the filled ledgers")
-    parser.add_argument("--databases", default="sqlite,postgres,mysql", help="which to measure")
+    parser.add_argument("--databases", default=",".join(DATABASES), help="which to measure")
     parser.add_argument("--runs", type=int, help=f"runs of each pair (default {RUNS})")
     chosen = parser.parse_args(given)
     chosen.runs = chosen.runs or (TINY_RUNS if chosen.tiny else RUNS)

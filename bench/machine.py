@@ -11,16 +11,15 @@ from typing import Any
 
 from bench.places import driver_connection, service_url
 
-_PACKAGES = ("litellm", "genai-prices", "requests")
 _QUERIES = {"postgres": ("PostgreSQL", "SHOW server_version"), "mysql": ("", "SELECT VERSION()")}
 
 
 def machine() -> str:
-    """Processor, memory and system."""
+    """Processor, memory, system and interpreter."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return (
         f"{_processor()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory, "
-        f"Linux {platform.release()}"
+        f"Linux {platform.release()}, Python {platform.python_version()}"
     )
 
 
@@ -32,14 +31,6 @@ def _processor() -> str:
     return platform.machine()
 
 
-def versions(kinds: list[str]) -> str:
-    """Of the interpreter, the databases and the peers."""
-    found = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
-    found += [_server(kind) for kind in kinds if kind in _QUERIES]
-    found += [f"{name} {found}" for name in _PACKAGES if (found := installed(name))]
-    return ", ".join(found)
-
-
 def installed(package: str) -> str | None:
     """The version of an installed package."""
     try:
@@ -48,7 +39,10 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _server(kind: str) -> str:
+def database_version(kind: str) -> str:
+    """The product and its version, as "SQLite 3.40.1"; nothing for no database."""
+    if kind not in _QUERIES:
+        return f"SQLite {sqlite3.sqlite_version}" if kind else ""
     name, query = _QUERIES[kind]
     connection: Any = driver_connection(service_url(kind), autocommit=True)
     try:

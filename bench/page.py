@@ -1,22 +1,39 @@
-"""docs/performance.md: how it was measured, and the table."""
+"""docs/performance.md: how it was measured, and the table of the rows in bench/measured.json.
+
+python -m bench.page    writes the page from the rows again, without measuring
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.figures import Figure
+from bench.figures import DATABASES, Figure
 from bench.places import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
-HEAD = ("part", "work", "goal", "limit or peer beside it", "measured", "ratio", "met", "date, runs")
+ROWS = ROOT / "bench" / "measured.json"
+HEAD = (
+    "part",
+    "work",
+    "goal",
+    "limit or peer beside it",
+    "measured",
+    "ratio",
+    "met",
+    "date, runs, database",
+)
 _MET = {True: "yes", False: "**no**", None: "-"}
-Row = tuple[str, ...]
 
 _TEXT = """# Performance
 
-Written by `make bench`. `make bench ARGS='--only batch,single'` measures these parts again and
-keeps the rows of the others with their dates.
+Written by `make bench`. `make bench ARGS='--only batch,single --databases postgres'` measures these
+parts again on this database and keeps all other rows, each with the date, the runs, the database
+and the machine of its own. The rows are kept in `bench/measured.json`; `python -m bench.page`
+writes this page from them.
 
 ## Method
 
@@ -32,8 +49,7 @@ keeps the rows of the others with their dates.
   500 users, two keys of metadata. `cost-ops verify` passes on them.
 * Each part is `python -m bench.<part>`; what it does in detail stands at the top of its file.
 
-Machine: {machine}.
-Versions: {versions}.
+{machines}
 
 ## Figures
 
@@ -41,33 +57,81 @@ Versions: {versions}.
 """
 
 
-def row(part: str, figure: Figure, day: str, runs: int) -> Row:
-    texts = (figure.work, figure.goal, figure.beside, figure.measured, figure.ratio)
-    return (part, *(text.replace("|", "\\|") for text in texts), _MET[figure.met], f"{day}, {runs}")
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure, and when and with what it was measured: `day` as 2026-11-26, `version` that of the
+    database."""
+
+    part: str
+    day: str
+    runs: int
+    version: str
+    machine: str
+    figure: Figure
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [HEAD, ("---",) * len(HEAD), *rows]
+    """The rows as Markdown. Where they are of several machines, each names its own by number."""
+    machines = _machines(rows)
+    lines = [HEAD, ("---",) * len(HEAD), *(_cells(row, machines) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rows_in(text: str) -> list[Row]:
-    """The rows of the table in a page."""
-    found = [line for line in text.splitlines() if line.startswith("| ")]
-    split = [tuple(line[2:-2].split(" | ")) for line in found]
-    return [one for one in split if len(one) == len(HEAD) and one[0] not in (HEAD[0], "---")]
+def _cells(row: Row, machines: Sequence[str]) -> tuple[str, ...]:
+    figure = row.figure
+    when = [row.day, str(row.runs)]
+    when += [row.version] if row.version else []
+    when += [f"machine {machines.index(row.machine) + 1}"] if len(machines) > 1 else []
+    texts = (figure.work, figure.goal, figure.beside, figure.measured, figure.ratio)
+    escaped = (text.replace("|", "\\|") for text in texts)
+    return (row.part, *escaped, _MET[figure.met], ", ".join(when))
 
 
-def refreshed(
-    known: Sequence[Row], new: Mapping[str, Sequence[Row]], order: Sequence[str]
-) -> list[Row]:
-    """The rows in the order of the parts, those of measured parts replaced."""
-    kept: dict[str, list[Row]] = {}
-    for one in known:
-        kept.setdefault(one[0], []).append(one)
-    return [one for part in order for one in new.get(part, kept.get(part, []))]
+def _machines(rows: Sequence[Row]) -> list[str]:
+    """Each once, in the order of the rows."""
+    return list(dict.fromkeys(row.machine for row in rows))
 
 
-def write(rows: Sequence[Row], *, machine: str, versions: str, page: Path = PAGE) -> None:
-    text = _TEXT.format(machine=machine, versions=versions, table=table(rows))
-    page.write_text(text, encoding="utf-8")
+def page(rows: Sequence[Row]) -> str:
+    """The text of docs/performance.md."""
+    machines = _machines(rows)
+    said = [f"Machine {number}: {machine}." for number, machine in enumerate(machines, start=1)]
+    if len(machines) == 1:
+        said = [f"Machine: {machines[0]}."]
+    return _TEXT.format(machines="\n\n".join(said), table=table(rows))
+
+
+def refreshed(known: Sequence[Row], new: Sequence[Row], parts: Sequence[str]) -> list[Row]:
+    """The rows in the order of the parts and of their databases: of a part on a database that was
+    measured the new ones, of all else those that are known."""
+    measured = {(row.part, row.figure.database) for row in new}
+    kept = [row for row in known if (row.part, row.figure.database) not in measured]
+    databases = ("", *DATABASES)
+    return sorted(
+        [row for row in (*kept, *new) if row.part in parts],
+        key=lambda row: (parts.index(row.part), databases.index(row.figure.database)),
+    )
+
+
+def stored(path: Path = ROWS) -> list[Row]:
+    """The rows of earlier runs."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return [Row(**{**one, "figure": Figure(**one["figure"])}) for one in found]
+
+
+def write(rows: Sequence[Row], *, path: Path = ROWS, to: Path = PAGE) -> None:
+    """Keep the rows, one a line so that a change of one is seen as such, and write the page."""
+    lines = ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    to.write_text(page(rows), encoding="utf-8")
+
+
+def main() -> int:
+    write(stored())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

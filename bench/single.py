@@ -104,6 +104,7 @@ def main(given: Sequence[str] | None = None) -> int:
                     f"{thousands(found.ours)}/s ({one.latencies()})",
                     ratio_text(found),
                     None if goal is None else found.ours >= goal,
+                    kind,
                 )
             ]
         )

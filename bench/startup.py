@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 from bench.figures import Figure, arguments, say
+from bench.machine import installed
 from bench.places import place
 from bench.serving import serving
 
@@ -64,7 +65,7 @@ def client_figure(count: int) -> Figure:
     return Figure(
         "`import llm_cost_ops; CostOpsClient(...)`, a whole process",
         f"at most {GOAL} x `import requests` alone; no server module",
-        f"`import requests`: {peer_wall:.0f} ms, CPU {peer_cpu:.0f} ms "
+        f"`import requests` {installed('requests')}: {peer_wall:.0f} ms, CPU {peer_cpu:.0f} ms "
         f"(an empty program: {bare_wall:.0f} ms, CPU {bare_cpu:.0f} ms)",
         f"{wall:.0f} ms, CPU {cpu:.0f} ms; {loaded} server modules",
         f"{ratio:.2f}; CPU {cpu / peer_cpu:.2f}",

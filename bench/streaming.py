@@ -107,6 +107,7 @@ def main(given: Sequence[str] | None = None) -> int:
                     f"(for {tenth:,} rows +{few / 2**20:.1f} MiB)",
                     ratio_text(found),
                     found.ours >= GOAL and all_rows - few <= SLACK_BYTES,
+                    kind,
                 )
             ]
         )

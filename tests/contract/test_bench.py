@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bench.figures import Figure
 from bench.fill import DAYS, SMALLER, TINY_ROWS, filled
-from bench.page import refreshed, row, rows_in, table
+from bench.page import PAGE, Row, page, refreshed, stored, table, write
 from bench.places import ROOT
 from llm_cost_ops.server.db.engine import open_maintenance_database
 from llm_cost_ops.server.db.session import read
@@ -68,16 +69,47 @@ def test_an_unknown_part_is_refused() -> None:
     assert "no part is named speed" in done.stderr
 
 
-def test_a_part_measured_again_leaves_the_rows_of_the_others() -> None:
-    def figure(work: str) -> Figure:
-        return Figure(work, "under 3 s", "a | b", "1 s", "0.5", met=True)
+def row(part: str, database: str, work: str, **changed: str) -> Row:
+    figure = Figure(work, "under 3 s", "a | b", "1 s", "0.5", met=True, database=database)
+    known = {"day": "2026-01-01", "version": "", "machine": "One, 2 cores", **changed}
+    return Row(part, runs=5, figure=figure, **known)
 
+
+def test_a_part_measured_again_on_one_database_leaves_all_other_rows() -> None:
     old = [
-        row("batch", figure("one"), "2026-01-01", 5),
-        row("batch", figure("two"), "2026-01-01", 5),
-        row("single", figure("three"), "2026-01-01", 5),
+        row("rating", "", "price"),
+        row("batch", "sqlite", "one client"),
+        row("batch", "sqlite", "four clients"),
+        row("batch", "postgres", "one client"),
+        row("batch", "mysql", "one client"),
+        row("single", "postgres", "alone"),
     ]
-    known = rows_in(f"# Title\n\n{table(old)}\n\nWords.\n")
-    assert known == old
-    new = {"batch": [row("batch", figure("four"), "2026-02-02", 3)]}
-    assert refreshed(known, new, ("rating", "batch", "single")) == [*new["batch"], old[2]]
+    new = [row("batch", "postgres", work, day="2026-02-02") for work in ("one", "two")]
+    parts = ("rating", "batch", "single")
+    assert refreshed(old, new, parts) == [*old[:3], *new, *old[4:]]
+    assert refreshed([], [*reversed(old[3:]), *old[:3]], parts) == old, "in the order of the page"
+
+
+def test_rows_are_kept_as_they_were_measured(tmp_path: Path) -> None:
+    rows = [row("batch", "sqlite", "`a` | \u00b5", version="SQLite 3.40.1"), row("rating", "", "b")]
+    path, text = tmp_path / "measured.json", tmp_path / "page.md"
+    assert stored(path) == []
+    write(rows, path=path, to=text)
+    assert stored(path) == rows
+    assert text.read_text(encoding="utf-8") == page(rows)
+
+
+def test_each_row_says_when_and_with_what_it_was_measured() -> None:
+    rows = [row("rating", "", "a"), row("batch", "sqlite", "b", version="SQLite 3.40.1")]
+    first, second = table(rows).splitlines()[2:]
+    assert first == "| rating | a | under 3 s | a \\| b | 1 s | 0.5 | yes | 2026-01-01, 5 |"
+    assert second.endswith("| 2026-01-01, 5, SQLite 3.40.1 |")
+    assert "\nMachine: One, 2 cores.\n" in page(rows)
+    rows.append(row("batch", "postgres", "c", version="PostgreSQL 15.18", machine="Two, 8 cores"))
+    assert "\nMachine 1: One, 2 cores.\n\nMachine 2: Two, 8 cores.\n" in page(rows)
+    assert "| 2026-01-01, 5, SQLite 3.40.1, machine 1 |" in page(rows)
+    assert "| 2026-01-01, 5, PostgreSQL 15.18, machine 2 |" in page(rows)
+
+
+def test_the_published_page_is_what_its_rows_make() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(stored())
