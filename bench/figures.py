@@ -16,8 +16,9 @@ DATABASES = ("sqlite", "postgres", "mysql")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table. `beside` is the limit or the peer, measured in the same run; `met` is
-    None for a figure that is only stated. `database` is one of DATABASES, or empty for work that
+    """One row of the table. `beside` is the limit or the peer, measured in the same run; `met` says
+    of each part of `goal`, which semicolons separate, whether it is reached, and is empty for a
+    figure that is only stated. `database` is one of DATABASES, or empty for work that
     --databases does not choose: a part measured again on one database replaces its rows alone."""
 
     work: str
@@ -25,7 +26,7 @@ class Figure:
     beside: str
     measured: str
     ratio: str
-    met: bool | None
+    met: list[bool]
     database: str = ""
 
 

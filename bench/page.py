@@ -26,7 +26,7 @@ HEAD = (
     "met",
     "date, runs, database",
 )
-_MET = {True: "yes", False: "**no**", None: "-"}
+_MET = {True: "yes", False: "**no**"}
 
 _TEXT = """# Performance
 
@@ -41,8 +41,9 @@ writes this page from them.
   that what else the machine does meets both. Absolute figures drift between machines and hours;
   ratios do less.
 * A figure is the median of as many runs as stand beside its date; a ratio is the median of the
-  ratios of the runs, with the lowest and the highest in brackets. `-` under "met" is a figure that
-  has no goal.
+  ratios of the runs, with the lowest and the highest in brackets.
+* Under "met" stands one word for each part of the goal, in its order; `-` is a figure that has no
+  goal.
 * Everything over HTTP goes to one server process with default settings (every commit is flushed)
   on a database that the migrations made, from a client in another process; both share the cores.
 * The filled ledgers belong to one organization: 90 days, 40 models of 6 providers, 20 projects,
@@ -84,7 +85,8 @@ def _cells(row: Row, machines: Sequence[str]) -> tuple[str, ...]:
     when += [f"machine {machines.index(row.machine) + 1}"] if len(machines) > 1 else []
     texts = (figure.work, figure.goal, figure.beside, figure.measured, figure.ratio)
     escaped = (text.replace("|", "\\|") for text in texts)
-    return (row.part, *escaped, _MET[figure.met], ", ".join(when))
+    met = "; ".join(_MET[one] for one in figure.met) or "-"
+    return (row.part, *escaped, met, ", ".join(when))
 
 
 def _machines(rows: Sequence[Row]) -> list[str]:

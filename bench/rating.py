@@ -133,7 +133,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 f"{peer_name}: {thousands(found.beside)}/s ({equal})",
                 f"{thousands(found.ours)}/s",
                 ratio_text(found),
-                found.ours >= GOAL and found.ratio >= GOAL_RATIO,
+                [found.ours >= GOAL, found.ratio >= GOAL_RATIO],
             ),
             Figure(
                 "the same to a row of the ledger (labels, metadata, digest)",
@@ -141,7 +141,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 f"{peer_name}: {thousands(drafted.beside)}/s",
                 f"{thousands(drafted.ours)}/s",
                 ratio_text(drafted),
-                None,
+                [],
             ),
         ]
     )

@@ -138,7 +138,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 "residency, searches and audio)",
                 f"{thousands(found.ours)}/s",
                 ratio_text(found),
-                found.ours >= GOAL and found.ratio >= GOAL_RATIO,
+                [found.ours >= GOAL, found.ratio >= GOAL_RATIO],
             )
         ]
     )

@@ -103,7 +103,7 @@ def main(given: Sequence[str] | None = None) -> int:
                     f"8 KB write + fdatasync: {thousands(disk)}/s",
                     f"{thousands(found.ours)}/s ({one.latencies()})",
                     ratio_text(found),
-                    None if goal is None else found.ours >= goal,
+                    [] if goal is None else [found.ours >= goal],
                     kind,
                 )
             ]

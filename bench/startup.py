@@ -69,7 +69,7 @@ def client_figure(count: int) -> Figure:
         f"(an empty program: {bare_wall:.0f} ms, CPU {bare_cpu:.0f} ms)",
         f"{wall:.0f} ms, CPU {cpu:.0f} ms; {loaded} server modules",
         f"{ratio:.2f}; CPU {cpu / peer_cpu:.2f}",
-        ratio <= GOAL and cpu / peer_cpu <= GOAL and loaded == 0,
+        [ratio <= GOAL and cpu / peer_cpu <= GOAL, loaded == 0],
     )
 
 
@@ -83,7 +83,7 @@ def server_figure(seconds: float) -> Figure:
         "-",
         f"{resident / 2**20:.0f} MiB",
         f"{resident / GOAL_IDLE_BYTES:.2f} of the goal",
-        resident < GOAL_IDLE_BYTES,
+        [resident < GOAL_IDLE_BYTES],
     )
 
 

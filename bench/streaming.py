@@ -106,7 +106,7 @@ def main(given: Sequence[str] | None = None) -> int:
                     f"{thousands(found.ours)} rows/s; peak memory +{all_rows / 2**20:.1f} MiB "
                     f"(for {tenth:,} rows +{few / 2**20:.1f} MiB)",
                     ratio_text(found),
-                    found.ours >= GOAL and all_rows - few <= SLACK_BYTES,
+                    [found.ours >= GOAL, all_rows - few <= SLACK_BYTES],
                     kind,
                 )
             ]

@@ -45,6 +45,11 @@ def test_every_part_says_its_figures() -> None:
         assert figure.work.lstrip("`").startswith(begin.lstrip("`"))
         assert figure.measured
         assert figure.beside
+        parts = figure.goal.split("; ") if figure.goal != "stated" else []
+        assert len(figure.met) == len(parts), "a word for each part of the goal"
+    for figure in figures:
+        if figure.work.startswith("aggregate"):
+            assert f"({TINY_ROWS // 3:,} of {TINY_ROWS:,} calls match)" in figure.work
 
 
 def test_a_filled_ledger_is_one_that_verify_accepts() -> None:
@@ -70,7 +75,7 @@ def test_an_unknown_part_is_refused() -> None:
 
 
 def row(part: str, database: str, work: str, **changed: str) -> Row:
-    figure = Figure(work, "under 3 s", "a | b", "1 s", "0.5", met=True, database=database)
+    figure = Figure(work, "under 3 s", "a | b", "1 s", "0.5", met=[True, False], database=database)
     known = {"day": "2026-01-01", "version": "", "machine": "One, 2 cores", **changed}
     return Row(part, runs=5, figure=figure, **known)
 
@@ -102,7 +107,7 @@ def test_rows_are_kept_as_they_were_measured(tmp_path: Path) -> None:
 def test_each_row_says_when_and_with_what_it_was_measured() -> None:
     rows = [row("rating", "", "a"), row("batch", "sqlite", "b", version="SQLite 3.40.1")]
     first, second = table(rows).splitlines()[2:]
-    assert first == "| rating | a | under 3 s | a \\| b | 1 s | 0.5 | yes | 2026-01-01, 5 |"
+    assert first == "| rating | a | under 3 s | a \\| b | 1 s | 0.5 | yes; **no** | 2026-01-01, 5 |"
     assert second.endswith("| 2026-01-01, 5, SQLite 3.40.1 |")
     assert "\nMachine: One, 2 cores.\n" in page(rows)
     rows.append(row("batch", "postgres", "c", version="PostgreSQL 15.18", machine="Two, 8 cores"))
