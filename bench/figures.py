@@ -56,10 +56,10 @@ def thousands(rate: float) -> str:
     return f"{rate:,.0f}"
 
 
-def ratio_text(pair: Pair) -> str:
+def ratio_text(pair: Pair, places: int = 2) -> str:
     """A ratio with the range of its runs."""
     low, high = pair.spread
-    return f"{pair.ratio:.2f} ({low:.2f}..{high:.2f})"
+    return f"{pair.ratio:.{places}f} ({low:.{places}f}..{high:.{places}f})"
 
 
 def arguments(description: str | None, given: Sequence[str] | None) -> argparse.Namespace:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +42,24 @@ class Server:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
 
-@contextmanager
-def serving(url: str) -> Generator[Server]:
+def serving(url: str) -> AbstractContextManager[Server]:
     """A server with default settings on a database."""
+    return _running("bench.serving", url)
+
+
+def plainly_serving() -> AbstractContextManager[Server]:
+    """The server of `bench.plain`."""
+    return _running("bench.plain")
+
+
+@contextmanager
+def _running(module: str, *arguments: str) -> Generator[Server]:
     port = free_port()
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"server-{os.getpid()}.log"
     with path.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.serving", url, str(port)],
+            [sys.executable, "-m", module, *arguments, str(port)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,8 +1,9 @@
 """`POST /usage`, one call each over 32 kept connections, acknowledged when flushed.
 
-Beside it stand the disk (an 8 KB write and fdatasync, one after another, on the same file system)
-and the raw driver: the same rows, one commit for each, one connection. Concurrent calls share
-commits, so they may pass both.
+Beside it stand the same client on a server that only decodes the record and answers (raw ASGI,
+msgspec, uvicorn), the disk (an 8 KB write and fdatasync, one after another, on the same file
+system) and the raw driver: the same rows, one commit for each, one connection. Concurrent calls
+share commits, so they may pass both of the latter.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from bench.calls import batches, now
 from bench.figures import Figure, arguments, paired, ratio_text, say, thousands
 from bench.load import Load, request, run
 from bench.places import OUT, driver_connection, place
-from bench.serving import serving
+from bench.serving import plainly_serving, serving
 
 PATH = "/api/v1/usage"
 CONNECTIONS = 32
 GOALS = {"sqlite": 3000}
+PLAIN_RATE = 48_000
+"""Requests a second of such a plain server where the goal was set."""
 NAMES = {"sqlite": "SQLite, synchronous FULL", "postgres": "PostgreSQL", "mysql": "MariaDB"}
 WRITE = b"\x5a" * 8192
 
@@ -65,6 +68,14 @@ class Round:
             connection.close()
         return len(timed) / seconds
 
+    def plain(self) -> float:
+        requests = [request("POST", PATH, "", body) for body in self._bodies]
+        with plainly_serving() as server:
+            run(server.port, requests[: self._warm], CONNECTIONS).check(201)
+            load = run(server.port, requests[self._warm :], CONNECTIONS)
+        load.check(201)
+        return load.rate
+
     def latencies(self) -> str:
         """The median and the 99th percentile of all runs."""
         cuts = statistics.quantiles((ms for load in self.loads for ms in load.latencies_ms), n=100)
@@ -86,24 +97,33 @@ def flushes(count: int) -> float:
         path.unlink()
 
 
+def _goal_text(goal: int) -> str:
+    return (
+        f"{goal / PLAIN_RATE:g} of the plain server ({goal:,} acknowledged calls/s where that "
+        f"gives {PLAIN_RATE:,}/s)"
+    )
+
+
 def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(__doc__, given)
     warm, timed = (40, 200) if chosen.tiny else (1000, 12_000)
     for kind in chosen.databases.split(","):
         one = Round(kind, warm, timed)
-        found = paired(one.ours, one.limit, chosen.runs)
+        found = paired(one.ours, one.plain, chosen.runs)
+        driver = statistics.median(one.limit() for _ in range(chosen.runs))
         disk = statistics.median(flushes(min(timed, 1000)) for _ in range(chosen.runs))
         goal = GOALS.get(kind)
         say(
             [
                 Figure(
                     f"`POST /usage`, {CONNECTIONS} connections, {NAMES[kind]}",
-                    "stated" if goal is None else f"{goal:,} acknowledged calls/s",
-                    f"raw driver, one commit a row: {thousands(found.beside)}/s; "
+                    "stated" if goal is None else _goal_text(goal),
+                    f"plain ASGI server that stores nothing: {thousands(found.beside)}/s; "
+                    f"raw driver, one commit a row: {thousands(driver)}/s; "
                     f"8 KB write + fdatasync: {thousands(disk)}/s",
                     f"{thousands(found.ours)}/s ({one.latencies()})",
-                    ratio_text(found),
-                    [] if goal is None else [found.ours >= goal],
+                    ratio_text(found, 3),
+                    [] if goal is None else [found.ratio >= goal / PLAIN_RATE],
                     kind,
                 )
             ]
