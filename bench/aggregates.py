@@ -1,8 +1,9 @@
 """Aggregates over HTTP, one client: 30 of 90 days of all calls of one organization.
 
 By provider, model and day the rollups answer, on ten million calls and on a tenth of them; beside
-it stands one raw SQL statement over the hourly rollup on the bare driver. By a key of the metadata
-the calls themselves are read; beside it stands raw SQL over the calls.
+it stand two raw SQL statements over the hourly rollup on the bare driver: one with every sum that
+our answer holds, and one with cost and count alone, by which the goal moves between machines. By a
+key of the metadata the calls themselves are read; beside it stands raw SQL over the calls.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ from llm_cost_ops.server.ledger.tables import MEASURES
 
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 GOAL_MS = 40.0
+PLAIN_MS = {"sqlite": 17.3, "postgres": 22.5}
+"""The statement with cost and count, over as many rows, where the goal was set."""
 GOAL_FLAT = 1.5
 GOAL_METADATA = {"postgres": 3.0}
 ROLLED_UP = "provider,model,day"
 METADATA = "metadata.customer"
+PLAIN = ("requests", "cost_whole", "cost_fraction")
 WARM = 5
 
 
@@ -42,6 +46,7 @@ class Side:
         self._connection = driver_connection(ledger.url, autocommit=True)
         self.ours: list[float] = []
         self.raw: list[float] = []
+        self.plain: list[float] = []
 
     def path(self, group_by: str) -> str:
         first, end = self.ledger.month()
@@ -84,11 +89,13 @@ class Side:
         return counted
 
 
-def over_rollup(ledger: Filled) -> str:
+def over_rollup(ledger: Filled, measures: Sequence[str] = MEASURES) -> str:
     first, end = ledger.month()
-    sums = ", ".join(f"SUM({name})" for name in MEASURES)
+    sums = [f"SUM({name})" for name in measures]
+    if len(measures) == len(MEASURES):
+        sums += ["MIN(min_cost_e10)", "MAX(max_cost_e10)"]
     return (
-        f"SELECT provider, model_name, bucket / 24, {sums}, MIN(min_cost_e10), MAX(max_cost_e10) "
+        f"SELECT provider, model_name, bucket / 24, {', '.join(sums)} "
         f"FROM rollup_hourly WHERE organization_id = '{ledger.organization_id}' "
         f"AND bucket >= {first * 24} AND bucket < {end * 24} "
         "GROUP BY provider, model_name, bucket / 24"
@@ -116,18 +123,23 @@ def by_rollup(kind: str, large: Side, small: Side, runs: int, count: int) -> Fig
         for side in (large, small):
             side.ours += side.ask(ROLLED_UP, count)
             side.raw += side.query(over_rollup(side.ledger), count)
+            side.plain += side.query(over_rollup(side.ledger, PLAIN), count)
     p95, p95_small = percentile(large.ours), percentile(small.ours)
     flat = p95 / p95_small
+    share, plain = GOAL_MS / PLAIN_MS[kind], statistics.median(large.plain)
     return Figure(
         f"aggregate by provider, model, day; 30 of 90 days ({calls(matching[0])} of {size(large)} "
         f"calls match), {NAMES[kind]}",
-        f"p95 under {GOAL_MS:.0f} ms; at most {GOAL_FLAT} x that of {size(small)} calls",
-        f"raw SQL over the hourly rollup: p50 {statistics.median(large.raw):.1f}, "
+        f"p95 under {share:.1f} x cost and count alone ({GOAL_MS:.0f} ms where these take "
+        f"{PLAIN_MS[kind]} ms); at most {GOAL_FLAT} x that of {size(small)} calls",
+        f"raw SQL over the hourly rollup: cost and count p50 {plain:.1f} ms; "
+        f"all sums p50 {statistics.median(large.raw):.1f}, "
         f"p95 {percentile(large.raw):.1f} ms ({size(small)}: p95 {percentile(small.raw):.1f} ms)",
         f"p50 {statistics.median(large.ours):.1f}, p95 {p95:.1f} ms "
         f"({size(small)}: p50 {statistics.median(small.ours):.1f}, p95 {p95_small:.1f} ms)",
-        f"{flat:.2f} x {size(small)}; {p95 / percentile(large.raw):.2f} x raw SQL",
-        [p95 < GOAL_MS, flat <= GOAL_FLAT],
+        f"{p95 / plain:.2f} x cost and count, {p95 / percentile(large.raw):.2f} x all sums; "
+        f"{flat:.2f} x {size(small)}",
+        [p95 < share * plain, flat <= GOAL_FLAT],
         kind,
     )
 

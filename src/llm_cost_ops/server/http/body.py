@@ -24,11 +24,12 @@ _CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode("ascii"))
 _encode = msgspec.json.Encoder().encode
 _PLAIN = (str, int, bool, type(None))
 _PLAIN_TYPES = frozenset(_PLAIN)
+_Written = dict[int, tuple[Decimal, msgspec.Raw]]
 
 
 def encode(value: object) -> bytes:
     """Compact JSON. Raises TypeError for a float: money must not pass through one."""
-    prepared = _exact(value)
+    prepared = _exact(value, {})
     try:
         return _encode(prepared)
     except OverflowError:  # a whole number beyond 64 bits
@@ -44,31 +45,41 @@ def encode_written(value: Mapping[str, object]) -> bytes:
         return dumps(_without_raw(value)).encode()
 
 
-def _exact(value: object) -> object:
+def _exact(value: object, written: _Written) -> object:
+    """The value with its decimals written out, each object once: a group shows the same cost under
+    three names. `written` also keeps them, so that no other object gets the identity of one."""
     kind = type(value)
     if kind in _PLAIN_TYPES:
         return value
-    if kind is Decimal:
-        return msgspec.Raw(plain(cast("Decimal", value)).encode())
     if kind is dict:
-        items = cast("dict[str, object]", value).items()
-        return {k: v if type(v) in _PLAIN_TYPES else _exact(v) for k, v in items}
+        made: dict[str, object] = {}
+        for name, item in cast("dict[str, object]", value).items():
+            if type(item) in _PLAIN_TYPES:
+                made[name] = item
+            elif type(item) is Decimal:
+                known = written.get(id(item))
+                if known is None:
+                    known = written[id(item)] = (item, msgspec.Raw(plain(item)))
+                made[name] = known[1]
+            else:
+                made[name] = _exact(item, written)
+        return made
     if kind is list or kind is tuple:
-        return [_exact(item) for item in cast("Sequence[object]", value)]
-    return _exact_other(value)
+        return [_exact(item, written) for item in cast("Sequence[object]", value)]
+    return _exact_other(value, written)
 
 
-def _exact_other(value: object) -> object:
+def _exact_other(value: object, written: _Written) -> object:
     if isinstance(value, Decimal):
-        return msgspec.Raw(plain(value).encode())
+        return msgspec.Raw(plain(value))
     if isinstance(value, datetime):
         return format_instant(value)
     if isinstance(value, Mapping):
-        return _exact(dict(cast("Mapping[str, object]", value)))
+        return _exact(dict(cast("Mapping[str, object]", value)), written)
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
-        return _exact(list(cast("Sequence[object]", value)))
+        return _exact(list(cast("Sequence[object]", value)), written)
     kind = type(cast("object", value)).__name__
     raise TypeError(f"{kind} has no exact JSON form")
 

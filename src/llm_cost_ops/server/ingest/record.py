@@ -75,7 +75,7 @@ def record(
     refused = _claim_imports(session, [submissions[index] for index in fresh])
     answers.update((fresh[place], problem) for place, problem in refused.items())
     fresh = [index for index in fresh if index not in answers]
-    items = _append(session, [submissions[index] for index in fresh], repricing, now_us)
+    items, created = _append(session, [submissions[index] for index in fresh], repricing, now_us)
     for index, fate in zip(fresh, items, strict=True):
         submission = submissions[index]
         answer = submission.render(fate)
@@ -86,6 +86,9 @@ def record(
                 session, submission.call, answer.status, answer.body, now_us, keep_seconds
             )
         answers[index] = answer
+    if created:
+        # Last, because everybody adds to the same few rows and waits for who has them.
+        rollup.apply(session, rollup.deltas_of(created))
     return [answers[index] for index in range(len(submissions))]
 
 
@@ -114,7 +117,8 @@ def _append(
     submissions: Sequence[Submission],
     repricing: Repricing,
     now_us: int,
-) -> list[list[Item]]:
+) -> tuple[list[list[Item]], list[Entry]]:
+    """The fate of each entry, and those that are new: they are not in the rollups yet."""
     correcting = len(submissions) == 1 and submissions[0].correct
     fates = [[Item(entry) for entry in submission.entries] for submission in submissions]
     unique, standing = _identify(fates, now_us, last=correcting)
@@ -129,7 +133,6 @@ def _append(
             item.digests = (item.entry.payload_digest,)
             item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
     if created:
-        rollup.apply(session, rollup.deltas_of(created))
         ensure_members(session, _members(created), now_us=now_us)
     written = [item.entry for item in unique if item.status in (CREATED, CORRECTED)]
     repricing.keep({e.price_version for e in written if e.price_version}, now_us)
@@ -139,7 +142,7 @@ def _append(
         _count_import(session, submission, fate)
         audit_conflicts(session, submission, fate, now_us)
     publish(session, _announcements(fates), now_us=now_us)
-    return fates
+    return fates, created
 
 
 def _identify(

@@ -33,15 +33,19 @@ def untyped(body: bytes, around: int = 0) -> Any:
 
 def _exact(body: bytes) -> Any:
     """Strict JSON of any depth that the decoder bears. Raises JsonError."""
+    value = _decoded(body)
+    if not _says_all(body, _encode(value)):
+        loads(body.decode())
+    return value
+
+
+def _decoded(body: bytes) -> Any:
     try:
-        value = _decode(body)
+        return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JsonError(f"not valid JSON: {error}") from None
     except RecursionError:
         raise _too_deep() from None
-    if not _says_all(body, value):
-        loads(body.decode())
-    return value
 
 
 def check_depth(value: object, depth: int) -> None:
@@ -60,11 +64,12 @@ def _too_deep() -> JsonError:
     return JsonError(f"JSON is nested deeper than {MAX_DEPTH}")
 
 
-def _says_all(body: bytes, value: object) -> bool:
-    """Whether the value has every key of the body; False also where that is not certain."""
+def _says_all(body: bytes, again: bytes) -> bool:
+    """Whether a body that was decoded and written again has still every key; False also where that
+    is not certain."""
     if b"\\" in body and _ESCAPED_COLON in body:
         return False
-    return _encode(value).count(b":") == body.count(b":")
+    return again.count(b":") == body.count(b":")
 
 
 def say_all(body: bytes, batch: object, records: Sequence[WireRecord]) -> bool:
@@ -89,11 +94,14 @@ def settle_metadata(records: Sequence[WireRecord | WireCost]) -> None:
     if not having:
         return
     body = b"[%s]" % b",".join([record.metadata for record in having])
-    values = cast("list[object]", _exact(body))
+    values = cast("list[object]", _decoded(body))
+    again = _sorted_lines(values)
+    if not _says_all(body, again):
+        loads(body.decode())
     flat = body.count(b"{") + body.count(b"[") == 1 + len(values) and {*map(type, values)} == {dict}
     if not flat:
         check_depth(values, 0)
-    for record, line in zip(having, _sorted_lines(values).split(b"\n"), strict=False):
+    for record, line in zip(having, again.split(b"\n"), strict=False):
         record.metadata = NO_METADATA if line in _EMPTY else msgspec.Raw(line)
 
 
