@@ -185,22 +185,29 @@ class Metrics:
     ) -> None:
         """Stored calls of one organization: model, user and cost in units of 1e-10 (None when
         unpriced)."""
-        now = self._monotonic()
-        stored: Tally[tuple[str, str]] = Tally()
-        buckets: dict[str, Tally[int]] = {}
-        sums_e10: Tally[str] = Tally()
+        costs: dict[str, list[int | None]] = {}
+        users: dict[str, list[str | None]] = {}
         for model, user, cost_e10 in calls:
             label = model if model in self._models else OTHER
-            stored[label, self._user_label(user)] += 1
-            if cost_e10 is not None:
-                buckets.setdefault(label, Tally())[bisect_left(_AMOUNTS_E10, cost_e10)] += 1
-                sums_e10[label] += cost_e10
+            costs.setdefault(label, []).append(cost_e10)
+            users.setdefault(label, []).append(user)
+        for label, named in users.items():
+            self._count_users(organization_id, label, Tally(named))
+        for label, found in costs.items():
+            priced = [cost_e10 for cost_e10 in found if cost_e10 is not None]
+            if priced:
+                buckets = Tally([bisect_left(_AMOUNTS_E10, cost_e10) for cost_e10 in priced])
+                self._amounts.labels(label).add(buckets, sum(priced) / E10)
+
+    def _count_users(self, organization_id: str, model: str, calls: Tally[str | None]) -> None:
+        now = self._monotonic()
+        stored: Tally[str] = Tally()
+        for user, count in calls.items():
+            stored[self._user_label(user)] += count
             if user is not None and len(self._users) < MAX_ACTIVE_USERS:
                 self._users[organization_id, user] = now
-        for (label, user_label), count in stored.items():
-            self._entries.labels(label, user_label).inc(count)
-        for label, counts in buckets.items():
-            self._amounts.labels(label).add(counts, sums_e10[label] / E10)
+        for user_label, count in stored.items():
+            self._entries.labels(model, user_label).inc(count)
 
     def _user_label(self, user: str | None) -> str:
         if not self._user_labels or user is None:

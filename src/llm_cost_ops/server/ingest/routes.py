@@ -5,6 +5,7 @@ Plain Starlette routes: what happens per record is decoded in C and committed by
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -200,11 +201,15 @@ async def _submit(
         except TimeoutError:
             raise DatabaseUnavailable(Reason.TIMEOUT, outcome_unknown=True) from None
     if not done.replayed:
-        _observe(request, door.organization_id, committed, stored=done.status != REFUSED)
+        stored = done.status != REFUSED
+        # Counted when the answer is on its way: nobody should wait for our metrics.
+        asyncio.get_running_loop().call_soon(
+            _observe, request, door.organization_id, committed, stored
+        )
     return _response(done)
 
 
-def _observe(request: Request, organization_id: str, fate: list[Item], *, stored: bool) -> None:
+def _observe(request: Request, organization_id: str, fate: list[Item], stored: bool) -> None:
     """Count what is committed; of a refused atomic batch only its conflicts."""
     fate = fate if stored else [item for item in fate if item.status == CONFLICT]
     counts = Counter(item.status for item in fate)
