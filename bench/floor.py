@@ -1,8 +1,8 @@
 """The least that pricing a record can cost in Python, by which goals move between machines.
 
-The goals in records a second were set on a machine where this floor gives a million: one decoding
-of the whole batch in C without any check, then for each record the rates of its model at its date,
-its tier, and four products. It knows three models, refuses nothing and is no product.
+The goals in records a second were set on a machine where a floor of this kind gave a million: one
+decoding of the whole batch in C without any check, then for each record the rates of its model at
+its date, its tier, and four products. It knows seven models, refuses nothing and is no product.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from bench.calls import MODELS
 
 RATE = 1_000_000
-"""Records a second where the goals were set."""
+"""Records a second of such a floor where the goals were set."""
 DATES = ["2025-01-01", "2026-01-01"]
 LONG = 200_000
 _TIERS = ((25_000, 12_500, 31_250, 100_000), (50_000, 25_000, 62_500, 150_000))

@@ -40,9 +40,9 @@ writes this page from them.
 * Each figure stands beside its limit or its peer, measured in the same run and in turns with it, so
   that what else the machine does meets both. Absolute figures drift between machines and hours;
   ratios do less.
-* Goals in calls, records or milliseconds were set on another machine (2 vCPU Xeon, Debian 12, Python
-  3.11.7). Where such a machine's plain limit is known, the goal is the share of that limit, which is
-  measured again here in the same run; both figures of that machine stand beside the share.
+* Goals in calls, records or milliseconds were set on another machine (2 vCPU Xeon, Debian 12,
+  Python 3.11.7). Where a plain limit of that machine is known, the goal is the share of that limit,
+  which is measured again here in the same run; both figures of that machine stand beside the share.
 * A figure is the median of as many runs as stand beside its date; a ratio is the median of the
   ratios of the runs, with the lowest and the highest in brackets.
 * Under "met" stands one word for each part of the goal, in its order; `-` is a figure that has no

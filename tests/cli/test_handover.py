@@ -6,6 +6,7 @@ import gc
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -98,6 +99,29 @@ def interrupted(interrupt: Interrupt) -> bool:
     except KeyboardInterrupt:
         return True
     return False
+
+
+def test_an_interrupted_import_waits_for_what_is_on_its_way() -> None:
+    """The interrupt comes while the main thread waits for an answer, where it nearly always is."""
+    posted: list[bytes] = []
+
+    class SlowApi(InstantApi):
+        def repeatable(self, door: str, body: bytes, params: object) -> dict[str, Any]:
+            time.sleep(0.3)
+            posted.append(body)
+            return super().repeatable(door, body, params)
+
+    main = threading.main_thread().ident or 0
+
+    def send_slowly() -> None:
+        with Sending(SlowApi(), Tally("calls", "jsonl"), "calls", SendOptions(1)) as sending:  # type: ignore[arg-type]
+            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+            for number in range(RECORDS):
+                sending.add({"provider": "openai", "event_id": str(number)})
+
+    with pytest.raises(KeyboardInterrupt):
+        send_slowly()
+    assert len(posted) == 2
 
 
 def test_a_handover_gives_what_it_got_again_and_again() -> None:

@@ -35,6 +35,7 @@ NOBODY = ""
 """No organization's id."""
 BASE_URL = "http://cost-ops.localhost"
 UNHURRIED_SECONDS = 3600.0
+LAST_ANSWERS_SECONDS = 1.0
 
 Message = MutableMapping[str, Any]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -132,8 +133,18 @@ class _Host:
             else:
                 self._started.fail(error)
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.run_until_complete(self._end())
             self._loop.close()
+
+    async def _end(self) -> None:
+        """Let answers out; whoever still waits is told that there will be none."""
+        exchanges = asyncio.all_tasks() - {asyncio.current_task()}
+        if exchanges:
+            _, late = await asyncio.wait(exchanges, timeout=LAST_ANSWERS_SECONDS)
+            for exchange in late:
+                exchange.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._loop.shutdown_default_executor()
 
     async def _live(self) -> None:
         begun = False

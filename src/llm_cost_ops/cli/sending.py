@@ -81,6 +81,7 @@ class Sending:
         self._open: dict[tuple[str, bool], Batch] = {}
         self._flying: deque[Handover[list[Outcome]]] = deque()
         self._helpers = Helpers(IN_FLIGHT, "ingest")
+        self._change: Handover[Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +90,8 @@ class Sending:
         self._helpers.end()
         for flying in self._flying:
             flying.wait()
+        if self._change is not None:
+            self._change.wait()
 
     def add(self, record: Record) -> None:
         """Take a record; a full batch is sent. Raises AtomicRefusal and the SDK's errors."""
@@ -116,31 +119,32 @@ class Sending:
         for key in list(self._open):
             self._send(self._open.pop(key))
         while self._flying:
-            self._settle(self._flying.popleft())
+            self._settle_first()
         if self._tally.import_id is not None:
-            self._change(path_of("imports", self._tally.import_id, "complete"))
+            self._ask(path_of("imports", self._tally.import_id, "complete"))
 
     def give_up(self) -> None:
         """Take back what an atomic file has stored so far."""
         for flying in self._flying:
             flying.wait()
         if self._tally.import_id is not None:
-            self._change(path_of("imports", self._tally.import_id, "undo"))
+            self._ask(path_of("imports", self._tally.import_id, "undo"))
         self._tally.created = self._tally.unpriced = self._tally.partially_priced = 0
         self._tally.undone = True
 
     def _send(self, batch: Batch) -> None:
         if self._tally.import_id is None:
             body = {"format": self._tally.format, "name": self._name[-255:]}
-            self._tally.import_id = self._change("/imports", body)["id"]
+            self._tally.import_id = self._ask("/imports", body)["id"]
         # A growing log may tell of the same call in two batches: the later one must come later.
         limit = 1 if batch.growing else IN_FLIGHT
         while len(self._flying) >= limit:
-            self._settle(self._flying.popleft())
+            self._settle_first()
         self._flying.append(self._helpers.ask(lambda: self._post(batch)))
 
-    def _change(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return self._helpers.ask(lambda: self._api.change("POST", path, body)).take()
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        self._change = self._helpers.ask(lambda: self._api.change("POST", path, body))
+        return self._change.take()
 
     def _post(self, batch: Batch) -> list[Outcome]:
         params: dict[str, Any] = {"import_id": self._tally.import_id}
@@ -159,6 +163,13 @@ class Sending:
                 return [(batch, error)]
         first, second = batch.halves()
         return [*self._post(first), *self._post(second)]
+
+    def _settle_first(self) -> None:
+        # It leaves the queue when its answer is there, so that leaving in between waits for it.
+        answered = self._flying[0]
+        answered.wait()
+        self._flying.popleft()
+        self._settle(answered)
 
     def _settle(self, flying: Handover[list[Outcome]]) -> None:
         for batch, answer in flying.take():

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_cost_ops.server.access.secret import new_secret
 from llm_cost_ops.server.http import logs
@@ -198,3 +200,36 @@ def test_requests_follow_the_level_and_the_format(
     assert isinstance(root, logging.StreamHandler)
     configure_logging(settings, root.stream)
     assert asyncio.run(answered_twice()) == [shown, shown]
+
+
+def test_lines_written_together_are_all_counted_when_they_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = _FullDisk()
+    monkeypatch.setattr(sys, "stderr", disk)
+    monkeypatch.setattr(logs, "_request_lines", logs._StandardError())
+    structlog.reset_defaults()
+
+    async def answered(count: int) -> None:
+        log = RequestLog()
+        for _ in range(count):
+            log.write(0, ANSWERED)
+        await asyncio.sleep(0)
+
+    asyncio.run(answered(50))
+    disk.full = False
+    asyncio.run(answered(1))
+    structlog.reset_defaults()
+    lost, answered_line = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert (lost["event"], lost["lines"]) == ("log lines lost", 50)
+    assert answered_line["event"] == "request"
+
+
+@given(st.lists(st.integers(1, 9000), max_size=40))
+def test_pieces_are_whole_lines_that_a_pipe_takes_at_once(sizes: list[int]) -> None:
+    lines = [b"x" * (size - 1) + b"\n" for size in sizes]
+    pieces = list(logs.in_pieces(lines))
+    assert b"".join(pieces) == b"".join(lines)
+    for piece in pieces:
+        assert piece.endswith(b"\n")
+        assert len(piece) <= logs.PIPE_BYTES or piece.count(b"\n") == 1

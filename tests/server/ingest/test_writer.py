@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
@@ -307,3 +309,88 @@ def test_transactions_that_want_each_others_rows_all_get_through(
     made.close()
     assert (statuses.count("created"), statuses.count("duplicate")) == (30, 330)
     assert assert_proven(application).records == 30
+
+
+async def answers_of(
+    writer: Writer, waiting: Sequence[Submission], seconds: float
+) -> list[Answer | BaseException]:
+    return await asyncio.gather(
+        *(writer.answer(one, seconds) for one in waiting), return_exceptions=True
+    )
+
+
+def started_soon(writer: Writer, seconds: float) -> None:
+    timer = threading.Timer(seconds, writer.start)
+    timer.daemon = True
+    timer.start()
+
+
+def test_event_loops_are_told_of_each_commit(application: Application, writer: Writer) -> None:
+    """A group that is committed one by one does not keep the first waiting for the last."""
+    delay_s = 0.2
+
+    def slowly(fate: list[Item]) -> Answer:
+        if len(fate) == 1:
+            time.sleep(delay_s)
+        return told(fate)
+
+    broken = Submission(
+        application.organization_id,
+        [call(application, "broken")],
+        lambda _: 1 // 0,  # type: ignore[arg-type, return-value]
+    )
+    entries = [call(application, f"e{n}") for n in range(6)]
+    waiting = [Submission(application.organization_id, [entry], slowly) for entry in entries]
+    told_at: list[float] = []
+
+    async def timed(one: Submission) -> Answer:
+        answer = await writer.answer(one, WAIT_S)
+        told_at.append(time.monotonic())
+        return answer
+
+    async def all_of_them() -> list[Answer | BaseException]:
+        started_soon(writer, 0.2)
+        return await asyncio.gather(
+            *map(timed, waiting), writer.answer(broken, WAIT_S), return_exceptions=True
+        )
+
+    *good, bad = asyncio.run(all_of_them())
+    assert isinstance(bad, ZeroDivisionError)
+    assert [one.body for one in good if isinstance(one, Answer)] == [b"created"] * len(waiting)
+    assert told_at[-1] - told_at[0] > delay_s
+
+
+def test_who_stops_waiting_before_the_commit_is_not_committed(
+    application: Application, writer: Writer
+) -> None:
+    late = [submission(application, call(application, f"e{n}")) for n in range(2)]
+    found = asyncio.run(answers_of(writer, late, 0.05))
+    assert [type(one) for one in found] == [TimeoutError, TimeoutError]
+    assert drain(writer, [submission(application, call(application, "e2"))]) == ["created"]
+    assert count(application, "usage_records") == 1
+
+
+def test_who_stops_waiting_during_the_commit_is_committed(
+    application: Application, writer: Writer
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(fate: list[Item]) -> Answer:
+        begun.set()
+        go_on.wait(WAIT_S)
+        return told(fate)
+
+    one = Submission(application.organization_id, [call(application, "e")], held)
+
+    async def impatient() -> None:
+        started_soon(writer, 0)
+        task = asyncio.ensure_future(writer.answer(one, WAIT_S))
+        await asyncio.to_thread(begun.wait, WAIT_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(impatient())
+    go_on.set()
+    assert one.future.result(WAIT_S).body == b"created"
+    assert count(application, "usage_records") == 1

@@ -38,11 +38,8 @@ def encode(value: object) -> bytes:
 
 def encode_written(value: Mapping[str, object]) -> bytes:
     """The same for values that hold no Decimal, because their numbers are written out as
-    `msgspec.Raw` already."""
-    try:
-        return _encode(value)
-    except OverflowError:
-        return dumps(_without_raw(value)).encode()
+    `msgspec.Raw` already, and no whole number beyond 64 bits."""
+    return _encode(value)
 
 
 def _exact(value: object, written: _Written) -> object:
@@ -109,7 +106,8 @@ def json_bytes(
 
 
 class _JsonResponse(Response):
-    """Starlette's response without the work of finding out what the headers of JSON are."""
+    """Starlette's response without the work of finding out what the headers of JSON are: length and
+    type are its own, `headers` are others."""
 
     media_type = MEDIA_TYPE
 

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -25,6 +25,8 @@ REDACTED = "[redacted]"
 REQUESTS = "request"
 """The logger of the edge: thousands of lines a second, whose only free texts it redacts itself."""
 _MAX_DEPTH = 6
+PIPE_BYTES = 4096
+"""What Linux writes to a pipe without another's bytes between (PIPE_BUF)."""
 _SECRET_NAMES = re.compile(
     r"(?:^|[_-])(?:authorization|cookie|credentials?|digest|key|passwd|password|pwd|secret|token)s?$"
     r"|^(?:api|secret)_?key|^dsn$|database_url$|redis_url$",
@@ -119,7 +121,7 @@ class _StandardError:
                 self._lost = 0
             return sys.stderr.write(text)
         except OSError:
-            self._lost += 1
+            self._lost += text.count("\n") or 1
             return len(text)
 
     def flush(self) -> None:
@@ -145,15 +147,28 @@ class RequestLog:
             self._log.info("request", **fields)
             return
         head = {"timestamp": format_micros(now_us), "level": "info", "event": "request"}
-        self._lines.append(msgspec.json.encode({**head, "logger": REQUESTS, **fields}))
-        if len(self._lines) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+        line = msgspec.json.encode({**head, "logger": REQUESTS, **fields}) + b"\n"
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush, self._target)
+        self._lines.append(line)
 
-    def _flush(self) -> None:
+    def _flush(self, target: TextIO) -> None:
         lines, self._lines = self._lines, []
-        assert self._target is not None  # noqa: S101 - lines are only kept for a target
-        self._target.write(b"\n".join([*lines, b""]).decode())
-        self._target.flush()
+        for text in in_pieces(lines):
+            target.write(text.decode())
+            target.flush()
+
+
+def in_pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Whole lines, in pieces that a pipe takes in one go: several processes may write to it."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > PIPE_BYTES:
+            yield piece
+            piece = b""
+        piece += line
+    if piece:
+        yield piece
 
 
 _request_lines: TextIO | None = None

@@ -9,6 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import batch_ids, batch_stem
@@ -75,8 +76,8 @@ def record(
     refused = _claim_imports(session, [submissions[index] for index in fresh])
     answers.update((fresh[place], problem) for place, problem in refused.items())
     fresh = [index for index in fresh if index not in answers]
-    items, created = _append(session, [submissions[index] for index in fresh], repricing, now_us)
-    for index, fate in zip(fresh, items, strict=True):
+    appended = _append(session, [submissions[index] for index in fresh], repricing, now_us)
+    for index, fate in zip(fresh, appended.fates, strict=True):
         submission = submissions[index]
         answer = submission.render(fate)
         if submission.atomic and any(item.status == CONFLICT for item in fate):
@@ -86,9 +87,11 @@ def record(
                 session, submission.call, answer.status, answer.body, now_us, keep_seconds
             )
         answers[index] = answer
-    if created:
-        # Last, because everybody adds to the same few rows and waits for who has them.
-        rollup.apply(session, rollup.deltas_of(created))
+    # The rollups late, because everybody adds to the same few rows and waits for who has them; then
+    # cards, as re-rating has it. Members come before both, so that no two wait for each other.
+    if appended.created:
+        rollup.apply(session, rollup.deltas_of(appended.created))
+    repricing.keep(appended.versions, now_us)
     return [answers[index] for index in range(len(submissions))]
 
 
@@ -112,37 +115,44 @@ def _claim_imports(session: WriteSession, submissions: Sequence[Submission]) -> 
     return refused
 
 
+class _Appended(NamedTuple):
+    """The fate of each entry; the new ones, which are not in the rollups yet; the versions of the
+    prices of all that was written."""
+
+    fates: list[list[Item]]
+    created: list[Entry]
+    versions: set[str]
+
+
 def _append(
     session: WriteSession,
     submissions: Sequence[Submission],
     repricing: Repricing,
     now_us: int,
-) -> tuple[list[list[Item]], list[Entry]]:
-    """The fate of each entry, and those that are new: they are not in the rollups yet."""
+) -> _Appended:
     correcting = len(submissions) == 1 and submissions[0].correct
     fates = [[Item(entry) for entry in submission.entries] for submission in submissions]
     unique, standing = _identify(fates, now_us, last=correcting)
     repricing.by_volume([item.entry for item in unique])
     existing = append(session, [item.entry for item in unique])
+    new = [item.entry for place, item in enumerate(unique) if place not in existing]
+    ensure_members(session, _members(new), now_us=now_us)
     for organization_id, items in settle_existing(session, unique, existing).items():
         if correcting:
             recount(session, organization_id, items, repricing, now_us)
-    created = [item.entry for item in unique if item.status == CREATED]
     for item in unique:
         if item.status == CREATED:
             item.digests = (item.entry.payload_digest,)
             item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
-    if created:
-        ensure_members(session, _members(created), now_us=now_us)
     written = [item.entry for item in unique if item.status in (CREATED, CORRECTED)]
-    repricing.keep({e.price_version for e in written if e.price_version}, now_us)
+    versions = {entry.price_version for entry in written if entry.price_version}
     settle_repeats(fates, standing, correcting=correcting)
     for submission, fate in zip(submissions, fates, strict=True):
         _show_stored(session, submission, fate)
         _count_import(session, submission, fate)
         audit_conflicts(session, submission, fate, now_us)
     publish(session, _announcements(fates), now_us=now_us)
-    return fates, created
+    return _Appended(fates, new, versions)
 
 
 def _identify(

@@ -90,9 +90,12 @@ class Writer:
         timer = loop.call_later(seconds, _expire, waiter)
         try:
             await waiter
-        except (asyncio.CancelledError, TimeoutError):
+        except asyncio.CancelledError:
             submission.future.cancel()
             raise
+        except TimeoutError:
+            if submission.future.cancel() or not submission.future.done():
+                raise
         finally:
             timer.cancel()
         return submission.future.result()
@@ -126,9 +129,12 @@ class Writer:
     def _run(self) -> None:
         while group := self._take():
             self._commit(group)
-            _wake(group)
 
     def _commit(self, group: Sequence[Submission]) -> None:
+        self._settle(group)
+        _wake(group)
+
+    def _settle(self, group: Sequence[Submission]) -> None:
         try:
             answers = self._transact(group)
         except AtomicRefused as refused:

@@ -100,7 +100,9 @@ def _written_document(text: str | None, empty: object) -> Any:
 
 
 WRITTEN = Forms(_written_amount, _written_document)
-"""For a row that no database has rewritten: its JSON is as we wrote it and goes out as it is."""
+"""For a row that no database has rewritten: its JSON goes out as it was checked and stored. Numbers
+of metadata are then spelled as the caller did, where a later read says the same value in plain
+digits."""
 
 
 COLUMN_KINDS = {
