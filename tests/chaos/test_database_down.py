@@ -67,7 +67,7 @@ def settled(crowd: Crowd) -> int:
     before = -1
     while before != len(crowd.history.acknowledged):
         before = len(crowd.history.acknowledged)
-        time.sleep(1)
+        time.sleep(3)
     return before
 
 

@@ -152,7 +152,9 @@ def running(
 
 @pytest.fixture
 def application(database_settings: DatabaseSettings) -> Iterator[Application]:
-    with running(Settings(database=database_settings)) as made:
+    # Other tests create and drop databases on the same server, which holds it up for seconds.
+    patient = replace(database_settings, lock_timeout_ms=20_000, statement_timeout_ms=30_000)
+    with running(Settings(database=patient)) as made:
         yield made
 
 
