@@ -64,9 +64,9 @@ jobs = Table(
     Index("ix_jobs_finished", "state", "finished_at"),
     **TABLE_OPTIONS,
 )
-"""`state`: ready (at `run_at`), running (until `leased_until`, under the token `lease`), done, dead,
-discarded. Of jobs in one lane at most one runs, in the order of their positions. A job without an
-organization is the system's own."""
+"""`state`: ready (at `run_at`), running (until `leased_until`, under the token `lease`), done, dead
+or discarded. Of the jobs in one lane at most one runs, in the order of their positions. A job
+without an organization is the system's own."""
 
 schedules = Table(
     "schedules",
