@@ -21,7 +21,8 @@ from llm_cost_ops.server.queue.locks import LANES, try_lock
 from llm_cost_ops.server.queue.tables import jobs
 from llm_cost_ops.server.queue.work import Job, LeaseLost
 
-MAX_LEASE_US = 3600 * 1_000_000
+TOO_LONG_US = 2 * 3600 * 1_000_000
+"""No worker takes a lease of more than an hour: one that ends later is of a clock set back."""
 REAP_LIMIT = 100
 MAX_ERROR = 2_000
 ABANDONED = "The worker that ran it ended, or stalled for longer than its lease."
@@ -205,7 +206,7 @@ def reap(
         )
     session.execute(
         update(jobs)
-        .where(_ROW.state == RUNNING, _ROW.leased_until > now_us + 2 * MAX_LEASE_US)
+        .where(_ROW.state == RUNNING, _ROW.leased_until > now_us + TOO_LONG_US)
         .values(leased_until=now_us + lease_us)
     )
     return len(rows)

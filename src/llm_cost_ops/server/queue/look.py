@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.queue.enqueue import DEAD, READY, RUNNING, Priority
+from llm_cost_ops.server.queue.leases import TOO_LONG_US
 from llm_cost_ops.server.queue.schedule import SET_BACK_US
 from llm_cost_ops.server.queue.tables import jobs, outbox, schedules
 
@@ -23,6 +24,7 @@ _READY = [
 ]
 _LOOK = select(
     select(func.min(_JOB.leased_until)).where(_JOB.state == RUNNING).scalar_subquery(),
+    select(func.max(_JOB.leased_until)).where(_JOB.state == RUNNING).scalar_subquery(),
     select(func.min(_SCHEDULE.next_at)).where(_SCHEDULE.enabled == 1).scalar_subquery(),
     select(func.max(_SCHEDULE.planned_at)).where(_SCHEDULE.enabled == 1).scalar_subquery(),
     select(func.min(outbox.c.id)).where(outbox.c.delivered_at.is_(None)).scalar_subquery(),
@@ -67,13 +69,13 @@ class Backlog:
 def look(session: ReadSession, now_us: int) -> Seen:
     """What is to be done."""
     found: tuple[Any, ...] = tuple(session.execute(_LOOK).one())
-    lease, slot, planned, event, *ready = found
+    lease, last_lease, slot, planned, event, *ready = found
     moments = [int(at) for at in (lease, slot, *ready) if at is not None]
     set_back = planned is not None and planned > now_us + SET_BACK_US
     return Seen(
         jobs=any(at is not None and at <= now_us for at in ready),
         schedules=set_back or (slot is not None and slot <= now_us),
-        leases=lease is not None and lease <= now_us,
+        leases=lease is not None and (lease <= now_us or last_lease > now_us + TOO_LONG_US),
         events=event is not None,
         next_us=min((at for at in moments if at > now_us), default=None),
     )
