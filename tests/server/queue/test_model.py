@@ -68,9 +68,9 @@ class Queue(RuleBasedStateMachine):
 
     @rule(
         priority=st.sampled_from(Priority),
-        in_s=st.sampled_from([0, 0, 0, 5, 100]),
-        lane=st.sampled_from([None, None, *NAMES]),
-        once=st.sampled_from([None, None, *NAMES]),
+        in_s=st.sampled_from([0, 0, 0, 0, 5]),
+        lane=st.sampled_from([None, "a", "a", "b"]),
+        once=st.sampled_from([None, None, None, *NAMES]),
         max_attempts=st.integers(1, 3),
     )
     def enqueue(
@@ -240,7 +240,7 @@ class Queue(RuleBasedStateMachine):
             assert sum(m.state == "running" for m in self._unfinished(lane)) <= 1
 
 
-EXAMPLES = {"sqlite": 25, "postgresql": 10, "mysql": 10}
+EXAMPLES = {"sqlite": 60, "postgresql": 15, "mysql": 15}
 
 
 def test_the_queue_does_what_the_model_does(
@@ -255,7 +255,7 @@ def test_the_queue_does_what_the_model_does(
             stateful_step_count=30,
             deadline=None,
             print_blob=True,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
         ),
     )
