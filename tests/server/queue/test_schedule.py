@@ -62,8 +62,11 @@ def test_years_of_sundays_with_two_workers(sqlite_settings: DatabaseSettings) ->
     database.dispose()
     found = [from_micros(int(str(job.payload["scheduled_for"]))) for job in place.ran]
     assert len(found) == 2 * 104
-    for change in (datetime(2026, 3, 8, 7, tzinfo=UTC), datetime(2027, 3, 14, 7, tzinfo=UTC)):
-        assert found.count(change) == 1  # 03:00 EDT, the first instant after the gap
+    for change in (
+        datetime(2026, 3, 8, 7, 30, tzinfo=UTC),
+        datetime(2027, 3, 14, 7, 30, tzinfo=UTC),
+    ):
+        assert found.count(change) == 1  # 03:30 EDT
     for change in (
         datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
         datetime(2027, 11, 7, 5, 30, tzinfo=UTC),

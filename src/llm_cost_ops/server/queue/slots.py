@@ -3,8 +3,8 @@
 A slot is an instant at which a schedule is due. How local times become instants:
 
 * A schedule that names hours, days or months fires once for each local time that it names. A local
-  time that the clocks skip fires at the first instant after the gap; several skipped ones are one
-  slot. A local time that comes twice fires the first time only.
+  time that the clocks skip is read by the offset from before the gap, as RFC 5545 does: 02:30 in
+  New York fires at 03:30 EDT. A local time that comes twice fires the first time only.
 * A schedule that fires in every hour (its hour field takes all 24, or its step is in minutes or
   hours) goes by elapsed time: it fires in every real hour, 23 or 25 of them a day.
 * A step of months from the 31st fires on the last day of a shorter month, and on the 31st again.
@@ -36,6 +36,8 @@ _ALL_HOURS = 24
 _STEP = re.compile(r"every (\d{1,4}) (minute|hour|day|week|month)s?", re.ASCII)
 _ELAPSED_US = {"minute": MINUTE_US, "hour": 60 * MINUTE_US}
 _DAYS = {"day": 1, "week": 7}
+_LARGEST_SHIFT = timedelta(days=1)
+"""Samoa left out a whole day when it went over the date line."""
 _AVERAGE_US = {"day": 1440 * MINUTE_US, "week": 10_080 * MINUTE_US, "month": 43_829 * MINUTE_US}
 _FORM = "must be five cron fields (30 2 * * *) or `every N minutes|hours|days|weeks|months`"
 
@@ -111,13 +113,29 @@ def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
 def _next_local(expression: str, zone: ZoneInfo, after_us: int) -> int:
     """Matched on the wall clock without a zone, then placed in the zone by the rules above."""
     local = from_micros(after_us).astimezone(zone).replace(tzinfo=None, fold=0)
-    # `first_instant` never decreases, so what is not later on the wall clock is not ahead; what is
-    # later may be past already in the second pass of an hour.
-    for at in CronSim(expression, local):
-        found = to_micros(first_instant(at, zone))
-        if found > after_us:
-            return found
-    return _found(None)
+    if _is_steady(local, zone):
+        begin, reach = local, timedelta()
+    else:
+        # A skipped time fires later than some that follow it on the wall clock, and a repeated one
+        # earlier than some that it follows: all within a shift are looked at.
+        begin, reach = local - _LARGEST_SHIFT, _LARGEST_SHIFT
+    found: int | None = None
+    until: datetime | None = None
+    for at in CronSim(expression, begin):
+        if until is not None and at > until:
+            break
+        instant = to_micros(instant_of(at, zone))
+        if instant > after_us and (found is None or instant < found):
+            found, until = instant, until or at + reach
+    return _found(None) if found is None else found
+
+
+def _is_steady(local: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clocks of a zone stay as they are from a day before until a day after."""
+    shifts = {
+        (local + days * _LARGEST_SHIFT).replace(tzinfo=zone).utcoffset() for days in (-1, 0, 1)
+    }
+    return len(shifts) == 1
 
 
 def _found(at: datetime | None) -> int:
@@ -126,16 +144,10 @@ def _found(at: datetime | None) -> int:
     return to_micros(at.astimezone(UTC))
 
 
-def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant at which the wall clock of a zone shows a time, or the first after the gap
-    that skips it, to the minute."""
-    at = local.replace(tzinfo=zone, fold=0)
-    while (instant := at.astimezone(UTC)).astimezone(zone).replace(tzinfo=None) != at.replace(
-        tzinfo=None
-    ):
-        at = at.replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=1)
-        at = at.replace(tzinfo=zone, fold=0)
-    return instant
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant at which the wall clock of a zone shows a time; of one that it skips, the
+    instant at which it would have come had the clock not been put forward."""
+    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
 def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[int], int]:
@@ -151,7 +163,7 @@ def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[in
             local = _months_later(start, number * count)
         else:
             local = start + timedelta(days=number * count * _DAYS[unit])
-        return to_micros(first_instant(local, zone))
+        return to_micros(instant_of(local, zone))
 
     def next_after(after_us: int) -> int:
         guess = (after_us - starts_us) // (count * _AVERAGE_US[unit]) - 2
