@@ -22,6 +22,8 @@ PROGRAMS = ("cost-ops", "llm-cost-ops")
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("database:init", "Create the database schema and the organization."),
     "serve": ("serve:serve", "Serve the API."),
+    "worker": ("serve:worker", "Work off background jobs and schedules."),
+    "jobs": ("jobs:jobs", "Background jobs: list them, run dead ones again."),
     "migrate": ("database:migrate", "Upgrade the database schema."),
     "db": ("database:db", "Look at the database and change its schema."),
     "ingest": ("ingest:ingest", "Import usage from files, logs and exports."),
