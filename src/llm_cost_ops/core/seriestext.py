@@ -33,8 +33,8 @@ from llm_cost_ops.core.series import (
     trimmed,
 )
 
-DATE_NAMES = ("date", "timestamp", "ds")
-VALUE_NAMES = ("value", "cost", "y")
+DATE_NAMES = ("date", "timestamp", "ds", "hour", "day", "week", "month")
+VALUE_NAMES = ("value", "cost", "y", "total_cost")
 GAPS = ("missing", "zero")
 MAX_ROWS = 1_000_000
 _DATE = re.compile(

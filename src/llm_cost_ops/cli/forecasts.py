@@ -1,0 +1,180 @@
+"""`cost-ops forecast`: what comes after the end of a series, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llm_cost_ops.cli.command import command, group
+from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
+from llm_cost_ops.cli.output import Column, Listing, Row, pretty, show_rows
+from llm_cost_ops.cli.profile import Output, Profile
+from llm_cost_ops.core.money import parse_decimal
+
+if TYPE_CHECKING:
+    from llm_cost_ops.core.series import Series
+    from llm_cost_ops.forecasting.forecast import Forecast
+
+
+class Interval(StrEnum):
+    """Steps of a series."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class Model(StrEnum):
+    """Models by name."""
+
+    AUTO = "auto"
+    LINEAR = "linear"
+    MOVING_AVERAGE = "moving_average"
+    EXPONENTIAL_SMOOTHING = "exponential_smoothing"
+
+
+class Gaps(StrEnum):
+    """What a step without a row is."""
+
+    MISSING = "missing"
+    ZERO = "zero"
+
+
+FIELDS = ("date", "value", "lower_bound", "upper_bound")
+
+
+def generate(
+    profile: Profile,
+    series: Annotated[
+        str | None,
+        typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
+    ] = None,
+    horizon: Annotated[int, typer.Option(help="How many steps ahead, 1 to 1000.")] = 30,
+    interval: Annotated[
+        Interval | None,
+        typer.Option(help="Step of the series; read off its dates when left out."),
+    ] = None,
+    model: Annotated[
+        Model, typer.Option(help="auto needs the extra `forecast`, the others need nothing.")
+    ] = Model.AUTO,
+    confidence: Annotated[
+        str, typer.Option(metavar="SHARE", help="Share of outcomes inside the interval.")
+    ] = "0.95",
+    gaps: Annotated[
+        Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
+    ] = Gaps.MISSING,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
+    ] = None,
+) -> int:
+    """Forecast a series of dates and values, without a server or a database.
+
+    `auto` combines the models that forecast the series' own past best. The intervals come from
+    their errors there; `backtest` tells those errors and how many values the intervals would have
+    held. The exit code is 1 with FORECAST_001 when the series is shorter than 7 days, or than 7
+    weeks or months.
+
+    $ cost-ops forecast generate --series daily.csv --horizon 30
+    $ cost-ops forecast generate --series hourly.csv --interval day --model linear -o csv
+    $ cost-ops query --group-by day --order-by day --range last-90-days -o csv > days.csv
+    $ cost-ops forecast generate --series days.csv --interval day --gaps zero -o json
+    """
+    if series is None:
+        raise CommandError(
+            "give --series FILE (or - for stdin) with lines of date,value: forecasts of the "
+            "ledger itself are not there yet",
+            exit_code=ARGUMENTS,
+        )
+    from llm_cost_ops.core.seriestext import read_series
+    from llm_cost_ops.forecasting.forecast import generate as forecast
+
+    with _lines(series) as lines:
+        read = read_series(lines, interval=interval, gaps=gaps)
+    past = _finished(read, as_of)
+    share = parse_decimal(confidence, "confidence")
+    _show(profile, past, forecast(past, horizon, model=model, confidence=float(share)))
+    return OK
+
+
+forecast = group("Forecasts of costs, or of any series of dates and values.", generate)
+command(forecast, "generate")(generate)
+
+
+@contextmanager
+def _lines(file: str) -> Generator[Iterable[str]]:
+    if file == "-":
+        yield _decoded(sys.stdin.buffer)
+        return
+    try:
+        with Path(file).open("rb") as stream:
+            yield _decoded(stream)
+    except FileNotFoundError:
+        raise CommandError(f"{file}: there is no such file", exit_code=ARGUMENTS) from None
+
+
+def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
+    """Lines as text; bytes that are no UTF-8 make a date or number that is refused."""
+    for number, line in enumerate(stream):
+        text = line.decode("utf-8", "replace")
+        yield text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") if number == 0 else text
+
+
+def _finished(series: Series, as_of: str | None) -> Series:
+    if as_of is None:
+        return series
+    from llm_cost_ops.core.instant import parse_instant
+    from llm_cost_ops.core.series import finished
+
+    return finished(series, parse_instant(as_of, "as_of"))
+
+
+def _show(profile: Profile, past: Series, made: Forecast) -> None:
+    document = made.document()
+    if profile.format is Output.JSON:
+        sys.stdout.write(pretty(document) + "\n")
+        return
+    rows: list[dict[str, Any]] = document["predictions"]
+    if profile.format is Output.TABLE:
+        from llm_cost_ops.cli.plots import plot
+
+        print(plot(past, made))
+    columns = [Column("date", kind="time")]
+    columns += [Column(name, kind="number", read=_rounded(name)) for name in FIELDS[1:]]
+    show_rows(profile, rows, Listing(columns, FIELDS, notes=lambda _: _notes(document)))
+
+
+def _rounded(name: str) -> Callable[[Row], Decimal]:
+    """A number to be looked at: six significant digits; the other formats have more."""
+
+    def read(row: Row) -> Decimal:
+        return Decimal(f"{row[name]:.6g}")
+
+    return read
+
+
+def _notes(document: dict[str, Any]) -> Iterator[str]:
+    test = document["backtest"]
+    yield f"Model: {document['model']}, by {document['frequency']}."
+    told = [f"sMAPE {test['smape']:.3f}"]
+    if test["mase"] is not None:
+        told.insert(0, f"MASE {test['mase']:.3f}")
+    if test["coverage"] is not None:
+        told.append(f"{test['coverage']:.1%} of the values inside the interval")
+    times = "time" if test["origins"] == 1 else "times"
+    yield (
+        f"Back-test, {test['origins']} {times} {test['horizon']} steps of the past: "
+        f"{', '.join(told)}."
+    )
+    share = document["interval"]["confidence"]
+    yield f"Interval: {share:.3%} by the errors of the back-test.".replace(".000%", "%")
+    if document["missing"]:
+        yield f"{document['missing']} steps of the series have no value."
