@@ -209,10 +209,11 @@ def test_a_higher_confidence_is_wider() -> None:
     assert len(set(widths)) == 3
 
 
-def test_one_origin_has_no_coverage() -> None:
-    made = generate(series_of(weekly(7)), 1, model="linear")
-    assert made.backtest.origins > 1
-    assert made.backtest.coverage is not None
+@pytest.mark.parametrize("count", range(7, 30))
+def test_the_shortest_series_have_two_origins_for_the_coverage(count: int) -> None:
+    made = generate(series_of(weekly(count)), 30, model="linear")
+    assert made.backtest.origins >= 2
+    assert 0 <= made.backtest.coverage <= 1
 
 
 @pytest.mark.parametrize(

@@ -167,11 +167,9 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
     told = [f"sMAPE {test['smape']:.3f}"]
     if test["mase"] is not None:
         told.insert(0, f"MASE {test['mase']:.3f}")
-    if test["coverage"] is not None:
-        told.append(f"{test['coverage']:.1%} of the values inside the interval")
-    times = "time" if test["origins"] == 1 else "times"
+    told.append(f"{test['coverage']:.1%} of the values inside the interval")
     yield (
-        f"Back-test, {test['origins']} {times} {test['horizon']} steps of the past: "
+        f"Back-test, {test['origins']} times {test['horizon']} steps of the past: "
         f"{', '.join(told)}."
     )
     share = document["interval"]["confidence"]

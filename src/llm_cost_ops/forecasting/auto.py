@@ -1,7 +1,7 @@
 """`auto`: the models of the library that did best on the series' own past, combined.
 
 Every candidate forecasts from each origin of the back-test. The best `MEMBERS` by mean absolute
-error are kept, and their forecasts are averaged with weights inverse to the square of that error;
+error, as far as they are comparable, are averaged with weights inverse to the square of that error;
 a combination of different models errs less than the single one that happened to come first.
 """
 
@@ -17,6 +17,8 @@ from llm_cost_ops.forecasting.backtest import Plan, absolute_error
 from llm_cost_ops.forecasting.library import Family, Values, families, quiet
 
 MEMBERS = 6
+FURTHEST = 2.0
+"""A model with more than this many times the error of the best is no member."""
 ORIGINS = {"hour": 6, "day": 6, "week": 10, "month": 8}
 """Origins of the back-test, by step; more of them where the models are quick."""
 LONGEST = {"hour": 8 * 168, "day": 1100, "week": 1200, "month": 600}
@@ -78,8 +80,8 @@ def combine(values: Sequence[float], step: str, horizon: int, plan: Plan) -> Com
 
 def _weights(errors: Mapping[str, float]) -> dict[str, float]:
     best = sorted(errors, key=lambda name: errors[name])[:MEMBERS]
+    best = [name for name in best if errors[name] <= FURTHEST * errors[best[0]]]
     if not errors[best[0]]:
-        best = [name for name in best if not errors[name]]
         return dict.fromkeys(best, 1 / len(best))
     shares = {name: errors[name] ** -2 for name in best}
     total = sum(shares.values())

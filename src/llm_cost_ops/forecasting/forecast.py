@@ -55,13 +55,12 @@ class Backtest:
 
     `mase` is the mean absolute error over that of the seasonal naive forecast within the series
     (None where the series never changes), `smape` runs from 0 to 2. `coverage` is the share of
-    actual values inside the intervals, each origin's made from the errors of the others; None for
-    one origin.
+    actual values inside the intervals, each origin's made from the errors of the others.
     """
 
     mase: float | None
     smape: float
-    coverage: float | None
+    coverage: float
     origins: int
     horizon: int
 
@@ -233,9 +232,7 @@ def _over(error: float, scale: float) -> float | None:
     return error / scale if scale else None
 
 
-def _coverage(errors: Sequence[Sequence[float]], confidence: float) -> float | None:
-    if len(errors) < 2:
-        return None
+def _coverage(errors: Sequence[Sequence[float]], confidence: float) -> float:
     inside = total = 0
     for left_out, row in enumerate(errors):
         others = [*errors[:left_out], *errors[left_out + 1 :]]

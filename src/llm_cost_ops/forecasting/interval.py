@@ -39,7 +39,7 @@ def inflation(origins: int, confidence: float) -> float:
     """The factor for errors of few, overlapping origins: the spread that they show is not yet the
     spread of the future, and the less so the further out the wanted quantile lies."""
     ordinary = NormalDist().inv_cdf((1 + confidence) / 2)
-    return 1 + 0.18 * max(ordinary - 1, 0.0) * (1 + 2 / origins)
+    return 1 + 0.20 * max(ordinary - 1, 0.0) * (1 + 2 / origins)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
