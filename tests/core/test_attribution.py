@@ -20,7 +20,7 @@ from llm_cost_ops.core.attribution import (
     attribute,
 )
 
-KINDS = ("input_tokens", "cache_read_tokens", "output_tokens", "web_searches")
+KINDS: tuple[str, ...] = ("input_tokens", "cache_read_tokens", "output_tokens", "web_searches")
 counts = st.integers(0, 5_000_000)
 amounts = st.integers(0, 10**14).map(lambda units: Decimal(units).scaleb(-10))
 names = st.sampled_from(["a", "b", "c", None])

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llm_cost_ops.cli.anomalies import anomalies
 from llm_cost_ops.cli.command import command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, pretty, show_rows
 from llm_cost_ops.cli.profile import Output, Profile
+from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
 from llm_cost_ops.core.money import parse_decimal
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.series import Series
     from llm_cost_ops.forecasting.forecast import Forecast
-
-
-class Interval(StrEnum):
-    """Steps of a series."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
 
 
 class Model(StrEnum):
@@ -39,13 +30,6 @@ class Model(StrEnum):
     LINEAR = "linear"
     MOVING_AVERAGE = "moving_average"
     EXPONENTIAL_SMOOTHING = "exponential_smoothing"
-
-
-class Gaps(StrEnum):
-    """What a step without a row is."""
-
-    MISSING = "missing"
-    ZERO = "zero"
 
 
 FIELDS = ("date", "value", "lower_bound", "upper_bound")
@@ -94,12 +78,9 @@ def generate(
             "ledger itself are not there yet",
             exit_code=ARGUMENTS,
         )
-    from llm_cost_ops.core.seriestext import read_series
     from llm_cost_ops.forecasting.forecast import generate as forecast
 
-    with _lines(series) as lines:
-        read = read_series(lines, interval=interval, gaps=gaps)
-    past = _finished(read, as_of)
+    past = series_of(series, interval, gaps, as_of)
     share = parse_decimal(confidence, "confidence")
     _show(profile, past, forecast(past, horizon, model=model, confidence=float(share)))
     return OK
@@ -107,34 +88,7 @@ def generate(
 
 forecast = group("Forecasts of costs, or of any series of dates and values.", generate)
 command(forecast, "generate")(generate)
-
-
-@contextmanager
-def _lines(file: str) -> Generator[Iterable[str]]:
-    if file == "-":
-        yield _decoded(sys.stdin.buffer)
-        return
-    try:
-        with Path(file).open("rb") as stream:
-            yield _decoded(stream)
-    except FileNotFoundError:
-        raise CommandError(f"{file}: there is no such file", exit_code=ARGUMENTS) from None
-
-
-def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
-    """Lines as text; bytes that are no UTF-8 make a date or number that is refused."""
-    for number, line in enumerate(stream):
-        text = line.decode("utf-8", "replace")
-        yield text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") if number == 0 else text
-
-
-def _finished(series: Series, as_of: str | None) -> Series:
-    if as_of is None:
-        return series
-    from llm_cost_ops.core.instant import parse_instant
-    from llm_cost_ops.core.series import finished
-
-    return finished(series, parse_instant(as_of, "as_of"))
+command(forecast, "anomalies")(anomalies)
 
 
 def _show(profile: Profile, past: Series, made: Forecast) -> None:
