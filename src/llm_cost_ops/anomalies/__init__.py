@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.anomalies.detect import (
+from llm_cost_ops.anomalies.detection import (
     METHODS,
     SENSITIVITIES,
     SEVERITIES,

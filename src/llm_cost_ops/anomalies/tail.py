@@ -41,8 +41,8 @@ def tail_bound(ordered: list[float], *, upper: bool, every: float, floor: float)
     else:
         start, beyond = -ordered[largest], [-number for number in ordered[:largest]]
     if start < _SPARSE * floor:
-        # Almost all are zero: too few to extrapolate from, so no less than well above the largest.
-        floor = max(floor, _RARE * beyond[-1 if upper else 0])
+        # Almost all are zero: too few to extrapolate from, so well above the largest of either side.
+        floor = max(floor, _RARE * max(-ordered[0], ordered[-1]))
     start = max(start, floor)
     logs = sum(log(number / start) for number in beyond if number > start)
     index = (logs + _PRIOR * _PRIOR_WEIGHT) / (largest + _PRIOR_WEIGHT)

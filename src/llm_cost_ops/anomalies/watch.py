@@ -36,6 +36,7 @@ _PLAIN_OUT = 2.0
 _INSIDE = 1.5
 _INSIDE_BARE = 2.0
 _LEAST_NOISE = 0.02
+_NEW_LEVEL = 2.0
 _RUN_BASE = 0.8
 _RUN_LEAST = 3
 _HOLD_SEASONS = 7
@@ -105,7 +106,8 @@ class Watch:
             return None
         slots = self._slots(moment)
         bases = self._expectation.bases(slots)
-        verdict = self._judge(value, bases) if self._count > self._rhythm.least else None
+        judged = self._count > self._rhythm.least and self._floor() > 0
+        verdict = self._judge(value, bases) if judged else None
         self._plain.push(value)
         self._learn(value, slots, bases, verdict)
         if self._agree and verdict is not None and not verdict.out:
@@ -127,7 +129,8 @@ class Watch:
         return {name: slot_of(name, moment, self._step) for name in self._rhythm.seasons}
 
     def _floor(self) -> float:
-        return max(_LEAST_NOISE * max(self._unit, self._plain.size()), 1e-12)
+        """The least noise; 0 as long as every value was zero, when nothing can be told."""
+        return _LEAST_NOISE * max(self._unit, self._plain.size())
 
     def _judge(self, value: float, bases: dict[str, float]) -> Verdict:
         expected = self._expectation.expected(bases)
@@ -144,6 +147,8 @@ class Watch:
             upper = error > 0
             tail = tail_bound(errors.signed.ordered, upper=upper, every=every, floor=noise)
             bound = max(bound, tail)
+            if self._before is not None:
+                bound *= _NEW_LEVEL  # what is usual on a new level is not known yet
             if not self._plain.is_out(value, upward=upper):
                 bound *= _INSIDE_BARE if self._expectation.best.season == NONE else _INSIDE
         out = abs(error) > bound and not self._is_back(value, bases, bound)
