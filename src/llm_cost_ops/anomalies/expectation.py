@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import log
 
 from llm_cost_ops.anomalies.rhythm import DAY_OF, WEEK_OF, Rhythm, kept
 from llm_cost_ops.anomalies.windows import SortedWindow, median_of_sorted
@@ -25,6 +26,8 @@ _SEASONS = 7
 _CAP = 4.0
 _FEWEST_WEEKS = 2
 _TINY = 1e-12
+_FLAT = 0.2
+_QUIETEST = 0.25
 
 Slots = dict[str, int]
 """The slot of a moment for each season that its step has."""
@@ -74,6 +77,50 @@ class Errors:
         self.loss = self.loss * decay + min(size, _CAP * max(self.sizes.median(), _TINY))
 
 
+class Loudness:
+    """How the noise grows with the level: as its power, Taylor's law (L. R. Taylor, "Aggregation,
+    variance and the mean", Nature 189 (1961), 732-735).
+
+    The power, 0 (noise of one size) to 1 (noise in proportion), is that between the hours of a
+    high and of a low expectation: mean errors and mean levels of either, weighed by age.
+    """
+
+    def __init__(self, rhythm: Rhythm) -> None:
+        self._levels = SortedWindow(rhythm.memory)
+        self._decay = 0.5 ** (1 / (rhythm.season * _SEASONS))
+        self._least = rhythm.least
+        self._errors = [0.0, 0.0]
+        self._sizes = [0.0, 0.0]
+        self._weights = [0.0, 0.0]
+        self._power = 0.0
+
+    def push(self, expected: float, error: float) -> None:
+        level = abs(expected)
+        self._levels.push(level)
+        half = int(level > self._levels.median())
+        for sums, one in ((self._errors, abs(error)), (self._sizes, level), (self._weights, 1.0)):
+            sums[half] = sums[half] * self._decay + one
+        self._power = self._told()
+
+    def _told(self) -> float:
+        if len(self._levels) < self._least or min(*self._errors, *self._sizes) <= 0:
+            return 0.0
+        errors, sizes = (
+            log(sums[1] / self._weights[1]) - log(sums[0] / self._weights[0])
+            for sums in (self._errors, self._sizes)
+        )
+        return min(1.0, max(0.0, errors / sizes)) if sizes > _FLAT else 0.0
+
+    def of(self, expected: float) -> float:
+        """The noise at this level over the noise at the median level."""
+        usual = self._levels.median()
+        if not self._power or usual <= 0:
+            return 1.0
+        share = abs(expected) / usual
+        ratio: float = max(_QUIETEST, min(share, 1 / _QUIETEST)) ** self._power
+        return ratio
+
+
 class Expectation:
     """The forecasters of one stream. `seasonal_only` leaves out those without a seasonal part."""
 
@@ -86,6 +133,7 @@ class Expectation:
         made += [Forecaster(name, 0) for name in rhythm.seasons]
         self._errors = {forecaster: Errors(rhythm.memory) for forecaster in made}
         self._decay = 0.5 ** (1 / (rhythm.season * _SEASONS))
+        self._loudness = Loudness(rhythm)
         self.best = made[0]
 
     @property
@@ -116,10 +164,19 @@ class Expectation:
     def levels(self, name: str) -> Levels:
         return self._levels[name]
 
+    def loudness(self, expected: float) -> float:
+        """The noise where this is expected, over the usual noise, which errors are in."""
+        return self._loudness.of(expected)
+
     def learn_errors(self, value: float, bases: dict[str, float]) -> None:
         """Measure every forecaster by this value, and choose the best."""
+        expected = self.expected(bases)
+        error = value - expected
+        cap = _CAP * max(self.errors.sizes.median() * self.loudness(expected), _TINY)
+        self._loudness.push(expected, max(-cap, min(error, cap)))
         for forecaster, errors in self._errors.items():
-            errors.push(value - self._by(forecaster, bases), self._decay)
+            guess = self._by(forecaster, bases)
+            errors.push((value - guess) / self.loudness(guess), self._decay)
         self.best = min(self._errors, key=lambda one: self._errors[one].loss)
 
     def learn_level(self, above: dict[str, float]) -> None:

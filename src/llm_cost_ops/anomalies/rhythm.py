@@ -33,8 +33,8 @@ RHYTHMS: Mapping[str, Rhythm] = MappingProxyType(
     {
         "hour": Rhythm(24, (DAY_OF, WEEK_OF), 48, 672, 720, 6),
         "day": Rhythm(7, (WEEK_OF,), 21, 182, 30, 3),
-        "week": Rhythm(4, (), 16, 104, 4.35, 2),
-        "month": Rhythm(3, (), 12, 60, 1, 2),
+        "week": Rhythm(4, (), 26, 104, 4.35, 2),
+        "month": Rhythm(3, (), 24, 60, 1, 2),
     }
 )
 

@@ -41,7 +41,7 @@ def tail_bound(ordered: list[float], *, upper: bool, every: float, floor: float)
     else:
         start, beyond = -ordered[largest], [-number for number in ordered[:largest]]
     if start < _SPARSE * floor:
-        # Almost all are zero: too few to extrapolate from, so well above the largest of either side.
+        # Almost all are zero, too few are left to extrapolate: well above the largest of any.
         floor = max(floor, _RARE * max(-ordered[0], ordered[-1]))
     start = max(start, floor)
     logs = sum(log(number / start) for number in beyond if number > start)

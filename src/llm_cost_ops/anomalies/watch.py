@@ -141,18 +141,22 @@ class Watch:
             _NINETIETH_WEIGHT * errors.sizes.quantile(0.9) / _NINETIETH,
             self._floor(),
         )
+        loudness = self._expectation.loudness(expected)
         bound = self._strict.noise * noise
-        if self._strict.months is not None:
+        if self._strict.months is None:
+            bound *= loudness
+        else:
             every = self._strict.months * self._rhythm.month
             upper = error > 0
             tail = tail_bound(errors.signed.ordered, upper=upper, every=every, floor=noise)
             bound = max(bound, tail)
+            bound *= loudness
             if self._before is not None:
                 bound *= _NEW_LEVEL  # what is usual on a new level is not known yet
             if not self._plain.is_out(value, upward=upper):
                 bound *= _INSIDE_BARE if self._expectation.best.season == NONE else _INSIDE
         out = abs(error) > bound and not self._is_back(value, bases, bound)
-        return Verdict(expected, bound, abs(error) / noise, out)
+        return Verdict(expected, bound, abs(error) / (noise * loudness), out)
 
     def _is_back(self, value: float, bases: dict[str, float], bound: float) -> bool:
         """Whether the value is where values were before the latest change of level."""
