@@ -244,11 +244,11 @@ class TestOptions:
         assert Options("zscore", sensitivity="high").bound == 2.5
 
     @pytest.mark.parametrize(
-        ("value", "severity"),
+        ("excess", "severity"),
         [
-            (110.0, "low"), (114.9, "low"), (115.0, "medium"), (124.9, "medium"), (125.0, "high"),
-            (139.9, "high"), (140.0, "critical"), (85.0, "medium"), (60.0, "critical"),
+            (1.0, "low"), (1.49, "low"), (1.5, "medium"), (2.49, "medium"), (2.5, "high"),
+            (3.99, "high"), (4.0, "critical"), (90.0, "critical"),
         ],
     )  # fmt: skip
-    def test_severity_goes_by_distances_of_the_bound(self, value: float, severity: str) -> None:
-        assert severity_of(value, 100.0, 90.0, 110.0) == severity
+    def test_severity_goes_by_distances_of_the_bound(self, excess: float, severity: str) -> None:
+        assert severity_of(excess) == severity

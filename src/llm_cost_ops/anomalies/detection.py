@@ -147,7 +147,8 @@ class Stream:
         if verdict is None or not verdict.out or isinf(verdict.bound):
             return None
         edges = (verdict.expected, verdict.lower, verdict.upper)
-        return _anomaly(date, value, edges, verdict.score, self._options, signed=self._signed)
+        sizes = (verdict.score, verdict.excess)
+        return _anomaly(date, value, edges, sizes, self._options, signed=self._signed)
 
 
 def _by_rule(
@@ -157,14 +158,15 @@ def _by_rule(
     if not bounds.is_out(number):
         return None
     edges = (bounds.expected, bounds.lower, bounds.upper)
-    return _anomaly(date, value, edges, bounds.score(number), options, signed=signed)
+    sizes = (bounds.score(number), bounds.excess(number))
+    return _anomaly(date, value, edges, sizes, options, signed=signed)
 
 
 def _anomaly(
     date: str,
     value: Decimal,
     edges: tuple[float, float, float],
-    score: float,
+    sizes: tuple[float, float],
     options: Options,
     *,
     signed: bool,
@@ -172,6 +174,7 @@ def _anomaly(
     """The point as it is reported; None below the least amount. A series without a negative number
     has no negative bound."""
     expected, lower, upper = edges
+    score, excess = sizes
     middle = _decimal(expected)
     if abs(value - middle) < options.min_amount:
         return None
@@ -181,16 +184,15 @@ def _anomaly(
         middle,
         _decimal(lower if signed else max(lower, 0.0)),
         _decimal(upper),
-        severity_of(float(value), expected, lower, upper),
+        severity_of(excess),
         _decimal(score, digits=4),
     )
 
 
-def severity_of(value: float, expected: float, lower: float, upper: float) -> str:
-    """By the distance from the expected value over that of the bound on the same side."""
-    off, bound = abs(value - expected), (upper - expected if value > expected else expected - lower)
+def severity_of(excess: float) -> str:
+    """By how far off a point is, in distances of the bound that it has passed."""
     limits = zip(_SEVERE, SEVERITIES, strict=False)
-    return next((name for limit, name in limits if off < limit * bound), SEVERITIES[-1])
+    return next((name for limit, name in limits if excess < limit), SEVERITIES[-1])
 
 
 def _decimal(number: float, digits: int = _DIGITS) -> Decimal:

@@ -38,6 +38,11 @@ class Bounds:
     def is_out(self, value: float) -> bool:
         return self.unit > 0 and not self.lower <= value <= self.upper
 
+    def excess(self, value: float) -> float:
+        """How far off the value is, in distances of the bound on its side; they are not 0."""
+        bound = self.upper - self.expected if value > self.expected else self.expected - self.lower
+        return abs(value - self.expected) / bound
+
     def score(self, value: float) -> float:
         low, high = self.anchors
         off = max(low - value, value - high, 0.0)

@@ -45,11 +45,13 @@ _HOLD_SEASONS = 7
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A judged value: what was expected, between which bounds, and by how many standard deviations
-    of the noise it is off. `bound` is the distance from `expected` to either bound."""
+    of the noise it is off. `bound` is the distance from `expected` to either bound, `excess` how
+    far off the value, or the mean of its run, is in distances of the bound."""
 
     expected: float
     bound: float
     score: float
+    excess: float
     out: bool
 
     @property
@@ -156,7 +158,8 @@ class Watch:
             if not self._plain.is_out(value, upward=upper):
                 bound *= _INSIDE_BARE if self._expectation.best.season == NONE else _INSIDE
         out = abs(error) > bound and not self._is_back(value, bases, bound)
-        return Verdict(expected, bound, abs(error) / (noise * loudness), out)
+        size = abs(error)
+        return Verdict(expected, bound, size / (noise * loudness), size / bound, out)
 
     def _is_back(self, value: float, bases: dict[str, float], bound: float) -> bool:
         """Whether the value is where values were before the latest change of level."""
@@ -280,4 +283,5 @@ class _Run:
         if bound == inf or abs(self._mean) <= bound or off * self._mean <= 0 or abs(off) <= bound:
             return verdict
         self._quiet = _HOLD_SEASONS * self._rhythm.season
-        return Verdict(usual, bound, abs(self._mean) / noise, True)
+        size = abs(self._mean)
+        return Verdict(usual, bound, size / noise, size / bound, True)
