@@ -24,6 +24,14 @@ PARTS = {
     "single": ["`POST /usage`"],
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
+    "forecasting": [
+        "`auto`, 13 weeks",
+        "`auto`, 48 hours",
+        "`auto`, a daily",
+        "`linear`, a daily",
+        "`moving_average`",
+        "`exponential_smoothing`",
+    ],
 }
 """Parts that need no peer, and how the work of their figures begins."""
 

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("costs:summary", "Totals of a period."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
+    "forecast": ("forecasts:forecast", "Forecasts and anomalies of a series of dates and values."),
     "auth": ("keys:auth", "API keys."),
     "config": ("config:config", "Show and check the settings."),
     "verify": ("ledger:verify", "Prove that the rollups equal the ledger."),
