@@ -97,6 +97,8 @@ def _smoothing(past: Values, season: int) -> Any:
     """Exponential smoothing of the form that suits the newest part of the series best (AICc); the
     back-test fits its parameters anew at each origin, but does not choose the form again."""
     newest = past[-max(_SEASONS_FOR_FORM * season, _VALUES_FOR_FORM) :]
+    if newest.min() > 0 >= past.min():  # a multiplicative form would not fit the older values
+        newest = past
     with quiet():
         form: str = _models.AutoETS(season_length=season).fit(newest).model_["components"]
     return _models.AutoETS(season_length=season, model=form[:3], damped=form[3] != "N")
