@@ -94,8 +94,8 @@ def _decomposed_logarithms(
 
 
 def _smoothing(past: Values, season: int) -> Any:
-    """Exponential smoothing of the form that suits the series best (AICc), a seasonal one its newest
-    part; the back-test fits the parameters anew at each origin, but does not choose the form again.
+    """Exponential smoothing of the form that suits the series (a seasonal one: its newest
+    part) best by AICc; the back-test fits it anew at each origin, but does not choose it again.
     """
     newest = past[-_SEASONS_FOR_FORM * season :] if season > 1 else past
     if newest.min() > 0 >= past.min():  # a multiplicative form would not fit the older values
