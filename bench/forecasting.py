@@ -13,6 +13,7 @@ import csv
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -86,7 +87,8 @@ def singles(known: list[float], step: str, horizon: int) -> dict[str, list[float
     found: dict[str, list[float]] = {}
     with quiet():
         for family in families(past, step):
-            found |= {name: list(np.maximum(f, 0)) for name, f in family(past, horizon).items()}
+            with suppress(Exception):  # whatever the library raises: the model has no forecast
+                found |= {name: list(np.maximum(f, 0)) for name, f in family(past, horizon).items()}
     for period in PERIODS[step]:  # a seasonal naive forecast is asked for, however short the series
         last = known[-period:]
         name = f"seasonal_naive_{period}"

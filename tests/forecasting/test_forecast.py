@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,6 +101,15 @@ def test_auto_finds_the_day_in_hours() -> None:
     errors = [abs(p.value - v) for p, v in zip(made.predictions, values[24 * 14 :], strict=True)]
     assert max(errors) < 1
     assert made.predictions[0].date == "2025-01-15T00:00:00"
+
+
+def test_zeros_long_ago_do_not_rule_out_smoothing() -> None:
+    from llm_cost_ops.forecasting.library import families, quiet
+
+    past = np.asarray([*[0.0] * 30, *(v * 3 ** (day / 90) for day, v in enumerate(weekly(190)))])
+    with quiet():
+        names = [name for family in families(past, "day") for name in family(past, 7)]
+    assert {"ets", "ets_7"} <= set(names)
 
 
 def test_the_answer_has_the_documented_fields() -> None:

@@ -22,7 +22,7 @@ Family = Callable[[Values, int], Mapping[str, Values]]
 """Forecasts of one or more models that share work, by name, from past values and a horizon."""
 LONGEST_SEASON = 24
 """From it on, exponential smoothing with one state a step of the season is slow and unstable."""
-_SEASONS_FOR_FORM, _VALUES_FOR_FORM = 26, 100
+_SEASONS_FOR_FORM = 26
 _models: Any = statsforecast.models
 _AVERAGED = 3
 """Seasons that the seasonal average is the mean of, where there are as many."""
@@ -94,9 +94,12 @@ def _decomposed_logarithms(
 
 
 def _smoothing(past: Values, season: int) -> Any:
-    """Exponential smoothing of the form that suits the newest part of the series best (AICc); the
-    back-test fits its parameters anew at each origin, but does not choose the form again."""
-    newest = past[-max(_SEASONS_FOR_FORM * season, _VALUES_FOR_FORM) :]
+    """Exponential smoothing of the form that suits the series (a seasonal one: its newest
+    part) best by AICc; the back-test fits it anew at each origin, but does not choose it again.
+    """
+    newest = past[-_SEASONS_FOR_FORM * season :] if season > 1 else past
+    if newest.min() > 0 >= past.min():  # a multiplicative form would not fit the older values
+        newest = past
     with quiet():
         form: str = _models.AutoETS(season_length=season).fit(newest).model_["components"]
     return _models.AutoETS(season_length=season, model=form[:3], damped=form[3] != "N")
