@@ -245,7 +245,7 @@ def test_a_call_recorded_within_a_rebuild_is_in_it(
         return day_deltas(session, organization_id, day)
 
     monkeypatch.setattr(verify, "day_deltas", meanwhile)
-    assert rebuild(application, application.organization_id) == 4
+    assert rebuild(application, application.organization_id) == 6
     monkeypatch.undo()
     assert len(attempts) == 2
     assert assert_proven(application).records == 2
