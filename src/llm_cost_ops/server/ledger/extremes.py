@@ -15,6 +15,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.projection import day_extremes
 from llm_cost_ops.server.ledger.rollup import DAILY_KEY, HOURLY_KEY, Delta, Key, projected
 from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly
+from llm_cost_ops.server.spend.move import Moves
 
 _ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
     (rollup_hourly, HOURLY_KEY, 24),
@@ -23,10 +24,12 @@ _ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
 
 
 class Extremes:
-    """Costs taken away from groups, until `settle`, which comes after all corrections."""
+    """Costs taken away from groups, until `settle`, which comes after all corrections; `moves` of
+    budgets wait for the same moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, moves: Moves | None = None) -> None:
         self._gone: dict[Key, Delta] = {}
+        self.moves = Moves() if moves is None else moves
 
     def take_away(self, key: Key, cost: int) -> None:
         """A call of the group (a key of `rollup.deltas_of`) no longer costs this."""
@@ -45,6 +48,7 @@ class Extremes:
             found = _extremes(session, organization_id, day)
             for (table, names, _), keys, group in zip(_ROLLUPS, wanted, found, strict=True):
                 _write(session, table, names, {key: group.get(key) for key in keys})
+        self.moves.settle(session)
 
 
 def _may_have_been(

@@ -1,0 +1,69 @@
+"""Reserve, settle, release: what is held, what is given back, what is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.support.application import Application
+from tests.support.budgets import assert_counted, budget, make_budget, reserve, settle
+from tests.support.calls import accepted, assert_proven, body_of, error, record, send, usage
+
+
+def test_an_amount_fits_to_its_last_digit(application: Application) -> None:
+    made = make_budget(application, amount="1", enforcement="hard")
+    held = accepted(reserve(application, "0.9999999999"), 201)
+    assert held["budgets"] == [
+        {
+            "id": made["id"], "name": "test", "enforcement": "hard",
+            "remaining": Decimal("0.0000000001"), "utilization": 0, "exceeded": False,
+        }
+    ]  # fmt: skip
+    refused = error(reserve(application, "0.0000000002"), 402, "BUDGET_EXCEEDED")
+    assert refused["budget_id"] == made["id"]
+    assert refused["remaining"] == Decimal("0.0000000001")
+    accepted(reserve(application, "0.0000000001"), 201)
+    error(reserve(application, "0.0000000001"), 402, "BUDGET_EXCEEDED")
+    accepted(reserve(application, "0"), 201)
+    assert budget(application, made["id"])["remaining"] == 0
+    assert_counted(application)
+
+
+def test_settling_books_the_cost_and_gives_back_the_rest(application: Application) -> None:
+    made = make_budget(application, amount="10", enforcement="hard")
+    held = accepted(reserve(application, "8"), 201)
+    done = accepted(settle(application, held, cost="2.5"), 200)
+    assert (done["status"], done["cost"], done["released"]) == (
+        "settled", Decimal("2.5"), Decimal("5.5"),
+    )  # fmt: skip
+    now = budget(application, made["id"])
+    assert (now["spent"], now["reserved"], now["remaining"]) == (Decimal("2.5"), 0, Decimal("7.5"))
+    assert now["utilization"] == Decimal("0.25")
+    again = accepted(settle(application, held, cost="2.5"), 200)
+    assert again == done
+    error(settle(application, held, cost="2.6"), 409, "CONFLICT")
+    error(send(application, f"/budgets/reservations/{held['id']}/release", {}), 409, "CONFLICT")
+    assert_proven(application, "2.5")
+    assert_counted(application)
+
+
+def test_releasing_gives_everything_back(application: Application) -> None:
+    made = make_budget(application, amount="10", enforcement="hard")
+    held = accepted(reserve(application, "8"), 201)
+    path = f"/budgets/reservations/{held['id']}/release"
+    done = accepted(send(application, path, {}), 200)
+    assert (done["status"], done["released"]) == ("released", 8)
+    assert accepted(application.post(f"/api/v1{path}"), 200) == done
+    error(settle(application, held, cost="1"), 409, "CONFLICT")
+    assert budget(application, made["id"])["reserved"] == 0
+    assert_proven(application, 0)
+
+
+def test_recorded_usage_counts_and_is_never_refused(application: Application) -> None:
+    made = make_budget(application, amount="0.001", enforcement="hard", start_date="2025-06-01",
+                       end_date="2025-06-30", period="custom")  # fmt: skip
+    answer = record(application, usage("a"), usage("b"))
+    spent = sum(r["total_cost"] for r in answer["results"])
+    found = body_of(application.get(f"/api/v1/budgets/{made['id']}"))
+    assert found["active"] is False
+    assert spent > 0
+    assert_counted(application)
