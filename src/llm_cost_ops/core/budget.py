@@ -152,7 +152,9 @@ class Budget:
     parent_id: str | None = None
     share: int | None = None
     overallocate: bool = False
-    _last: list[Window] = field(default_factory=list[Window], compare=False, repr=False)
+    _last: list[Window] = field(
+        default_factory=list[Window], init=False, compare=False, repr=False
+    )
 
     @cached_property
     def slide(self) -> Slide | None:
@@ -182,16 +184,16 @@ class Budget:
 
     def window_of(self, micros: int) -> Window:
         """The period or step around an instant, whether or not the budget counts then."""
-        last = self._last
-        if last and last[0].start_us <= micros < last[0].end_us:
-            return last[0]
+        for known in self._last:  # one or none; another thread may put another there
+            if known.start_us <= micros < known.end_us:
+                return known
         if self.period == CUSTOM:
             found = Window(self.starts_us, self.ends_us)
         elif self.slide is not None:
             found = self.slide.step(micros)
         else:
             found = self._recurrence.at(micros).clip(Window(self.starts_us, self.ends_us))
-        last[:] = [found]
+        self._last[:] = [found]
         return found
 
     def in_force_at(self, micros: int) -> Window | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -148,14 +148,13 @@ def make_budget(
 
 
 def _counting(budget: Budget, made_us: int, counts_from_us: int | None) -> Budget:
-    values = {name: getattr(budget, name) for name in budget.__dataclass_fields__ if name[0] != "_"}
     if counts_from_us is None:
         at = min(max(made_us, budget.starts_us), budget.ends_us - 1)
         if budget.slide is not None:
             counts_from_us = max(budget.starts_us, budget.slide.at(at).start_us)
         else:
             counts_from_us = budget.window_of(at).start_us
-    return Budget(**{**values, "counts_from_us": counts_from_us})
+    return replace(budget, counts_from_us=counts_from_us)
 
 
 def _period(given: Mapping[str, object]) -> tuple[str, int]:

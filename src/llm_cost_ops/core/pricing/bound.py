@@ -8,8 +8,10 @@ much input can reach. What the caller knows not to happen makes the bound tighte
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.pricing.rate import CompiledRate
@@ -86,10 +88,10 @@ def _structure(compiled: CompiledRate, planned: Planned) -> Fraction:
     return worst
 
 
-def _volumes(structure: object) -> list[int]:
+def _volumes(structure: Mapping[str, object]) -> list[int]:
     """Where the price of a tier begins."""
-    tiers = structure.get("tiers", ()) if isinstance(structure, dict) else ()
-    return [tier["up_to"] for tier in tiers if tier["up_to"] is not None]
+    tiers = cast("list[dict[str, int | None]]", structure.get("tiers", []))
+    return [bound for tier in tiers if (bound := tier["up_to"]) is not None]
 
 
 def _ceiling(amount: Fraction) -> int:

@@ -163,12 +163,10 @@ def _bounded(
     else:
         planned = _planned(given)
         tokens = (planned.input_tokens + planned.output_tokens) * requests
-        counts = (planned.input_tokens, planned.output_tokens)
-        call["usage"] = dict(
-            zip(("input_tokens", "output_tokens"), (n * requests for n in counts), strict=True)
-        )
-    if requests > 1:
-        call["usage"]["requests"] = requests
+        call["usage"] = {
+            "input_tokens": planned.input_tokens * requests,
+            "output_tokens": planned.output_tokens * requests,
+        }
     found = prices.find(
         call["provider"],
         call["model"],

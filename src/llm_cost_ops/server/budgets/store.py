@@ -90,12 +90,12 @@ def due(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
     return [(row.id, row.organization_id) for row in session.execute(query)]
 
 
-def amounts_of(row: Mapping[str, Any]) -> Amounts:
+def amounts_of(row: Mapping[Any, Any]) -> Amounts:
     """What a reservation holds of every budget."""
     return Amounts(int(row["amount_e10"]), int(row["requests"]), int(row["tokens"]))
 
 
-def holdings_of(row: Mapping[str, Any]) -> list[Holding]:
+def holdings_of(row: Mapping[Any, Any]) -> list[Holding]:
     """The counters that hold it."""
     return [
         Holding(Place(budget_id, start_us), bool(money))

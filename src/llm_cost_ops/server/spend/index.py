@@ -104,7 +104,7 @@ def _breadth(dimension: tuple[str, frozenset[str]]) -> tuple[int, int, str]:
 
 def facts_of(labels: Labels) -> Facts:
     """What a scope compares, read from the labels of a call."""
-    columns = dict(zip(COLUMNS, labels, strict=False))
+    columns: dict[str, str | None] = dict(zip(COLUMNS, labels, strict=False))
     tags, metadata = labels[-2], labels[-1]
     listed: list[str] = loads(tags) if tags else []
     held: Mapping[str, Any] = loads(metadata) if metadata else {}

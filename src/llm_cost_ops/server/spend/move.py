@@ -107,7 +107,8 @@ class Moves:
             organization_id = movement.organization_id
             known = self.changes.get(organization_id)
             if known is None:
-                known = (index_in(session, organization_id), {})
+                changes: Changes = {}
+                known = (index_in(session, organization_id), changes)
                 self.changes[organization_id] = known
             index, changes = known
             if index:
