@@ -16,7 +16,16 @@ from bench.machine import database_version, machine
 from bench.page import Row, refreshed, stored, table, write
 from bench.places import ROOT
 
-PARTS = ("rating", "responses", "startup", "batch", "single", "aggregates", "streaming")
+PARTS = (
+    "rating",
+    "responses",
+    "startup",
+    "batch",
+    "single",
+    "reserving",
+    "aggregates",
+    "streaming",
+)
 FILLED = frozenset({"aggregates", "streaming"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""
 

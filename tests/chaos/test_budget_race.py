@@ -15,10 +15,9 @@ import httpx
 import pytest
 
 from llm_cost_ops.core.jsontext import dumps, loads
-from llm_cost_ops.server.budgets.recount import first_difference
-from llm_cost_ops.server.clock import SystemClock
 from llm_cost_ops.server.db.engine import open_database
 from llm_cost_ops.server.db.session import snapshot
+from llm_cost_ops.server.ledger.recount import first_difference
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.chaos.conftest import Launch
 from tests.chaos.scale import SEED, up_to
@@ -96,7 +95,7 @@ def started(launch: Launch, settings: DatabaseSettings, count: int) -> list[Serv
 def assert_counted(settings: DatabaseSettings, organization_id: str) -> None:
     database = open_database(settings)
     with snapshot(database) as session:
-        difference = first_difference(session, SystemClock().micros(), organization_id)
+        difference = first_difference(session, organization_id)
     database.dispose()
     assert difference is None
 

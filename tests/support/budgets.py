@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from llm_cost_ops.server.budgets.recount import first_difference
 from llm_cost_ops.server.db.session import snapshot
+from llm_cost_ops.server.ledger.recount import first_difference
 from tests.support.application import Application
 from tests.support.calls import accepted, send
 
@@ -38,4 +38,4 @@ def release(app: Application, held: Mapping[str, Any]) -> httpx.Response:
 def assert_counted(app: Application) -> None:
     """Every counter is what the ledger and the open reservations add up to."""
     with snapshot(app.database) as session:
-        assert first_difference(session, app.clock.micros(), app.organization_id) is None
+        assert first_difference(session, app.organization_id) is None

@@ -152,9 +152,7 @@ class Budget:
     parent_id: str | None = None
     share: int | None = None
     overallocate: bool = False
-    _last: list[Window] = field(
-        default_factory=list[Window], init=False, compare=False, repr=False
-    )
+    _last: list[Window] = field(default_factory=list[Window], init=False, compare=False, repr=False)
 
     @cached_property
     def slide(self) -> Slide | None:

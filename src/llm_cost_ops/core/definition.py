@@ -204,17 +204,14 @@ def _limits(given: Mapping[str, object]) -> Limits:
     return Limits(e10, requests, tokens)
 
 
-def parse_amount(value: object, field: str, *, lowest: int = 0) -> int:
+def parse_amount(value: object, field: str, *, positive: bool = False) -> int:
     """Money in units of 1e-10: at most ten places, because a limit is exact. Raises DomainError."""
     units = parse_decimal(value, field).scaleb(10, EXACT)
     if units != units.to_integral_value():
         raise BudgetError("must have at most ten decimal places", field=field)
-    if not lowest <= int(units) <= MAX_LIMIT_E10:
-        raise BudgetError(
-            f"must be between {lowest if lowest < 2 else Decimal(lowest) / E10} and "
-            f"{MAX_LIMIT_E10 // E10}",
-            field=field,
-        )
+    if not int(positive) <= int(units) <= MAX_LIMIT_E10:
+        bounds = "above 0 and at most" if positive else "between 0 and"
+        raise BudgetError(f"must be {bounds} {MAX_LIMIT_E10 // E10}", field=field)
     return int(units)
 
 

@@ -65,8 +65,6 @@ class Recurrence:
         number = between // step
         if add_months(self.anchor, number * step) > today:
             number -= 1
-        elif add_months(self.anchor, (number + 1) * step) <= today:
-            number += 1
         return self._days(
             add_months(self.anchor, number * step), add_months(self.anchor, (number + 1) * step)
         )

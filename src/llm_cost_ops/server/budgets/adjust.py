@@ -72,7 +72,7 @@ def _parsed(fields: Mapping[str, object]) -> tuple[str, int, str, str | None]:
         raise BudgetError(f"must be a text of 1 to {MAX_REASON} characters", field="reason")
     if fields.get("amount") is None:
         raise BudgetError("is required", field="amount")
-    amount = parse_amount(fields["amount"], "amount", lowest=1)
+    amount = parse_amount(fields["amount"], "amount", positive=True)
     return cast("str", kind), amount, reason.strip(), cast("str | None", other)
 
 

@@ -25,15 +25,22 @@ from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 
 SOURCE = "reservation"
 ESTIMATED = "estimated"
-_OURS = (*LABELS, "timestamp", "organization_id")
+FIELDS = frozenset(
+    {
+        "cost", "currency", "tokens_used", "usage", "response", "api_flavor", "provider", "model",
+        "event_id", "source", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens",
+        "cache_write_tokens", "reasoning_tokens", "latency_ms", "status", *CONTEXT,
+    }
+)  # fmt: skip
 _COUNTS = ("input_tokens", "output_tokens")
 
 
 def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
     """The priced call of a settlement. Raises DomainError or Problem naming the field."""
     for name in errand.body:
-        if name in _OURS:
-            raise UsageError(name, "belongs to the reservation")
+        if name not in FIELDS:
+            known = "belongs to the reservation" if name in LABELS else "is not a known field"
+            raise UsageError(name[:255], known)
     call = cast("dict[str, Any]", loads(row["call"]))
     call.pop("usage", None)
     fields: dict[str, Any] = {

@@ -24,9 +24,9 @@ from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.budgets import store as reservations
-from llm_cost_ops.server.budgets.recount import recount
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.ledger.recount import recount
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone
@@ -75,6 +75,8 @@ def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) ->
         defaults=Defaults(provider=_provider),
         made_us=actor.now_us,
     )
+    if "period_days" in definition:  # the days are counted from one day, also after a change
+        definition["anchor_date"] = made.anchor.isoformat()
     index = Index(1, [*known.budgets.values(), made])
     _check_family(index, made)
     store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)

@@ -22,7 +22,7 @@ from llm_cost_ops.server.budgets.errand import RELEASE, RESERVE, SETTLE, Denied,
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http import deps, idempotency
-from llm_cost_ops.server.http.body import json_bytes, json_response
+from llm_cost_ops.server.http.body import encode, json_bytes, json_response
 from llm_cost_ops.server.http.problems import Problem, not_found
 from llm_cost_ops.server.http.routing import require_json
 from llm_cost_ops.server.ingest.strict import untyped
@@ -84,7 +84,7 @@ async def post_release(request: Request) -> Response:
 
 async def _resolve(request: Request, kind: str) -> Response:
     principal = await authenticate(request, _SPEND)
-    raw, fields = await _fields(request, principal, empty=kind == RELEASE)
+    _, fields = await _fields(request, principal, empty=kind == RELEASE)
     if kind == RELEASE and fields.keys() - {"reason"}:
         name = sorted(fields.keys() - {"reason"})[0]
         raise Problem(422, "VALIDATION_ERROR", f"{name} is not a known field",
@@ -95,7 +95,7 @@ async def _resolve(request: Request, kind: str) -> Response:
         principal.key_id,
         reservation_id=request.path_params["reservation_id"],
         body=fields,
-        digest=idempotency.request_digest(raw) if kind == SETTLE else "",
+        digest=idempotency.request_digest(encode(fields)) if kind == SETTLE else "",
         prices=await prices_of(request).current(principal.organization_id),
     )
     return _response(_answered(await _outcome(request, errand)))

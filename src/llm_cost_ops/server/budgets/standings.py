@@ -16,8 +16,8 @@ from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.period import DAY_US, Window, day_start, local_day, time_zone
 from llm_cost_ops.core.projection import Projection, project
 from llm_cost_ops.server.budgets import wire
-from llm_cost_ops.server.budgets.recount import scopes_of
 from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.ledger.recount import scopes_of
 from llm_cost_ops.server.ledger.scoped import series
 from llm_cost_ops.server.spend.counters import (
     CHUNK,

@@ -7,15 +7,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from llm_cost_ops.core.budget import Amounts, Budget
-from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.core.budget import Budget
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.spend.counters import Place
-from llm_cost_ops.server.spend.reserve import Holding
+from llm_cost_ops.server.spend.holdings import OPEN, Holding, holdings_of, holdings_text
 from llm_cost_ops.server.spend.tables import reservations
 
-OPEN, SETTLED, RELEASED, EXPIRED = "open", "settled", "released", "expired"
+SETTLED, RELEASED, EXPIRED = "settled", "released", "expired"
 _ROW = reservations.c
 _CHUNK = 500
 _RESOLVED = ("status", "resolved_at", "resolution", "cost_e10", "record_id")
@@ -88,37 +87,6 @@ def due(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
         .limit(limit)
     )
     return [(row.id, row.organization_id) for row in session.execute(query)]
-
-
-def amounts_of(row: Mapping[Any, Any]) -> Amounts:
-    """What a reservation holds of every budget."""
-    return Amounts(int(row["amount_e10"]), int(row["requests"]), int(row["tokens"]))
-
-
-def holdings_of(row: Mapping[Any, Any]) -> list[Holding]:
-    """The counters that hold it."""
-    return [
-        Holding(Place(budget_id, start_us), bool(money))
-        for budget_id, start_us, money in loads(row["held"])
-    ]
-
-
-def holdings_text(holdings: Iterable[Holding]) -> str:
-    """The column that says which they are."""
-    return dumps([[*holding.place, int(holding.money)] for holding in sorted(holdings)])
-
-
-def held_of(session: ReadSession, organization_id: str, budget: Budget) -> dict[Place, Amounts]:
-    """What open reservations hold of a budget, by counter."""
-    query = select(reservations).where(_ROW.organization_id == organization_id, _ROW.status == OPEN)
-    found: dict[Place, Amounts] = {}
-    for row in session.execute(query).mappings():
-        for holding in holdings_of(row):
-            place = holding.place
-            if place.budget_id == budget.id:
-                held = holding.of(amounts_of(row))
-                found[place] = found.get(place, Amounts()).plus(held)
-    return found
 
 
 def rehold(session: WriteSession, organization_id: str, budget: Budget) -> None:

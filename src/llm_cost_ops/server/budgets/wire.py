@@ -16,6 +16,7 @@ from llm_cost_ops.server.budgets.ask import NO_PRICE, Ask
 from llm_cost_ops.server.http.body import encode
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.spend.counters import Standing
+from llm_cost_ops.server.spend.holdings import OPEN
 from llm_cost_ops.server.spend.reserve import Decision
 
 _MILLION = 1_000_000
@@ -143,7 +144,7 @@ def reserved(row: Mapping[str, Any], decision: Decision, ask: Ask) -> bytes:
         {
             "reservation_id": row["id"],
             "id": row["id"],
-            "status": store.OPEN,
+            "status": OPEN,
             "amount": from_e10(ask.amounts.e10),
             "currency": ask.currency,
             "basis": ask.basis,

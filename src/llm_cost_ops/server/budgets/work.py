@@ -35,6 +35,7 @@ from llm_cost_ops.server.ingest.submission import Answer, Item, Submission
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.spend.counters import Counters, Place, places_of
+from llm_cost_ops.server.spend.holdings import OPEN, amounts_of, holdings_of, holdings_text
 from llm_cost_ops.server.spend.index import Index, index_in
 from llm_cost_ops.server.spend.move import Changes, Moves, apply, tell
 from llm_cost_ops.server.spend.reserve import Decision, decide, hold
@@ -102,7 +103,7 @@ class Work(Moves):
             return
         if row["status"] == store.EXPIRED:
             self._outcomes[place] = Late()
-        elif row["status"] != store.OPEN:
+        elif row["status"] != OPEN:
             self._repeat(place, errand, row)
         elif errand.kind == RELEASE:
             self._close(place, errand, row)
@@ -116,7 +117,7 @@ class Work(Moves):
                 self._booked.append((errand, row, entry))
 
     def _expire(self, place: int, errand: Errand, row: Row) -> None:
-        if row["status"] == store.OPEN and row["expires_at"] <= self.now_us:
+        if row["status"] == OPEN and row["expires_at"] <= self.now_us:
             self._booked.append((errand, row, estimated_entry(row, self.now_us)))
             self._close(place, errand, row)
         else:
@@ -172,8 +173,8 @@ class Work(Moves):
         counters.lock(self._places(index, changes, resolved, asked))
         apply(counters, changes)
         for row in resolved:
-            amounts = store.amounts_of(row)
-            for holding in store.holdings_of(row):
+            amounts = amounts_of(row)
+            for holding in holdings_of(row):
                 if holding.place.budget_id in index.budgets:
                     given = Amounts().minus(holding.of(amounts))
                     counters.at(holding.place).hold(given)
@@ -187,7 +188,7 @@ class Work(Moves):
     ) -> set[Place]:
         places = set(changes)
         for row in resolved:
-            for holding in store.holdings_of(row):
+            for holding in holdings_of(row):
                 if holding.place.budget_id in index.budgets:
                     places.add(holding.place)
         for place in asked:
@@ -227,12 +228,12 @@ class Work(Moves):
         return {
             "id": single_id("rsv", self.now_us // 1_000, secrets.randbits(80)),
             "organization_id": errand.organization_id,
-            "status": store.OPEN,
+            "status": OPEN,
             "amount_e10": ask.amounts.e10,
             "currency": ask.currency,
             "requests": ask.amounts.requests,
             "tokens": ask.amounts.tokens,
-            "held": store.holdings_text(holdings),
+            "held": holdings_text(holdings),
             "call": dumps(ask.call),
             "created_at": self.now_us,
             "expires_at": self.now_us + ask.ttl_us,

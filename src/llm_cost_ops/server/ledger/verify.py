@@ -21,6 +21,7 @@ from llm_cost_ops.server.ledger.projection import (
     day_deltas,
     organizations_with_rows,
 )
+from llm_cost_ops.server.ledger.recount import first_difference
 from llm_cost_ops.server.ledger.rollup import (
     DAILY_KEY,
     DAY_US,
@@ -50,7 +51,7 @@ _ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first rollup row that is not what the ledger says."""
+    """The first rollup row, or counter of a budget, that is not what the ledger says."""
 
     rollup: str
     key: dict[str, Any]
@@ -76,7 +77,7 @@ class Verification:
 
 
 def verify(session: ReadSession, organization_id: str | None = None) -> Verification:
-    """Compare both rollups with the ledger, for one organization or all.
+    """Compare both rollups and the counters of budgets with the ledger, of one organization or all.
 
     Give it a snapshot: what is committed meanwhile would look like a difference.
     """
@@ -90,8 +91,18 @@ def verify(session: ReadSession, organization_id: str | None = None) -> Verifica
                 totals[key[-1]] = totals.get(key[-1], 0) + delta.cost
             difference = difference or _compare(session, organization, day, ledger)
             records += _count_calls(session, organization, day)
+    difference = difference or _of_counters(session, organization_id)
     amounts = {currency: from_e10(units) for currency, units in sorted(totals.items())}
     return Verification(difference is None, records, amounts, difference)
+
+
+def _of_counters(session: ReadSession, organization_id: str | None) -> Difference | None:
+    """The first counter of a budget that is not what the ledger says."""
+    found = first_difference(session, organization_id)
+    if found is None:
+        return None
+    key = {"budget_id": found.budget_id, "period_start": found.period_start}
+    return Difference("budgets", key, found.ledger, found.stored)
 
 
 def rebuild(session: WriteSession, organization_id: str | None = None) -> int:

@@ -8,25 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from llm_cost_ops.core.budget import HARD, THROTTLE, Amounts, Budget
 from llm_cost_ops.server.spend.counters import Counters, Place, Standing
+from llm_cost_ops.server.spend.holdings import Holding
 
 MINUTE_US = 60_000_000
 MAX_HELD = 9 * 10**18
 """What a counter can hold in a signed 64-bit integer."""
-
-
-class Holding(NamedTuple):
-    """A counter that holds a reservation; its money only where that is in the same currency."""
-
-    place: Place
-    money: bool
-
-    def of(self, amounts: Amounts) -> Amounts:
-        """What is held there."""
-        return amounts if self.money else Amounts(0, amounts.requests, amounts.tokens)
 
 
 @dataclass(slots=True)

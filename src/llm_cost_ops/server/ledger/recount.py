@@ -12,11 +12,12 @@ from llm_cost_ops.core.budget import Amounts, Budget
 from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.scope import Scope
-from llm_cost_ops.server.budgets import store
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.scoped import Sums, series
+from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.spend import store as definitions
-from llm_cost_ops.server.spend.counters import Counter, Counters, Place, counter_of, head
+from llm_cost_ops.server.spend.counters import Counter, Counters, Place, counter_of
+from llm_cost_ops.server.spend.holdings import held_of
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone
 from llm_cost_ops.server.spend.tables import budgets, spend_counters
@@ -55,16 +56,16 @@ def recount(session: WriteSession, index: Index, budget: Budget, now_us: int) ->
     windows = windows_of(budget, now_us)
     scopes = scopes_of(index, budget)
     found = series(session, budget.organization_id, scopes, windows, budget.currency)
-    held = store.held_of(session, budget.organization_id, budget)
+    held = held_of(session, budget.organization_id, budget)
     places = {Place(budget.id, start): sums for start, sums in found.items() if _some(sums)}
     now = budget.counted_in(now_us)
     if now is not None:
         places.setdefault(Place(budget.id, now.start_us), Sums())
     for place in held:
         places.setdefault(place, found.get(place.start_us, Sums()))
-    for place in _stored_places(session, budget):
-        places.setdefault(place, found.get(place.start_us, Sums()))
-    places.pop(head(budget) if budget.slide is not None else Place("", 0), None)
+    for counter in _stored(session, budget):
+        if budget.slide is None:  # older steps of a sliding one count no more
+            places.setdefault(counter.place, found.get(counter.place.start_us, Sums()))
     counters = Counters(session, budget.organization_id)
     counters.lock(places)
     for place, sums in places.items():
@@ -98,28 +99,37 @@ def _stored(session: ReadSession, budget: Budget) -> Iterator[Counter]:
         yield counter_of(row)
 
 
-def _stored_places(session: ReadSession, budget: Budget) -> list[Place]:
-    return [counter.place for counter in _stored(session, budget)]
-
-
 def first_difference(
-    session: ReadSession, now_us: int, organization_id: str | None = None
+    session: ReadSession, organization_id: str | None = None
 ) -> CounterDifference | None:
     """Compare every counter of one organization, or of all, with the ledger's calls. Give it a
     snapshot."""
     for organization in _organizations(session, organization_id):
         index = Index(1, definitions.load(session, organization))
+        last_us = _last_us(session, organization)
         for budget in index.budgets.values():
-            found = _compare(session, index, budget, now_us)
+            found = _compare(session, index, budget, last_us)
             if found is not None:
                 return found
     return None
 
 
+def _last_us(session: ReadSession, organization_id: str) -> int:
+    """The time of the last call or counter."""
+    times = (usage_records.c.timestamp, usage_corrections.c.timestamp)
+    found = [
+        session.scalar(
+            select(func.max(column)).where(column.table.c.organization_id == organization_id)
+        )
+        for column in (*times, spend_counters.c.period_start)
+    ]
+    return max((int(at_us) for at_us in found if at_us is not None), default=0)
+
+
 def _compare(
-    session: ReadSession, index: Index, budget: Budget, now_us: int
+    session: ReadSession, index: Index, budget: Budget, last_us: int
 ) -> CounterDifference | None:
-    windows = windows_of(budget, now_us)
+    windows = windows_of(budget, last_us)
     expected = series(
         session,
         budget.organization_id,
@@ -129,7 +139,7 @@ def _compare(
         from_calls=True,
     )
     stored = {counter.place.start_us: counter for counter in _stored(session, budget)}
-    held = store.held_of(session, budget.organization_id, budget)
+    held = held_of(session, budget.organization_id, budget)
     starts = {start for start in stored if _is_checked(budget, start, windows)}
     for start in sorted({*expected, *starts, *(place.start_us for place in held)}):
         place = Place(budget.id, start)
