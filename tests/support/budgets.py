@@ -38,4 +38,5 @@ def release(app: Application, held: Mapping[str, Any]) -> httpx.Response:
 def assert_counted(app: Application) -> None:
     """Every counter is what the ledger and the open reservations add up to."""
     with snapshot(app.database) as session:
-        assert first_difference(session, app.organization_id) is None
+        difference = first_difference(session, app.organization_id)
+    assert difference is None, difference

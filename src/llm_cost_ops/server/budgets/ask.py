@@ -33,7 +33,8 @@ GIVEN, BOUND, NO_PRICE = "given", "upper_bound", "unpriced"
 LABELS = (
     "project_id", "team_id", "user_id", "api_key_id", "environment", "feature", "tags", "metadata",
 )  # fmt: skip
-CONTEXT = ("service_tier", "processing", "region")
+CONTEXT = {"service_tier": 32, "processing": 16, "region": 64}
+"""What else decides a price, each with its greatest length."""
 FIELDS = frozenset(
     {
         "estimated_cost", "currency", "provider", "model", "input_tokens", "max_tokens", "usage",
@@ -72,6 +73,8 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
     elif model is not None:
         provider = prices.provider_of_model(model)
     labels = _labels(given, provider, model)
+    for name, longest in CONTEXT.items():
+        _name(given, name, longest)
     requests = _count(given, "requests", 1, MAX_COUNT, 1)
     call: dict[str, Any] = {name: given[name] for name in (*LABELS, *CONTEXT) if name in given}
     call |= {"provider": provider or CUSTOM, "model": model or UNNAMED_MODEL}

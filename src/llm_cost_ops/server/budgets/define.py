@@ -75,6 +75,7 @@ def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) ->
         defaults=Defaults(provider=_provider),
         made_us=actor.now_us,
     )
+    definition["scope"] = made.scope.wire()
     if "period_days" in definition:  # the days are counted from one day, also after a change
         definition["anchor_date"] = made.anchor.isoformat()
     index = Index(1, [*known.budgets.values(), made])
@@ -105,6 +106,7 @@ def update(
         defaults=Defaults(provider=_provider),
         made_us=actor.now_us,
     )
+    definition["scope"] = made.scope.wire()
     same_periods = all(getattr(made, name) == getattr(before, name) for name in _COUNTED_BY)
     if same_periods:
         made = make_budget(
