@@ -80,8 +80,9 @@ class Rivals:
 
 def with_rivals(servers: Sequence[ServerProcess], work: Callable[[Rivals], Any]) -> Any:
     async def main() -> Any:
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+        # Without a bound: a pool whose server was killed hands out its places late.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        async with httpx.AsyncClient(limits=limits, timeout=30) as client:
             return await work(Rivals(servers, client))
 
     return asyncio.run(main())
