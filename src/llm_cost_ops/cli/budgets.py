@@ -191,7 +191,7 @@ def _show(_profile: Profile, row: Mapping[str, Any]) -> None:
     for name, label in (("burn_rate", "a day"), ("projected_spend", "projected")):
         if row.get(name) is not None:
             print(f"{label:>12}  {_money(row, name)}")
-    projection = row.get("projection") or {}
+    projection: Mapping[str, Any] = row.get("projection") or {}
     if projection.get("breach_date"):
         chance = projection.get("breach_probability")
         likely = "" if chance is None else f", probability {chance}"

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import cast
 
 from llm_cost_ops.core.money import E10
@@ -40,16 +41,13 @@ def upper_bound(compiled: CompiledRate, planned: Planned) -> int | None:
     which there are some."""
     if compiled.card.structure is not None:
         return _ceiling(_structure(compiled, planned))
-    steps = range(bisect_left(compiled.bounds, planned.input_tokens) + 1)
+    reached = bisect_left(compiled.bounds, planned.input_tokens) + 1
     worst = Fraction(0)
-    for step in steps:
-        prices = compiled.unit_prices(step)
-        total = prices.get("requests", Fraction(0))
-        for direction, tokens in (
-            ("input", planned.input_tokens),
-            ("output", planned.output_tokens),
+    for request, *sides in _steps(compiled, planned.modalities, planned.cache)[:reached]:
+        total = request or Fraction(0)
+        for dearest, tokens in zip(
+            sides, (planned.input_tokens, planned.output_tokens), strict=True
         ):
-            dearest = _dearest(prices, direction, planned)
             if dearest is None and tokens:
                 return None
             total += (dearest or 0) * tokens
@@ -57,22 +55,37 @@ def upper_bound(compiled: CompiledRate, planned: Planned) -> int | None:
     return _ceiling(worst)
 
 
-def _dearest(prices: dict[str, Fraction], direction: str, planned: Planned) -> Fraction | None:
-    possible = [price for kind, price in prices.items() if _may_be(kind, direction, planned)]
-    return max(possible, default=None)
+_Step = tuple[Fraction | None, Fraction | None, Fraction | None]
 
 
-def _may_be(kind: str, direction: str, planned: Planned) -> bool:
+@lru_cache(maxsize=4096)
+def _steps(
+    compiled: CompiledRate, modalities: frozenset[str] | None, cache: str
+) -> tuple[_Step, ...]:
+    """Of each step the price of a request, and the dearest of an input and of an output token."""
+    steps: list[_Step] = []
+    for step in range(len(compiled.bounds) + 1):
+        prices = compiled.unit_prices(step)
+        sides = [
+            max((p for kind, p in prices.items() if _may_be(kind, side, modalities, cache)),
+                default=None)
+            for side in ("input", "output")
+        ]  # fmt: skip
+        steps.append((prices.get("requests"), sides[0], sides[1]))
+    return tuple(steps)
+
+
+def _may_be(kind: str, direction: str, modalities: frozenset[str] | None, cache: str) -> bool:
     dimensions = KINDS[kind]
     if dimensions["family"] != "tokens" or dimensions["direction"] != direction:
         return False
     modality = dimensions.get("modality")
-    if modality is not None and planned.modalities is not None:
-        if modality not in planned.modalities:
+    if modality is not None and modalities is not None:
+        if modality not in modalities:
             return False
-    if dimensions.get("token_type") != "cache_write" or planned.cache == "1h":
+    if dimensions.get("token_type") != "cache_write" or cache == "1h":
         return True
-    return planned.cache == "5m" and dimensions.get("cache_ttl") != "1h"
+    return cache == "5m" and dimensions.get("cache_ttl") != "1h"
 
 
 def _structure(compiled: CompiledRate, planned: Planned) -> Fraction:

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from llm_cost_ops.core.errors import PriceNotFound, UsageError
 from llm_cost_ops.core.instant import format_micros, from_micros
-from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.rate import UNPRICED
 from llm_cost_ops.server.budgets.ask import CONTEXT, LABELS
 from llm_cost_ops.server.budgets.errand import Errand
+from llm_cost_ops.server.budgets.store import call_of
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.ingest.draft import PENDING_VOLUME, Door, draft_cost, draft_usage
 from llm_cost_ops.server.ingest.strict import settle_metadata
@@ -41,7 +42,7 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
         if name not in FIELDS:
             known = "belongs to the reservation" if name in LABELS else "is not a known field"
             raise UsageError(name[:255], known)
-    call = cast("dict[str, Any]", loads(row["call"]))
+    call = call_of(row)
     call.pop("usage", None)
     fields: dict[str, Any] = {
         **{name: call[name] for name in call if name not in CONTEXT or "cost" not in errand.body},
@@ -79,7 +80,7 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
 def estimated_entry(row: Mapping[str, Any], now_us: int) -> Entry:
     """The call that nobody settled: it may have been made and billed, so it costs its estimate
     until somebody says otherwise."""
-    call = cast("dict[str, Any]", loads(row["call"]))
+    call = call_of(row)
     usage = cast("dict[str, Any]", call.get("usage") or {})
     tags, metadata = call.get("tags"), call.get("metadata")
     entry = Entry(

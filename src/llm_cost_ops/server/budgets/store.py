@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
 from llm_cost_ops.core.budget import Budget
@@ -20,6 +22,33 @@ _CHUNK = 500
 _RESOLVED = ("status", "resolved_at", "resolution", "cost_e10", "record_id")
 
 
+_LOCKED = lock_rows(
+    select(reservations)
+    .where(
+        _ROW.id.in_(bindparam("ids", expanding=True)),
+        _ROW.organization_id.in_(bindparam("owners", expanding=True)),
+    )
+    .order_by(_ROW.id)
+)
+_RESOLVE = (
+    update(reservations)
+    .where(_ROW.id == bindparam("key"), _ROW.organization_id == bindparam("owner"))
+    .values({name: bindparam(f"n_{name}") for name in _RESOLVED})
+)
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def call_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reservation knows of its call, with exact numbers."""
+    return _decode(row["call"])
+
+
+def call_text(call: Mapping[str, Any]) -> str:
+    """The column that keeps it."""
+    return _encode(call).decode()
+
+
 def locked(
     session: WriteSession, organization_ids: Iterable[str], ids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
@@ -27,12 +56,8 @@ def locked(
     wanted, allowed = sorted(set(ids)), sorted(set(organization_ids))
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(wanted), _CHUNK):
-        query = (
-            select(reservations)
-            .where(_ROW.id.in_(wanted[start : start + _CHUNK]), _ROW.organization_id.in_(allowed))
-            .order_by(_ROW.id)
-        )
-        for row in session.execute(lock_rows(query)).mappings():
+        named = {"ids": wanted[start : start + _CHUNK], "owners": allowed}
+        for row in session.execute(_LOCKED, named).mappings():
             found[row["id"]] = dict(row)
     return found
 
@@ -57,10 +82,8 @@ def resolve(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store what became of locked reservations, in one statement."""
     if not rows:
         return
-    own = (_ROW.id == bindparam("key"), _ROW.organization_id == bindparam("owner"))
-    statement = update(reservations).where(*own).values({n: bindparam(f"n_{n}") for n in _RESOLVED})
     session.connection.execute(
-        statement,
+        _RESOLVE,
         [
             {
                 "key": row["id"],

@@ -13,7 +13,6 @@ from typing import Any
 from llm_cost_ops.core.budget import Amounts
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.budgets import store, wire
 from llm_cost_ops.server.budgets.ask import NO_PRICE
 from llm_cost_ops.server.budgets.booking import estimated_entry, settled_entry
@@ -234,7 +233,7 @@ class Work(Moves):
             "requests": ask.amounts.requests,
             "tokens": ask.amounts.tokens,
             "held": holdings_text(holdings),
-            "call": dumps(ask.call),
+            "call": store.call_text(ask.call),
             "created_at": self.now_us,
             "expires_at": self.now_us + ask.ttl_us,
             "resolved_at": None,

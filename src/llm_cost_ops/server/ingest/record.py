@@ -40,7 +40,7 @@ from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import Event, publish
-from llm_cost_ops.server.spend.move import Moves, of_entry
+from llm_cost_ops.server.spend.move import Moves
 
 CLIENT_ERROR = 400
 
@@ -96,7 +96,7 @@ def record(
     # budgets, then cards, as re-rating has it. Members come before all of them, so that no two wait
     # for each other.
     if appended.created:
-        late.moves.add(session, map(of_entry, appended.created), now_us)
+        late.moves.add_calls(session, appended.created, now_us)
         rollup.apply(session, rollup.deltas_of(appended.created))
     late.settle(session)
     repricing.keep(appended.versions, now_us)

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Insert, bindparam, select
 
 from llm_cost_ops.core.budget import Amounts, Budget, Limits
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows, upsert_add
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.spend.tables import spend_counters
 
 CHUNK = 500
 _ROW = spend_counters.c
+_LOCKED = lock_rows(
+    select(spend_counters).where(_ROW.id.in_(bindparam("ids", expanding=True))).order_by(_ROW.id)
+)
 _MUTABLE = tuple(
     column.name
     for column in spend_counters.columns
@@ -137,12 +142,8 @@ class Counters:
             self._read(absent)
 
     def _read(self, wanted: Sequence[Place]) -> None:
-        query = (
-            select(spend_counters)
-            .where(_ROW.id.in_([place.id for place in wanted]))
-            .order_by(_ROW.id)
-        )
-        for row in self._session.execute(lock_rows(query)).mappings():
+        ids = {"ids": [place.id for place in wanted]}
+        for row in self._session.execute(_LOCKED, ids).mappings():
             counter = counter_of(row)
             self._held[counter.place] = counter
 
@@ -182,15 +183,18 @@ class Counters:
         """Write what was changed."""
         rows = [self._held[place].row() for place in self.changed()]
         if rows:
-            statement = upsert_add(
-                self._session.kind, spend_counters, ("id",), (), replace=_MUTABLE
-            )
-            self._session.execute(statement, rows)
+            self._session.execute(_written(self._session.kind), rows)
         self._changed.clear()
 
 
 def _id(place: Place) -> str:
     return place.id
+
+
+@lru_cache(maxsize=4)
+def _written(kind: DatabaseKind) -> Insert:
+    """Locked rows exist: this replaces them, all in one statement on every database."""
+    return upsert_add(kind, spend_counters, ("id",), (), replace=_MUTABLE)
 
 
 def head(budget: Budget) -> Place:

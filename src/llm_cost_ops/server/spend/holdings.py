@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import select
 
 from llm_cost_ops.core.budget import Amounts, Budget
-from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.spend.counters import Place
 from llm_cost_ops.server.spend.tables import reservations
 
 OPEN = "open"
+_decode = msgspec.json.Decoder(list[tuple[str, int, int]]).decode
+_encode = msgspec.json.Encoder().encode
 _ROW = reservations.c
 
 
@@ -37,13 +39,14 @@ def holdings_of(row: Mapping[Any, Any]) -> list[Holding]:
     """The counters that hold it."""
     return [
         Holding(Place(budget_id, start_us), bool(money))
-        for budget_id, start_us, money in loads(row["held"])
+        for budget_id, start_us, money in _decode(row["held"])
     ]
 
 
 def holdings_text(holdings: Iterable[Holding]) -> str:
     """The column that says which they are."""
-    return dumps([[*holding.place, int(holding.money)] for holding in sorted(holdings)])
+    held = [[*holding.place, int(holding.money)] for holding in sorted(holdings)]
+    return _encode(held).decode()
 
 
 def held_of(session: ReadSession, organization_id: str, budget: Budget) -> dict[Place, Amounts]:

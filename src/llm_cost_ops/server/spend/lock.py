@@ -9,6 +9,7 @@ advisory lock, because a shared row lock would be a write there; SQLite has one 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 from sqlalchemy import select, text, update
 
@@ -30,18 +31,28 @@ def shared_version(session: WriteSession, organization_id: str) -> int:
         found = session.driver.execute(_SELECT + "?", (organization_id,)).fetchone()
         return 0 if found is None else int(found[0])
     if session.kind is DatabaseKind.POSTGRESQL:
-        with session.driver.cursor() as cursor:
-            lock = f"SELECT pg_advisory_xact_lock_shared({_CLASS}, {_number(organization_id)})"
-            cursor.execute(lock)
-            cursor.execute(_SELECT + "%s", (organization_id,))
-            found = cursor.fetchone()
-        return 0 if found is None else int(found[0])
+        return _locked_version(session, organization_id)
     query = select(_ROW.version).where(_ROW.organization_id == organization_id)
     version = session.scalar(query.with_for_update(read=True))
     if version is None:  # without a row there is nothing to hold
         _ensure(session, organization_id)
         version = session.scalar(query.with_for_update(read=True))
     return int(version)
+
+
+def _locked_version(session: WriteSession, organization_id: str) -> int:
+    """Lock, then look, in one round trip: in READ COMMITTED each of the two statements has its own
+    view of the database, so that the second sees what was committed while the first waited."""
+    from psycopg import ClientCursor
+
+    with ClientCursor[Any](session.driver) as cursor:
+        cursor.execute(
+            f"SELECT pg_advisory_xact_lock_shared({_CLASS}, %s); {_SELECT}%s",
+            (_number(organization_id), organization_id),
+        )
+        cursor.nextset()
+        found = cursor.fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def hold_alone(session: WriteSession, organization_id: str) -> None:

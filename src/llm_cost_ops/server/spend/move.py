@@ -7,7 +7,7 @@ Thresholds that are reached, also those that were jumped over, are told to the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -100,19 +100,34 @@ class Moves:
         self.changes: dict[str, tuple[Index, Changes]] = {}
         self.now_us = 0
 
+    def add_calls(self, session: WriteSession, entries: Sequence[Any], now_us: int) -> None:
+        """Collect what new calls add. Those of organizations without budgets cost a look at the
+        version of these."""
+        self.now_us = now_us
+        counting = {
+            organization_id
+            for organization_id in sorted({entry.organization_id for entry in entries})
+            if self._known(session, organization_id)[0]
+        }
+        if counting:
+            mine = (entry for entry in entries if entry.organization_id in counting)
+            self.add(session, map(of_entry, mine), now_us)
+
     def add(self, session: WriteSession, movements: Iterable[Movement], now_us: int) -> None:
         """Collect what rows add that this transaction has written."""
         self.now_us = now_us
         for movement in movements:
-            organization_id = movement.organization_id
-            known = self.changes.get(organization_id)
-            if known is None:
-                changes: Changes = {}
-                known = (index_in(session, organization_id), changes)
-                self.changes[organization_id] = known
-            index, changes = known
+            index, changes = self._known(session, movement.organization_id)
             if index:
                 count(index, movement, changes)
+
+    def _known(self, session: WriteSession, organization_id: str) -> tuple[Index, Changes]:
+        known = self.changes.get(organization_id)
+        if known is None:
+            changes: Changes = {}
+            known = (index_in(session, organization_id), changes)
+            self.changes[organization_id] = known
+        return known
 
     def settle(self, session: WriteSession) -> None:
         """Lock, change and write the counters, once and at the end."""
