@@ -19,8 +19,8 @@ class BudgetCalls:
 
     @endpoint
     def create(self, name: str, amount: Money | None = None, **fields: Any) -> Flow[Budget]:
-        """Make a budget with any of `BudgetFields`; monthly and soft (alerts only) unless said otherwise. It begins with what
-        its current period has spent already."""
+        """Make a budget with any of `BudgetFields`; monthly and soft (alerts only) unless said
+        otherwise. It begins with what its current period has spent already."""
         body = {"name": name, "amount": amount, **fields}
         return one((yield from self._caller.write("POST", "/budgets", _given(body))), Budget)
 

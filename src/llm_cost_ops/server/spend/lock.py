@@ -46,10 +46,8 @@ def _locked_version(session: WriteSession, organization_id: str) -> int:
     from psycopg import ClientCursor
 
     with ClientCursor[Any](session.driver) as cursor:
-        cursor.execute(
-            f"SELECT pg_advisory_xact_lock_shared({_CLASS}, %s); {_SELECT}%s",
-            (_number(organization_id), organization_id),
-        )
+        lock = f"SELECT pg_advisory_xact_lock_shared({_CLASS}, %s); {_SELECT}%s"
+        cursor.execute(lock.encode(), (_number(organization_id), organization_id))
         cursor.nextset()
         found = cursor.fetchone()
     return 0 if found is None else int(found[0])
