@@ -25,6 +25,7 @@ PARTS = (
     "reserving",
     "aggregates",
     "streaming",
+    "forecasting",
 )
 FILLED = frozenset({"aggregates", "streaming"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""

@@ -37,7 +37,7 @@ from bench.places import (
 from bench.serving import serving
 from llm_cost_ops.core.ids import batch_stem
 from llm_cost_ops.server.ledger.entry import COLUMNS
-from llm_cost_ops.server.ledger.rollup import DAILY_KEY, DAY_US, HOURLY_KEY
+from llm_cost_ops.server.ledger.rollup import DAY_US, ROLLUPS
 from llm_cost_ops.server.ledger.upsert import columns
 
 KINDS = ("sqlite", "postgres")
@@ -47,7 +47,7 @@ SMALLER = 10
 """The small ledger has a tenth of the rows of the large one."""
 BATCH = 1000
 VERSIONS = ROOT / "src" / "llm_cost_ops" / "server" / "db" / "migrations" / "versions"
-_ROLLUPS = (("rollup_hourly", HOURLY_KEY, 24), ("rollup_daily", DAILY_KEY, 1))
+_ROLLUPS = tuple((rollup.table.name, rollup.key, rollup.buckets) for rollup in ROLLUPS)
 _ID_TIME = len("usg_") + 10
 _EVENT_DAY = len("evt-") + 2
 

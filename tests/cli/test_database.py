@@ -145,7 +145,7 @@ class TestProof:
         assert difference["rollup"] == "rollup_daily"
         assert set(difference) == {"rollup", "key", "ledger", "stored"}
         assert "differ from" in run("verify").out
-        assert run("rebuild", "-o", "json").json()["rollup_rows"] == 2
+        assert run("rebuild", "-o", "json").json()["rollup_rows"] == 3
         assert run("verify").code == 0
 
     def test_one_organization(self, run: Run, ledger: str) -> None:

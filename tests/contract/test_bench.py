@@ -25,6 +25,14 @@ PARTS = {
     "reserving": ["reserve and settle", "the same with eight budgets"],
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
+    "forecasting": [
+        "`auto`, 13 weeks",
+        "`auto`, 48 hours",
+        "`auto`, a daily",
+        "`linear`, a daily",
+        "`moving_average`",
+        "`exponential_smoothing`",
+    ],
 }
 """Parts that need no peer, and how the work of their figures begins."""
 

@@ -15,6 +15,7 @@ SKELETON = (
     "cli.app", "importers.claude_code", "exceptions", "models", "rbac", "middleware", "auth",
     "testing", "client.policy", "core.pricing.rate", "core.usage", "server.app", "server.clock",
     "server.settings", "server.db.session", "server.http.problems", "server.queue.outbox",
+    "server.queue.tables",
     "server.audit.record", "server.identity.store", "server.access.deps", "server.access.routes",
     "server.pricing.resolve", "server.ledger.append", "server.ledger.store",
     "server.ledger.tables", "server.ingest.routes", "server.ingest.record",
@@ -77,6 +78,7 @@ VIOLATIONS = [
     ("SDK import never", "exceptions", "fastapi"),
     ("HTTP stays at the edge", "server.ledger.store", "fastapi"),
     ("HTTP stays at the edge", "server.db.session", "starlette"),
+    ("Jobs are enqueued", "server.ingest.record", "llm_cost_ops.server.queue.tables"),
     ("Ledger tables", "server.ingest.record", "llm_cost_ops.server.ledger.tables"),
 ]
 

@@ -27,7 +27,7 @@ INTRODUCTION = """\
 
 `cost-ops` and `llm-cost-ops` are the same program. It works on the local database, or with
 `--api-url` (or `COST_OPS_API_URL`) on a server, with the same commands and answers. `estimate`,
-`pricing diff`, `completion` and `version` need neither.
+`forecast`, `pricing diff`, `completion` and `version` need neither.
 
 | exit code | |
 |---|---|

@@ -47,6 +47,7 @@ LOCAL: Mapping[str, tuple[str, str]] = {
     "API_ERROR": ("4", "The server answered something that is not its API."),
     "CONFIGURATION_ERROR": ("2", "A wrong setting, named with its source."),
     "DATABASE_ERROR": ("5", "The local database has no schema or an old one."),
+    "FORECAST_001": ("1", "Insufficient data: a series shorter than 7 days, weeks or months."),
     "INTERNAL_ERROR": ("1", "A fault of the program; `-vv` shows where."),
     "INTERRUPTED": ("130", "Stopped from the keyboard."),
     "IO_ERROR": ("1", "A file cannot be read or written."),

@@ -22,6 +22,8 @@ PROGRAMS = ("cost-ops", "llm-cost-ops")
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("database:init", "Create the database schema and the organization."),
     "serve": ("serve:serve", "Serve the API."),
+    "worker": ("serve:worker", "Work off background jobs and schedules."),
+    "jobs": ("jobs:jobs", "Background jobs: list them, run dead ones again."),
     "migrate": ("database:migrate", "Upgrade the database schema."),
     "db": ("database:db", "Look at the database and change its schema."),
     "ingest": ("ingest:ingest", "Import usage from files, logs and exports."),
@@ -30,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("costs:summary", "Totals of a period."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
+    "forecast": ("forecasts:forecast", "Forecasts and anomalies of a series of dates and values."),
     "auth": ("keys:auth", "API keys."),
     "config": ("config:config", "Show and check the settings."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),

@@ -19,12 +19,15 @@ INTERRUPTED = 130
 TRACEBACK_VERBOSITY = 2
 
 EXTRAS: Mapping[str, str] = {
+    "numpy": "forecast",
+    "plotille": "cli",
     "pyarrow": "files",
     "zstandard": "files",
     "psycopg": "postgres",
     "pymysql": "mysql",
     "redis": "redis",
     "rich": "cli",
+    "statsforecast": "forecast",
     "yaml": "cli",
     **dict.fromkeys(
         (
@@ -39,7 +42,7 @@ EXTRAS: Mapping[str, str] = {
 DRIVERS = frozenset({"sqlite3", "psycopg", "pymysql"})
 _DATABASE_CODES = frozenset({"DATABASE_ERROR", "SERVICE_UNAVAILABLE"})
 _AUTH_CODES = frozenset({"AUTH_001", "INSUFFICIENT_PERMISSIONS", "ORGANIZATION_MISMATCH"})
-_FOUND_CODES = frozenset({"CONFLICT", "COST_001", "NOT_FOUND"})
+_FOUND_CODES = frozenset({"CONFLICT", "COST_001", "FORECAST_001", "NOT_FOUND"})
 
 
 class CommandError(Exception):

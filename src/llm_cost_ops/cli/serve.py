@@ -1,4 +1,4 @@
-"""`serve`, which is also `server` and `server start`."""
+"""`serve`, which is also `server` and `server start`; and `worker`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 t
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Server processes; 0 starts one per CPU.")
 ]
-NoWorker = Annotated[
-    bool,
-    typer.Option("--no-worker", help="Run no background jobs beside the API (there are none yet)."),
+Worker = Annotated[
+    bool | None,
+    typer.Option(
+        "--worker/--no-worker",
+        help="Work off background jobs beside the API; without either flag on SQLite only.",
+    ),
 ]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", help="Jobs to run at the same time.")
+]
+Once = Annotated[bool, typer.Option("--once", help="End when nothing is due any more.")]
 SHOWN = ("config", "database_url")
 
 
@@ -26,7 +33,7 @@ def _serve(
     host: Host = None,
     port: Port = None,
     workers: Workers = None,
-    no_worker: NoWorker = False,  # noqa: ARG001
+    worker: Worker = None,
 ) -> int:
     """Serve the API until SIGTERM or SIGINT, then finish what is under way and stop.
 
@@ -34,15 +41,38 @@ def _serve(
 
     $ cost-ops serve
     $ cost-ops serve --host 127.0.0.1 --port 8080 --workers 4
+    $ cost-ops serve --no-worker
     """
     profile.refuse_remote("serve")
-    flags = {"server.host": host, "server.port": port, "server.workers": workers}
+    flags = {
+        "server.host": host,
+        "server.port": port,
+        "server.workers": workers,
+        "worker.embedded": None if worker is None else "on" if worker else "off",
+    }
     settings = profile.settings(flags)
     from llm_cost_ops.server.serve import run
 
     return run(settings)
 
 
+def _work(profile: Profile, concurrency: Concurrency = None, once: Once = False) -> int:
+    """Work off background jobs and schedules until SIGTERM or SIGINT, then finish what runs.
+
+    Any number of workers may run on one database. On SQLite `cost-ops serve` has one already.
+
+    $ cost-ops worker
+    $ cost-ops worker --concurrency 8
+    $ cost-ops worker --once
+    """
+    profile.refuse_remote("worker")
+    settings = profile.settings({"worker.concurrency": concurrency})
+    from llm_cost_ops.server.worker import run_worker
+
+    return run_worker(settings, once=once)
+
+
+worker = single("worker", shows=SHOWN)(_work)
 serve = single("serve", shows=SHOWN)(_serve)
 server = group("Serve the API.", _serve, shows=SHOWN)
 command(server, "start", shows=SHOWN)(_serve)

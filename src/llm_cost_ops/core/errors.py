@@ -5,6 +5,7 @@ DomainError
 ├── PriceNotFound     COST_001          no price for provider, model and date
 ├── PricingError      INVALID_PRICING   a price definition that cannot be used
 ├── AmountError       VALIDATION_ERROR  an amount of money that is not one
+├── InsufficientData  FORECAST_001      a series too short to forecast from
 └── FormulaError      INVALID_PRICING   a pricing formula that is refused
 """
 
@@ -39,6 +40,12 @@ class UsageError(DomainError):
 
 class AmountError(DomainError):
     """Text or number that is not an amount of money within the accepted range."""
+
+
+class InsufficientData(DomainError):
+    """A series too short to forecast from."""
+
+    code = "FORECAST_001"
 
 
 class PricingError(DomainError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
-from llm_cost_ops.server.db.session import write_retrying
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
@@ -46,11 +45,14 @@ from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.queue import watch
+from llm_cost_ops.server.queue.metrics import QueueMetrics
+from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.worker import WorkerThread, create_worker
 
 VERSION = version("llm-cost-ops")
 WRITER_THREADS = 4
-PURGE_SECONDS = 600.0
 GAUGE_SECONDS = 5.0
 
 ROOMS: tuple[Room, ...] = (
@@ -72,12 +74,17 @@ ROOMS: tuple[Room, ...] = (
 
 
 def create_app(
-    settings: Settings, *, clock: Clock | None = None, database: Database | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    database: Database | None = None,
+    worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `keys`, `metrics` and `health`; they run between the lifespan's startup and shutdown.
+    `keys`, `metrics`, `health` and `queue`; they run between the lifespan's startup and shutdown.
 
-    A `database` that is passed in stays open afterwards.
+    A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
+    the requests.
     """
     api = FastAPI(
         title=openapi.TITLE,
@@ -91,6 +98,7 @@ def create_app(
     )
     problems.install(api)
     _furnish(api, settings, clock or SystemClock(), database)
+    api.state.worker = _worker(api.state) if worker else None
     document = _document_of(api)
     api.router.routes.extend(operations_router(settings, document).routes)
     hot = [route for room in ROOMS for route in room.routes]
@@ -143,7 +151,15 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.desk = Desk(state.database, state.prices, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
+    state.queue_metrics = QueueMetrics(state.metrics.registry)
+    state.queue = Watch(state.database, clock, state.queue_metrics)
     _observe(state, settings)
+
+
+def _worker(state: Any) -> WorkerThread:
+    return WorkerThread(
+        create_worker(state.settings, state.database, state.clock, state.queue_metrics)
+    )
 
 
 def _book(settings: Settings) -> PriceBook:
@@ -157,6 +173,7 @@ def _observe(state: Any, settings: Settings) -> None:
     book, clock, metrics = state.prices.book, state.clock, state.metrics
     metrics.know_models(entry.model for entry in book.models())
     state.health.warnings.append(old_book(book.built_at, settings.pricing.book_max_age_days, clock))
+    state.health.warnings.append(state.queue.warnings)
 
     def refresh() -> None:
         metrics.price_book_age((clock.now().date() - book.built_at).days)
@@ -192,12 +209,14 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
     await to_thread.run_sync(_prepare, state)
     state.writer.start()
     state.desk.start()
+    if state.worker is not None:
+        state.worker.start()
     tasks = [
         asyncio.create_task(work)
         for work in (
             state.keys.keep_last_used(),
             state.health.keep_examining(),
-            _keep_purging(state),
+            _keep_watching(state),
             _keep_gauges(state),
         )
     ]
@@ -208,6 +227,8 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if state.worker is not None:
+            await to_thread.run_sync(state.worker.stop)
         await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
@@ -233,20 +254,12 @@ def _prepare(state: Any) -> None:
     )
 
 
-async def _keep_purging(state: Any) -> None:
-    """Remove expired idempotency keys, a bounded number at a time."""
+async def _keep_watching(state: Any) -> None:
+    """Measure the queue now and then."""
     while True:
-        await asyncio.sleep(PURGE_SECONDS)
-        try:
-            while await to_thread.run_sync(_purge, state) == idempotency.PURGE_CHUNK:
-                await asyncio.sleep(1)
-        except (DatabaseUnavailable, SerializationRetry) as error:
-            logger("app").warning("idempotency keys not purged", reason=error.message)
-
-
-def _purge(state: Any) -> int:
-    now_us = state.clock.micros()
-    return write_retrying(state.database, lambda session: idempotency.purge(session, now_us))
+        await asyncio.sleep(watch.SECONDS)
+        with suppress(DatabaseUnavailable, SerializationRetry):  # /ready tells of that already
+            await to_thread.run_sync(state.queue.measure)
 
 
 async def _keep_gauges(state: Any) -> None:

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llm_cost_ops.server.app import create_app
-from llm_cost_ops.server.db.engine import open_maintenance_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.http.edge import Edge
@@ -30,8 +29,9 @@ from llm_cost_ops.server.http.listen import (
 )
 from llm_cost_ops.server.http.logs import configure_logging, logger
 from llm_cost_ops.server.http.metrics import expose
-from llm_cost_ops.server.http.workers import MetricsDirectory, Workers, end_with_parent
+from llm_cost_ops.server.http.workers import MetricsDirectory, Target, Workers, end_with_parent
 from llm_cost_ops.server.settings import ServerSettings, Settings
+from llm_cost_ops.server.worker import embedded, worker_beside
 
 EXIT_OK = 0
 EXIT_GENERAL = 1
@@ -100,22 +100,9 @@ def _check_schema(settings: Settings) -> None:
     """Migrate where asked to. Raises DatabaseConfiguration for a schema that is behind; a database
     that does not answer yet is waited for by the server itself."""
     try:
-        if settings.database.auto_migrate:
-            Migrations().upgrade(settings.database)
-            return
-        database = open_maintenance_database(settings.database)
-        try:
-            state = Migrations().state_of(database)
-        finally:
-            database.dispose()
+        Migrations().prepare(settings.database)
     except DatabaseUnavailable as error:
         logger("serve").warning("starting without the database", reason=error.message)
-        return
-    if state.pending:
-        raise DatabaseConfiguration(
-            f"{len(state.pending)} migrations are pending: run `cost-ops migrate` first, or set "
-            "database.auto_migrate."
-        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -136,7 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve_alone(settings: Settings, listener: socket.socket) -> int:
-    app = create_app(settings)
+    app = create_app(settings, worker=embedded(settings))
     server = _server(app, settings)
     side = _side_server(settings, app.state.metrics.expose)
     beside = asyncio.create_task(side.serve()) if side is not None else None
@@ -195,7 +182,10 @@ def metrics_app(path: str, exposition: Callable[[], tuple[bytes, str]]) -> ASGIA
 async def _serve_with_workers(settings: Settings, listener: socket.socket, count: int) -> int:
     with MetricsDirectory() as directory:
         side = _side_server(settings, partial(expose, None, directory))
-        workers = Workers(_worker, settings, [listener], count, settings.server.shutdown_seconds)
+        targets: list[Target] = [_worker] * count
+        if embedded(settings):
+            targets.append(worker_beside)
+        workers = Workers(targets, settings, [listener], settings.server.shutdown_seconds)
         return await workers.run(side.serve() if side is not None else None)
 
 

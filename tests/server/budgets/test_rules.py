@@ -11,6 +11,7 @@ import pytest
 
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.budgets.expire import expire
+from llm_cost_ops.server.budgets.jobs import EXPIRE, work
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import write_retrying
 from llm_cost_ops.server.settings import DatabaseSettings
@@ -385,3 +386,27 @@ def test_lists_are_filtered_and_paged(at_noon: Timed) -> None:
     assert len(body_of(app.get("/api/v1/budgets?project_id=p1"))["data"]) == 1
     assert body_of(app.get("/api/v1/budgets?enforcement=hard"))["data"] == []
     error(app.get("/api/v1/budgets?colour=red"), 422)
+
+
+def test_the_worker_books_what_expired(at_noon: Timed) -> None:
+    app, clock = at_noon
+    made = make_budget(app, amount=10, enforcement="hard")
+    accepted(reserve(app, "3", ttl_seconds=1), 201)
+    clock.current += timedelta(seconds=2)
+    handler = work(app.database, clock).handlers[EXPIRE]
+    handler(Now(app))
+    now = budget(app, made["id"])
+    assert (now["spent"], now["reserved"]) == (3, 0)
+
+
+class Now:
+    """A job under way, committed as the worker would."""
+
+    job: Any = None
+    stopping = False
+
+    def __init__(self, app: Application) -> None:
+        self._database = app.database
+
+    def write(self, part: Any) -> Any:
+        return write_retrying(self._database, part)

@@ -10,15 +10,14 @@ from sqlalchemy import Table, insert, select
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.ledger import rollup
-from llm_cost_ops.server.ledger.rollup import DAILY_KEY, HOURLY_KEY
-from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly
+from llm_cost_ops.server.ledger.rollup import ROLLUPS
+from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily
 from llm_cost_ops.server.ledger.upsert import columns, upsert
 from tests.support.factories import make_call
 
 ODD = ('say "hi"', "back\\slash", "tab\tline\n", "naïve 🙂", "{1,NULL}", "%s %(x)s ?", "null", "")
-BOTH = pytest.mark.parametrize(
-    ("table", "key"), [(rollup_hourly, HOURLY_KEY), (rollup_daily, DAILY_KEY)]
-)
+KEYS = {rollup.table: rollup.key for rollup in ROLLUPS}
+EACH = pytest.mark.parametrize(("table", "key"), KEYS.items(), ids=[t.name for t in KEYS])
 
 
 def row(table: Table, name: str, counts: int, low: int | None, high: int | None) -> tuple[Any, ...]:
@@ -38,15 +37,11 @@ def row(table: Table, name: str, counts: int, low: int | None, high: int | None)
 
 def stored(database: Database, table: Table) -> list[tuple[Any, ...]]:
     with read(database) as session:
-        found = session.execute(select(*(table.c[name] for name in columns(key_of(table)))))
+        found = session.execute(select(*(table.c[name] for name in columns(KEYS[table]))))
         return sorted(map(tuple, found))
 
 
-def key_of(table: Table) -> tuple[str, ...]:
-    return DAILY_KEY if table is rollup_daily else HOURLY_KEY
-
-
-@BOTH
+@EACH
 def test_new_rows_are_stored_as_they_are(
     database: Database, table: Table, key: tuple[str, ...]
 ) -> None:
@@ -56,7 +51,7 @@ def test_new_rows_are_stored_as_they_are(
     assert stored(database, table) == rows
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("before", "after", "kept"),
     [
@@ -90,14 +85,14 @@ def test_rows_with_a_known_key_are_added_to_it(
 def test_many_rows_at_once(database: Database) -> None:
     rows = [row(rollup_daily, f"m{i:04d}", i, i, i) for i in range(2_500)]
     with write(database) as session:
-        upsert(session, rollup_daily, DAILY_KEY, rows)
-        upsert(session, rollup_daily, DAILY_KEY, rows)
+        upsert(session, rollup_daily, KEYS[rollup_daily], rows)
+        upsert(session, rollup_daily, KEYS[rollup_daily], rows)
     found = stored(database, rollup_daily)
     assert len(found) == len(rows)
     assert [one[6] for one in found] == [2 * i for i in range(2_500)]
 
 
-@BOTH
+@EACH
 def test_the_same_as_row_by_row(database: Database, table: Table, key: tuple[str, ...]) -> None:
     calls = [
         make_call(at, cost, project_id=project, input_tokens=tokens)
@@ -115,7 +110,6 @@ def test_the_same_as_row_by_row(database: Database, table: Table, key: tuple[str
     assert stored(database, table) == one_by_one
     with write(database) as session:
         session.execute(table.delete())
-        hourly, daily = rollup.projected(rollup.deltas_of(calls))
-        groups = daily if table is rollup_daily else hourly
+        groups = dict(zip(KEYS, rollup.projected(rollup.deltas_of(calls)), strict=True))[table]
         session.execute(insert(table), rollup.rows_of(key, groups))
     assert stored(database, table) == one_by_one

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.session import ReadSession, snapshot, write_retrying
 from llm_cost_ops.server.ledger import verify
 from llm_cost_ops.server.ledger.projection import day_deltas
@@ -92,6 +93,11 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "a lost hour": ("DELETE FROM rollup_hourly WHERE currency = 'EUR'", "rollup_hourly"),
     "a lost day": ("DELETE FROM rollup_daily WHERE currency = 'EUR'", "rollup_daily"),
+    "an edited day of a model": (
+        "UPDATE rollup_models SET total_tokens = total_tokens - 1 WHERE currency = 'USD'",
+        "rollup_models",
+    ),
+    "a lost day of a model": ("DELETE FROM rollup_models", "rollup_models"),
 }  # fmt: skip
 
 
@@ -173,7 +179,7 @@ def test_an_inserted_call_is_found(filled: Application) -> None:
 
 
 def test_a_rollup_row_without_calls_is_found_and_removed(filled: Application) -> None:
-    for table in ("rollup_hourly", "rollup_daily"):
+    for table in ("rollup_hourly", "rollup_daily", "rollup_models"):
         tamper(filled, f"UPDATE {table} SET bucket = bucket + 24 WHERE currency = 'EUR'")
     found = proof(filled).first_difference
     assert found is not None
@@ -189,6 +195,13 @@ def test_a_rollup_row_without_calls_is_found_and_removed(filled: Application) ->
     rebuild(filled)
     with snapshot(filled.database) as session:
         assert verify.verify(session).ok
+    assert_filled(filled)
+
+
+def test_an_older_ledger_gets_its_sums_by_model(filled: Application) -> None:
+    settings = filled.database.settings
+    Migrations().downgrade(settings, "0001")
+    Migrations().upgrade(settings)
     assert_filled(filled)
 
 
@@ -211,7 +224,7 @@ def test_each_organization_is_proven_by_itself(sqlite_application: Application) 
     assert not body_of(other.get("/api/v1/ledger/verify"))["ok"]
     rebuild(sqlite_application, sqlite_application.organization_id)
     assert not proof(other).ok
-    assert rebuild(other, other.organization_id) == 2
+    assert rebuild(other, other.organization_id) == 3
     assert_proven(other, "0.006")
 
 

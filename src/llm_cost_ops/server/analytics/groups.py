@@ -49,7 +49,7 @@ def read_groups(
     """
     groups: Groups = {}
     whole = [Piece(selection.window, None)]
-    for piece in whole if from_calls else pieces(session, selection, grouping):
+    for piece in whole if from_calls else pieces(selection, grouping):
         for key, totals in _read(session, selection.within(piece.window), piece, grouping, wanted):
             known = groups.get(key)
             if known is None:

@@ -10,20 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table
 
 from llm_cost_ops.core.period import DAY_US, HOUR_US, Window
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
-from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.db.urls import DatabaseKind
-from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly
-
-HOURS = DAY_US // HOUR_US
-_WORTH_A_LOOK_US = 3 * DAY_US
-_MANY = 50_000
-_HOUR_PRICE = {DatabaseKind.SQLITE: 3, DatabaseKind.MYSQL: 3, DatabaseKind.POSTGRESQL: 1}
-"""How many rows of days take as long as one of hours: hours are sorted to make days of them, days
-come sorted. PostgreSQL hashes, so there the rows are worth the same."""
+from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly, rollup_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +32,7 @@ class Rollup:
 
 HOURLY = Rollup(rollup_hourly, HOUR_US, ("provider", "model"))
 DAILY = Rollup(rollup_daily, DAY_US, ("provider", "model", "project_id"))
+MODELS = Rollup(rollup_models, DAY_US, ("provider", "model"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +43,11 @@ class Piece:
     rollup: Rollup | None
 
 
-def pieces(session: ReadSession, selection: Selection, grouping: Grouping) -> list[Piece]:
+def pieces(selection: Selection, grouping: Grouping) -> list[Piece]:
     """The window in disjoint parts, each with the cheapest source that can answer for it."""
-    able = [rollup for rollup in (DAILY, HOURLY) if _can(rollup, selection, grouping)]
-    if len(able) == 2 and not _days_are_fewer(session, selection):
-        able.remove(DAILY)
+    # Days by project only for who asks by project: there may be as many projects as calls.
+    chosen = (MODELS, HOURLY) if _can(HOURLY, selection, grouping) else (DAILY,)
+    able = [rollup for rollup in chosen if _can(rollup, selection, grouping)]
     return _cut(selection.window, able)
 
 
@@ -84,34 +76,3 @@ def _can(rollup: Rollup, selection: Selection, grouping: Grouping) -> bool:
     wanted |= {condition.field.name for condition in selection.conditions}
     edges = (edge for made in grouping.buckets.values() for edge in made.edges)
     return wanted <= rollup.filters and all(edge % rollup.width_us == 0 for edge in edges)
-
-
-def _days_are_fewer(session: ReadSession, selection: Selection) -> bool:
-    """Whether the days have fewer rows than the hours: they are apart by project, too, of which
-    some have few and some one per call. The last whole day of the window tells."""
-    window, organization_id = selection.window, selection.organization_id
-    if window.end_us - window.start_us < _WORTH_A_LOOK_US:
-        return False
-    hours = rollup_hourly.c
-    last = session.scalar(
-        select(func.max(hours.bucket)).where(
-            hours.organization_id == organization_id, hours.bucket < window.end_us // HOUR_US
-        )
-    )
-    if last is None:
-        return True
-    day = max(int(last) // HOURS - 1, window.start_us // DAY_US)
-    in_hours = _rows(session, rollup_hourly, organization_id, (day * HOURS, (day + 1) * HOURS))
-    in_days = _rows(session, rollup_daily, organization_id, (day, day + 1))
-    return in_days <= in_hours * _HOUR_PRICE[session.kind]
-
-
-def _rows(
-    session: ReadSession, table: Table, organization_id: str, between: tuple[int, int]
-) -> int:
-    own = select(table.c.bucket).where(
-        table.c.organization_id == organization_id,
-        table.c.bucket >= between[0],
-        table.c.bucket < between[1],
-    )
-    return int(session.scalar(select(func.count()).select_from(own.limit(_MANY).subquery())))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event, exc
 
+from llm_cost_ops.server.db.bell import Bell
 from llm_cost_ops.server.db.circuit import Circuit
 from llm_cost_ops.server.db.errors import DatabaseConfiguration
 from llm_cost_ops.server.db.slow import log_slow_statements
@@ -23,13 +24,15 @@ PING_ANSWER_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`reader` and `writer` are one engine on PostgreSQL and MySQL, two on SQLite."""
+    """`reader` and `writer` are one engine on PostgreSQL and MySQL, two on SQLite. `bell` is rung
+    after the commit of a session that announced something."""
 
     kind: DatabaseKind
     reader: Engine
     writer: Engine
     circuit: Circuit
     settings: DatabaseSettings
+    bell: Bell = field(default_factory=Bell)
 
     def dispose(self) -> None:
         """Close all connections: those in use when they are given back."""

@@ -22,7 +22,7 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from llm_cost_ops.server.db.classify import classify
-from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.engine import Database, open_maintenance_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration
 from llm_cost_ops.server.db.migration_lock import locked_connection
 from llm_cost_ops.server.db.session import ReadSession, read
@@ -82,6 +82,25 @@ class Migrations:
     def downgrade(self, settings: DatabaseSettings, revision: str) -> SchemaState:
         """Undo migrations down to `revision` (`-1`: the last one, `base`: all)."""
         return self._run(settings, command.downgrade, revision)
+
+    def prepare(self, settings: DatabaseSettings) -> None:
+        """Before a process works on a database: migrate where the settings ask for it.
+
+        Raises `DatabaseConfiguration` for a schema that is behind, and `DatabaseUnavailable`.
+        """
+        if settings.auto_migrate:
+            self.upgrade(settings)
+            return
+        database = open_maintenance_database(settings)
+        try:
+            state = self.state_of(database)
+        finally:
+            database.dispose()
+        if state.pending:
+            raise DatabaseConfiguration(
+                f"{len(state.pending)} migrations are pending: run `cost-ops migrate` first, or "
+                "set database.auto_migrate."
+            )
 
     def history(self) -> list[Revision]:
         """All migrations, the newest first."""

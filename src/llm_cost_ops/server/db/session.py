@@ -64,7 +64,15 @@ class ReadSession:
 class WriteSession(ReadSession):
     """One transaction that may write; committed when its `with` block ends without an error."""
 
-    __slots__ = ()
+    __slots__ = ("announced",)
+
+    def __init__(self, connection: Connection, kind: DatabaseKind) -> None:
+        super().__init__(connection, kind)
+        self.announced = False
+
+    def announce(self) -> None:
+        """Ring the database's bell when this transaction has committed."""
+        self.announced = True
 
 
 @contextmanager
@@ -96,7 +104,10 @@ def write(database: Database) -> Generator[WriteSession]:
     `SerializationRetry` (run the block again, as `write_retrying` does).
     """
     with _transaction(database, database.writer, {}, commit=True) as connection:
-        yield WriteSession(connection, database.kind)
+        session = WriteSession(connection, database.kind)
+        yield session
+    if session.announced:
+        database.bell.ring()
 
 
 def write_retrying(

@@ -49,11 +49,12 @@ def _exact(value: object, written: _Written) -> object:
     if kind in _PLAIN_TYPES:
         return value
     if kind is dict:
-        made: dict[str, object] = {}
-        for name, item in cast("dict[str, object]", value).items():
+        given = cast("dict[str, object]", value)
+        made = given.copy()  # and only what is not plain is put in its place
+        for name, item in given.items():
             if type(item) in _PLAIN_TYPES:
-                made[name] = item
-            elif type(item) is Decimal:
+                continue
+            if type(item) is Decimal:
                 known = written.get(id(item))
                 if known is None:
                     known = written[id(item)] = (item, msgspec.Raw(plain(item)))

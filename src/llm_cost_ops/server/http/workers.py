@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -32,26 +32,24 @@ Target = Callable[[Any, list[socket.socket], Connection], None]
 
 
 class Workers:
-    """`count` processes that run `target(argument, sockets, parent)`.
+    """A process for each target, which runs `target(argument, sockets, parent)`.
 
     `parent` is a connection on which nothing is ever sent; it ends when the parent does.
     """
 
     def __init__(
         self,
-        target: Target,
+        targets: Sequence[Target],
         argument: Any,
         sockets: list[socket.socket],
-        count: int,
         drain_s: float,
     ) -> None:
-        self._target = target
+        self._targets = targets
         self._argument = argument
         self._sockets = sockets
-        self._count = count
         self._drain_s = drain_s
         self._spawn = get_context("spawn")
-        self._processes: dict[SpawnProcess, tuple[Connection, float]] = {}
+        self._processes: dict[SpawnProcess, tuple[Target, Connection, float]] = {}
         self._stopping = asyncio.Event()
         self._quick_deaths = 0
         self._exit_code = 0
@@ -63,8 +61,8 @@ class Workers:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         side = loop.create_task(beside) if beside is not None else None
-        for _ in range(self._count):
-            self._start()
+        for target in self._targets:
+            self._start(target)
         await self._stopping.wait()
         await self._drain()
         if side is not None:
@@ -72,22 +70,22 @@ class Workers:
             await asyncio.gather(side, return_exceptions=True)
         return self._exit_code
 
-    def _start(self) -> None:
+    def _start(self, target: Target) -> None:
         loop = asyncio.get_running_loop()
         ours, theirs = self._spawn.Pipe()
         process = self._spawn.Process(
-            target=self._target, args=(self._argument, self._sockets, theirs), daemon=False
+            target=target, args=(self._argument, self._sockets, theirs), daemon=False
         )
         process.start()
         theirs.close()
-        self._processes[process] = (ours, loop.time())
+        self._processes[process] = (target, ours, loop.time())
         loop.add_reader(process.sentinel, self._ended, process)
 
     def _ended(self, process: SpawnProcess) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(process.sentinel)
         process.join()
-        ours, started_s = self._processes.pop(process)
+        target, ours, started_s = self._processes.pop(process)
         ours.close()
         if process.pid is not None and MULTIPROCESS_VARIABLE in os.environ:
             cast("Any", multiprocess).mark_process_dead(process.pid)
@@ -104,7 +102,7 @@ class Workers:
         if self._quick_deaths >= MAX_QUICK_DEATHS:
             self._give_up(1)
         else:
-            self._start()
+            self._start(target)
 
     def _give_up(self, exit_code: int) -> None:
         self._exit_code = exit_code

@@ -13,14 +13,8 @@ from sqlalchemy import BigInteger, Table, bindparam, select, update
 
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.projection import day_extremes
-from llm_cost_ops.server.ledger.rollup import DAILY_KEY, HOURLY_KEY, Delta, Key, projected
-from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly
+from llm_cost_ops.server.ledger.rollup import ROLLUPS, Delta, Key, projected
 from llm_cost_ops.server.spend.move import Moves
-
-_ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
-    (rollup_hourly, HOURLY_KEY, 24),
-    (rollup_daily, DAILY_KEY, 1),
-)
 
 
 class Extremes:
@@ -39,14 +33,14 @@ class Extremes:
         """Put the extremes of all groups right. The rollups' sums have been moved before."""
         gone, self._gone = self._gone, {}
         days: dict[tuple[str, int], list[set[Key]]] = {}
-        for place, (table, names, buckets) in enumerate(_ROLLUPS):
+        for place, (table, names, buckets) in enumerate(ROLLUPS):
             for key, delta in projected(gone)[place].items():
                 if _may_have_been(session, table, names, key, delta):
-                    day = days.setdefault((key[0], key[1] // buckets), [set(), set()])
+                    day = days.setdefault((key[0], key[1] // buckets), [set() for _ in ROLLUPS])
                     day[place].add(key)
         for (organization_id, day), wanted in sorted(days.items()):
             found = _extremes(session, organization_id, day)
-            for (table, names, _), keys, group in zip(_ROLLUPS, wanted, found, strict=True):
+            for (table, names, _), keys, group in zip(ROLLUPS, wanted, found, strict=True):
                 _write(session, table, names, {key: group.get(key) for key in keys})
         self.moves.settle(session)
 
@@ -62,9 +56,7 @@ def _may_have_been(
     return gone.low <= row.min_cost_e10 or gone.high >= row.max_cost_e10
 
 
-def _extremes(
-    session: ReadSession, organization_id: str, day: int
-) -> tuple[dict[Key, Delta], dict[Key, Delta]]:
+def _extremes(session: ReadSession, organization_id: str, day: int) -> tuple[dict[Key, Delta], ...]:
     groups: dict[Key, Delta] = {}
     for key, low, high in day_extremes(session, organization_id, day):
         groups.setdefault(key, Delta()).widen(low, high)

@@ -2,7 +2,7 @@
 writes.
 
 Sums and extremes come at the finest grain (hour, provider, model, project, currency), from which
-both rollups follow as they do when calls are recorded.
+all rollups follow as they do when calls are recorded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,8 @@ from sqlalchemy import (
 from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
-from llm_cost_ops.server.ledger.rollup import DAY_US, HOUR_US, TOKENS, Delta, Key
-from llm_cost_ops.server.ledger.tables import (
-    rollup_daily,
-    rollup_hourly,
-    usage_corrections,
-    usage_records,
-)
+from llm_cost_ops.server.ledger.rollup import DAY_US, HOUR_US, ROLLUPS, TOKENS, Delta, Key
+from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
 _COUNTS = ("requests", "unpriced", "partially_priced", *TOKENS)
 _MONEY = ("cost_e10", "list_cost_e10")
@@ -56,8 +51,7 @@ def _first_days(session: ReadSession, organization_id: str, day: int) -> Iterato
     sources = (
         (usage_records.c.timestamp, DAY_US),
         (usage_corrections.c.timestamp, DAY_US),
-        (rollup_hourly.c.bucket, DAY_US // HOUR_US),
-        (rollup_daily.c.bucket, 1),
+        *((rollup.table.c.bucket, rollup.buckets) for rollup in ROLLUPS),
     )
     for column, width in sources:
         table = column.table
@@ -72,7 +66,7 @@ def _first_days(session: ReadSession, organization_id: str, day: int) -> Iterato
 def organizations_with_rows(session: ReadSession) -> list[str]:
     """Every organization id that the ledger or a rollup names, known or not."""
     found: set[str] = set()
-    for table in (usage_records, usage_corrections, rollup_hourly, rollup_daily):
+    for table in (usage_records, usage_corrections, *(rollup.table for rollup in ROLLUPS)):
         column = table.c.organization_id
         last = session.scalar(select(func.min(column)))
         while last is not None:

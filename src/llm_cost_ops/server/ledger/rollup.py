@@ -6,7 +6,7 @@ A rollup is a projection: `verify` compares it with the ledger and `rebuild` mak
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
@@ -16,13 +16,13 @@ from llm_cost_ops.server.db.classify import classify
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly
+from llm_cost_ops.server.ledger.tables import MEASURES, rollup_daily, rollup_hourly, rollup_models
 from llm_cost_ops.server.ledger.upsert import columns, upsert
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
-HOURLY_KEY = ("organization_id", "bucket", "provider", "model_name", "currency")
-DAILY_KEY = ("organization_id", "bucket", "provider", "model_name", "project_id", "currency")
+_BY_MODEL = ("organization_id", "bucket", "provider", "model_name", "currency")
+_BY_PROJECT = ("organization_id", "bucket", "provider", "model_name", "project_id", "currency")
 TOKENS = MEASURES[-6:]
 LARGEST = 2**63 - 1
 SUSPICIOUS = 2**43
@@ -30,6 +30,22 @@ SUSPICIOUS = 2**43
 model comes near it, and it takes a million of them to leave 64 bits."""
 
 Key = tuple[Any, ...]
+
+
+class Rollup(NamedTuple):
+    """A table of sums, its key, and how many of its buckets make a day."""
+
+    table: Table
+    key: tuple[str, ...]
+    buckets: int
+
+
+ROLLUPS = (
+    Rollup(rollup_hourly, _BY_MODEL, DAY_US // HOUR_US),
+    Rollup(rollup_daily, _BY_PROJECT, 1),
+    Rollup(rollup_models, _BY_MODEL, 1),
+)
+"""In the order in which every writer comes to them."""
 
 
 class Delta:
@@ -66,7 +82,7 @@ class Delta:
 
 
 def deltas_of(entries: Iterable[Entry]) -> dict[Key, Delta]:
-    """Sums by organization, hour, provider, model, project, currency: both rollups follow."""
+    """Sums by organization, hour, provider, model, project, currency: all rollups follow."""
     groups: dict[Key, Delta] = {}
     for entry in entries:
         key = (
@@ -109,23 +125,25 @@ def _add(delta: Delta, entry: Entry) -> None:
 
 
 def apply(session: WriteSession, groups: Mapping[Key, Delta]) -> None:
-    """Add the deltas to both rollups, rows in key order so that writers never deadlock.
+    """Add the deltas to all rollups, rows in key order so that writers never deadlock.
 
     Raises UsageError when a sum of tokens would leave 64 bits.
     """
-    hourly, daily = projected(groups)
-    _upsert(session, rollup_hourly, HOURLY_KEY, hourly)
-    _upsert(session, rollup_daily, DAILY_KEY, daily)
+    for rollup, found in zip(ROLLUPS, projected(groups), strict=True):
+        _upsert(session, rollup.table, rollup.key, found)
 
 
-def projected(groups: Mapping[Key, Delta]) -> tuple[dict[Key, Delta], dict[Key, Delta]]:
-    """The deltas by the keys of the hourly and of the daily rollup."""
+def projected(groups: Mapping[Key, Delta]) -> tuple[dict[Key, Delta], ...]:
+    """The deltas by the keys of each of `ROLLUPS`."""
     hourly: dict[Key, Delta] = {}
     daily: dict[Key, Delta] = {}
+    models: dict[Key, Delta] = {}
     for (organization, hour, provider, model, project, currency), delta in groups.items():
         _fold(hourly, (organization, hour, provider, model, currency), delta)
         _fold(daily, (organization, hour // 24, provider, model, project, currency), delta)
-    return hourly, daily
+    for (organization, hour, provider, model, currency), delta in hourly.items():
+        _fold(models, (organization, hour // 24, provider, model, currency), delta)
+    return hourly, daily, models
 
 
 def _fold(target: dict[Key, Delta], key: Key, delta: Delta) -> None:

@@ -195,6 +195,25 @@ rollup_daily = Table(
 )
 """`bucket` is the UTC day since 1970; a call without a project has the empty project id."""
 
+rollup_models = Table(
+    "rollup_models",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("currency", String(3), nullable=False),
+    *_measures(),
+    amount("min_cost_e10", nullable=True),
+    amount("max_cost_e10", nullable=True),
+    PrimaryKeyConstraint("organization_id", "bucket", "provider", "model_name", "currency"),
+    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
+    **TABLE_OPTIONS,
+)
+"""`bucket` is the UTC day since 1970. The days of `rollup_daily` without the projects, of which
+there may be one per call: the question asked most, what each model costs by day, reads one row for
+each row of its answer."""
+
 imports = Table(
     "imports",
     metadata,

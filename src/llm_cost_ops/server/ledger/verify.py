@@ -23,10 +23,8 @@ from llm_cost_ops.server.ledger.projection import (
 )
 from llm_cost_ops.server.ledger.recount import first_difference
 from llm_cost_ops.server.ledger.rollup import (
-    DAILY_KEY,
     DAY_US,
-    HOUR_US,
-    HOURLY_KEY,
+    ROLLUPS,
     Delta,
     Key,
     projected,
@@ -34,19 +32,12 @@ from llm_cost_ops.server.ledger.rollup import (
 )
 from llm_cost_ops.server.ledger.tables import (
     MEASURES,
-    rollup_daily,
-    rollup_hourly,
     usage_corrections,
     usage_records,
 )
 
 Row = Mapping[str, Any]
 _EXTREMES = ("min_cost_e10", "max_cost_e10")
-_ROLLUPS: tuple[tuple[Table, tuple[str, ...], int], ...] = (
-    (rollup_hourly, HOURLY_KEY, DAY_US // HOUR_US),
-    (rollup_daily, DAILY_KEY, 1),
-)
-"""Each with its key and the number of its buckets in a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +105,10 @@ def rebuild(session: WriteSession, organization_id: str | None = None) -> int:
     for organization in _organizations(session, organization_id):
         for day in active_days(session, organization):
             # Emptied before the ledger is read: who adds to these rows waits for us from here on.
-            for table, _, buckets in _ROLLUPS:
+            for table, _, buckets in ROLLUPS:
                 session.execute(delete(table).where(*_of_day(table, organization, day, buckets)))
             groups = projected(day_deltas(session, organization, day))
-            for (table, key, _), group in zip(_ROLLUPS, groups, strict=True):
+            for (table, key, _), group in zip(ROLLUPS, groups, strict=True):
                 written += _insert(session, table, rows_of(key, group))
     return written
 
@@ -147,7 +138,7 @@ def _insert(session: WriteSession, table: Table, rows: list[dict[str, Any]]) -> 
 def _compare(
     session: ReadSession, organization_id: str, day: int, ledger: Mapping[Key, Delta]
 ) -> Difference | None:
-    for (table, key, buckets), group in zip(_ROLLUPS, projected(ledger), strict=True):
+    for (table, key, buckets), group in zip(ROLLUPS, projected(ledger), strict=True):
         query = select(table).where(*_of_day(table, organization_id, day, buckets))
         stored = {_key(key, row): row for row in session.execute(query).mappings()}
         expected = {_key(key, row): row for row in rows_of(key, group)}

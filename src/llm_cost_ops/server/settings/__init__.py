@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llm_cost_ops.server.settings.background import WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
 from llm_cost_ops.server.settings.mask import mask_url
@@ -36,6 +37,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "WorkerSettings",
     "explain",
     "load_settings",
     "mask_url",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llm_cost_ops.server.settings.background import WorkerSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,
@@ -46,6 +47,7 @@ class Settings:
     pricing: PricingSettings = field(default_factory=PricingSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -70,6 +72,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "pricing": PricingSettings,
     "logging": LoggingSettings,
     "metrics": MetricsSettings,
+    "worker": WorkerSettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(

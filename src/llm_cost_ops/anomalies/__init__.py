@@ -1,0 +1,27 @@
+"""Anomalies of dated series. Knows `core` only; standard library only."""
+
+from __future__ import annotations
+
+from llm_cost_ops.anomalies.detection import (
+    METHODS,
+    SENSITIVITIES,
+    SEVERITIES,
+    THRESHOLDS,
+    Anomaly,
+    AnomalyError,
+    Options,
+    Stream,
+    detect,
+)
+
+__all__ = [
+    "METHODS",
+    "SENSITIVITIES",
+    "SEVERITIES",
+    "THRESHOLDS",
+    "Anomaly",
+    "AnomalyError",
+    "Options",
+    "Stream",
+    "detect",
+]

@@ -1,0 +1,117 @@
+"""`cost-ops forecast anomalies`: the points of a series that are not as they should have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
+from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
+from llm_cost_ops.cli.profile import Profile
+from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
+from llm_cost_ops.core.money import parse_decimal
+
+
+class Method(StrEnum):
+    """Ways to find anomalies."""
+
+    AUTO = "auto"
+    ZSCORE = "zscore"
+    IQR = "iqr"
+    MAD = "mad"
+    SEASONAL = "seasonal"
+
+
+class Sensitivity(StrEnum):
+    """How readily points are flagged."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+NUMBERS = ("actual_cost", "expected_cost", "lower", "upper")
+FIELDS = ("date", *NUMBERS, "severity", "score")
+
+
+def anomalies(
+    profile: Profile,
+    series: Annotated[
+        str | None,
+        typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="auto and seasonal know hours of the day and days of the week.")
+    ] = Method.AUTO,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Multiple of the method's unit: 3 zscore, 1.5 iqr, 3.5 mad, 5 others."),
+    ] = None,
+    sensitivity: Annotated[
+        Sensitivity, typer.Option(help="high flags more; a given threshold stands.")
+    ] = Sensitivity.MEDIUM,
+    min_amount: Annotated[
+        str, typer.Option(help="Pass over points that differ from the expected value by less.")
+    ] = "0",
+    interval: Annotated[
+        Interval | None,
+        typer.Option(help="Step of the series; read off its dates when left out."),
+    ] = None,
+    gaps: Annotated[
+        Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
+    ] = Gaps.MISSING,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
+    ] = None,
+) -> int:
+    """Find anomalies in a series of dates and values, without a server or a database.
+
+    Only flagged points are printed, in order. `auto` and `seasonal` judge each point by those
+    before it: the first two days of hours, or three weeks of days, are learnt from. The other
+    methods judge by the whole series.
+
+    $ cost-ops forecast anomalies --series daily.csv
+    $ cost-ops forecast anomalies --series hourly.csv --sensitivity high --min-amount 5 -o json
+    $ cost-ops forecast anomalies --series daily.csv --method zscore --threshold 3 -o csv
+    """
+    if series is None:
+        raise CommandError(
+            "give --series FILE (or - for stdin) with lines of date,value: anomalies of the "
+            "ledger itself are not there yet",
+            exit_code=ARGUMENTS,
+        )
+    from llm_cost_ops.anomalies import Options, detect
+
+    options = Options(
+        method=method,
+        threshold=None if threshold is None else float(parse_decimal(threshold, "threshold")),
+        sensitivity=sensitivity,
+        min_amount=parse_decimal(min_amount, "min_amount"),
+    )
+    found = detect(series_of(series, interval, gaps, as_of), options)
+    columns = [
+        Column("date", kind="time"),
+        Column("actual_cost", "actual", "number"),
+        *(Column(name, name.removesuffix("_cost"), "number", read=_short(name))
+          for name in NUMBERS[1:]),
+        Column("severity"),
+        Column("score", kind="number"),
+    ]  # fmt: skip
+    listing = Listing(columns, FIELDS, empty="No anomaly found.")
+    show_rows(profile, [asdict(anomaly) for anomaly in found], listing)
+    return OK
+
+
+def _short(name: str) -> Callable[[Row], Decimal]:
+    """An estimate to be looked at: six significant digits; the other formats have more."""
+
+    def read(row: Row) -> Decimal:
+        return Decimal(f"{Decimal(f'{row[name]:.6g}'):f}")
+
+    return read

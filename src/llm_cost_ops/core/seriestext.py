@@ -1,0 +1,291 @@
+"""Reading a series from the rows of a CSV text: `date,value`.
+
+A date is ISO 8601: a month, a day, or an instant with or without an offset, one form throughout.
+Instants without an offset are read by one clock that never changes; local times over a clock change
+need their offset, and their days are then local days. An empty value is a step known to be missing.
+A step without a row is missing too, unless the caller says that an absent row is zero, as in sums
+of a ledger that is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from math import gcd
+
+from llm_cost_ops.core.series import (
+    MAX_STEPS,
+    MONTH_END,
+    STEPS,
+    Series,
+    SeriesError,
+    first_moment,
+    is_finer,
+    month_after,
+    months_between,
+    steps_from,
+    sums,
+    trimmed,
+)
+
+DATE_NAMES = ("date", "timestamp", "ds", "hour", "day", "week", "month")
+VALUE_NAMES = ("value", "cost", "y", "total_cost")
+GAPS = ("missing", "zero")
+MAX_ROWS = 1_000_000
+_DATE = re.compile(
+    r"(\d{4}-\d{2})(?:(-\d{2})"
+    r"(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)\s?(Z|z|[+-]\d{2}:?\d{2})?)?)?",
+    re.ASCII,
+)
+_NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_MAX_POWER = 30
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    form: str
+    local: datetime
+    offset: timedelta
+    value: Decimal | None
+
+    @property
+    def utc(self) -> datetime:
+        return self.local - self.offset
+
+    def clock(self, step: str) -> datetime:
+        """What steps of this kind are counted by."""
+        return self.utc if step == "hour" else self.local
+
+
+def read_series(
+    lines: Iterable[str], *, interval: str | None = None, gaps: str = "missing"
+) -> Series:
+    """A series from lines of CSV, with or without a header. Missing steps at the ends are cut off.
+
+    The step is `interval` or is read off the distances of the dates. Rows that are closer together
+    than the interval are added up in calendar steps, without the first or last one where only a
+    part of it has rows. `gaps` says what a step without a row is: one of `GAPS`.
+
+    Raises SeriesError, with the line where one is at fault.
+    """
+    if interval is not None and interval not in STEPS:
+        raise SeriesError(f"must be one of: {', '.join(STEPS)}", field="interval")
+    rows = _rows(lines)
+    seen = _step_of(rows)
+    if interval is None and seen is None:
+        raise _no_step(rows)
+    if interval is None or interval == seen:
+        placed = _place(rows, interval or seen or "")
+    elif seen is None or is_finer(seen, interval):
+        placed = _add_up(_with_absent(rows, seen, gaps) if seen else rows, interval, seen)
+    else:
+        placed = _place(rows, interval)
+    series, present = placed
+    if gaps == "zero":
+        filled = (v if i in present else Decimal(0) for i, v in enumerate(series.values))
+        series = replace(series, values=tuple(filled))
+    return trimmed(series)
+
+
+def _rows(lines: Iterable[str]) -> list[_Row]:
+    reader = csv.reader(lines)
+    rows: list[_Row] = []
+    columns: tuple[int, int] | None = None
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if columns is None:
+                columns, is_header = _columns(cells, reader.line_num)
+                if is_header:
+                    continue
+            rows.append(_row(cells, columns, reader.line_num))
+            _check_follows(rows)
+    except csv.Error as error:
+        raise SeriesError(f"is not CSV: {error}", line=reader.line_num) from None
+    if not rows:
+        raise SeriesError("has no rows: expected lines of date,value", field="series")
+    return rows
+
+
+def _columns(cells: Sequence[str], line: int) -> tuple[tuple[int, int], bool]:
+    """Where the date and the value are, and whether this first line is a header."""
+    names = [cell.strip().lower() for cell in cells]
+    dated = next((names.index(name) for name in DATE_NAMES if name in names), None)
+    valued = next((names.index(name) for name in VALUE_NAMES if name in names), None)
+    if dated is not None and valued is not None:
+        return (dated, valued), True
+    if len(cells) != 2:
+        raise SeriesError("must have two columns, date and value, or a header with them", line=line)
+    # A first line with a number in it is a row, even when its date is wrong.
+    word = names[1]
+    is_header = not _DATE.fullmatch(names[0]) and bool(word) and word[0] not in "+-.0123456789"
+    return (0, 1), is_header
+
+
+def _row(cells: Sequence[str], columns: tuple[int, int], line: int) -> _Row:
+    if len(cells) <= max(columns):
+        raise SeriesError("has no value: expected date,value", line=line)
+    form, local, offset = _date(cells[columns[0]].strip(), line)
+    return _Row(line, form, local, offset, _number(cells[columns[1]].strip(), line))
+
+
+def _date(text: str, line: int) -> tuple[str, datetime, timedelta]:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise SeriesError(f"{_quoted(text)} is not an ISO 8601 date or instant", line=line)
+    month, day, clock, offset = match.groups()
+    whole = f"{month}{day or '-01'}T{clock or '00:00'}{(offset or '').upper()}"
+    try:
+        moment = datetime.fromisoformat(whole)
+        shift = moment.utcoffset() or timedelta()
+        moment.astimezone(UTC) if offset else None
+    except (ValueError, OverflowError):
+        raise SeriesError(f"{_quoted(text)} is not a date of the calendar", line=line) from None
+    form = "offset" if offset else "naive" if clock else "date" if day else "month"
+    return form, moment.replace(tzinfo=None), shift
+
+
+def _number(text: str, line: int) -> Decimal | None:
+    if not text:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise SeriesError(f"{_quoted(text)} is not a finite decimal number", line=line)
+    number = Decimal(text)
+    if number and not -_MAX_POWER <= number.adjusted() <= _MAX_POWER:
+        raise SeriesError(f"{_quoted(text)} is beyond 1e{_MAX_POWER} or under its like", line=line)
+    return number
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def _check_follows(rows: list[_Row]) -> None:
+    if len(rows) < 2:
+        return
+    before, row = rows[-2], rows[-1]
+    if len(rows) > MAX_ROWS:
+        raise SeriesError(f"has more than {MAX_ROWS} rows", line=row.line)
+    if row.form != before.form:
+        raise SeriesError(
+            f"has another form of date than line {before.line}: use one form throughout",
+            line=row.line,
+        )
+    if row.utc == before.utc:
+        hint = "" if row.form != "naive" else "; times over a clock change need their UTC offset"
+        raise SeriesError(f"has the same date as line {before.line}{hint}", line=row.line)
+    if row.utc < before.utc:
+        raise SeriesError(f"is earlier than line {before.line}: sort the dates", line=row.line)
+
+
+def _step_of(rows: Sequence[_Row]) -> str | None:
+    """The longest step that all dates keep to, and that some two of them do not leave out; None
+    where no step is such. One row alone is a day, an hour if its date has a time, or a month."""
+    first = rows[0]
+    if len(rows) == 1:
+        return {"month": "month", "date": "day"}.get(first.form, "hour")
+    if _are_months(rows):
+        between = [months_between(first.local, row.local) for row in rows]
+        return "month" if gcd(*between) == 1 else None
+    spans = [row.local - first.local for row in rows]
+    if not any(span % _DAY for span in spans):
+        days = gcd(*(span // _DAY for span in spans))
+        return {1: "day", 7: "week"}.get(days)
+    hours = [row.utc - first.utc for row in rows]
+    whole = not any(span % _HOUR for span in hours)
+    return "hour" if whole and gcd(*(span // _HOUR for span in hours)) == 1 else None
+
+
+def _are_months(rows: Sequence[_Row]) -> bool:
+    """One row a month, at the same day and time of each, or on the last day of each."""
+    first = rows[0]
+    if first.form == "month":
+        return True
+    anchor = _anchor(rows)
+    for row in rows[1:]:
+        months = months_between(first.local, row.local)
+        if not months or month_after(first.local, months, anchor) != row.local:
+            return False
+    return True
+
+
+def _anchor(rows: Sequence[_Row]) -> int:
+    if all((row.local + _DAY).month != row.local.month for row in rows):
+        return MONTH_END
+    return max(row.local.day for row in rows)
+
+
+def _no_step(rows: Sequence[_Row]) -> SeriesError:
+    return SeriesError(
+        "the dates are not at steps of one hour, day, week or month"
+        f" (from {rows[0].local.isoformat()} on): name the interval to add up by",
+        field="interval",
+    )
+
+
+def _place(rows: Sequence[_Row], step: str) -> tuple[Series, set[int]]:
+    """Each row at its own step, counted from the first row; no two rows are in one step."""
+    clock = [row.clock(step) for row in rows]
+    anchor = _anchor(rows) if step == "month" else 1
+    form, offset = rows[0].form, rows[-1].offset
+    if step == "hour" and form in ("date", "month"):
+        form = "naive"
+    elif step != "month" and form == "month":
+        form = "date"
+    places = [steps_from(clock[0], moment, step) for moment in clock]
+    _check_length(places[-1] + 1)
+    values: list[Decimal | None] = [None] * (places[-1] + 1)
+    for place, row in zip(places, rows, strict=True):
+        values[place] = row.value
+    return Series(step, clock[0], tuple(values), form, offset, anchor), set(places)
+
+
+def _with_absent(rows: Sequence[_Row], step: str, gaps: str) -> list[_Row]:
+    """The rows with one more for each step that has none, so that its sum is told of it."""
+    clock = [row.clock(step) for row in rows]
+    _check_length(steps_from(clock[0], clock[-1], step) + 1)
+    value = Decimal(0) if gaps == "zero" else None
+    whole = [rows[0]]
+    for before, row in pairwise(rows):
+        after = Series(step, before.clock(step), (None,))
+        shift = before.local - after.start
+        absent = steps_from(after.start, row.clock(step), step) - 1
+        for index in range(1, absent + 1):
+            whole.append(replace(before, local=after.moment(index) + shift, value=value))
+        whole.append(row)
+    return whole
+
+
+def _add_up(rows: Sequence[_Row], step: str, seen: str | None) -> tuple[Series, set[int]]:
+    """Sums over calendar steps, of which the first and last count only if rows fill them: a row
+    of the step that the dates keep (`seen`) begins and ends it."""
+    clock = [row.clock(step) for row in rows]
+    start = first_moment(clock[0], step)
+    places = [steps_from(start, moment, step) for moment in clock]
+    _check_length(places[-1] + 1)
+    values = tuple(sums(places, [row.value for row in rows]))
+    form = rows[0].form if step == "hour" else "date"
+    series = Series(step, start, values, form, rows[-1].offset)
+    since, until = 0, len(series)
+    if seen is not None:
+        after = Series(seen, clock[-1], (None,)).moment(1)
+        since = int(clock[0] != start)
+        until -= int(after < series.moment(until))
+    if since >= until:
+        raise SeriesError(f"does not cover one whole {step}", field="interval")
+    kept = replace(series, start=series.moment(since), values=values[since:until])
+    return kept, {place - since for place in places if since <= place < until}
+
+
+def _check_length(steps: int) -> None:
+    if steps > MAX_STEPS:
+        raise SeriesError(f"spans more than {MAX_STEPS} steps", field="series")

@@ -1,0 +1,182 @@
+"""When a schedule fires: cron expressions and steps of N units, in an IANA time zone.
+
+A slot is an instant at which a schedule is due. How local times become instants:
+
+* A schedule that names hours, days or months fires once for each local time that it names. A local
+  time that the clocks skip is read by the offset from before the gap, as RFC 5545 does: 02:30 in
+  New York fires at 03:30 EDT. A local time that comes twice fires the first time only.
+* A schedule that fires in every hour (its hour field takes all 24, or its step is in minutes or
+  hours) goes by elapsed time: it fires in every real hour, 23 or 25 of them a day.
+* A step of months from the 31st fires on the last day of a shorter month, and on the 31st again.
+
+Everything here is pure: instants come in and go out in microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.instant import from_micros, to_micros
+
+MINUTE_US = 60_000_000
+MAX_EXPRESSION = 120
+MAX_ZONE = 64
+_FIELDS = 5
+_HOUR = 1
+_ALL_HOURS = 24
+_STEP = re.compile(r"every (\d{1,4}) (minute|hour|day|week|month)s?", re.ASCII)
+_ELAPSED_US = {"minute": MINUTE_US, "hour": 60 * MINUTE_US}
+_DAYS = {"day": 1, "week": 7}
+_LARGEST_SHIFT = timedelta(days=1)
+"""Samoa left out a whole day when it went over the date line."""
+_AVERAGE_US = {"day": 1440 * MINUTE_US, "week": 10_080 * MINUTE_US, "month": 43_829 * MINUTE_US}
+_FORM = "must be five cron fields (30 2 * * *) or `every N minutes|hours|days|weeks|months`"
+
+
+class SlotsError(DomainError):
+    """An expression or a zone that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The slots of one schedule."""
+
+    next_after: Callable[[int], int]
+    """The first slot later than an instant. Raises SlotsError when there is none in 50 years."""
+
+    def latest(self, first_us: int, now_us: int) -> int:
+        """The last slot that is not later than `now_us`; `first_us` is a slot that is not."""
+        window = MINUTE_US
+        while now_us - window > first_us and self.next_after(now_us - window) > now_us:
+            window *= 2
+        found = max(first_us, min(self.next_after(max(now_us - window, first_us - 1)), now_us))
+        while (following := self.next_after(found)) <= now_us:
+            found = following
+        return found
+
+
+@lru_cache(maxsize=1024)
+def slots(expression: str, zone: str = "UTC", starts_us: int = 0) -> Slots:
+    """The slots of an expression in a zone; steps are counted from `starts_us`, which is no slot.
+
+    Raises SlotsError for an expression that never fires or a zone that is not known.
+    """
+    place = _zone(zone)
+    step = _STEP.fullmatch(expression)
+    if step is not None:
+        found = Slots(_step(int(step[1]), step[2], place, starts_us))
+    else:
+        found = Slots(_cron(expression, place))
+    found.next_after(starts_us)
+    return found
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        if len(name) > MAX_ZONE:
+            raise ValueError
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = "must be an IANA time zone such as Europe/Berlin"
+        raise SlotsError(message, field="timezone") from None
+
+
+def _cron(expression: str, zone: ZoneInfo) -> Callable[[int], int]:
+    fields = expression.split()
+    if len(fields) != _FIELDS or len(expression) > MAX_EXPRESSION:
+        raise SlotsError(_FORM, field="expression")
+    try:
+        every_hour = len(CronSim(expression, datetime(2000, 1, 1)).hours) == _ALL_HOURS  # noqa: DTZ001
+    except CronSimError as error:
+        raise SlotsError(f"{_FORM}: {str(error).lower()}", field="expression") from None
+    if every_hour:
+        fields[_HOUR] = "*"  # which CronSim steps through in elapsed time
+        return lambda after_us: _next_elapsed(" ".join(fields), zone, after_us)
+    return lambda after_us: _next_local(expression, zone, after_us)
+
+
+def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
+    # CronSim drops fractions of a second, so its first answer is later than `after_us`.
+    at = next(CronSim(expression, from_micros(after_us).astimezone(zone)), None)
+    return _found(at)
+
+
+def _next_local(expression: str, zone: ZoneInfo, after_us: int) -> int:
+    """Matched on the wall clock without a zone, then placed in the zone by the rules above."""
+    local = from_micros(after_us).astimezone(zone).replace(tzinfo=None, fold=0)
+    if _is_steady(local, zone):
+        begin, reach = local, timedelta()
+    else:
+        # A skipped time fires later than some that follow it on the wall clock, and a repeated one
+        # earlier than some that it follows: all within a shift are looked at.
+        begin, reach = local - _LARGEST_SHIFT, _LARGEST_SHIFT
+    found: int | None = None
+    until: datetime | None = None
+    for at in CronSim(expression, begin):
+        if until is not None and at > until:
+            break
+        instant = to_micros(instant_of(at, zone))
+        if instant > after_us and (found is None or instant < found):
+            found, until = instant, until or at + reach
+    return _found(None) if found is None else found
+
+
+def _is_steady(local: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clocks of a zone stay as they are from a day before until a day after."""
+    shifts = {
+        (local + days * _LARGEST_SHIFT).replace(tzinfo=zone).utcoffset() for days in (-1, 0, 1)
+    }
+    return len(shifts) == 1
+
+
+def _found(at: datetime | None) -> int:
+    if at is None:
+        raise SlotsError("never fires", field="expression")
+    return to_micros(at.astimezone(UTC))
+
+
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant at which the wall clock of a zone shows a time; of one that it skips, the
+    instant at which it would have come had the clock not been put forward."""
+    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[int], int]:
+    if count == 0:
+        raise SlotsError(_FORM, field="expression")
+    if unit in _ELAPSED_US:
+        width = count * _ELAPSED_US[unit]
+        return lambda after_us: starts_us + max(1, (after_us - starts_us) // width + 1) * width
+    start = from_micros(starts_us).astimezone(zone).replace(tzinfo=None)
+
+    def slot(number: int) -> int:
+        if unit == "month":
+            local = _months_later(start, number * count)
+        else:
+            local = start + timedelta(days=number * count * _DAYS[unit])
+        return to_micros(instant_of(local, zone))
+
+    def next_after(after_us: int) -> int:
+        guess = (after_us - starts_us) // (count * _AVERAGE_US[unit]) - 2
+        number = max(1, guess)
+        while (found := slot(number)) <= after_us:
+            number += 1
+        return found
+
+    return next_after
+
+
+def _months_later(start: datetime, months: int) -> datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return start.replace(
+        year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1])
+    )
