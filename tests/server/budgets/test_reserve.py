@@ -67,3 +67,31 @@ def test_recorded_usage_counts_and_is_never_refused(application: Application) ->
     assert found["active"] is False
     assert spent > 0
     assert_counted(application)
+
+
+def test_an_ask_has_the_labels_of_a_call(application: Application) -> None:
+    metadata = make_budget(application, amount=1, enforcement="hard", metadata={"k": "v"})
+    for bad in ({"metadata": {"a\x00": 1}}, {"metadata": [1]}, {"tags": [" x"]},
+                {"team_id": "a\x00"}, {"colour": 1}, {"service_tier": "a\x00"}):  # fmt: skip
+        assert reserve(application, "1", **bad).status_code in (400, 422)
+    error(reserve(application, None), 422)
+    error(reserve(application, None, provider="openai", model="gpt-4o"), 422)
+    error(reserve(application, "1", metadata={"k": "v"}, ttl_seconds=0), 422)
+    accepted(reserve(application, "1", metadata={"k": "v", "n": 2}), 201)
+    error(reserve(application, "1", metadata={"k": "v"}), 402)
+    accepted(reserve(application, "1", metadata={"k": "w"}), 201)
+    assert budget(application, metadata["id"])["reserved"] == 1
+
+
+def test_the_same_key_reserves_once(application: Application) -> None:
+    made = make_budget(application, amount=1, enforcement="hard")
+    body = {"estimated_cost": "0.7"}
+    headers = {"Idempotency-Key": "one"}
+    first = send(application, "/budgets/reserve", body, headers=headers)
+    again = send(application, "/budgets/reserve", body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.text == again.text
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = send(application, "/budgets/reserve", {"estimated_cost": "0.1"}, headers=headers)
+    error(other, 422, "IDEMPOTENCY_KEY_REUSED")
+    assert budget(application, made["id"])["reserved"] == Decimal("0.7")

@@ -9,19 +9,19 @@ from typing import Any, cast
 
 from llm_cost_ops.core.budget import MAX_COUNT, Amounts, BudgetError
 from llm_cost_ops.core.instant import from_micros
-from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import EXACT, MAX_AMOUNT_E10, PLACES, check_currency, parse_decimal
 from llm_cost_ops.core.pricing.bound import CACHES, Planned, upper_bound
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.core.usage import Quantity, check_usage, total_input_tokens
 from llm_cost_ops.server.http.problems import Problem
-from llm_cost_ops.server.ingest.payload import check_labels
-from llm_cost_ops.server.ingest.schema import WireCost
+from llm_cost_ops.server.ingest.payload import check_labels, fill_payload
 from llm_cost_ops.server.ingest.strict import settle_metadata
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from
+from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 from llm_cost_ops.server.spend.index import Labels
+from llm_cost_ops.server.spend.move import labels_of_entry
 
 DEFAULT_TTL_S = 300
 MAX_TTL_S = 86_400
@@ -112,25 +112,9 @@ def _labels(given: Mapping[str, object], provider: str | None, model: str | None
         raise Problem(422, wire.code, wire.message, wire.field_errors)
     settle_metadata([wire])
     check_labels(wire)
-    return labels_of(wire, provider or CUSTOM)
-
-
-def labels_of(wire: WireCost, provider: str) -> Labels:
-    """What scopes compare, of a record on the wire."""
-    tags = dumps(wire.tags) if wire.tags else None
-    metadata = bytes(wire.metadata).decode() or None
-    return (
-        provider,
-        wire.model,
-        wire.project_id,
-        wire.team_id,
-        wire.user_id,
-        wire.api_key_id,
-        wire.environment,
-        wire.feature,
-        tags,
-        metadata,
-    )
+    entry = Entry(provider=provider or CUSTOM, model_name=wire.model)
+    fill_payload(entry, wire)
+    return labels_of_entry(entry)
 
 
 def _estimate(value: object) -> int:
