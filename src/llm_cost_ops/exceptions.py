@@ -7,6 +7,7 @@ CostOpsError                     status_code 0 when no answer was received
 └── APIError                     any  the server answered with an error
     ├── AuthenticationError      401
     ├── PermissionDenied         403
+    ├── BudgetExceededError      402  the call does not fit into `budget_id`
     ├── NotFoundError            404
     ├── ConflictError            409  same event_id or Idempotency-Key, other payload
     ├── ValidationError          400, 422 with `field_errors`; 0 when found before sending
@@ -73,6 +74,22 @@ class AuthenticationError(APIError):
 
 class PermissionDenied(APIError):
     """403: the credentials lack a scope, or name another organization."""
+
+
+class BudgetExceededError(APIError):
+    """402: the call does not fit into a hard budget. `details` has the amounts."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What the server said: budget_id, requested, limit, spent, reserved, remaining, .."""
+        try:
+            return self.response.json()["error"]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return {}
+
+    @property
+    def budget_id(self) -> str | None:
+        return self.details.get("budget_id")
 
 
 class NotFoundError(APIError):

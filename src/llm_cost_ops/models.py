@@ -12,8 +12,9 @@ from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.spend import tables as spend
 
-__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue"]
+__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue", "spend"]
 
 
 class Base(DeclarativeBase):

@@ -100,6 +100,43 @@ _ITEM: Body = {
     "region": "eu",
     "prices": {"input_tokens": {"price": 1, "per": 1_000_000}},
 }
+_BUDGET: Body = {
+    "name": "x",
+    "description": "x",
+    "amount": "5.5",
+    "request_limit": 10,
+    "token_limit": 1000,
+    "currency": "USD",
+    "period": "monthly",
+    "every": 1,
+    "rolling": False,
+    "recurring": True,
+    "start_date": "2025-01-01",
+    "end_date": "2090-01-01",
+    "anchor_date": "2025-01-31",
+    "timezone": "Europe/Berlin",
+    "scope": {"team_id": "a", "model": ["b"], "tags": ["c"], "metadata": {"d": "e"}},
+    "enforcement": "throttle",
+    "alert_thresholds": ["0.5", 1],
+    "throttle": {"above": "0.8", "per_minute": 100, "delay_ms": 0},
+    "rollover": {"percent": 50, "cap": 3},
+    "allow_overallocation": True,
+}
+_ASK: Body = {
+    "provider": "openai",
+    "model": "gpt-4o",
+    "input_tokens": 10,
+    "max_tokens": 5,
+    "modalities": ["text"],
+    "prompt_cache": "none",
+    **{n: n for n in ("project_id", "team_id", "user_id", "api_key_id", "environment", "feature")},
+    "service_tier": "standard",
+    "processing": "realtime",
+    "tags": ["a"],
+    "metadata": {"a": {"b": ["c"]}},
+    "ttl_seconds": 60,
+    "max_wait_ms": 0,
+}
 _LABELS: Body = {"metadata": {"a": {"b": ["c"]}}, "tags": ["a"]}
 
 
@@ -204,6 +241,36 @@ OPERATIONS: Mapping[str, Operation] = {
     "listProviders": Operation("read:costs"),
     "registerProvider": Operation("write:pricing", ({"id": "@new", "name": "x"},)),
     "removeProvider": Operation("write:pricing"),
+    "createBudget": Operation("write:budgets", (_BUDGET, {"name": "x", "amount": 5})),
+    "updateBudget": Operation("write:budgets", ({"amount": 7, "rollover": True},)),
+    "changeBudget": Operation("write:budgets", ({"name": "y"},)),
+    "setBudgetEnforcement": Operation("write:budgets", ({"enforcement": "hard"},)),
+    "deleteBudget": Operation("write:budgets"),
+    "adjustBudget": Operation(
+        "write:budgets", ({"type": "increase", "amount": "0.5", "reason": "x"},)
+    ),
+    **dict.fromkeys(
+        (
+            "listBudgets",
+            "getBudget",
+            "getBudgetStatus",
+            "getCurrentBudget",
+            "getReservation",
+            "listBudgetAdjustments",
+        ),
+        Operation("read:budgets"),
+    ),
+    "checkBudget": Operation("read:budgets", (_ASK, {"estimated_cost": "0.01"})),
+    "reserveBudget": Operation(
+        "write:costs",
+        (
+            _ASK,
+            {"estimated_cost": "0.01"},
+            {"provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}},
+        ),
+    ),
+    "settleReservation": Operation("write:costs", ({"cost": "0.05"},)),
+    "releaseReservation": Operation("write:costs"),
     "createApiKey": Operation(
         "write:api_keys",
         ({"name": "x", "scopes": ["read:costs"], "expires_at": "2027-01-01T00:00:00Z"},),
@@ -268,6 +335,8 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
 
     price = {**_PRICE, "model": canary, "pricing_structure": _STRUCTURES[0]}
     record = {**fresh(_RECORD), "metadata": {"note": canary}, "project_id": canary}
+    budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
+    ask = {"estimated_cost": "0.1", "project_id": canary}
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
     return {
         "record_id": created("/api/v1/usage", record).json()["id"],
@@ -278,4 +347,6 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         ).json()["id"],
         "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
         "key_id": key.json()["id"],
+        "budget_id": created("/api/v1/budgets", budget).json()["id"],
+        "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
     }

@@ -20,6 +20,8 @@ PAGE = ROOT / "docs" / "reference" / "errors.md"
 
 API: Mapping[str, str] = {
     "AUTH_001": "No API key, an unknown, expired or revoked one.",
+    "BUDGET_EXCEEDED": "The call does not fit into a hard budget; `budget_id` and the amounts are "
+    "beside the text.",
     "CONFLICT": "The state forbids it: an event id or `Idempotency-Key` came before with another "
     "payload, an import was undone already.",
     "COST_001": "No price is known; the text names provider, model and date. 404 when it was asked "
@@ -34,6 +36,8 @@ API: Mapping[str, str] = {
     "ORGANIZATION_MISMATCH": "The request names another organization than that of the key.",
     "PAYLOAD_TOO_LARGE": "Body or batch above `ingest.max_body_bytes` or "
     "`ingest.max_batch_records`.",
+    "RATE_LIMIT_EXCEEDED": "A budget lets fewer calls through now; `Retry-After` says when to try "
+    "again.",
     "SERVICE_UNAVAILABLE": "The database cannot be used now; `Retry-After` says when to try again.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` or `Content-Encoding` is none that is read.",
     "USAGE_001": "A usage record that cannot be true or read.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
     from llm_cost_ops.client.resources.analytics import AsyncAnalytics
+    from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
@@ -92,6 +93,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.analytics import AsyncAnalytics
 
         return AsyncAnalytics(self._caller, self._driver)
+
+    @cached_property
+    def budgets(self) -> AsyncBudgets:
+        from llm_cost_ops.client.resources.budgets import AsyncBudgets
+
+        return AsyncBudgets(self._caller, self._driver)
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""

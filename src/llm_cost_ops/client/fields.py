@@ -158,3 +158,66 @@ class EstimateFields(TypedDict, total=False):
     processing: str | None
     region: str | None
     prices: Mapping[str, Any] | None
+
+
+class BudgetFields(TypedDict, total=False):
+    """A budget: a limit for the calls of a scope in each period.
+
+    The scope may be given whole or by its names beside the other fields.
+    """
+
+    name: str | None
+    description: str | None
+    amount: Money | None
+    request_limit: int | None
+    token_limit: int | None
+    currency: str | None
+    period: str | None
+    every: int | None
+    period_days: int | None
+    rolling: bool | None
+    recurring: bool | None
+    start_date: Day | None
+    end_date: Day | None
+    anchor_date: Day | None
+    timezone: str | None
+    fiscal_year_start_month: int | None
+    scope: Mapping[str, Any] | None
+    filters: Mapping[str, Any] | None
+    enforcement: str | None
+    alert_thresholds: Sequence[Money] | None
+    throttle: Mapping[str, Any] | None
+    rollover: Mapping[str, Any] | bool | None
+    parent_id: str | None
+    allocation_percent: Money | None
+    allow_overallocation: bool | None
+    provider: Names | None
+    model: Names | None
+    project_id: Names | None
+    team_id: Names | None
+    user_id: Names | None
+    api_key_id: Names | None
+    environment: Names | None
+    feature: Names | None
+    tags: Names | None
+    metadata: Mapping[str, Any] | None
+
+
+class AskFields(Attribution, total=False):
+    """A call that is not made yet: its `estimated_cost`, or what bounds it."""
+
+    estimated_cost: Money | None
+    currency: str | None
+    provider: str | None
+    model: str | None
+    input_tokens: int | None
+    max_tokens: int | None
+    usage: Mapping[str, Any] | None
+    requests: int | None
+    modalities: Sequence[str] | None
+    prompt_cache: str | None
+    service_tier: str | None
+    processing: str | None
+    region: str | None
+    ttl_seconds: int | None
+    max_wait_ms: int | None

@@ -26,7 +26,8 @@ MONEY = frozenset(
     (
         *_COST, "list_cost", "provider_cost", "avg_cost_per_request", "cost_per_1k_tokens",
         "sum", "avg", "min", "max", "price", "old_total", "new_total", "difference",
-        "input_price_per_million", "output_price_per_million",
+        "input_price_per_million", "output_price_per_million", "spent", "current_spend",
+        "reserved", "remaining", "released", "burn_rate", "daily_rate", "projected_spend",
     )
 )  # fmt: skip
 OPAQUE = frozenset(("metadata",))
@@ -142,6 +143,41 @@ class Estimate(Row):
     currency: str
     lines: list[Row]
     warnings: list[str]
+
+
+class Budget(Row):
+    """A budget in its current period. `utilization` is the used fraction of its limits."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    amount: Amount | None
+    currency: str
+    period: str
+    enforcement: str
+    spent: Amount
+    reserved: Amount
+    remaining: Amount | None
+    utilization: Amount
+    period_start: str
+    period_end: str
+    status: str
+
+
+class Reservation(Row):
+    """What is held for a call, or what became of it."""
+
+    __slots__ = ()
+
+    reservation_id: str
+    status: str
+    amount: Amount
+    currency: str
+    expires_at: str
+    cost: Amount | None
+    released: Amount
+    budgets: list[Row]
 
 
 def plain(value: Any) -> Any:

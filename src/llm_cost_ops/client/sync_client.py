@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import requests
 
     from llm_cost_ops.client.resources.analytics import Analytics
+    from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.usage import Usage
@@ -95,6 +96,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.analytics import Analytics
 
         return Analytics(self._caller, self._driver)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        from llm_cost_ops.client.resources.budgets import Budgets
+
+        return Budgets(self._caller, self._driver)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones; a given session is not closed."""

@@ -11,6 +11,7 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from llm_cost_ops.server.budgets import jobs as budgets
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
@@ -29,9 +30,9 @@ EXIT_DATABASE = 5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def work_of_all(settings: Settings, clock: Clock) -> Work:
+def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
-    return together([queue.work(settings.worker, clock)])
+    return together([queue.work(settings.worker, clock), budgets.work(database, clock)])
 
 
 def embedded(settings: Settings) -> bool:
@@ -53,7 +54,7 @@ def create_worker(
     worker = settings.worker
     return Runner(
         database,
-        work or work_of_all(settings, clock),
+        work or work_of_all(settings, database, clock),
         clock,
         pace=Pace(
             concurrency=worker.concurrency,

@@ -11,7 +11,10 @@ import httpx
 from tests.support.application import Application
 from tests.support.operations import OPERATIONS, Called, fresh, made, operations
 
-SCOPES = ("read:api_keys", "write:api_keys", "read:costs", "write:costs", "write:pricing")
+SCOPES = (
+    "read:api_keys", "write:api_keys", "read:budgets", "write:budgets", "read:costs",
+    "write:costs", "write:pricing",
+)  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
     "record_id": "usg_00000000000000000000000000",
@@ -20,6 +23,8 @@ UNKNOWN = {
     "adjustment_id": "adj_00000000000000000000000000",
     "provider_id": "nobody-sells-here",
     "key_id": "key_00000000000000000000000000",
+    "budget_id": "bud_00000000000000000000000000",
+    "reservation_id": "rsv_00000000000000000000000000",
 }
 
 
@@ -95,6 +100,7 @@ READS = (
     "/api/v1/pricing/deployments",
     "/api/v1/pricing/unpriced",
     "/api/v1/providers",
+    "/api/v1/budgets",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
 )

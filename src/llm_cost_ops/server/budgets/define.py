@@ -1,0 +1,245 @@
+"""Make, change and remove budgets, alone among those who spend from them.
+
+A budget begins with what the ledger holds of its current period. Whoever changes one holds the
+organization's budgets alone, so that no call is left out of that sum and none is counted twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llm_cost_ops.core.budget import (
+    CUSTOM,
+    MAX_DEPTH,
+    Budget,
+    BudgetError,
+    ancestors,
+    check_children,
+)
+from llm_cost_ops.core.definition import Defaults, canonical, make_budget
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.budgets import store as reservations
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.ledger.recount import recount
+from llm_cost_ops.server.spend import store
+from llm_cost_ops.server.spend.index import Index
+from llm_cost_ops.server.spend.lock import hold_alone
+
+MAX_BUDGETS = 10_000
+_COUNTED_BY = (
+    "currency", "period", "zone", "anchor", "every", "rolling", "recurring", "starts_us",
+    "ends_us",
+)  # fmt: skip
+"""What decides in which periods a budget counts."""
+
+
+class BudgetUnknown(DomainError):
+    """No budget of the organization has this id."""
+
+    code = "NOT_FOUND"
+
+
+class BudgetInUse(DomainError):
+    """Other budgets depend on this one, or there are too many."""
+
+    code = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes budgets, when (microseconds) and in which request."""
+
+    organization_id: str
+    actor_id: str | None
+    request_id: str | None
+    now_us: int
+
+
+def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) -> Budget:
+    """A new budget. Raises DomainError naming the field."""
+    hold_alone(session, actor.organization_id)
+    known = _index(session, actor.organization_id)
+    if len(known.budgets) >= MAX_BUDGETS:
+        raise BudgetInUse(f"at most {MAX_BUDGETS} budgets are possible")
+    definition = _settled(session, canonical(fields), actor.organization_id)
+    made = make_budget(
+        definition,
+        budget_id=single_id("bud", actor.now_us // 1_000, secrets.randbits(80)),
+        organization_id=actor.organization_id,
+        defaults=Defaults(provider=_provider),
+        made_us=actor.now_us,
+    )
+    definition["scope"] = made.scope.wire()
+    if "period_days" in definition:  # the days are counted from one day, also after a change
+        definition["anchor_date"] = made.anchor.isoformat()
+    index = Index(1, [*known.budgets.values(), made])
+    _check_family(index, made)
+    store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)
+    _count_again(session, index, made, actor.now_us)
+    _audit(session, actor, "budgets.create", made.id, None, definition)
+    return index.budgets[made.id]
+
+
+def update(
+    session: WriteSession, budget_id: str, fields: Mapping[str, object], actor: Actor
+) -> Budget:
+    """Change a budget: fields that are not named stay. One that then counts in other periods or
+    other calls is counted anew from the ledger. Raises BudgetUnknown, DomainError."""
+    hold_alone(session, actor.organization_id)
+    row = store.row(session, actor.organization_id, budget_id)
+    if row is None:
+        raise BudgetUnknown("Budget not found")
+    known = _index(session, actor.organization_id)
+    before, old = known.budgets[budget_id], store.definition_of(row)
+    definition = {**old, **canonical(fields)}
+    definition = {name: value for name, value in definition.items() if value is not None}
+    made = make_budget(
+        definition,
+        budget_id=budget_id,
+        organization_id=actor.organization_id,
+        defaults=Defaults(provider=_provider),
+        made_us=actor.now_us,
+    )
+    definition["scope"] = made.scope.wire()
+    same_periods = all(getattr(made, name) == getattr(before, name) for name in _COUNTED_BY)
+    if same_periods:
+        made = make_budget(
+            definition,
+            budget_id=budget_id,
+            organization_id=actor.organization_id,
+            defaults=Defaults(provider=_provider),
+            made_us=actor.now_us,
+            counts_from_us=before.counts_from_us,
+        )
+    index = Index(1, [*(b for b in known.budgets.values() if b.id != budget_id), made])
+    _check_family(index, made)
+    store.replace(session, actor.organization_id, made, definition, actor.now_us)
+    if not same_periods:
+        store.drop_counters(session, actor.organization_id, budget_id)
+        reservations.rehold(session, actor.organization_id, made)
+    elsewhere = made.parent_id != before.parent_id or made.scope != before.scope
+    if not same_periods or elsewhere:
+        _count_again(session, index, made, actor.now_us)
+        for above in ancestors(budget_id, known.parents):
+            recount(session, index, index.budgets[above], actor.now_us)
+    _audit(session, actor, "budgets.update", budget_id, old, definition)
+    return index.budgets[budget_id]
+
+
+def remove(session: WriteSession, budget_id: str, actor: Actor) -> None:
+    """Remove a budget; what was reserved of it is held no more.
+
+    Raises BudgetUnknown, BudgetInUse.
+    """
+    hold_alone(session, actor.organization_id)
+    row = store.row(session, actor.organization_id, budget_id)
+    if row is None:
+        raise BudgetUnknown("Budget not found")
+    known = _index(session, actor.organization_id)
+    if any(budget.parent_id == budget_id for budget in known.budgets.values()):
+        raise BudgetInUse("Other budgets are below this one: move or remove them first.")
+    store.remove(session, actor.organization_id, budget_id, actor.now_us)
+    index = Index(1, [b for b in known.budgets.values() if b.id != budget_id])
+    gone = known.budgets[budget_id]
+    for above in ancestors(budget_id, known.parents):
+        if not gone.scope.is_within(index.budgets[above].scope):
+            recount(session, index, index.budgets[above], actor.now_us)
+    _audit(session, actor, "budgets.delete", budget_id, store.definition_of(row), None)
+
+
+def _index(session: ReadSession, organization_id: str) -> Index:
+    return Index(1, store.load(session, organization_id))
+
+
+def _count_again(session: WriteSession, index: Index, budget: Budget, now_us: int) -> None:
+    """Count the budget from the ledger, and those above it that its calls did not count in."""
+    recount(session, index, index.budgets[budget.id], now_us)
+    for above in ancestors(budget.id, index.parents):
+        if not budget.scope.is_within(index.budgets[above].scope):
+            recount(session, index, index.budgets[above], now_us)
+
+
+def _settled(
+    session: ReadSession, definition: Mapping[str, object], organization_id: str
+) -> dict[str, object]:
+    """The definition with what the organization says now where it does not: a later change of the
+    organization must not move the periods of its budgets."""
+    organization = get_organization(session, organization_id)
+    if organization is None:
+        raise BudgetUnknown("Organization not found")
+    settings = organization.settings
+    settled = {name: value for name, value in definition.items() if value is not None}
+    settled.setdefault("currency", organization.currency)
+    settled.setdefault("timezone", organization.time_zone)
+    fiscal = settings.get("fiscal_year_start_month")
+    if isinstance(fiscal, int):
+        settled.setdefault("fiscal_year_start_month", fiscal)
+    settled.setdefault("period", "monthly")
+    return settled
+
+
+def _provider(name: str) -> str:
+    return provider_id(name) or name
+
+
+def _check_family(index: Index, budget: Budget) -> None:
+    """Refuse a parent that is none, is below the budget itself, or that its children exceed."""
+    parent_id = budget.parent_id
+    if budget.share is not None and parent_id is None:
+        raise BudgetError("needs a parent_id", field="allocation_percent")
+    if parent_id is not None:
+        parent = index.budgets.get(parent_id)
+        if parent is None:
+            raise BudgetError("is no budget of the organization", field="parent_id")
+        above = ancestors(budget.id, index.parents)
+        if budget.id in above or len(above) >= MAX_DEPTH:
+            raise BudgetError("must not be below the budget itself", field="parent_id")
+        _check_alike(parent, budget)
+        _check_sum(index, parent)
+    _check_sum(index, index.budgets[budget.id])
+    for child in index.budgets.values():
+        if child.parent_id == budget.id:
+            _check_alike(budget, child)
+
+
+def _check_alike(parent: Budget, child: Budget) -> None:
+    if parent.currency != child.currency:
+        raise BudgetError("must be the one of the parent", field="currency")
+    alike = ("period", "zone", "anchor", "every", "rolling")
+    same = all(getattr(parent, name) == getattr(child, name) for name in alike)
+    if not same and not parent.overallocate and parent.period != CUSTOM:
+        raise BudgetError("must be the one of the parent, whose amount is divided", field="period")
+
+
+def _check_sum(index: Index, parent: Budget) -> None:
+    below = [b for b in index.budgets.values() if b.parent_id == parent.id]
+    amounts = [budget.limits.e10 for budget in below if budget.limits.e10 is not None]
+    check_children(parent, amounts)
+
+
+def _audit(
+    session: WriteSession,
+    actor: Actor,
+    action: str,
+    budget_id: str,
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
+) -> None:
+    audit.record(
+        session,
+        organization_id=actor.organization_id,
+        actor_id=actor.actor_id,
+        action=action,
+        resource_type="budget",
+        resource_id=budget_id,
+        before=before,
+        after=after,
+        request_id=actor.request_id,
+        now_us=actor.now_us,
+    )

@@ -1,0 +1,191 @@
+"""Check, reserve, settle and release over HTTP: plain routes, because every call may pass here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llm_cost_ops.core.jsontext import JsonError
+from llm_cost_ops.server.access.deps import authenticate, own_fields
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.budgets import store, wire
+from llm_cost_ops.server.budgets.ask import NO_PRICE, Ask, parse_ask
+from llm_cost_ops.server.budgets.deps import desk as desk_of
+from llm_cost_ops.server.budgets.desk import may_wait
+from llm_cost_ops.server.budgets.errand import RELEASE, RESERVE, SETTLE, Denied, Errand, Outcome
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
+from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
+from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.http.body import encode, json_bytes, json_response
+from llm_cost_ops.server.http.problems import Problem, not_found
+from llm_cost_ops.server.http.routing import require_json
+from llm_cost_ops.server.ingest.strict import untyped
+from llm_cost_ops.server.ingest.submission import Answer
+from llm_cost_ops.server.pricing.deps import prices as prices_of
+from llm_cost_ops.server.spend.counters import Counters, places_of
+from llm_cost_ops.server.spend.index import index_in
+from llm_cost_ops.server.spend.reserve import Decision, decide
+
+DEADLINE_S = 10.0
+_SPEND = "write:costs"
+_READ = "read:budgets"
+
+
+async def post_reserve(request: Request) -> Response:
+    """`POST /api/v1/budgets/reserve`: hold the most that a call can cost, or say why not."""
+    principal = await authenticate(request, _SPEND)
+    raw, fields = await _fields(request, principal)
+    ask = await _ask(request, principal, fields)
+    desk = desk_of(request)
+    clock = deps.clock(request)
+    call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
+    until_s = clock.monotonic() + ask.max_wait_ms / 1_000
+    with desk.in_flight.claim(call):
+        while True:
+            errand = Errand(
+                RESERVE, principal.organization_id, principal.key_id, ask=ask, call=call
+            )
+            outcome = await _outcome(request, errand)
+            left_s = until_s - clock.monotonic()
+            if left_s <= 0 or not may_wait(outcome):
+                break
+            await desk.given_back(left_s)
+    if isinstance(outcome, Denied):
+        raise wire.refusal(outcome.decision, outcome.ask)
+    answer = _answered(outcome)
+    delay_ms = _delay_of(answer)
+    if delay_ms:
+        await asyncio.sleep(delay_ms / 1_000)
+    return _response(answer)
+
+
+def _delay_of(answer: Answer) -> int:
+    """How long a throttled call is held up before it is told that it may go."""
+    if answer.replayed or b'"delay_ms":0,' in answer.body:
+        return 0
+    return int(untyped(answer.body)["delay_ms"])
+
+
+async def post_settle(request: Request) -> Response:
+    """`POST /api/v1/budgets/reservations/{id}/settle`: book what the call did cost."""
+    return await _resolve(request, SETTLE)
+
+
+async def post_release(request: Request) -> Response:
+    """`POST /api/v1/budgets/reservations/{id}/release`: the call was not made."""
+    return await _resolve(request, RELEASE)
+
+
+async def _resolve(request: Request, kind: str) -> Response:
+    principal = await authenticate(request, _SPEND)
+    _, fields = await _fields(request, principal, empty=kind == RELEASE)
+    if kind == RELEASE and fields.keys() - {"reason"}:
+        name = sorted(fields.keys() - {"reason"})[0]
+        raise Problem(422, "VALIDATION_ERROR", f"{name} is not a known field",
+                      {name: "is not a known field"})  # fmt: skip
+    errand = Errand(
+        kind,
+        principal.organization_id,
+        principal.key_id,
+        reservation_id=request.path_params["reservation_id"],
+        body=fields,
+        digest=idempotency.request_digest(encode(fields)) if kind == SETTLE else "",
+        prices=await prices_of(request).current(principal.organization_id),
+    )
+    return _response(_answered(await _outcome(request, errand)))
+
+
+async def post_check(request: Request) -> Response:
+    """`POST /api/v1/budgets/check`: would this call fit now? Nothing is held."""
+    principal = await authenticate(request, _READ)
+    _, fields = await _fields(request, principal)
+    ask = await _ask(request, principal, fields)
+    now_us = deps.clock(request).micros()
+
+    def work(session: WriteSession) -> Decision:
+        # Decided as a reservation is, under the same locks, and then nothing is written.
+        organization_id = principal.organization_id
+        budgets = index_in(session, organization_id).of(ask.labels)
+        counters = Counters(session, organization_id)
+        counters.lock(place for budget in budgets for place in places_of(budget, now_us))
+        return decide(
+            counters,
+            budgets,
+            ask.amounts,
+            ask.currency,
+            priced=ask.basis != NO_PRICE,
+            now_us=now_us,
+        )
+
+    database = deps.database(request)
+    decision = await to_thread.run_sync(lambda: write_retrying(database, work))
+    return json_response(wire.checked(decision, ask))
+
+
+async def get_reservation(request: Request) -> Response:
+    """`GET /api/v1/budgets/reservations/{id}`: what became of it so far."""
+    principal = await authenticate(request, _READ)
+    database = deps.database(request)
+    reservation_id = request.path_params["reservation_id"]
+
+    def work() -> dict[str, Any] | None:
+        with read(database) as session:
+            return store.one(session, principal.organization_id, reservation_id)
+
+    row = await to_thread.run_sync(work)
+    if row is None:
+        raise not_found("Reservation not found")
+    return json_response(wire.reservation_row(row))
+
+
+async def _fields(
+    request: Request, principal: Principal, *, empty: bool = False
+) -> tuple[bytes, dict[str, object]]:
+    require_json(request.headers)
+    raw = await request.body()
+    if empty and not raw.strip():
+        return raw, {}
+    value = untyped(raw)
+    if not isinstance(value, dict):
+        raise JsonError("The body must be a JSON object.")
+    return raw, own_fields(principal, cast("Mapping[str, object]", value))
+
+
+async def _ask(request: Request, principal: Principal, fields: Mapping[str, object]) -> Ask:
+    prices = await prices_of(request).current(principal.organization_id)
+    return parse_ask(fields, prices, deps.clock(request).micros())
+
+
+async def _outcome(request: Request, errand: Errand) -> Outcome:
+    try:
+        return await desk_of(request).outcome(errand, DEADLINE_S)
+    except TimeoutError:
+        raise DatabaseUnavailable(Reason.TIMEOUT, outcome_unknown=True) from None
+
+
+def _answered(outcome: Outcome) -> Answer:
+    if isinstance(outcome, Problem):
+        raise outcome
+    if not isinstance(outcome, Answer):
+        raise AssertionError("an errand without an answer")
+    return outcome
+
+
+def _response(answer: Answer) -> Response:
+    headers = {idempotency.REPLAYED: "true"} if answer.replayed else None
+    return json_bytes(answer.body, answer.status, headers)
+
+
+routes = [
+    Route("/api/v1/budgets/reserve", post_reserve, methods=["POST"]),
+    Route("/api/v1/budgets/check", post_check, methods=["POST"]),
+    Route("/api/v1/budgets/reservations/{reservation_id}/settle", post_settle, methods=["POST"]),
+    Route("/api/v1/budgets/reservations/{reservation_id}/release", post_release, methods=["POST"]),
+    Route("/api/v1/budgets/reservations/{reservation_id}", get_reservation, methods=["GET"]),
+]

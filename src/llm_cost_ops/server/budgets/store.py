@@ -1,0 +1,131 @@
+"""Reservations as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+
+from llm_cost_ops.core.budget import Budget
+from llm_cost_ops.server.db.dialects import lock_rows
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.spend.counters import Place
+from llm_cost_ops.server.spend.holdings import OPEN, Holding, holdings_of, holdings_text
+from llm_cost_ops.server.spend.tables import reservations
+
+SETTLED, RELEASED, EXPIRED = "settled", "released", "expired"
+_ROW = reservations.c
+_CHUNK = 500
+_RESOLVED = ("status", "resolved_at", "resolution", "cost_e10", "record_id")
+
+
+_LOCKED = lock_rows(
+    select(reservations)
+    .where(
+        _ROW.id.in_(bindparam("ids", expanding=True)),
+        _ROW.organization_id.in_(bindparam("owners", expanding=True)),
+    )
+    .order_by(_ROW.id)
+)
+_RESOLVE = (
+    update(reservations)
+    .where(_ROW.id == bindparam("key"), _ROW.organization_id == bindparam("owner"))
+    .values({name: bindparam(f"n_{name}") for name in _RESOLVED})
+)
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def call_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reservation knows of its call, with exact numbers."""
+    return _decode(row["call"])
+
+
+def call_text(call: Mapping[str, Any]) -> str:
+    """The column that keeps it."""
+    return _encode(call).decode()
+
+
+def locked(
+    session: WriteSession, organization_ids: Iterable[str], ids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Reservations of these organizations by id, locked in the order of their ids."""
+    wanted, allowed = sorted(set(ids)), sorted(set(organization_ids))
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        named = {"ids": wanted[start : start + _CHUNK], "owners": allowed}
+        for row in session.execute(_LOCKED, named).mappings():
+            found[row["id"]] = dict(row)
+    return found
+
+
+def one(session: ReadSession, organization_id: str, reservation_id: str) -> dict[str, Any] | None:
+    """One reservation."""
+    query = select(reservations).where(
+        _ROW.id == reservation_id, _ROW.organization_id == organization_id
+    )
+    row = session.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
+def add(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store new reservations in one statement."""
+    if rows:
+        session.execute(insert(reservations), rows)
+
+
+# lint: allow tenant-scope: each row names its own organization
+def resolve(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store what became of locked reservations, in one statement."""
+    if not rows:
+        return
+    session.connection.execute(
+        _RESOLVE,
+        [
+            {
+                "key": row["id"],
+                "owner": row["organization_id"],
+                **{f"n_{name}": row[name] for name in _RESOLVED},
+            }
+            for row in sorted(rows, key=_id)
+        ],
+    )
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return str(row["id"])
+
+
+# lint: allow tenant-scope: the reaper serves every organization
+def due(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
+    """Ids of open reservations that have expired, oldest first, each with its organization; of all
+    organizations, for the reaper."""
+    query = (
+        select(_ROW.id, _ROW.organization_id)
+        .where(_ROW.status == OPEN, _ROW.expires_at <= now_us)
+        .order_by(_ROW.expires_at)
+        .limit(limit)
+    )
+    return [(row.id, row.organization_id) for row in session.execute(query)]
+
+
+def rehold(session: WriteSession, organization_id: str, budget: Budget) -> None:
+    """Let open reservations that hold a budget hold it in the periods that it has now."""
+    query = select(reservations).where(_ROW.organization_id == organization_id, _ROW.status == OPEN)
+    for row in session.execute(query).mappings().all():
+        holdings = holdings_of(row)
+        moved = [holding for holding in holdings if holding.place.budget_id != budget.id]
+        if len(moved) == len(holdings):
+            continue
+        window = budget.counted_in(int(row["created_at"]))
+        if window is not None:
+            place = Place(budget.id, window.start_us)
+            moved.append(Holding(place, row["currency"] == budget.currency))
+        session.execute(
+            update(reservations)
+            .where(_ROW.id == row["id"], _ROW.organization_id == organization_id)
+            .values(held=holdings_text(moved))
+        )

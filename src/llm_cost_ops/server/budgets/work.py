@@ -1,0 +1,278 @@
+"""One transaction of the desk: reservations decided, settled, released or expired together.
+
+The order in which rows are locked is the one of everybody: the version of the budgets (shared),
+reservations, calls, rollups, counters. The counters come last and all at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from llm_cost_ops.core.budget import Amounts
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.server.budgets import store, wire
+from llm_cost_ops.server.budgets.ask import NO_PRICE
+from llm_cost_ops.server.budgets.booking import estimated_entry, settled_entry
+from llm_cost_ops.server.budgets.errand import (
+    EXPIRE,
+    RELEASE,
+    RESERVE,
+    SETTLE,
+    Denied,
+    Errand,
+    Late,
+    Outcome,
+)
+from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.http import idempotency
+from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
+from llm_cost_ops.server.ingest.record import record
+from llm_cost_ops.server.ingest.submission import Answer, Item, Submission
+from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.spend.counters import Counters, Place, places_of
+from llm_cost_ops.server.spend.holdings import OPEN, amounts_of, holdings_of, holdings_text
+from llm_cost_ops.server.spend.index import Index, index_in
+from llm_cost_ops.server.spend.move import Changes, Moves, apply, tell
+from llm_cost_ops.server.spend.reserve import Decision, decide, hold
+
+KEEP_SECONDS = idempotency.KEEP_SECONDS
+_STATUS = {SETTLE: store.SETTLED, RELEASE: store.RELEASED, EXPIRE: store.EXPIRED}
+Row = dict[str, Any]
+
+
+def carry_out(
+    session: WriteSession, errands: Sequence[Errand], prices: Prices, *, now_us: int
+) -> list[Outcome]:
+    """Do the errands in the caller's transaction; one outcome each, in order."""
+    work = Work(session, errands, now_us)
+    submissions = work.submissions()
+    if submissions:
+        record(session, submissions, prices, now_us=now_us, keep_seconds=KEEP_SECONDS, moves=work)
+    else:
+        work.settle(session)
+    return work.outcomes()
+
+
+class Work(Moves):
+    """The errands of one transaction. It is settled with the moves that its settlements make."""
+
+    def __init__(self, session: WriteSession, errands: Sequence[Errand], now_us: int) -> None:
+        super().__init__()
+        self.now_us = now_us
+        self._session = session
+        self._errands = errands
+        self._outcomes: dict[int, Outcome] = {}
+        self._resolved: dict[str, Row] = {}
+        self._answering: dict[int, Row] = {}
+        self._booked: list[tuple[Errand, Row, Entry]] = []
+        self._reserving: list[int] = []
+        self._new: list[Row] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        errands = self._errands
+        for organization_id in sorted({errand.organization_id for errand in errands}):
+            self.changes[organization_id] = (index_in(self._session, organization_id), {})
+        calls = [errand.call.scope for errand in errands if errand.call]
+        saved = idempotency.lookup(self._session, calls, self.now_us)
+        named = [errand for errand in errands if errand.reservation_id]
+        rows = store.locked(
+            self._session,
+            (errand.organization_id for errand in named),
+            (errand.reservation_id for errand in named),
+        )
+        for place, errand in enumerate(errands):
+            if errand.call and errand.call.scope in saved:
+                self._outcomes[place] = _replayed(saved[errand.call.scope], errand.call)
+            elif errand.kind == RESERVE:
+                self._reserving.append(place)
+            else:
+                self._plan(place, errand, rows.get(errand.reservation_id))
+
+    def _plan(self, place: int, errand: Errand, row: Row | None) -> None:
+        if row is None or row["organization_id"] != errand.organization_id:
+            self._outcomes[place] = not_found("Reservation not found")
+            return
+        if errand.kind == EXPIRE:
+            self._expire(place, errand, row)
+            return
+        if row["status"] == store.EXPIRED:
+            self._outcomes[place] = Late()
+        elif row["status"] != OPEN:
+            self._repeat(place, errand, row)
+        elif errand.kind == RELEASE:
+            self._close(place, errand, row)
+        else:
+            try:
+                entry = settled_entry(errand, row, self.now_us)
+            except (DomainError, Problem) as error:
+                self._outcomes[place] = problem_of(error, "POST")
+            else:
+                self._close(place, errand, row)
+                self._booked.append((errand, row, entry))
+
+    def _expire(self, place: int, errand: Errand, row: Row) -> None:
+        if row["status"] == OPEN and row["expires_at"] <= self.now_us:
+            self._booked.append((errand, row, estimated_entry(row, self.now_us)))
+            self._close(place, errand, row)
+        else:
+            self._answering[place] = row  # somebody was faster
+
+    def _close(self, place: int, errand: Errand, row: Row) -> None:
+        row["status"], row["resolution"] = _STATUS[errand.kind], errand.resolution
+        row["resolved_at"] = self.now_us
+        self._resolved[row["id"]] = row
+        self._answering[place] = row
+
+    def _repeat(self, place: int, errand: Errand, row: Row) -> None:
+        """The same again gets the same answer."""
+        if row["resolution"] == errand.resolution:
+            self._answering[place] = row
+        else:
+            self._outcomes[place] = already(row)
+
+    def submissions(self) -> list[Submission]:
+        """The calls that settlements bring to the ledger."""
+        made: list[Submission] = []
+        for errand, row, entry in self._booked:
+            made.append(
+                Submission(
+                    errand.organization_id,
+                    [entry],
+                    _noting(row),
+                    recorded_by=errand.actor_id,
+                    prices=errand.prices,
+                )
+            )
+        return made
+
+    def settle(self, session: WriteSession) -> None:
+        """Move the counters, give back what was held, then decide who may reserve."""
+        for organization_id in sorted(self.changes):
+            index, changes = self.changes[organization_id]
+            self._settle(session, organization_id, index, changes)
+        self.changes.clear()
+        store.add(session, self._new)
+        store.resolve(session, list(self._resolved.values()))
+
+    def _settle(
+        self, session: WriteSession, organization_id: str, index: Index, changes: Changes
+    ) -> None:
+        resolved = [r for r in self._resolved.values() if r["organization_id"] == organization_id]
+        asked = [
+            place
+            for place in self._reserving
+            if self._errands[place].organization_id == organization_id
+        ]
+        counters = Counters(session, organization_id)
+        counters.lock(self._places(index, changes, resolved, asked))
+        apply(counters, changes)
+        for row in resolved:
+            amounts = amounts_of(row)
+            for holding in holdings_of(row):
+                if holding.place.budget_id in index.budgets:
+                    given = Amounts().minus(holding.of(amounts))
+                    counters.at(holding.place).hold(given)
+        for place in asked:
+            self._reserve(place, index, counters)
+        tell(session, counters, index, now_us=self.now_us)
+        counters.write()
+
+    def _places(
+        self, index: Index, changes: Changes, resolved: Iterable[Row], asked: Iterable[int]
+    ) -> set[Place]:
+        places = set(changes)
+        for row in resolved:
+            for holding in holdings_of(row):
+                if holding.place.budget_id in index.budgets:
+                    places.add(holding.place)
+        for place in asked:
+            ask = self._errands[place].ask
+            for budget in index.of(ask.labels) if ask else ():
+                places.update(places_of(budget, self.now_us))
+        return places
+
+    def _reserve(self, place: int, index: Index, counters: Counters) -> None:
+        errand = self._errands[place]
+        ask = errand.ask
+        if ask is None:
+            raise AssertionError("a reservation without an ask")
+        decision = decide(
+            counters,
+            index.of(ask.labels),
+            ask.amounts,
+            ask.currency,
+            priced=ask.basis != NO_PRICE,
+            now_us=self.now_us,
+        )
+        if not decision.admitted:
+            self._outcomes[place] = Denied(decision, ask)
+            return
+        row = self._row(errand, decision, counters)
+        self._new.append(row)
+        answer = Answer(201, wire.reserved(row, decision, ask))
+        if errand.call:
+            idempotency.save(self._session, errand.call, 201, answer.body, self.now_us)
+        self._outcomes[place] = answer
+
+    def _row(self, errand: Errand, decision: Decision, counters: Counters) -> Row:
+        ask = errand.ask
+        if ask is None:
+            raise AssertionError("a reservation without an ask")
+        holdings = hold(counters, decision, ask.amounts, ask.currency, self.now_us)
+        return {
+            "id": single_id("rsv", self.now_us // 1_000, secrets.randbits(80)),
+            "organization_id": errand.organization_id,
+            "status": OPEN,
+            "amount_e10": ask.amounts.e10,
+            "currency": ask.currency,
+            "requests": ask.amounts.requests,
+            "tokens": ask.amounts.tokens,
+            "held": holdings_text(holdings),
+            "call": store.call_text(ask.call),
+            "created_at": self.now_us,
+            "expires_at": self.now_us + ask.ttl_us,
+            "resolved_at": None,
+            "resolution": None,
+            "cost_e10": None,
+            "record_id": None,
+            "created_by": errand.actor_id,
+        }
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of each errand, in order."""
+        for place, row in self._answering.items():
+            self._outcomes[place] = Answer(200, wire.resolved(row))
+        return [self._outcomes[place] for place in range(len(self._errands))]
+
+
+def _noting(row: Row) -> Any:
+    """Keep what the call became in the reservation's row."""
+
+    def render(fate: list[Item]) -> Answer:
+        row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
+        return Answer(200, b"")
+
+    return render
+
+
+def _replayed(saved: idempotency.Saved, call: idempotency.IdempotentCall) -> Outcome:
+    try:
+        response = idempotency.replay(saved, call)
+    except Problem as problem:
+        return problem
+    return Answer(response.status_code, bytes(response.body), replayed=True)
+
+
+def already(row: Row) -> Problem:
+    """409 for a reservation that ended in another way."""
+    return Problem(
+        409,
+        "CONFLICT",
+        f"The reservation was {row['status']} already, with other values.",
+        details={"reservation_id": row["id"], "status": row["status"]},
+    )

@@ -1,0 +1,78 @@
+"""Who changes an organization's budgets does it alone; who moves its counters only keeps that off.
+
+Whoever records calls holds the version of the budgets shared, after the calls are written and until
+they are committed. Whoever makes a budget holds it alone before adding up the ledger: every call is
+then either in that sum or recorded by somebody who knows the new budget. On PostgreSQL this is an
+advisory lock, because a shared row lock would be a write there; SQLite has one writer anyway.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import select, text, update
+
+from llm_cost_ops.server.db.dialects import insert_ignore
+from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.spend.tables import spend_versions
+
+_ROW = spend_versions.c
+_CLASS = 0x62756467
+"""Keeps these advisory locks apart from others."""
+_SELECT = "SELECT version FROM spend_versions WHERE organization_id = "
+
+
+def shared_version(session: WriteSession, organization_id: str) -> int:
+    """The version of the organization's budgets, 0 before the first, kept from changing until the
+    transaction ends."""
+    if session.kind is DatabaseKind.SQLITE:
+        found = session.driver.execute(_SELECT + "?", (organization_id,)).fetchone()
+        return 0 if found is None else int(found[0])
+    if session.kind is DatabaseKind.POSTGRESQL:
+        return _locked_version(session, organization_id)
+    query = select(_ROW.version).where(_ROW.organization_id == organization_id)
+    version = session.scalar(query.with_for_update(read=True))
+    if version is None:  # without a row there is nothing to hold
+        _ensure(session, organization_id)
+        version = session.scalar(query.with_for_update(read=True))
+    return int(version)
+
+
+def _locked_version(session: WriteSession, organization_id: str) -> int:
+    """Lock, then look, in one round trip: in READ COMMITTED each of the two statements has its own
+    view of the database, so that the second sees what was committed while the first waited."""
+    from psycopg import ClientCursor
+
+    with ClientCursor[Any](session.driver) as cursor:
+        lock = f"SELECT pg_advisory_xact_lock_shared({_CLASS}, %s); {_SELECT}%s"
+        cursor.execute(lock.encode(), (_number(organization_id), organization_id))
+        cursor.nextset()
+        found = cursor.fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def hold_alone(session: WriteSession, organization_id: str) -> None:
+    """Keep everybody else from moving the organization's counters, and let them all read its
+    budgets anew afterwards. Call it before anything else in the transaction."""
+    if session.kind is DatabaseKind.POSTGRESQL:
+        lock = f"SELECT pg_advisory_xact_lock({_CLASS}, {_number(organization_id)})"
+        session.execute(text(lock))
+    _ensure(session, organization_id)
+    session.execute(
+        update(spend_versions)
+        .where(_ROW.organization_id == organization_id)
+        .values(version=_ROW.version + 1)
+    )
+
+
+def _ensure(session: WriteSession, organization_id: str) -> None:
+    statement = insert_ignore(session.kind, spend_versions, ("organization_id",))
+    session.execute(statement, {"organization_id": organization_id, "version": 0})
+
+
+def _number(organization_id: str) -> int:
+    """A signed 32-bit number of the organization; two that share one only wait for each other."""
+    digest = blake2b(organization_id.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big", signed=True)
