@@ -106,15 +106,17 @@ class Rollover:
     share: int
     cap_e10: int | None = None
 
-    def carried(self, unused_e10: int) -> int:
-        """Units of 1e-10 that go into the next period; what is overspent takes nothing along."""
+    def carried(self, unused_e10: int, amount_e10: int = 0) -> int:
+        """Units of 1e-10 that go into the next period; what is overspent takes nothing along. With
+        the amount of that period they are at most what a budget can have."""
         carried = max(0, unused_e10) * self.share // WHOLE_SHARE
+        carried = min(carried, MAX_LIMIT_E10 - amount_e10)
         return carried if self.cap_e10 is None else min(carried, self.cap_e10)
 
     def across(self, carried_e10: int, amount_e10: int, empty_periods: int) -> int:
         """What arrives after further periods in which nothing was used."""
         for _ in range(min(empty_periods, MAX_EMPTY_PERIODS)):
-            following = self.carried(carried_e10 + amount_e10)
+            following = self.carried(carried_e10 + amount_e10, amount_e10)
             if following == carried_e10:
                 break
             carried_e10 = following

@@ -8,10 +8,10 @@ from typing import cast
 
 from sqlalchemy import insert
 
-from llm_cost_ops.core.budget import Budget, BudgetError
+from llm_cost_ops.core.budget import MAX_LIMIT_E10, Budget, BudgetError
 from llm_cost_ops.core.definition import parse_amount
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.money import from_e10
+from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.budgets.define import Actor, BudgetUnknown
 from llm_cost_ops.server.db.session import WriteSession
@@ -114,6 +114,9 @@ def _change(counters: Counters, budget: Budget, e10: int, now_us: int) -> None:
     given = (budget.limits.e10 or 0) + standing.carried_e10 + standing.adjusted_e10
     if given < 0:
         raise BudgetError("is more than the budget has in this period", field="amount")
+    if given > MAX_LIMIT_E10:
+        text = f"would make it more than {MAX_LIMIT_E10 // E10} in this period"
+        raise BudgetError(text, field="amount")
 
 
 def _check_below(index: Index, counters: Counters, parent: Budget, now_us: int) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from llm_cost_ops.server.budgets.errand import Denied, Errand, Late, Outcome
-from llm_cost_ops.server.budgets.expire import BATCH, expire
+from llm_cost_ops.server.budgets.expire import BATCH, expire_apart
 from llm_cost_ops.server.budgets.late import carry_out_late
 from llm_cost_ops.server.budgets.work import carry_out
 from llm_cost_ops.server.clock import Clock
@@ -23,6 +23,7 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason, SerializationRetry
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http.idempotency import InFlight
+from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.pricing.resolve import Prices
 
 GROUP = 256
@@ -130,17 +131,18 @@ class Desk:
             self._wake(group)
 
     def _expire_due(self) -> None:
-        """Now and then, before others are decided; a failure is met again by what follows."""
+        """Now and then, before others are decided. Whatever befalls it, these are decided."""
         now_s = self._clock.monotonic()
         if self._looked_s is not None and now_s - self._looked_s < EXPIRE_EVERY_S:
             return
         self._looked_s = now_s
-        with suppress(DatabaseUnavailable, SerializationRetry):
-            while self._write(self._expire_batch) == BATCH:
+        try:
+            while expire_apart(self._write, self._prices, self._clock.micros()) == BATCH:
                 pass
-
-    def _expire_batch(self, session: WriteSession) -> int:
-        return expire(session, self._prices, self._clock.micros())
+        except (DatabaseUnavailable, SerializationRetry):
+            return  # met again by what follows
+        except Exception as error:
+            logger("budgets").error("expiry failed", error=type(error).__name__)
 
     def _commit(self, group: Sequence[Errand]) -> None:
         try:

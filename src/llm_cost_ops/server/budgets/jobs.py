@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from llm_cost_ops.core.pricing.book import PriceBook
-from llm_cost_ops.server.budgets.expire import BATCH, expire
+from llm_cost_ops.server.budgets.expire import BATCH, expire_apart
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -23,7 +23,7 @@ def work(database: Database, clock: Clock) -> Work:
         return Prices(PriceBook.packaged(), database, clock)
 
     def reap(running: Running) -> None:
-        while running.write(lambda session: expire(session, prices(), clock.micros())) >= BATCH:
+        while expire_apart(running.write, prices(), clock.micros()) >= BATCH:
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
 

@@ -82,10 +82,14 @@ def _judge(
     total = standing.used.plus(standing.held).plus(amounts)
     if budget.enforcement == HARD and not standing.limits.fits(total):
         decision.refused_by.append(standing)
-    elif total.e10 > MAX_HELD or standing.held.e10 + amounts.e10 > MAX_HELD:
+    elif total.e10 > MAX_HELD or _beyond(standing.held.plus(amounts)):
         decision.refused_by.append(standing)
     if budget.enforcement == THROTTLE:
         _slow_down(decision, standing, counters, total, now_us)
+
+
+def _beyond(held: Amounts) -> bool:
+    return max(held.e10, held.requests, held.tokens) > MAX_HELD
 
 
 def _slow_down(
