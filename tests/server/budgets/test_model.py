@@ -144,6 +144,9 @@ class Budgets(RuleBasedStateMachine):
         )
         new = ModelBudget(made["id"], scope, limit, hard, period, self.now)
         new.since = new.start(self.now)
+        for hold in self.holds:
+            if hold.at >= new.since and holds(scope, hold.labels):
+                hold.held_by.add(new.id)
         self.budgets.append(new)
 
     @rule(place=st.integers(0, 3), limit=st.integers(0, 3000).map(lambda n: n * CENT))

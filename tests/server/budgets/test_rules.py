@@ -137,7 +137,9 @@ def test_other_periods_are_counted_anew_and_keep_what_is_held(at_noon: Timed) ->
     monthly = accepted(put(app, f"/budgets/{made['id']}", {"period": "monthly"}), 200)
     assert (monthly["spent"], monthly["reserved"]) == (3, 2)
     elsewhere = accepted(put(app, f"/budgets/{made['id']}", {"scope": {"team_id": "t"}}), 200)
-    assert (elsewhere["spent"], elsewhere["reserved"]) == (0, 2)
+    assert (elsewhere["spent"], elsewhere["reserved"]) == (0, 0)
+    back = accepted(put(app, f"/budgets/{made['id']}", {"scope": {}}), 200)
+    assert (back["spent"], back["reserved"]) == (3, 2)
     accepted(release(app, held), 200)
     assert budget(app, made["id"])["reserved"] == 0
     assert_counted(app)
@@ -408,5 +410,5 @@ class Now:
     def __init__(self, app: Application) -> None:
         self._database = app.database
 
-    def write(self, part: Any) -> Any:
-        return write_retrying(self._database, part)
+    def write(self, work: Any) -> Any:
+        return write_retrying(self._database, work)

@@ -72,7 +72,7 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
         provider = prices.provider(provider)
     elif model is not None:
         provider = prices.provider_of_model(model)
-    labels = _labels(given, provider, model)
+    labels = labels_of_call({**given, "provider": provider, "model": model})
     for name, longest in CONTEXT.items():
         _name(given, name, longest)
     requests = _count(given, "requests", 1, MAX_COUNT, 1)
@@ -87,6 +87,10 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
         basis = GIVEN
     else:
         amounts, currency, basis = _bounded(given, call, prices, requests, now_us)
+        if basis == NO_PRICE:
+            call[NO_PRICE] = True
+    if amounts.tokens > MAX_COUNT:
+        raise BudgetError(f"would be more than {MAX_COUNT} tokens in all", field="input_tokens")
     return Ask(amounts, currency, basis, call, labels, ttl * 1_000_000, wait)
 
 
@@ -103,16 +107,16 @@ def _canonical(fields: Mapping[str, object]) -> dict[str, object]:
     return given
 
 
-def _labels(given: Mapping[str, object], provider: str | None, model: str | None) -> Labels:
-    """The labels as a recorded call would have them. Raises Problem."""
-    fields: dict[str, object] = {name: given[name] for name in LABELS if name in given}
-    fields |= {"cost": 0, "model": model or UNNAMED_MODEL}
+def labels_of_call(call: Mapping[str, object]) -> Labels:
+    """The labels as a recorded call would have them, of what is known of it. Raises Problem."""
+    fields: dict[str, object] = {name: call[name] for name in LABELS if name in call}
+    fields |= {"cost": 0, "model": call.get("model") or UNNAMED_MODEL}
     wire = cost_from(fields)
     if isinstance(wire, Invalid):
         raise Problem(422, wire.code, wire.message, wire.field_errors)
     settle_metadata([wire])
     check_labels(wire)
-    entry = Entry(provider=provider or CUSTOM, model_name=wire.model)
+    entry = Entry(provider=str(call.get("provider") or CUSTOM), model_name=wire.model)
     fill_payload(entry, wire)
     return labels_of_entry(entry)
 

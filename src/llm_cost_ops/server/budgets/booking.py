@@ -13,7 +13,7 @@ from llm_cost_ops.core.errors import PriceNotFound, UsageError
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.rate import UNPRICED
-from llm_cost_ops.server.budgets.ask import CONTEXT, LABELS
+from llm_cost_ops.server.budgets.ask import CONTEXT, LABELS, NO_PRICE
 from llm_cost_ops.server.budgets.errand import Errand
 from llm_cost_ops.server.budgets.store import call_of
 from llm_cost_ops.server.http.problems import Problem
@@ -37,13 +37,16 @@ _COUNTS = ("input_tokens", "output_tokens")
 
 
 def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
-    """The priced call of a settlement. Raises DomainError or Problem naming the field."""
+    """The priced call of a settlement, in the currency of the reservation: in another one nothing
+    of the cost would count against what was held. Raises DomainError or Problem naming the field.
+    """
     for name in errand.body:
         if name not in FIELDS:
             known = "belongs to the reservation" if name in LABELS else "is not a known field"
             raise UsageError(name[:255], known)
     call = call_of(row)
     call.pop("usage", None)
+    unpriced = call.pop(NO_PRICE, False)
     fields: dict[str, Any] = {
         **{name: call[name] for name in call if name not in CONTEXT or "cost" not in errand.body},
         "timestamp": format_micros(int(row["created_at"])),
@@ -59,6 +62,17 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
         now_us,
         recorded_by=errand.actor_id,
     )
+    if fields["source"] == SOURCE and fields["event_id"] != row["id"]:
+        raise UsageError("event_id", f"needs another source than {SOURCE}, whose ids are its own")
+    entry = _priced(errand, row, fields, door)
+    if entry.currency != row["currency"] and not unpriced:
+        given = "currency" if "cost" in errand.body else "usage"
+        text = f"must be priced in {row['currency']}, the currency of the reservation"
+        raise UsageError(given, text)
+    return entry
+
+
+def _priced(errand: Errand, row: Mapping[str, Any], fields: dict[str, Any], door: Door) -> Entry:
     if "cost" in errand.body:
         fields.setdefault("currency", row["currency"])
         cost = cost_from(fields)

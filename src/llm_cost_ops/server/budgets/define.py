@@ -23,7 +23,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.audit import record as audit
-from llm_cost_ops.server.budgets import store as reservations
+from llm_cost_ops.server.budgets.rehold import rehold
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.ledger.recount import recount
@@ -81,6 +81,7 @@ def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) ->
     index = Index(1, [*known.budgets.values(), made])
     _check_family(index, made)
     store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)
+    rehold(session, actor.organization_id, index, {made.id, *ancestors(made.id, index.parents)})
     _count_again(session, index, made, actor.now_us)
     _audit(session, actor, "budgets.create", made.id, None, definition)
     return index.budgets[made.id]
@@ -122,12 +123,13 @@ def update(
     store.replace(session, actor.organization_id, made, definition, actor.now_us)
     if not same_periods:
         store.drop_counters(session, actor.organization_id, budget_id)
-        reservations.rehold(session, actor.organization_id, made)
     elsewhere = made.parent_id != before.parent_id or made.scope != before.scope
     if not same_periods or elsewhere:
+        above = {*ancestors(budget_id, known.parents), *ancestors(budget_id, index.parents)}
+        rehold(session, actor.organization_id, index, {budget_id, *above})
         _count_again(session, index, made, actor.now_us)
-        for above in ancestors(budget_id, known.parents):
-            recount(session, index, index.budgets[above], actor.now_us)
+        for parent_id in ancestors(budget_id, known.parents):
+            recount(session, index, index.budgets[parent_id], actor.now_us)
     _audit(session, actor, "budgets.update", budget_id, old, definition)
     return index.budgets[budget_id]
 
@@ -147,6 +149,7 @@ def remove(session: WriteSession, budget_id: str, actor: Actor) -> None:
     store.remove(session, actor.organization_id, budget_id, actor.now_us)
     index = Index(1, [b for b in known.budgets.values() if b.id != budget_id])
     gone = known.budgets[budget_id]
+    rehold(session, actor.organization_id, index, ancestors(budget_id, known.parents))
     for above in ancestors(budget_id, known.parents):
         if not gone.scope.is_within(index.budgets[above].scope):
             recount(session, index, index.budgets[above], actor.now_us)

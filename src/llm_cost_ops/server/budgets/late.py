@@ -17,6 +17,7 @@ from llm_cost_ops.server.ingest.record import record
 from llm_cost_ops.server.ingest.submission import CONFLICT, Answer, Item, Submission
 from llm_cost_ops.server.ledger import correct
 from llm_cost_ops.server.ledger import store as calls
+from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.resolve import Prices
 
@@ -24,7 +25,8 @@ from llm_cost_ops.server.pricing.resolve import Prices
 def carry_out_late(
     session: WriteSession, errand: Errand, prices: Prices, *, now_us: int
 ) -> Outcome:
-    """Settle or release one expired reservation."""
+    """Settle or release one expired reservation. Raises DomainError or Problem after the first row
+    was written: the estimate then stays booked, because nothing may be committed."""
     take_turn(session, errand.organization_id)
     rows = store.locked(session, [errand.organization_id], [errand.reservation_id])
     row = rows.get(errand.reservation_id)
@@ -38,11 +40,10 @@ def carry_out_late(
         row["status"], row["cost_e10"] = store.RELEASED, None
     else:
         try:
-            refused = _correct(session, errand, row, prices, now_us)
+            entry = settled_entry(errand, row, now_us)
         except (DomainError, Problem) as error:
             return problem_of(error, "POST")
-        if refused is not None:
-            return refused
+        _correct(session, errand, row, entry, prices, now_us)
         row["status"] = store.SETTLED
     row["resolution"], row["resolved_at"] = errand.resolution, now_us
     store.resolve(session, [row])
@@ -56,9 +57,13 @@ def _take_back(session: WriteSession, errand: Errand, row: dict[str, Any], now_u
 
 
 def _correct(
-    session: WriteSession, errand: Errand, row: dict[str, Any], prices: Prices, now_us: int
-) -> Outcome | None:
-    entry = settled_entry(errand, row, now_us)
+    session: WriteSession,
+    errand: Errand,
+    row: dict[str, Any],
+    entry: Entry,
+    prices: Prices,
+    now_us: int,
+) -> None:
     fate: list[Item] = []
 
     def render(items: list[Item]) -> Answer:
@@ -78,6 +83,5 @@ def _correct(
         _take_back(session, errand, row, now_us)
     record(session, [submission], prices, now_us=now_us, keep_seconds=KEEP_SECONDS)
     if fate[0].status == CONFLICT:  # of another provider or model than was reserved
-        return already(row)
+        raise already(row)
     row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
-    return None

@@ -9,11 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
-from llm_cost_ops.core.budget import Budget
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.spend.counters import Place
-from llm_cost_ops.server.spend.holdings import OPEN, Holding, holdings_of, holdings_text
+from llm_cost_ops.server.spend.holdings import OPEN
 from llm_cost_ops.server.spend.tables import reservations
 
 SETTLED, RELEASED, EXPIRED = "settled", "released", "expired"
@@ -112,20 +110,35 @@ def due(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
     return [(row.id, row.organization_id) for row in session.execute(query)]
 
 
-def rehold(session: WriteSession, organization_id: str, budget: Budget) -> None:
-    """Let open reservations that hold a budget hold it in the periods that it has now."""
-    query = select(reservations).where(_ROW.organization_id == organization_id, _ROW.status == OPEN)
-    for row in session.execute(query).mappings().all():
-        holdings = holdings_of(row)
-        moved = [holding for holding in holdings if holding.place.budget_id != budget.id]
-        if len(moved) == len(holdings):
-            continue
-        window = budget.counted_in(int(row["created_at"]))
-        if window is not None:
-            place = Place(budget.id, window.start_us)
-            moved.append(Holding(place, row["currency"] == budget.currency))
-        session.execute(
-            update(reservations)
-            .where(_ROW.id == row["id"], _ROW.organization_id == organization_id)
-            .values(held=holdings_text(moved))
+def open_ones(session: ReadSession, organization_id: str) -> list[Mapping[str, Any]]:
+    """The reservations of an organization that are neither resolved nor expired."""
+    query = (
+        select(reservations)
+        .where(_ROW.organization_id == organization_id, _ROW.status == OPEN)
+        .order_by(_ROW.id)
+    )
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def hold_in(session: WriteSession, organization_id: str, row_id: str, held: str) -> None:
+    """Store which counters hold a reservation (`holdings_text`)."""
+    session.execute(
+        update(reservations)
+        .where(_ROW.id == row_id, _ROW.organization_id == organization_id)
+        .values(held=held)
+    )
+
+
+def postpone(
+    session: WriteSession, organization_id: str, reservation_id: str, until_us: int
+) -> None:
+    """Let an open reservation expire later."""
+    session.execute(
+        update(reservations)
+        .where(
+            _ROW.id == reservation_id,
+            _ROW.organization_id == organization_id,
+            _ROW.status == OPEN,
         )
+        .values(expires_at=until_us)
+    )

@@ -7,7 +7,7 @@ reservations, calls, rollups, counters. The counters come last and all at once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from llm_cost_ops.core.budget import Amounts
@@ -30,13 +30,22 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
-from llm_cost_ops.server.ingest.submission import Answer, Item, Submission
+from llm_cost_ops.server.ingest.submission import CONFLICT, Answer, Item, Submission
+from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.spend.counters import Counters, Place, places_of
 from llm_cost_ops.server.spend.holdings import OPEN, amounts_of, holdings_of, holdings_text
 from llm_cost_ops.server.spend.index import Index, index_in
-from llm_cost_ops.server.spend.move import Changes, Moves, apply, tell
+from llm_cost_ops.server.spend.move import (
+    Changes,
+    Moves,
+    apply,
+    labels_of_entry,
+    labels_of_row,
+    places_of_changes,
+    tell,
+)
 from llm_cost_ops.server.spend.reserve import Decision, decide, hold
 
 KEEP_SECONDS = idempotency.KEEP_SECONDS
@@ -57,6 +66,10 @@ def carry_out(
     return work.outcomes()
 
 
+class EstimateRefused(Exception):
+    """The event id of a reservation that expired belongs to another call."""
+
+
 class Work(Moves):
     """The errands of one transaction. It is settled with the moves that its settlements make."""
 
@@ -68,7 +81,7 @@ class Work(Moves):
         self._outcomes: dict[int, Outcome] = {}
         self._resolved: dict[str, Row] = {}
         self._answering: dict[int, Row] = {}
-        self._booked: list[tuple[Errand, Row, Entry]] = []
+        self._booked: list[tuple[int, Row, Entry]] = []
         self._reserving: list[int] = []
         self._new: list[Row] = []
         self._begin()
@@ -113,11 +126,11 @@ class Work(Moves):
                 self._outcomes[place] = problem_of(error, "POST")
             else:
                 self._close(place, errand, row)
-                self._booked.append((errand, row, entry))
+                self._booked.append((place, row, entry))
 
     def _expire(self, place: int, errand: Errand, row: Row) -> None:
         if row["status"] == OPEN and row["expires_at"] <= self.now_us:
-            self._booked.append((errand, row, estimated_entry(row, self.now_us)))
+            self._booked.append((place, row, estimated_entry(row, self.now_us)))
             self._close(place, errand, row)
         else:
             self._answering[place] = row  # somebody was faster
@@ -138,17 +151,59 @@ class Work(Moves):
     def submissions(self) -> list[Submission]:
         """The calls that settlements bring to the ledger."""
         made: list[Submission] = []
-        for errand, row, entry in self._booked:
+        for place, row, entry in self._booked:
+            errand = self._errands[place]
             made.append(
                 Submission(
                     errand.organization_id,
                     [entry],
-                    _noting(row),
+                    self._noting(place, row),
                     recorded_by=errand.actor_id,
                     prices=errand.prices,
                 )
             )
         return made
+
+    def _noting(self, place: int, row: Row) -> Callable[[list[Item]], Answer]:
+        """Keep what the call became in the reservation's row; when its event id belongs to a call
+        of another cost or other labels, nothing was booked and the reservation stays open.
+
+        Raises EstimateRefused for an expiry, whose event id nobody chose.
+        """
+
+        def render(fate: list[Item]) -> Answer:
+            if fate[0].status != CONFLICT or self._is_same(fate[0]):
+                row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
+                return Answer(200, b"")
+            if self._errands[place].kind == EXPIRE:
+                raise EstimateRefused(row["id"])
+            self._reopen(row, str(fate[0].entry.event_id))
+            return Answer(409, b"")
+
+        return render
+
+    def _is_same(self, item: Item) -> bool:
+        """Whether the call that was recorded elsewhere costs as much and counts in the same
+        budgets; what else is told of it may differ."""
+        entry = item.entry
+        found = calls.calls(self._session, entry.organization_id, [item.id]).get(item.id)
+        return found is not None and (
+            (found["cost_e10"], found["currency"]) == (entry.cost_e10, entry.currency)
+            and labels_of_row(found) == labels_of_entry(entry)
+        )
+
+    def _reopen(self, row: Row, event_id: str) -> None:
+        """Undo the end of a reservation, also for those who asked for the same in this group."""
+        row["status"], row["resolution"], row["resolved_at"] = OPEN, None, None
+        del self._resolved[row["id"]]
+        for place in [place for place, known in self._answering.items() if known is row]:
+            del self._answering[place]
+            self._outcomes[place] = Problem(
+                409,
+                "CONFLICT",
+                "The event id belongs to another call. The reservation is still open.",
+                details={"reservation_id": row["id"], "event_id": event_id},
+            )
 
     def settle(self, session: WriteSession) -> None:
         """Move the counters, give back what was held, then decide who may reserve."""
@@ -185,7 +240,7 @@ class Work(Moves):
     def _places(
         self, index: Index, changes: Changes, resolved: Iterable[Row], asked: Iterable[int]
     ) -> set[Place]:
-        places = set(changes)
+        places = places_of_changes(changes, self.now_us)
         for row in resolved:
             for holding in holdings_of(row):
                 if holding.place.budget_id in index.budgets:
@@ -248,16 +303,6 @@ class Work(Moves):
         for place, row in self._answering.items():
             self._outcomes[place] = Answer(200, wire.resolved(row))
         return [self._outcomes[place] for place in range(len(self._errands))]
-
-
-def _noting(row: Row) -> Any:
-    """Keep what the call became in the reservation's row."""
-
-    def render(fate: list[Item]) -> Answer:
-        row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
-        return Answer(200, b"")
-
-    return render
 
 
 def _replayed(saved: idempotency.Saved, call: idempotency.IdempotentCall) -> Outcome:

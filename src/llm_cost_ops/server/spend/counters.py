@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Insert, bindparam, select
+from sqlalchemy import Insert, bindparam, func, select
 
 from llm_cost_ops.core.budget import Amounts, Budget, Limits
+from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows, upsert_add
@@ -32,6 +33,14 @@ _MUTABLE = tuple(
     for column in spend_counters.columns
     if column.name not in ("id", "organization_id", "budget_id", "period_start")
 )
+
+
+_COUNTED = (
+    "requests", "tokens", "unpriced", "other_currency", "reserved_e10", "reserved_requests",
+    "reserved_tokens", "adjusted_e10",
+)  # fmt: skip
+"""What is added to again and again."""
+LARGEST = 2**63 - 1
 
 
 class Place(NamedTuple):
@@ -174,14 +183,19 @@ class Counters:
         if budget.slide is not None:
             if place not in self._past:
                 self._past[place] = list(steps(self._session, budget, window, own))
-            return summed(budget, window, counter, self._past[place])
+            past = [self._held.get(step.place, step) for step in self._past[place]]
+            return summed(budget, window, counter, past)
         if place not in self._carried:
             self._carried[place] = carried_into(self._session, budget, own)
         return of_period(budget, window, counter, self._carried[place])
 
     def write(self) -> None:
-        """Write what was changed."""
+        """Write what was changed. Raises UsageError when a counter would leave 64 bits."""
         rows = [self._held[place].row() for place in self.changed()]
+        for row in rows:
+            if any(abs(row[name]) > LARGEST for name in _COUNTED):
+                text = f"would add up to more than {LARGEST} within one period of a budget"
+                raise UsageError("usage", text)
         if rows:
             self._session.execute(_written(self._session.kind), rows)
         self._changed.clear()
@@ -277,30 +291,41 @@ def of_period(budget: Budget, window: Window, own: Counter, carried_e10: int) ->
 
 def carried_into(session: ReadSession, budget: Budget, own: Window) -> int:
     """What a period got from the one before it: of the last that was touched, what was not used and
-    not held then, carried on through periods that nobody touched."""
+    not held then, carried on through periods that nobody touched.
+
+    A counter that was made by a late call or a lock alone does not say what it got itself; the ones
+    before it do, back to one that does.
+    """
     rollover, amount = budget.rollover, budget.limits.e10
     if rollover is None or amount is None or own.start_us <= budget.counts_from_us:
         return 0
-    query = (
-        select(spend_counters)
-        .where(
-            _ROW.budget_id == budget.id,
-            _ROW.organization_id == budget.organization_id,
-            _ROW.period_start < own.start_us,
-        )
-        .order_by(_ROW.period_start.desc())
-        .limit(1)
-    )
-    row = session.execute(query).mappings().first()
-    at_us = budget.counts_from_us
-    carried = 0
-    if row is not None:
-        last = counter_of(row)
+    at_us, carried = budget.counts_from_us, 0
+    for last in _before(session, budget, own):
+        came = last.carried_e10
+        if came is None:
+            came = rollover.across(carried, amount, _periods(budget, at_us, last.place.start_us))
         given = amount if last.amount_e10 is None else last.amount_e10
-        room = given + (last.carried_e10 or 0) + last.adjusted_e10
-        carried = rollover.carried(room - last.spent_e10 - last.reserved_e10)
+        room = given + came + last.adjusted_e10
+        carried = rollover.carried(room - last.spent_e10 - last.reserved_e10, amount)
         at_us = budget.window_of(last.place.start_us).end_us
     return rollover.across(carried, amount, _periods(budget, at_us, own.start_us))
+
+
+def _before(session: ReadSession, budget: Budget, own: Window) -> list[Counter]:
+    """The counters before a period, from the last on that says what it got."""
+    earlier = (
+        _ROW.budget_id == budget.id,
+        _ROW.organization_id == budget.organization_id,
+        _ROW.period_start >= budget.counts_from_us,
+        _ROW.period_start < own.start_us,
+    )
+    known = session.scalar(
+        select(func.max(_ROW.period_start)).where(*earlier, _ROW.carried_e10.is_not(None))
+    )
+    query = select(spend_counters).where(*earlier).order_by(_ROW.period_start)
+    if known is not None:
+        query = query.where(_ROW.period_start >= int(known))
+    return [counter_of(row) for row in session.execute(query).mappings()]
 
 
 def _periods(budget: Budget, from_us: int, until_us: int) -> int:

@@ -135,7 +135,7 @@ class Moves:
             index, changes = self.changes[organization_id]
             if changes:
                 counters = Counters(session, organization_id)
-                counters.lock(changes)
+                counters.lock(places_of_changes(changes, self.now_us))
                 apply(counters, changes)
                 tell(session, counters, index, now_us=self.now_us)
                 counters.write()
@@ -155,6 +155,17 @@ def count(index: Index, movement: Movement, changes: Changes) -> None:
         found[1].add(budget, movement)
 
 
+def places_of_changes(changes: Changes, now_us: int) -> set[Place]:
+    """The counters to lock for changes: theirs, and the step under way of each sliding budget,
+    because an earlier step counts against the limit of now, too."""
+    places = set(changes)
+    for budget, _ in changes.values():
+        own = None if budget.slide is None else budget.counted_in(now_us)
+        if own is not None:
+            places.add(Place(budget.id, own.start_us))
+    return places
+
+
 def apply(counters: Counters, changes: Changes) -> None:
     """Add to locked counters."""
     for place, (budget, change) in changes.items():
@@ -168,14 +179,17 @@ def apply(counters: Counters, changes: Changes) -> None:
 
 
 def tell(session: WriteSession, counters: Counters, index: Index, *, now_us: int) -> None:
-    """Publish the thresholds that the changed counters of now have reached and were not told of."""
+    """Publish the thresholds that the changed counters of now have reached and were not told of.
+    Of a sliding budget every step inside its window is of now."""
     events: list[Event] = []
-    for place in counters.changed():
-        budget = index.budgets.get(place.budget_id)
-        if budget is None:
+    changed = set(counters.changed())
+    for budget_id in sorted({place.budget_id for place in changed}):
+        budget = index.budgets.get(budget_id)
+        own = None if budget is None else budget.counted_in(now_us)
+        if budget is None or own is None:
             continue
-        own = budget.counted_in(now_us)
-        if own is None or own.start_us != place.start_us:
+        place = Place(budget_id, own.start_us)
+        if place not in (counters if budget.slide is not None else changed):
             continue  # a past period: who would act on it
         standing = counters.standing(budget, now_us)
         if standing is not None:
