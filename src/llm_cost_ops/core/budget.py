@@ -127,7 +127,7 @@ class Rollover:
 class Budget:
     """One budget as it is in force.
 
-    `starts_us` and `ends_us` bound it; a period that they cut is shorter. Calls before
+    `starts_us` and `ends_us` bound it; a period or step that they cut is shorter. Calls before
     `counts_from_us`, the start of the period in which it was made, are not counted. `share` of its
     parent's amount is its own, where it was given as one.
     """
@@ -190,7 +190,9 @@ class Budget:
         if self.period == CUSTOM:
             found = Window(self.starts_us, self.ends_us)
         elif self.slide is not None:
-            found = self.slide.step(micros)
+            step = self.slide.step(micros)
+            inside = step.clip(self.bounds)
+            found = step if inside.is_empty else inside
         else:
             found = self._recurrence.at(micros).clip(Window(self.starts_us, self.ends_us))
         self._last[:] = [found]

@@ -24,10 +24,12 @@ from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.budgets.rehold import rehold
+from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.ledger.recount import recount
 from llm_cost_ops.server.spend import store
+from llm_cost_ops.server.spend.counters import Counters, Place, Standing
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone
 
@@ -108,7 +110,8 @@ def update(
         made_us=actor.now_us,
     )
     definition["scope"] = made.scope.wire()
-    same_periods = all(getattr(made, name) == getattr(before, name) for name in _COUNTED_BY)
+    changed = {name for name in _COUNTED_BY if getattr(made, name) != getattr(before, name)}
+    same_periods = changed <= {"ends_us"}  # which cuts the last one and moves none
     if same_periods:
         made = make_budget(
             definition,
@@ -121,15 +124,18 @@ def update(
     index = Index(1, [*(b for b in known.budgets.values() if b.id != budget_id), made])
     _check_family(index, made)
     store.replace(session, actor.organization_id, made, definition, actor.now_us)
+    kept = None if same_periods else _granted(session, before, made, actor.now_us)
     if not same_periods:
         store.drop_counters(session, actor.organization_id, budget_id)
     elsewhere = made.parent_id != before.parent_id or made.scope != before.scope
-    if not same_periods or elsewhere:
+    if changed or elsewhere:
         above = {*ancestors(budget_id, known.parents), *ancestors(budget_id, index.parents)}
         rehold(session, actor.organization_id, index, {budget_id, *above})
         _count_again(session, index, made, actor.now_us)
         for parent_id in ancestors(budget_id, known.parents):
             recount(session, index, index.budgets[parent_id], actor.now_us)
+    if kept is not None:
+        _grant_again(session, made, kept, actor.now_us)
     _audit(session, actor, "budgets.update", budget_id, old, definition)
     return index.budgets[budget_id]
 
@@ -166,6 +172,31 @@ def _count_again(session: WriteSession, index: Index, budget: Budget, now_us: in
     for above in ancestors(budget.id, index.parents):
         if not budget.scope.is_within(index.budgets[above].scope):
             recount(session, index, index.budgets[above], now_us)
+
+
+def _granted(session: ReadSession, before: Budget, made: Budget, now_us: int) -> Standing | None:
+    """What a budget that is to have other periods was granted in the one under way. Raises
+    BudgetError when that is money of another currency."""
+    standing = standings(session, [before], now_us)[before.id]
+    if standing is not None and standing.adjusted_e10 and made.currency != before.currency:
+        raise BudgetError("must stay while the period has adjustments", field="currency")
+    return standing
+
+
+def _grant_again(session: WriteSession, made: Budget, kept: Standing, now_us: int) -> None:
+    """Grant as much in the new period under way: a transfer must not make money on one side. What
+    was told stays told where the period begins as before."""
+    own, window = made.counted_in(now_us), made.in_force_at(now_us)
+    if own is None or window is None:
+        return
+    counters = Counters(session, made.organization_id)
+    place = Place(made.id, own.start_us)
+    counters.lock([place])
+    counter = counters.at(place)
+    counter.adjusted_e10 = kept.adjusted_e10
+    if window.start_us == kept.window.start_us and made.currency == kept.budget.currency:
+        counter.told, counter.told_exceeded = kept.told, kept.told_exceeded
+    counters.write()
 
 
 def _settled(

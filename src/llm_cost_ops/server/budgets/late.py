@@ -20,6 +20,7 @@ from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.spend.index import index_in
 
 
 def carry_out_late(
@@ -28,6 +29,7 @@ def carry_out_late(
     """Settle or release one expired reservation. Raises DomainError or Problem after the first row
     was written: the estimate then stays booked, because nothing may be committed."""
     take_turn(session, errand.organization_id)
+    index_in(session, errand.organization_id)
     rows = store.locked(session, [errand.organization_id], [errand.reservation_id])
     row = rows.get(errand.reservation_id)
     if row is None:

@@ -20,7 +20,7 @@ from llm_cost_ops.server.budgets.deps import desk as desk_of
 from llm_cost_ops.server.budgets.desk import may_wait
 from llm_cost_ops.server.budgets.errand import RELEASE, RESERVE, SETTLE, Denied, Errand, Outcome
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
-from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
+from llm_cost_ops.server.db.session import read, snapshot
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import encode, json_bytes, json_response
 from llm_cost_ops.server.http.problems import Problem, not_found
@@ -29,7 +29,7 @@ from llm_cost_ops.server.ingest.strict import untyped
 from llm_cost_ops.server.ingest.submission import Answer
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.spend.counters import Counters, places_of
-from llm_cost_ops.server.spend.index import index_in
+from llm_cost_ops.server.spend.index import index_seen
 from llm_cost_ops.server.spend.reserve import Decision, decide
 
 DEADLINE_S = 10.0
@@ -108,23 +108,25 @@ async def post_check(request: Request) -> Response:
     ask = await _ask(request, principal, fields)
     now_us = deps.clock(request).micros()
 
-    def work(session: WriteSession) -> Decision:
-        # Decided as a reservation is, under the same locks, and then nothing is written.
-        organization_id = principal.organization_id
-        budgets = index_in(session, organization_id).of(ask.labels)
-        counters = Counters(session, organization_id)
-        counters.lock(place for budget in budgets for place in places_of(budget, now_us))
-        return decide(
-            counters,
-            budgets,
-            ask.amounts,
-            ask.currency,
-            priced=ask.basis != NO_PRICE,
-            now_us=now_us,
-        )
-
     database = deps.database(request)
-    decision = await to_thread.run_sync(lambda: write_retrying(database, work))
+
+    def work() -> Decision:
+        # Decided as a reservation is, but without its locks: nothing is held and nothing written.
+        organization_id = principal.organization_id
+        with snapshot(database) as session:
+            budgets = index_seen(session, organization_id).of(ask.labels)
+            counters = Counters(session, organization_id)
+            counters.look(place for budget in budgets for place in places_of(budget, now_us))
+            return decide(
+                counters,
+                budgets,
+                ask.amounts,
+                ask.currency,
+                priced=ask.basis != NO_PRICE,
+                now_us=now_us,
+            )
+
+    decision = await to_thread.run_sync(work)
     return json_response(wire.checked(decision, ask))
 
 

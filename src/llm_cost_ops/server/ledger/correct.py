@@ -222,9 +222,10 @@ def _write(
         _add(groups.setdefault(key, Delta()), row)
         if row.before is not None and row.before != row.after:
             pending.take_away(key, row.before)
-    apply(session, groups)
+    # Before the rollups, as whoever records calls has it: this locks the version of the budgets.
     moved = (_movement(row.values) for row in rows)
     pending.moves.add(session, moved, occasion.now_us)
+    apply(session, groups)
     if extremes is None:
         pending.settle(session)
 

@@ -50,12 +50,27 @@ def windows_of(budget: Budget, now_us: int) -> list[Window]:
     return found
 
 
-def recount(session: WriteSession, index: Index, budget: Budget, now_us: int) -> None:
-    """Set what a budget has used and holds from the ledger and the open reservations. The caller
-    holds the organization's budgets alone; what was told or granted stays."""
+def recount(
+    session: WriteSession,
+    index: Index,
+    budget: Budget,
+    now_us: int,
+    *,
+    from_calls: bool = False,
+) -> None:
+    """Set what a budget has used and holds from the ledger and the open reservations, `from_calls`
+    without a look at the rollups. The caller holds the organization's budgets alone; what was told
+    or granted stays. Raises UsageError when a sum would leave 64 bits."""
     windows = windows_of(budget, now_us)
     scopes = scopes_of(index, budget)
-    found = series(session, budget.organization_id, scopes, windows, budget.currency)
+    found = series(
+        session,
+        budget.organization_id,
+        scopes,
+        windows,
+        budget.currency,
+        from_calls=from_calls,
+    )
     held = held_of(session, budget.organization_id, budget)
     places = {Place(budget.id, start): sums for start, sums in found.items() if _some(sums)}
     now = budget.counted_in(now_us)
@@ -64,7 +79,7 @@ def recount(session: WriteSession, index: Index, budget: Budget, now_us: int) ->
     for place in held:
         places.setdefault(place, found.get(place.start_us, Sums()))
     for counter in _stored(session, budget):
-        if budget.slide is None:  # older steps of a sliding one count no more
+        if _is_checked(budget, counter.place.start_us, windows):
             places.setdefault(counter.place, found.get(counter.place.start_us, Sums()))
     counters = Counters(session, budget.organization_id)
     counters.lock(places)
@@ -178,13 +193,14 @@ def _shown(sums: Sums, held: Amounts) -> dict[str, Any]:
 
 
 def rebuild(session: WriteSession, now_us: int, organization_id: str | None = None) -> int:
-    """Make the counters of one organization, or of all, anew; how many budgets there are."""
+    """Make the counters of one organization, or of all, anew from the calls themselves, because
+    the rollups may be as wrong; how many budgets there are."""
     count = 0
     for organization in _organizations(session, organization_id):
         hold_alone(session, organization)
         index = Index(1, definitions.load(session, organization))
         for budget in sorted(index.budgets.values(), key=_by_id):
-            recount(session, index, budget, now_us)
+            recount(session, index, budget, now_us, from_calls=True)
             count += 1
     return count
 

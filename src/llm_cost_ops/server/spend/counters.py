@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Insert, bindparam, func, select
+from sqlalchemy import Insert, Select, bindparam, func, select
 
 from llm_cost_ops.core.budget import Amounts, Budget, Limits
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows, upsert_add
-from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.spend.tables import spend_counters
 
 CHUNK = 500
 _ROW = spend_counters.c
-_LOCKED = lock_rows(
+_SEEN = (
     select(spend_counters).where(_ROW.id.in_(bindparam("ids", expanding=True))).order_by(_ROW.id)
 )
+_LOCKED = lock_rows(_SEEN)
 _MUTABLE = tuple(
     column.name
     for column in spend_counters.columns
@@ -125,9 +126,10 @@ class Standing:
 
 
 class Counters:
-    """The counters of one transaction of an organization. `lock` before use, `write` at the end."""
+    """The counters of one transaction of an organization. `lock` before use, `write` at the end;
+    for who only asks, `look` instead of both."""
 
-    def __init__(self, session: WriteSession, organization_id: str) -> None:
+    def __init__(self, session: ReadSession, organization_id: str) -> None:
         self._session = session
         self._organization_id = organization_id
         self._held: dict[Place, Counter] = {}
@@ -141,6 +143,14 @@ class Counters:
         for start in range(0, len(wanted), CHUNK):
             self._lock(wanted[start : start + CHUNK])
 
+    def look(self, places: Iterable[Place]) -> None:
+        """Read these counters without a lock, for who only asks; one that is not there is empty.
+        Never `write` after it."""
+        wanted = [place for place in places if place not in self._held]
+        self._read(wanted, _SEEN)
+        for place in wanted:
+            self._held.setdefault(place, Counter(self._organization_id, place))
+
     def _lock(self, wanted: Sequence[Place]) -> None:
         self._read(wanted)
         absent = [place for place in wanted if place not in self._held]
@@ -150,11 +160,13 @@ class Counters:
             self._session.execute(statement, rows)
             self._read(absent)
 
-    def _read(self, wanted: Sequence[Place]) -> None:
-        ids = {"ids": [place.id for place in wanted]}
-        for row in self._session.execute(_LOCKED, ids).mappings():
-            counter = counter_of(row)
-            self._held[counter.place] = counter
+    def _read(self, wanted: Sequence[Place], query: Select[Any] | None = None) -> None:
+        for start in range(0, len(wanted), CHUNK):
+            ids = {"ids": [place.id for place in wanted[start : start + CHUNK]]}
+            rows = self._session.execute(_LOCKED if query is None else query, ids)
+            for row in rows.mappings():
+                counter = counter_of(row)
+                self._held[counter.place] = counter
 
     def at(self, place: Place) -> Counter:
         """A locked counter, which the caller may change."""

@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from llm_cost_ops.core.budget import Budget, ancestors, resolve_shares
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.core.scope import COLUMNS, METADATA, TAGS, Facts, metadata_texts
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.spend import store
-from llm_cost_ops.server.spend.lock import shared_version
+from llm_cost_ops.server.spend.lock import seen_version, shared_version
 
 _NARROW_FIRST = ("user_id", "api_key_id", "project_id", "team_id", "feature", "model", "provider")
 _LAST = len(_NARROW_FIRST)
@@ -136,7 +136,15 @@ _NONE = Index(0, ())
 def index_in(session: WriteSession, organization_id: str) -> Index:
     """The budgets of the organization, kept from changing until the transaction ends. Read again
     only when their version is another than the one that this process knows."""
-    version = shared_version(session, organization_id)
+    return _index_of(session, organization_id, shared_version(session, organization_id))
+
+
+def index_seen(session: ReadSession, organization_id: str) -> Index:
+    """The budgets of the organization as a snapshot shows them, with nothing locked."""
+    return _index_of(session, organization_id, seen_version(session, organization_id))
+
+
+def _index_of(session: ReadSession, organization_id: str, version: int) -> Index:
     if version == 0:
         return _NONE
     indexes = _indexes.setdefault(session.connection.engine, _Indexes())

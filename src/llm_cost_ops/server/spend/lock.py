@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select, text, update
 
 from llm_cost_ops.server.db.dialects import insert_ignore
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.spend.tables import spend_versions
 
@@ -53,18 +53,31 @@ def _locked_version(session: WriteSession, organization_id: str) -> int:
     return 0 if found is None else int(found[0])
 
 
+def seen_version(session: ReadSession, organization_id: str) -> int:
+    """The version as it is, 0 before the first; nothing is locked."""
+    found = session.scalar(select(_ROW.version).where(_ROW.organization_id == organization_id))
+    return 0 if found is None else int(found)
+
+
 def hold_alone(session: WriteSession, organization_id: str) -> None:
     """Keep everybody else from moving the organization's counters, and let them all read its
     budgets anew afterwards. Call it before anything else in the transaction."""
     if session.kind is DatabaseKind.POSTGRESQL:
         lock = f"SELECT pg_advisory_xact_lock({_CLASS}, {_number(organization_id)})"
         session.execute(text(lock))
-    _ensure(session, organization_id)
-    session.execute(
+    if not _grow(session, organization_id):
+        # Not first: two that insert the same row hold it shared on MySQL, and then both want more.
+        _ensure(session, organization_id)
+        _grow(session, organization_id)
+
+
+def _grow(session: WriteSession, organization_id: str) -> bool:
+    grown = session.execute(
         update(spend_versions)
         .where(_ROW.organization_id == organization_id)
         .values(version=_ROW.version + 1)
     )
+    return grown.rowcount > 0
 
 
 def _ensure(session: WriteSession, organization_id: str) -> None:
