@@ -27,7 +27,7 @@ def test_an_ask_has_at_most_the_tokens_of_a_call(at_noon: Timed) -> None:
 
 def _unbookable(app: Application) -> str:
     """A reservation of more tokens than an hour can hold beside those of another one."""
-    held = accepted(reserve(app, "1", input_tokens=1, ttl_seconds=1), 201)
+    held = accepted(reserve(app, "1", input_tokens=1, ttl_seconds=2), 201)
     tamper(app, f"UPDATE reservations SET tokens = {2**63 - 1} WHERE id = '{held['id']}'")
     return str(held["id"])
 
@@ -36,8 +36,8 @@ def test_what_cannot_be_booked_is_postponed_and_the_rest_is_booked(at_noon: Time
     app, clock = at_noon
     fine = accepted(reserve(app, "2", input_tokens=1, ttl_seconds=1), 201)
     stuck = _unbookable(app)
-    also = accepted(reserve(app, "2", input_tokens=1, ttl_seconds=2), 201)
-    clock.current += timedelta(seconds=3)
+    also = accepted(reserve(app, "2", input_tokens=1, ttl_seconds=3), 201)
+    clock.current += timedelta(seconds=4)
     work(app.database, clock).handlers[EXPIRE](Now(app))
     assert [_status(app, one) for one in (fine["id"], stuck, also["id"])] == [
         "expired", "open", "expired",
@@ -53,7 +53,7 @@ def test_the_desk_goes_on_when_something_cannot_be_booked(at_noon: Timed) -> Non
     app, clock = at_noon
     accepted(reserve(app, "2", input_tokens=1, ttl_seconds=1), 201)
     stuck = _unbookable(app)
-    clock.current += timedelta(seconds=3)
+    clock.current += timedelta(seconds=4)
     clock.elapsed_s += 6
     held = accepted(reserve(app, "1"), 201)
     assert _status(app, stuck) == "open"

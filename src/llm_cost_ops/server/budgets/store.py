@@ -104,7 +104,7 @@ def due(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
     query = (
         select(_ROW.id, _ROW.organization_id)
         .where(_ROW.status == OPEN, _ROW.expires_at <= now_us)
-        .order_by(_ROW.expires_at)
+        .order_by(_ROW.expires_at, _ROW.id)
         .limit(limit)
     )
     return [(row.id, row.organization_id) for row in session.execute(query)]
