@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from llm_cost_ops.server.budgets import late, store, work
 from llm_cost_ops.server.db.session import write_retrying
 from llm_cost_ops.server.ledger import correct
 from llm_cost_ops.server.ledger.recount import rebuild
 from llm_cost_ops.server.spend import move
-from tests.server.budgets.test_rules import Timed, at_noon, spend, thresholds
+from tests.server.budgets.test_rules import Timed, at_noon, expired, spend, thresholds
 from tests.support.application import Application
-from tests.support.budgets import assert_counted, budget, make_budget
+from tests.support.budgets import assert_counted, budget, make_budget, reserve, settle
 from tests.support.calls import accepted, body_of, error, put, select_all, send, tamper
 
 __all__ = ["at_noon"]
@@ -129,6 +130,14 @@ def test_what_is_carried_over_survives_a_question_and_a_late_record(at_noon: Tim
     assert_counted(app)
 
 
+def noted(order: list[str], name: str, known: Any) -> Any:
+    def noting(*args: Any, **named: Any) -> Any:
+        order.append(name)
+        return known(*args, **named)
+
+    return noting
+
+
 def test_corrections_hold_the_budgets_before_the_rollups(
     at_noon: Timed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,15 +146,33 @@ def test_corrections_hold_the_budgets_before_the_rollups(
     make_budget(app, amount=10)
     call = spend(app, 1)
     order: list[str] = []
-
-    def noted(name: str, known: Any) -> Any:
-        def noting(*args: Any) -> Any:
-            order.append(name)
-            return known(*args)
-
-        return noting
-
-    monkeypatch.setattr(move, "index_in", noted("budgets", move.index_in))
-    monkeypatch.setattr(correct, "apply", noted("rollups", correct.apply))
+    monkeypatch.setattr(move, "index_in", noted(order, "budgets", move.index_in))
+    monkeypatch.setattr(correct, "apply", noted(order, "rollups", correct.apply))
     assert app.delete(f"/api/v1/costs/{call['id']}").status_code == 204
     assert order == ["budgets", "rollups"]
+
+
+def test_settlements_take_the_turn_before_the_budgets(
+    at_noon: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that come late: whoever corrects calls has the turn first."""
+    app, clock = at_noon
+    made = make_budget(app, amount=10)
+    held = accepted(reserve(app, "2", ttl_seconds=1), 201)
+    prompt = accepted(reserve(app, "2"), 201)
+    clock.current += timedelta(seconds=2)
+    expired(app, clock)
+    order: list[str] = []
+    monkeypatch.setattr(work, "take_turns_for", noted(order, "turn", work.take_turns_for))
+    monkeypatch.setattr(late, "take_turn", noted(order, "turn alone", late.take_turn))
+    for module in (work, late):
+        monkeypatch.setattr(module, "index_in", noted(order, "budgets", module.index_in))
+    monkeypatch.setattr(store, "locked", noted(order, "reservations", store.locked))
+    accepted(settle(app, prompt, cost=1), 200)
+    assert order == ["turn", "budgets", "reservations"]
+    order.clear()
+    accepted(settle(app, held, cost=1), 200)
+    assert order == [
+        "turn", "budgets", "reservations", "turn alone", "budgets", "reservations",
+    ]  # fmt: skip
+    assert budget(app, made["id"])["spent"] == 2

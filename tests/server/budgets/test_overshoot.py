@@ -25,7 +25,16 @@ from tests.support.budgets import (
     reserve,
     settle,
 )
-from tests.support.calls import accepted, assert_proven, body_of, error, put, send, set_price
+from tests.support.calls import (
+    accepted,
+    assert_proven,
+    body_of,
+    error,
+    put,
+    send,
+    set_price,
+    tamper,
+)
 
 __all__ = ["at_noon"]
 
@@ -196,6 +205,10 @@ def test_the_event_ids_of_reservations_are_their_own(at_noon: Timed) -> None:
     other = accepted(reserve(app, "1", provider="openai", model="m"), 201)
     refused = error(settle(app, other, cost=1, event_id=held["id"]), 422)
     assert "event_id" in refused["field_errors"]
+    foreign = {"model": "m", "provider": "openai", "event_id": held["id"], "source": "reservation"}
+    for path, body in (("/costs", {"cost": 1}), ("/usage", {"prompt_tokens": 1})):
+        refused = error(send(app, path, {**foreign, **body}), 422)
+        assert "source" in refused["field_errors"]
     accepted(settle(app, held, cost=7, event_id=held["id"]), 200)
 
 
@@ -220,7 +233,8 @@ def test_an_expired_reservation_whose_event_id_is_taken_stays_held(at_noon: Time
     app, clock = at_noon
     made = make_budget(app, amount=10, enforcement="hard")
     held = accepted(reserve(app, "3", ttl_seconds=1), 201)
-    spend(app, 1, event_id=held["id"], source="reservation")
+    spend(app, 1, event_id=held["id"], source="api")
+    tamper(app, "UPDATE usage_records SET source = 'reservation'")
     clock.current += timedelta(seconds=6)
     clock.elapsed_s += 6
     accepted(send(app, "/budgets/reserve", {"estimated_cost": 1}), 201)

@@ -17,14 +17,19 @@ from llm_cost_ops.server.budgets.ask import CONTEXT, LABELS, NO_PRICE
 from llm_cost_ops.server.budgets.errand import Errand
 from llm_cost_ops.server.budgets.store import call_of
 from llm_cost_ops.server.http.problems import Problem
-from llm_cost_ops.server.ingest.draft import PENDING_VOLUME, Door, draft_cost, draft_usage
+from llm_cost_ops.server.ingest.draft import (
+    PENDING_VOLUME,
+    RESERVATION,
+    Door,
+    draft_cost,
+    draft_usage,
+)
 from llm_cost_ops.server.ingest.strict import settle_metadata
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from, record_from
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.rerate import MANUAL
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 
-SOURCE = "reservation"
 ESTIMATED = "estimated"
 FIELDS = frozenset(
     {
@@ -51,7 +56,7 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
         **{name: call[name] for name in call if name not in CONTEXT or "cost" not in errand.body},
         "timestamp": format_micros(int(row["created_at"])),
         "event_id": row["id"],
-        "source": SOURCE,
+        "source": RESERVATION,
         **errand.body,
     }
     if "cost" in errand.body and ("usage" in errand.body or "response" in errand.body):
@@ -62,8 +67,10 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
         now_us,
         recorded_by=errand.actor_id,
     )
-    if fields["source"] == SOURCE and fields["event_id"] != row["id"]:
-        raise UsageError("event_id", f"needs another source than {SOURCE}, whose ids are its own")
+    if fields["source"] == RESERVATION and fields["event_id"] != row["id"]:
+        raise UsageError(
+            "event_id", f"needs another source than {RESERVATION}, whose ids are its own"
+        )
     entry = _priced(errand, row, fields, door)
     if entry.currency != row["currency"] and not unpriced:
         given = "currency" if "cost" in errand.body else "usage"
@@ -99,7 +106,7 @@ def estimated_entry(row: Mapping[str, Any], now_us: int) -> Entry:
     tags, metadata = call.get("tags"), call.get("metadata")
     entry = Entry(
         organization_id=row["organization_id"],
-        source=SOURCE,
+        source=RESERVATION,
         event_id=row["id"],
         payload_digest=ESTIMATED,
         timestamp=int(row["created_at"]),

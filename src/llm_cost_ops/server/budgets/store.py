@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -20,7 +20,7 @@ _CHUNK = 500
 _RESOLVED = ("status", "resolved_at", "resolution", "cost_e10", "record_id")
 
 
-_LOCKED = lock_rows(
+_SEEN = (
     select(reservations)
     .where(
         _ROW.id.in_(bindparam("ids", expanding=True)),
@@ -28,6 +28,7 @@ _LOCKED = lock_rows(
     )
     .order_by(_ROW.id)
 )
+_LOCKED = lock_rows(_SEEN)
 _RESOLVE = (
     update(reservations)
     .where(_ROW.id == bindparam("key"), _ROW.organization_id == bindparam("owner"))
@@ -51,11 +52,27 @@ def locked(
     session: WriteSession, organization_ids: Iterable[str], ids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """Reservations of these organizations by id, locked in the order of their ids."""
+    return _by_id(session, _LOCKED, organization_ids, ids)
+
+
+def seen(
+    session: ReadSession, organization_ids: Iterable[str], ids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """The same without a lock, for what of them never changes."""
+    return _by_id(session, _SEEN, organization_ids, ids)
+
+
+def _by_id(
+    session: ReadSession,
+    query: Select[Any],
+    organization_ids: Iterable[str],
+    ids: Iterable[str],
+) -> dict[str, dict[str, Any]]:
     wanted, allowed = sorted(set(ids)), sorted(set(organization_ids))
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(wanted), _CHUNK):
         named = {"ids": wanted[start : start + _CHUNK], "owners": allowed}
-        for row in session.execute(_LOCKED, named).mappings():
+        for row in session.execute(query, named).mappings():
             found[row["id"]] = dict(row)
     return found
 

@@ -1,7 +1,8 @@
 """One transaction of the desk: reservations decided, settled, released or expired together.
 
-The order in which rows are locked is the one of everybody: the version of the budgets (shared),
-reservations, calls, rollups, counters. The counters come last and all at once.
+The order in which rows are locked is the one of everybody: the turn of the organization, the
+version of its budgets (shared), reservations, calls, rollups, counters. The counters come last and
+all at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
+from llm_cost_ops.server.ingest.reprice import take_turns_for
 from llm_cost_ops.server.ingest.submission import CONFLICT, Answer, Item, Submission
 from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
@@ -81,6 +83,7 @@ class Work(Moves):
         self._outcomes: dict[int, Outcome] = {}
         self._resolved: dict[str, Row] = {}
         self._answering: dict[int, Row] = {}
+        self._drafts: dict[int, Entry | Problem] = {}
         self._booked: list[tuple[int, Row, Entry]] = []
         self._reserving: list[int] = []
         self._new: list[Row] = []
@@ -88,6 +91,7 @@ class Work(Moves):
 
     def _begin(self) -> None:
         errands = self._errands
+        self._draft()
         for organization_id in sorted({errand.organization_id for errand in errands}):
             self.changes[organization_id] = (index_in(self._session, organization_id), {})
         calls = [errand.call.scope for errand in errands if errand.call]
@@ -106,6 +110,30 @@ class Work(Moves):
             else:
                 self._plan(place, errand, rows.get(errand.reservation_id))
 
+    def _draft(self) -> None:
+        """Price what settlements book, and take the turns that recording it needs, before the
+        budgets are held: whoever corrects calls has them in this order. What is read here of a
+        reservation never changes."""
+        settling = {
+            place: errand for place, errand in enumerate(self._errands) if errand.kind == SETTLE
+        }
+        rows = store.seen(
+            self._session,
+            (errand.organization_id for errand in settling.values()),
+            (errand.reservation_id for errand in settling.values()),
+        )
+        for place, errand in settling.items():
+            row = rows.get(errand.reservation_id)
+            if row is None or row["organization_id"] != errand.organization_id:
+                self._drafts[place] = not_found("Reservation not found")
+                continue
+            try:
+                self._drafts[place] = settled_entry(errand, row, self.now_us)
+            except (DomainError, Problem) as error:
+                self._drafts[place] = problem_of(error, "POST")
+        drafted = self._drafts.values()
+        take_turns_for(self._session, (entry for entry in drafted if isinstance(entry, Entry)))
+
     def _plan(self, place: int, errand: Errand, row: Row | None) -> None:
         if row is None or row["organization_id"] != errand.organization_id:
             self._outcomes[place] = not_found("Reservation not found")
@@ -120,13 +148,12 @@ class Work(Moves):
         elif errand.kind == RELEASE:
             self._close(place, errand, row)
         else:
-            try:
-                entry = settled_entry(errand, row, self.now_us)
-            except (DomainError, Problem) as error:
-                self._outcomes[place] = problem_of(error, "POST")
+            drafted = self._drafts[place]
+            if isinstance(drafted, Problem):
+                self._outcomes[place] = drafted
             else:
                 self._close(place, errand, row)
-                self._booked.append((place, row, entry))
+                self._booked.append((place, row, drafted))
 
     def _expire(self, place: int, errand: Errand, row: Row) -> None:
         if row["status"] == OPEN and row["expires_at"] <= self.now_us:

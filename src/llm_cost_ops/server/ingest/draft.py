@@ -31,6 +31,8 @@ from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Quote
 PENDING_VOLUME = -1
 """A price that depends on the month's volume is computed in the transaction that knows it."""
 
+RESERVATION = "reservation"
+"""The source of calls that settle reservations, whose event ids are the reservations' own."""
 DAY_US = 24 * 3_600 * 1_000_000
 PROCESSING = (None, "realtime", "batch")
 MAX_ID = 255
