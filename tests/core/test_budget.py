@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.budget import (
+    MAX_LIMIT_E10,
     NOTHING,
     WHOLE_SHARE,
     Amounts,
@@ -82,6 +83,27 @@ def test_what_is_carried_over_is_a_share_of_the_unused_up_to_a_cap() -> None:
     assert Rollover(WHOLE_SHARE // 2).across(0, 100, 3) == 87
 
 
+@given(
+    st.integers(0, MAX_LIMIT_E10),
+    st.integers(-(10**20), 10**20),
+    st.integers(1, WHOLE_SHARE),
+    st.integers(0, 40),
+)
+def test_with_what_is_carried_over_a_period_has_at_most_the_largest_amount(
+    amount: int, unused: int, share: int, periods: int
+) -> None:
+    rollover = Rollover(share)
+    carried = rollover.carried(unused, amount)
+    assert 0 <= carried <= MAX_LIMIT_E10 - amount
+    assert 0 <= rollover.across(carried, amount, periods) <= MAX_LIMIT_E10 - amount
+
+
+def test_idle_periods_carry_over_up_to_the_largest_amount() -> None:
+    amount = MAX_LIMIT_E10 // 9
+    assert Rollover(WHOLE_SHARE).across(0, amount, 8) == 8 * amount
+    assert Rollover(WHOLE_SHARE).across(0, amount, 9) == 8 * amount
+
+
 def test_a_budget_counts_from_the_period_in_which_it_was_made() -> None:
     found = made(amount=1)
     june = window("2025-06-01T00:00", "2025-07-01T00:00")
@@ -102,6 +124,22 @@ def test_bounds_cut_periods() -> None:
     for outside in ("2025-06-09T23:59", "2025-07-10T00:00"):
         assert found.counted_in(micros(outside)) is None
         assert found.in_force_at(micros(outside)) is None
+
+
+def test_bounds_cut_the_steps_of_a_sliding_period() -> None:
+    bounds = {"start_date": "2025-06-15T10:30:00Z", "end_date": "2025-06-15T14:15:00Z"}
+    found = made(amount=1, period="daily", rolling=True, **bounds)
+    assert found.counted_in(micros("2025-06-15T10:30")) == window(
+        "2025-06-15T10:30", "2025-06-15T11:00"
+    )
+    assert found.counted_in(NOW) == window("2025-06-15T12:00", "2025-06-15T13:00")
+    assert found.window_of(micros("2025-06-15T14:14")) == window(
+        "2025-06-15T14:00", "2025-06-15T14:15"
+    )
+    for outside in ("2025-06-15T10:29", "2025-06-15T14:15"):
+        assert found.counted_in(micros(outside)) is None
+    before = micros("2025-06-15T08:00")
+    assert found.window_of(before) == window("2025-06-15T08:00", "2025-06-15T09:00")
 
 
 def test_one_off_budgets_have_one_period() -> None:

@@ -29,6 +29,7 @@ from tests.support.calls import (
     accepted,
     assert_proven,
     body_of,
+    cost_row,
     error,
     put,
     send,
@@ -79,6 +80,20 @@ def test_a_budget_of_another_scope_or_parent_holds_what_is_under_way(at_noon: Ti
     accepted(put(app, f"/budgets/{made['id']}", {"parent_id": top["id"]}), 200)
     accepted(release(app, held), 200)
     assert [budget(app, b["id"])["reserved"] for b in (top, made)] == [0, 0]
+    assert_counted(app)
+
+
+def test_a_parent_counts_what_is_further_below(at_noon: Timed) -> None:
+    """A budget that moves brings those below it, whose scopes may be others."""
+    app, _ = at_noon
+    top = make_budget(app, amount=100, team_id="t")
+    middle = make_budget(app, amount=50, team_id="t", project_id="a")
+    make_budget(app, amount=10, project_id="b", parent_id=middle["id"])
+    spend(app, 3, project_id="b")
+    accepted(reserve(app, "2", project_id="b"), 201)
+    accepted(put(app, f"/budgets/{middle['id']}", {"parent_id": top["id"]}), 200)
+    now = budget(app, top["id"])
+    assert (now["spent"], now["reserved"]) == (3, 2)
     assert_counted(app)
 
 
@@ -226,6 +241,25 @@ def test_a_late_settlement_that_is_refused_leaves_the_estimate(at_noon: Timed) -
     accepted(settle(app, held, cost=7, event_id="evt2", source="api"), 200)
     assert budget(app, made["id"])["spent"] == Decimal("7.0075")
     assert_proven(app, "7.0075")
+    assert_counted(app)
+
+
+def test_a_late_settlement_leaves_the_call_of_another_alone(at_noon: Timed) -> None:
+    app, clock = at_noon
+    made = make_budget(app, amount=10, enforcement="hard", project_id="p")
+    known = spend(app, 7, event_id="evt1", source="api", project_id="q")
+    call = {"provider": "openai", "model": "m", "project_id": "p"}
+    held = accepted(reserve(app, "8", **call, ttl_seconds=1), 201)
+    clock.current += timedelta(seconds=2)
+    expired(app, clock)
+    for cost in (6, 7):
+        error(settle(app, held, cost=cost, event_id="evt1", source="api"), 409, "CONFLICT")
+    assert budget(app, made["id"])["spent"] == 8
+    assert cost_row(app, known["id"])["total_cost"] == 7
+    mine = spend(app, 6, event_id="evt2", source="gateway", project_id="p")
+    done = accepted(settle(app, held, cost=6, event_id="evt2", source="gateway"), 200)
+    assert (done["record_id"], budget(app, made["id"])["spent"]) == (mine["id"], 6)
+    assert_proven(app, 13)
     assert_counted(app)
 
 

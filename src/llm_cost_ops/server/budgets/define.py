@@ -131,9 +131,8 @@ def update(
     if changed or elsewhere:
         above = {*ancestors(budget_id, known.parents), *ancestors(budget_id, index.parents)}
         rehold(session, actor.organization_id, index, {budget_id, *above})
-        _count_again(session, index, made, actor.now_us)
-        for parent_id in ancestors(budget_id, known.parents):
-            recount(session, index, index.budgets[parent_id], actor.now_us)
+        for counted in (budget_id, *sorted(above)):
+            recount(session, index, index.budgets[counted], actor.now_us)
     if kept is not None:
         _grant_again(session, made, kept, actor.now_us)
     _audit(session, actor, "budgets.update", budget_id, old, definition)

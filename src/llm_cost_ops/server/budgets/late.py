@@ -10,7 +10,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.budgets import store, wire
 from llm_cost_ops.server.budgets.booking import settled_entry
 from llm_cost_ops.server.budgets.errand import RELEASE, Errand, Outcome
-from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already
+from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already, is_same_call, taken
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
@@ -67,6 +67,7 @@ def _correct(
     now_us: int,
 ) -> None:
     fate: list[Item] = []
+    own = entry.event_id == row["id"]
 
     def render(items: list[Item]) -> Answer:
         fate[:] = items
@@ -77,13 +78,15 @@ def _correct(
         [entry],
         render,
         recorded_by=errand.actor_id,
-        correct=True,
+        correct=own,
         prices=errand.prices,
     )
-    own = entry.event_id == row["id"]
     if not own:  # recorded under an id of its own: the estimate goes
         _take_back(session, errand, row, now_us)
     record(session, [submission], prices, now_us=now_us, keep_seconds=KEEP_SECONDS)
-    if fate[0].status == CONFLICT:  # of another provider or model than was reserved
-        raise already(row)
+    if fate[0].status == CONFLICT:
+        if own:  # of another provider or model than was reserved
+            raise already(row)
+        if not is_same_call(session, fate[0]):
+            raise taken(row, str(entry.event_id))
     row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id

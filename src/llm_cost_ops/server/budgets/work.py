@@ -27,7 +27,7 @@ from llm_cost_ops.server.budgets.errand import (
     Late,
     Outcome,
 )
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
@@ -199,7 +199,7 @@ class Work(Moves):
         """
 
         def render(fate: list[Item]) -> Answer:
-            if fate[0].status != CONFLICT or self._is_same(fate[0]):
+            if fate[0].status != CONFLICT or is_same_call(self._session, fate[0]):
                 row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
                 return Answer(200, b"")
             if self._errands[place].kind == EXPIRE:
@@ -209,28 +209,13 @@ class Work(Moves):
 
         return render
 
-    def _is_same(self, item: Item) -> bool:
-        """Whether the call that was recorded elsewhere costs as much and counts in the same
-        budgets; what else is told of it may differ."""
-        entry = item.entry
-        found = calls.calls(self._session, entry.organization_id, [item.id]).get(item.id)
-        return found is not None and (
-            (found["cost_e10"], found["currency"]) == (entry.cost_e10, entry.currency)
-            and labels_of_row(found) == labels_of_entry(entry)
-        )
-
     def _reopen(self, row: Row, event_id: str) -> None:
         """Undo the end of a reservation, also for those who asked for the same in this group."""
         row["status"], row["resolution"], row["resolved_at"] = OPEN, None, None
         del self._resolved[row["id"]]
         for place in [place for place, known in self._answering.items() if known is row]:
             del self._answering[place]
-            self._outcomes[place] = Problem(
-                409,
-                "CONFLICT",
-                "The event id belongs to another call. The reservation is still open.",
-                details={"reservation_id": row["id"], "event_id": event_id},
-            )
+            self._outcomes[place] = taken(row, event_id)
 
     def settle(self, session: WriteSession) -> None:
         """Move the counters, give back what was held, then decide who may reserve."""
@@ -332,6 +317,17 @@ class Work(Moves):
         return [self._outcomes[place] for place in range(len(self._errands))]
 
 
+def is_same_call(session: ReadSession, item: Item) -> bool:
+    """Whether the call that has the item's event id costs as much and counts in the same budgets;
+    what else is told of it may differ."""
+    entry = item.entry
+    found = calls.calls(session, entry.organization_id, [item.id]).get(item.id)
+    return found is not None and (
+        (found["cost_e10"], found["currency"]) == (entry.cost_e10, entry.currency)
+        and labels_of_row(found) == labels_of_entry(entry)
+    )
+
+
 def _replayed(saved: idempotency.Saved, call: idempotency.IdempotentCall) -> Outcome:
     try:
         response = idempotency.replay(saved, call)
@@ -347,4 +343,14 @@ def already(row: Row) -> Problem:
         "CONFLICT",
         f"The reservation was {row['status']} already, with other values.",
         details={"reservation_id": row["id"], "status": row["status"]},
+    )
+
+
+def taken(row: Row, event_id: str) -> Problem:
+    """409 for a settlement under the event id of another call."""
+    return Problem(
+        409,
+        "CONFLICT",
+        f"The event id belongs to another call. The reservation is still {row['status']}.",
+        details={"reservation_id": row["id"], "event_id": event_id},
     )
