@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from llm_cost_ops.server.budgets import late, store, work
-from llm_cost_ops.server.db.session import write_retrying
+from llm_cost_ops.server.db.session import write, write_retrying
 from llm_cost_ops.server.ledger import correct
 from llm_cost_ops.server.ledger.recount import rebuild
 from llm_cost_ops.server.spend import move
+from llm_cost_ops.server.spend.lock import hold_alone
 from tests.server.budgets.test_rules import Timed, at_noon, expired, spend, thresholds
 from tests.support.application import Application
 from tests.support.budgets import assert_counted, budget, make_budget, reserve, settle
@@ -176,3 +178,18 @@ def test_settlements_take_the_turn_before_the_budgets(
         "turn", "budgets", "reservations", "turn alone", "budgets", "reservations",
     ]  # fmt: skip
     assert budget(app, made["id"])["spent"] == 2
+
+
+def test_who_changes_budgets_locks_their_version_by_one_update(at_noon: Timed) -> None:
+    """Two that begin with an insert hold the row shared on MySQL, and wait for each other."""
+    app, _ = at_noon
+    make_budget(app, amount=10)
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement.split(maxsplit=1)[0].upper())
+
+    with write(app.database) as session:
+        event.listen(session.connection, "before_cursor_execute", note)
+        hold_alone(session, app.organization_id)
+        assert [verb for verb in statements if verb != "SELECT"] == ["UPDATE"]

@@ -214,6 +214,21 @@ def test_an_equal_call_of_another_project_settles_nothing(at_noon: Timed) -> Non
     assert_counted(app)
 
 
+def test_a_call_that_was_taken_back_settles_nothing(at_noon: Timed) -> None:
+    app, clock = at_noon
+    made = make_budget(app, amount=20, enforcement="hard")
+    gone = spend(app, 7, event_id="evt1", source="api", timestamp="2027-03-10T12:00:00Z")
+    assert app.delete(f"/api/v1/costs/{gone['id']}").status_code == 204
+    held = accepted(reserve(app, "8", provider="openai", model="m"), 201)
+    error(settle(app, held, cost=7, event_id="evt1", source="api"), 409, "CONFLICT")
+    assert budget(app, made["id"])["reserved"] == 8
+    clock.current += timedelta(seconds=301)
+    expired(app, clock)
+    error(settle(app, held, cost=7, event_id="evt1", source="api"), 409, "CONFLICT")
+    assert budget(app, made["id"])["spent"] == 8
+    assert_counted(app)
+
+
 def test_the_event_ids_of_reservations_are_their_own(at_noon: Timed) -> None:
     app, _ = at_noon
     held = accepted(reserve(app, "8", provider="openai", model="m"), 201)

@@ -10,7 +10,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.budgets import store, wire
 from llm_cost_ops.server.budgets.booking import settled_entry
 from llm_cost_ops.server.budgets.errand import RELEASE, Errand, Outcome
-from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already, is_same_call, taken
+from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already, stands, taken
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
@@ -84,9 +84,8 @@ def _correct(
     if not own:  # recorded under an id of its own: the estimate goes
         _take_back(session, errand, row, now_us)
     record(session, [submission], prices, now_us=now_us, keep_seconds=KEEP_SECONDS)
-    if fate[0].status == CONFLICT:
-        if own:  # of another provider or model than was reserved
-            raise already(row)
-        if not is_same_call(session, fate[0]):
-            raise taken(row, str(entry.event_id))
+    if own and fate[0].status == CONFLICT:  # of another provider or model than was reserved
+        raise already(row)
+    if not own and not stands(session, fate[0]):
+        raise taken(row, str(entry.event_id))
     row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id

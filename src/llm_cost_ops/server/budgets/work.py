@@ -193,13 +193,14 @@ class Work(Moves):
 
     def _noting(self, place: int, row: Row) -> Callable[[list[Item]], Answer]:
         """Keep what the call became in the reservation's row; when its event id belongs to a call
-        of another cost or other labels, nothing was booked and the reservation stays open.
+        of another cost or other labels, or to one that was taken back, nothing was booked and the
+        reservation stays open.
 
         Raises EstimateRefused for an expiry, whose event id nobody chose.
         """
 
         def render(fate: list[Item]) -> Answer:
-            if fate[0].status != CONFLICT or is_same_call(self._session, fate[0]):
+            if stands(self._session, fate[0]):
                 row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
                 return Answer(200, b"")
             if self._errands[place].kind == EXPIRE:
@@ -317,9 +318,11 @@ class Work(Moves):
         return [self._outcomes[place] for place in range(len(self._errands))]
 
 
-def is_same_call(session: ReadSession, item: Item) -> bool:
-    """Whether the call that has the item's event id costs as much and counts in the same budgets;
-    what else is told of it may differ."""
+def stands(session: ReadSession, item: Item) -> bool:
+    """Whether the call that has the item's event id is the item's and was not taken back. One that
+    was told of in other words is, when it costs as much and counts in the same budgets."""
+    if item.status != CONFLICT:
+        return item.cost_status != calls.VOIDED
     entry = item.entry
     found = calls.calls(session, entry.organization_id, [item.id]).get(item.id)
     return found is not None and (
