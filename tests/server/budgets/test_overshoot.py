@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from llm_cost_ops.server.budgets.ask import parse_ask
 from llm_cost_ops.server.budgets.errand import RESERVE, SETTLE, Denied, Errand, Outcome
 from llm_cost_ops.server.budgets.work import carry_out
+from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.ingest.submission import Answer
 from tests.server.budgets.test_rules import (
@@ -17,6 +19,7 @@ from tests.server.budgets.test_rules import (
     spend,
     thresholds,
 )
+from tests.support.application import Application
 from tests.support.budgets import (
     assert_counted,
     budget,
@@ -38,6 +41,25 @@ from tests.support.calls import (
 )
 
 __all__ = ["at_noon"]
+
+
+def settle_and_ask(
+    app: Application, clock: FixedClock, held: Any, cost: int, amount: str
+) -> list[Outcome]:
+    """Settle one reservation and ask for another in one transaction of the desk."""
+    prices, now_us = app.app.state.prices, clock.micros()
+
+    def together(session: WriteSession) -> list[Outcome]:
+        view = prices.view_in(session, app.organization_id)
+        ask = parse_ask({"estimated_cost": Decimal(amount)}, view, now_us)
+        errands = [
+            Errand(SETTLE, app.organization_id, reservation_id=held["id"], body={"cost": cost},
+                   prices=view),
+            Errand(RESERVE, app.organization_id, ask=ask),
+        ]  # fmt: skip
+        return carry_out(session, errands, prices, now_us=now_us)
+
+    return write_retrying(app.database, together)
 
 
 def test_a_new_budget_holds_what_is_under_way(at_noon: Timed) -> None:
@@ -116,24 +138,25 @@ def test_a_settlement_of_an_earlier_step_counts_for_who_reserves_with_it(at_noon
                        alert_thresholds=["0.5"])  # fmt: skip
     held = accepted(reserve(app, "4", ttl_seconds=86_400), 201)
     clock.current += timedelta(hours=2)
-    prices, now_us = app.app.state.prices, clock.micros()
-
-    def together(session: WriteSession) -> list[Outcome]:
-        view = prices.view_in(session, app.organization_id)
-        ask = parse_ask({"estimated_cost": Decimal("1.0000000001")}, view, now_us)
-        errands = [
-            Errand(SETTLE, app.organization_id, reservation_id=held["id"], body={"cost": 9},
-                   prices=view),
-            Errand(RESERVE, app.organization_id, ask=ask),
-        ]  # fmt: skip
-        return carry_out(session, errands, prices, now_us=now_us)
-
-    settled, asked = write_retrying(app.database, together)
+    settled, asked = settle_and_ask(app, clock, held, 9, "1.0000000001")
     assert isinstance(settled, Answer)
     assert isinstance(asked, Denied)
     assert budget(app, made["id"])["spent"] == 9
     assert thresholds(app) == [Decimal("0.5")]
     accepted(reserve(app, "1"), 201)
+    assert_counted(app)
+
+
+def test_a_settlement_of_yesterday_counts_for_what_is_carried_into_today(at_noon: Timed) -> None:
+    app, clock = at_noon
+    made = make_budget(app, amount=10, period="daily", rollover=True, enforcement="hard")
+    held = accepted(reserve(app, "4", ttl_seconds=86_400), 201)
+    clock.current += timedelta(hours=12)
+    settled, asked = settle_and_ask(app, clock, held, 9, "11.0000000001")
+    assert isinstance(settled, Answer)
+    assert isinstance(asked, Denied)
+    assert budget(app, made["id"])["limit"] == 11
+    accepted(reserve(app, "11"), 201)
     assert_counted(app)
 
 

@@ -198,7 +198,7 @@ class Counters:
             past = [self._held.get(step.place, step) for step in self._past[place]]
             return summed(budget, window, counter, past)
         if place not in self._carried:
-            self._carried[place] = carried_into(self._session, budget, own)
+            self._carried[place] = carried_into(self._session, budget, own, self._held)
         return of_period(budget, window, counter, self._carried[place])
 
     def write(self) -> None:
@@ -301,18 +301,24 @@ def of_period(budget: Budget, window: Window, own: Counter, carried_e10: int) ->
     )
 
 
-def carried_into(session: ReadSession, budget: Budget, own: Window) -> int:
+def carried_into(
+    session: ReadSession,
+    budget: Budget,
+    own: Window,
+    known: Mapping[Place, Counter] | None = None,
+) -> int:
     """What a period got from the one before it: of the last that was touched, what was not used and
     not held then, carried on through periods that nobody touched.
 
     A counter that was made by a late call or a lock alone does not say what it got itself; the ones
-    before it do, back to one that does.
+    before it do, back to one that does. `known` are counters as this transaction has changed them.
     """
     rollover, amount = budget.rollover, budget.limits.e10
     if rollover is None or amount is None or own.start_us <= budget.counts_from_us:
         return 0
     at_us, carried = budget.counts_from_us, 0
-    for last in _before(session, budget, own):
+    for stored in _before(session, budget, own):
+        last = (known or {}).get(stored.place, stored)
         came = last.carried_e10
         if came is None:
             came = rollover.across(carried, amount, _periods(budget, at_us, last.place.start_us))
