@@ -289,17 +289,13 @@ def _place(rows: Sequence[_Row], step: str) -> tuple[Series, set[int]]:
     """Each row at its own step, counted from the first row; no two rows are in one step."""
     clock = [row.clock(step) for row in rows]
     anchor = _anchor(rows) if step == "month" else 1
-    form, offset = rows[0].form, rows[-1].offset
-    if step == "hour" and form in ("date", "month"):
-        form = "naive"
-    elif step != "month" and form == "month":
-        form = "date"
     places = [steps_from(clock[0], moment, step) for moment in clock]
     _check_length(places[-1] + 1)
     values: list[Decimal | None] = [None] * (places[-1] + 1)
     for place, row in zip(places, rows, strict=True):
         values[place] = row.value
-    return Series(step, clock[0], tuple(values), form, offset, anchor), set(places)
+    series = Series(step, clock[0], tuple(values), rows[0].form, rows[-1].offset, anchor)
+    return series, set(places)
 
 
 def _with_absent(rows: Sequence[_Row], step: str, gaps: str) -> list[_Row]:
