@@ -79,6 +79,12 @@ def test_the_least_amount_threshold_and_sensitivity(run: Run, daily: Path) -> No
     assert len(run(*command, "--sensitivity", "high").rows()) >= 1
 
 
+def test_numbers_may_begin_with_their_point(run: Run, daily: Path) -> None:
+    command = ("forecast", "anomalies", "--series", daily, "--method", "zscore", "-o", "json")
+    for option in ("--threshold", "--min-amount"):
+        assert run(*command, option, ".5").rows() == run(*command, option, "0.5").rows() != []
+
+
 def test_a_last_day_that_is_not_over_is_left_out(run: Run, daily: Path) -> None:
     command = ("forecast", "anomalies", "--series", daily, "-o", "json")
     assert run(*command, "--as-of", "2026-02-25T12:00:00Z").rows() == []
@@ -102,7 +108,11 @@ def test_a_gap_may_be_a_zero(run: Run, daily: Path) -> None:
         (("--series", "daily.csv", "--method", "prophet"), "--method"),
         (("--series", "daily.csv", "--threshold", "0"), "threshold"),
         (("--series", "daily.csv", "--threshold", "three"), "threshold"),
-        (("--series", "daily.csv", "--min-amount", "-1"), "min_amount"),
+        (("--series", "daily.csv", "--min-amount", "-1"), "]: --min-amount: must"),
+        (("--series", "daily.csv", "--min-amount", "x"), "]: --min-amount: must"),
+        (("--series", "daily.csv", "--threshold", "-.5"), "]: --threshold: must"),
+        (("--series", "daily.csv", "--as-of", "now"), "]: --as-of: must"),
+        (("--series", "daily.csv", "--interval", "hour"), "]: --interval: is finer"),
     ],
 )
 def test_refusals(run: Run, daily: Path, options: tuple[str, ...], told: str) -> None:

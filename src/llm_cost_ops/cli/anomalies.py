@@ -13,8 +13,7 @@ import typer
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
 from llm_cost_ops.cli.profile import Profile
-from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
-from llm_cost_ops.core.money import parse_decimal
+from llm_cost_ops.cli.seriesfile import Gaps, Interval, named_as_typed, number_of, series_of
 
 
 class Method(StrEnum):
@@ -88,13 +87,14 @@ def anomalies(
         )
     from llm_cost_ops.anomalies import Options, detect
 
-    options = Options(
-        method=method,
-        threshold=None if threshold is None else float(parse_decimal(threshold, "threshold")),
-        sensitivity=sensitivity,
-        min_amount=parse_decimal(min_amount, "min_amount"),
-    )
-    found = detect(series_of(series, interval, gaps, as_of), options)
+    with named_as_typed("threshold", "min_amount", "interval", "as_of"):
+        options = Options(
+            method=method,
+            threshold=None if threshold is None else float(number_of(threshold, "threshold")),
+            sensitivity=sensitivity,
+            min_amount=number_of(min_amount, "min_amount"),
+        )
+        found = detect(series_of(series, interval, gaps, as_of), options)
     columns = [
         Column("date", kind="time"),
         Column("actual_cost", "actual", "number"),

@@ -15,8 +15,8 @@ from llm_cost_ops.cli.command import command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, pretty, show_rows
 from llm_cost_ops.cli.profile import Output, Profile
-from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
-from llm_cost_ops.core.money import parse_decimal
+from llm_cost_ops.cli.seriesfile import Gaps, Interval, named_as_typed, number_of, series_of
+from llm_cost_ops.core.errors import DomainError
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.series import Series
@@ -50,7 +50,8 @@ def generate(
         Model, typer.Option(help="auto needs the extra `forecast`, the others need nothing.")
     ] = Model.AUTO,
     confidence: Annotated[
-        str, typer.Option(metavar="SHARE", help="Share of outcomes inside the interval.")
+        str,
+        typer.Option(metavar="SHARE", help="Share of outcomes inside the interval, 0.5 to 0.99."),
     ] = "0.95",
     gaps: Annotated[
         Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
@@ -80,10 +81,23 @@ def generate(
         )
     from llm_cost_ops.forecasting.forecast import generate as forecast
 
-    past = series_of(series, interval, gaps, as_of)
-    share = parse_decimal(confidence, "confidence")
-    _show(profile, past, forecast(past, horizon, model=model, confidence=float(share)))
+    with named_as_typed("horizon", "interval", "confidence", "as_of"):
+        share = _share(confidence)
+        past = series_of(series, interval, gaps, as_of)
+        made = forecast(past, horizon, model=model, confidence=share)
+    _show(profile, past, made)
     return OK
+
+
+def _share(text: str) -> float:
+    from llm_cost_ops.forecasting.forecast import check_confidence
+
+    try:
+        share = float(number_of(text, "confidence"))
+    except DomainError:
+        share = -1.0  # no number is out of range as well, and the range is what to tell
+    check_confidence(share)
+    return share
 
 
 forecast = group("Forecasts of costs, or of any series of dates and values.", generate)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_cost_ops.cli.failure import ARGUMENTS, CommandError
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.money import parse_decimal
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.series import Series
+
+
+_BARE_POINT = re.compile(r"^(-?)\.(?=[0-9])", re.ASCII)
 
 
 class Interval(StrEnum):
@@ -43,6 +50,22 @@ def series_of(file: str, interval: Interval | None, gaps: Gaps, as_of: str | Non
     with _lines(file) as lines:
         read = read_series(lines, interval=interval, gaps=gaps)
     return read if as_of is None else finished(read, parse_instant(as_of, "as_of"))
+
+
+@contextmanager
+def named_as_typed(*options: str) -> Generator[None]:
+    """Errors of these arguments name the option as it is typed: `as_of` is `--as-of`."""
+    try:
+        yield
+    except DomainError as error:
+        if error.field in options:
+            error.field = "--" + error.field.replace("_", "-")
+        raise
+
+
+def number_of(text: str, field: str) -> Decimal:
+    """A number of the command line, which may begin with its point. Raises AmountError."""
+    return parse_decimal(_BARE_POINT.sub(r"\g<1>0.", text), field)
 
 
 @contextmanager
