@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.cli.seriesfile import Gaps, Interval, named_as_typed, number_of, series_of
+
+if TYPE_CHECKING:
+    from llm_cost_ops.anomalies import Anomaly
+    from llm_cost_ops.core.series import Series
 
 
 class Method(StrEnum):
@@ -72,8 +76,8 @@ def anomalies(
     """Find anomalies in a series of dates and values, without a server or a database.
 
     Only flagged points are printed, in order. `auto` and `seasonal` judge each point by those
-    before it: the first two days of hours, or three weeks of days, are learnt from. The other
-    methods judge by the whole series.
+    before it: the first two days of hours, or three weeks of days, are learnt from, and a note on
+    standard error says how many were judged. The other methods judge by the whole series.
 
     $ cost-ops forecast anomalies --series daily.csv
     $ cost-ops forecast anomalies --series hourly.csv --sensitivity high --min-amount 5 -o json
@@ -85,7 +89,7 @@ def anomalies(
             "ledger itself are not there yet",
             exit_code=ARGUMENTS,
         )
-    from llm_cost_ops.anomalies import Options, detect
+    from llm_cost_ops.anomalies import Options, detect, learning
 
     with named_as_typed("threshold", "min_amount", "interval", "as_of"):
         options = Options(
@@ -94,7 +98,14 @@ def anomalies(
             sensitivity=sensitivity,
             min_amount=number_of(min_amount, "min_amount"),
         )
-        found = detect(series_of(series, interval, gaps, as_of), options)
+        read = series_of(series, interval, gaps, as_of)
+        found = detect(read, options)
+    _show(profile, found, read, learning(read.step, method))
+    return OK
+
+
+def _show(profile: Profile, found: list[Anomaly], read: Series, learnt: int) -> None:
+    """The flagged points, and on standard error how many points were judged."""
     columns = [
         Column("date", kind="time"),
         Column("actual_cost", "actual", "number"),
@@ -103,9 +114,29 @@ def anomalies(
         Column("severity"),
         Column("score", kind="number"),
     ]  # fmt: skip
-    listing = Listing(columns, FIELDS, empty="No anomaly found.")
+    known = len(read) - len(read.missing())
+    listing = Listing(columns, FIELDS, empty=_none_found(read.step, known, learnt))
     show_rows(profile, [asdict(anomaly) for anomaly in found], listing)
-    return OK
+    if not learnt:
+        return
+    rest = max(0, known - learnt)
+    judged = f"{rest or 'nothing'} {'were' if rest > 1 else 'was'}"
+    profile.note(
+        f"{_counted(known, read.step)}; the first {learnt} are learnt from: {judged} judged"
+    )
+
+
+def _none_found(step: str, known: int, learnt: int) -> str:
+    """What a table without a row says; it claims no more than was judged."""
+    if not learnt:
+        return "No anomaly found."
+    if known <= learnt:
+        return "Nothing was judged."
+    return f"No anomaly found in the last {_counted(known - learnt, step)}."
+
+
+def _counted(count: int, step: str) -> str:
+    return f"{count} {step}{'' if count == 1 else 's'}"
 
 
 def _short(name: str) -> Callable[[Row], Decimal]:
