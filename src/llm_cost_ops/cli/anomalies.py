@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
-from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
+from llm_cost_ops.cli.failure import OK
+from llm_cost_ops.cli.output import Column, Listing, show_rows
 from llm_cost_ops.cli.profile import Profile
-from llm_cost_ops.cli.seriesfile import Gaps, Interval, named_as_typed, number_of, series_of
+from llm_cost_ops.cli.seriesfile import (
+    AsOf,
+    Gaps,
+    GapsAre,
+    SeriesFile,
+    StepLength,
+    named_as_typed,
+    named_file,
+    number_of,
+    rounded,
+    series_of,
+)
 
 if TYPE_CHECKING:
     from llm_cost_ops.anomalies import Anomaly
@@ -44,10 +53,7 @@ FIELDS = ("date", *NUMBERS, "severity", "score")
 
 def anomalies(
     profile: Profile,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
-    ] = None,
+    series: SeriesFile = None,
     method: Annotated[
         Method, typer.Option(help="auto and seasonal know hours of the day and days of the week.")
     ] = Method.AUTO,
@@ -61,17 +67,9 @@ def anomalies(
     min_amount: Annotated[
         str, typer.Option(help="Pass over points that differ from the expected value by less.")
     ] = "0",
-    interval: Annotated[
-        Interval | None,
-        typer.Option(help="Step of the series; read off its dates when left out."),
-    ] = None,
-    gaps: Annotated[
-        Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
-    ] = Gaps.MISSING,
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
-    ] = None,
+    interval: StepLength = None,
+    gaps: GapsAre = Gaps.MISSING,
+    as_of: AsOf = None,
 ) -> int:
     """Find anomalies in a series of dates and values, without a server or a database.
 
@@ -83,12 +81,7 @@ def anomalies(
     $ cost-ops forecast anomalies --series hourly.csv --sensitivity high --min-amount 5 -o json
     $ cost-ops forecast anomalies --series daily.csv --method zscore --threshold 3 -o csv
     """
-    if series is None:
-        raise CommandError(
-            "give --series FILE (or - for stdin) with lines of date,value: anomalies of the "
-            "ledger itself are not there yet",
-            exit_code=ARGUMENTS,
-        )
+    file = named_file(series, "anomalies")
     from llm_cost_ops.anomalies import Options, detect, learning
 
     with named_as_typed("threshold", "min_amount", "interval", "as_of"):
@@ -98,7 +91,7 @@ def anomalies(
             sensitivity=sensitivity,
             min_amount=number_of(min_amount, "min_amount"),
         )
-        read = series_of(series, interval, gaps, as_of)
+        read = series_of(file, interval, gaps, as_of)
         found = detect(read, options)
     _show(profile, found, read, learning(read.step, method))
     return OK
@@ -109,7 +102,7 @@ def _show(profile: Profile, found: list[Anomaly], read: Series, learnt: int) -> 
     columns = [
         Column("date", kind="time"),
         Column("actual_cost", "actual", "number"),
-        *(Column(name, name.removesuffix("_cost"), "number", read=_short(name))
+        *(Column(name, name.removesuffix("_cost"), "number", read=rounded(name))
           for name in NUMBERS[1:]),
         Column("severity"),
         Column("score", kind="number"),
@@ -137,12 +130,3 @@ def _none_found(step: str, known: int, learnt: int) -> str:
 
 def _counted(count: int, step: str) -> str:
     return f"{count} {step}{'' if count == 1 else 's'}"
-
-
-def _short(name: str) -> Callable[[Row], Decimal]:
-    """An estimate to be looked at: six significant digits; the other formats have more."""
-
-    def read(row: Row) -> Decimal:
-        return Decimal(f"{Decimal(f'{row[name]:.6g}'):f}")
-
-    return read
