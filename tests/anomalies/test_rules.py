@@ -77,6 +77,15 @@ class TestWhole:
         assert bounds.is_out(outside)
         assert bounds.score(inside) == pytest.approx(threshold, rel=1e-3)
 
+    @pytest.mark.parametrize("unit", [1.0, 0.1, 0.7, 1.1, 1e-7, 123456.7])
+    @pytest.mark.parametrize("level", [0.0, 0.3, 1000.1])
+    def test_a_value_on_the_bound_is_not_beyond_it(self, unit: float, level: float) -> None:
+        # One of ten is three standard deviations off, whatever its size.
+        values = [level] * 9 + [level + 10 * unit]
+        assert not over_range("zscore", values, 3.0).is_out(values[-1])
+        more = [*values, level]
+        assert over_range("zscore", more, 3.0).is_out(more[9])
+
     def test_equal_halves_leave_the_mean_absolute_deviation(self) -> None:
         bounds = over_range("mad", [5.0] * 9 + [15.0], 3.5)
         assert bounds.unit == pytest.approx(1.253314)

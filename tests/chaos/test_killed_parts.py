@@ -55,13 +55,15 @@ def test_a_worker_is_killed(database_settings: DatabaseSettings, launch: Launch)
     server = launch(database_settings, cold=True, workers=2)
     set_price(server)
     chance = random.Random(SEED)
+    # With SQLite one more works off jobs.
+    count = 3 if database_settings.url.startswith("sqlite") else 2
     with Crowd([server], seed=SEED, clients=4) as crowd:
         for _ in range(2):  # the parent gives up after five that died within ten seconds
             crowd.acknowledged_more(30)
-            victim = chance.choice(workers_of(server, 2))
+            victim = chance.choice(workers_of(server, count))
             os.kill(victim, signal.SIGKILL)
             crowd.acknowledged_more(30)
-            assert victim not in workers_of(server, 2)
+            assert victim not in workers_of(server, count)
     assert server.terminate() == 0
     check_ledger(database_settings, crowd.history)
 

@@ -60,7 +60,43 @@ def test_none_is_an_empty_list(run: Run, place: Path) -> None:
     command = ("forecast", "anomalies", "--series", file)
     assert run(*command, "-o", "json").json() == {"data": []}
     assert run(*command, "-o", "csv").out == ",".join(FIELDS) + "\n"
-    assert "No anomaly found." in run(*command, "-o", "table").out
+    plain = run(*command, "--method", "zscore", "-o", "table")
+    assert "No anomaly found." in plain.out
+    assert plain.err == ""
+
+
+@pytest.mark.parametrize("method", ["auto", "seasonal"])
+@pytest.mark.parametrize(
+    ("days", "table", "note"),
+    [
+        (1, "Nothing was judged.", "1 day; the first 21 are learnt from: nothing was judged"),
+        (21, "Nothing was judged.", "21 days; the first 21 are learnt from: nothing was judged"),
+        (22, "in the last 1 day.", "22 days; the first 21 are learnt from: 1 was judged"),
+        (30, "in the last 9 days.", "30 days; the first 21 are learnt from: 9 were judged"),
+    ],
+)
+def test_what_was_not_judged_is_told(
+    run: Run, place: Path, method: str, days: int, table: str, note: str
+) -> None:
+    start = datetime.fromisoformat("2026-01-01")
+    rows = [f"{(start + timedelta(days=day)).date()},{5 + day % 2}" for day in range(days)]
+    file = place / "short.csv"
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    command = ("forecast", "anomalies", "--series", file, "--method", method, "--interval", "day")
+    shown = run(*command, "-o", "table")
+    assert table in shown.out
+    assert "No anomaly found." not in shown.out
+    assert shown.err.strip() == note
+    told = run(*command, "-o", "json")
+    assert json.loads(told.out) == {"data": []}
+    assert told.err.strip() == note
+
+
+def test_steps_without_a_number_are_not_counted(run: Run, daily: Path) -> None:
+    lines = daily.read_text(encoding="utf-8").splitlines()
+    daily.write_text("\n".join(lines[:10] + lines[12:]) + "\n", encoding="utf-8")
+    ran = run("forecast", "anomalies", "--series", daily, "-o", "json")
+    assert "58 days; the first 21 are learnt from: 37 were judged" in ran.err
 
 
 def test_the_program_reads_standard_input(daily: Path) -> None:
@@ -77,6 +113,12 @@ def test_the_least_amount_threshold_and_sensitivity(run: Run, daily: Path) -> No
     assert run(*command, "--min-amount", "95").rows() == []
     assert run(*command, "--method", "zscore", "--threshold", "8").rows() == []
     assert len(run(*command, "--sensitivity", "high").rows()) >= 1
+
+
+def test_numbers_may_begin_with_their_point(run: Run, daily: Path) -> None:
+    command = ("forecast", "anomalies", "--series", daily, "--method", "zscore", "-o", "json")
+    for option in ("--threshold", "--min-amount"):
+        assert run(*command, option, ".5").rows() == run(*command, option, "0.5").rows() != []
 
 
 def test_a_last_day_that_is_not_over_is_left_out(run: Run, daily: Path) -> None:
@@ -102,7 +144,11 @@ def test_a_gap_may_be_a_zero(run: Run, daily: Path) -> None:
         (("--series", "daily.csv", "--method", "prophet"), "--method"),
         (("--series", "daily.csv", "--threshold", "0"), "threshold"),
         (("--series", "daily.csv", "--threshold", "three"), "threshold"),
-        (("--series", "daily.csv", "--min-amount", "-1"), "min_amount"),
+        (("--series", "daily.csv", "--min-amount", "-1"), "]: --min-amount: must"),
+        (("--series", "daily.csv", "--min-amount", "x"), "]: --min-amount: must"),
+        (("--series", "daily.csv", "--threshold", "-.5"), "]: --threshold: must"),
+        (("--series", "daily.csv", "--as-of", "now"), "]: --as-of: must"),
+        (("--series", "daily.csv", "--interval", "hour"), "]: --interval: is finer"),
     ],
 )
 def test_refusals(run: Run, daily: Path, options: tuple[str, ...], told: str) -> None:

@@ -112,10 +112,13 @@ def test_without_a_series_it_says_what_is_needed(run: Run) -> None:
         ("", (), 2, "has no rows"),
         (days(6), (), 1, "Error [FORECAST_001]: Insufficient data: a forecast needs at least 7"),
         (days(30), ("--horizon", "0"), 2, "horizon: must be from 1 to 1000 steps"),
-        (days(30), ("--confidence", "1"), 2, "confidence: must be from 0.5 to 0.99"),
-        (days(30), ("--confidence", "high"), 2, "confidence: must be a decimal number"),
+        (days(30), ("--horizon", "1001"), 2, "]: --horizon: must be from 1 to 1000 steps"),
+        (days(30), ("--confidence", "1"), 2, "]: --confidence: must be a number from 0.5 to 0.99"),
+        (days(30), ("--confidence", ".49"), 2, "]: --confidence: must be a number from 0.5 to"),
+        (days(30), ("--confidence", "high"), 2, "]: --confidence: must be a number from 0.5 to"),
+        (days(30), ("--interval", "hour"), 2, "]: --interval: is finer than the series"),
         (days(30), ("--interval", "year"), 2, "is not one of hour, day, week, month"),
-        (days(30), ("--as-of", "yesterday"), 2, "as_of: must be in ISO 8601 format"),
+        (days(30), ("--as-of", "yesterday"), 2, "]: --as-of: must be in ISO 8601 format"),
     ],
 )
 def test_what_is_refused(
@@ -127,6 +130,54 @@ def test_what_is_refused(
     assert ran.code == code
     assert told in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("typed", "meant"), [(".95", "0.95"), (".5", "0.50"), ("0.99", "0.99")])
+def test_a_share_may_begin_with_its_point(run: Run, series: Path, typed: str, meant: str) -> None:
+    arguments = (*GENERATE, "--series", series, "--model", "linear", "-o", "json")
+    answer = run(*arguments, "--confidence", typed).json()
+    assert Decimal(answer["interval"]["confidence"]) == Decimal(meant)
+
+
+def test_the_help_tells_the_range_of_the_confidence(run: Run) -> None:
+    assert "interval, 0.5 to 0.99." in " ".join(run(*GENERATE, "--help").out.split())
+
+
+@pytest.mark.parametrize("name", ["generate", "anomalies"])
+@pytest.mark.parametrize(
+    "option", [("--horizon", 3), ("--series", "days.csv"), ("--as-of", "2026-10-01")]
+)
+def test_options_before_the_subcommand_are_refused(
+    run: Run, series: Path, name: str, option: tuple[str, object]
+) -> None:
+    ran = run("forecast", *option, name, "--series", series)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"give {option[0]} after `" in ran.err
+    assert f" forecast {name}`" in ran.err
+    shared = run("forecast", "-o", "csv", name, "--series", series)
+    assert (shared.code, shared.out[:5]) == (0, "date,")
+
+
+BLANK = "\N{BRAILLE PATTERN BLANK}"
+
+
+def test_the_plot_of_a_constant_has_its_values_alone(run: Run) -> None:
+    text = "\n".join(f"2026-01-{day},2" for day in range(10, 29)).encode()
+    ran = run(*GENERATE, "--series", "-", "--model", "linear", "--horizon", 5, stdin=text)
+    rows = [line.partition(" | ")[2] for line in ran.out.splitlines() if " | " in line]
+    assert all(not row.strip(BLANK) for row in rows[:-1])
+    assert BLANK not in rows[-1]
+
+
+def test_a_rule_under_the_plot_tells_where_the_forecast_begins(run: Run) -> None:
+    text = "\n".join(f"2026-01-{day},{day % 5}" for day in range(10, 29)).encode()
+    ran = run(*GENERATE, "--series", "-", "--model", "linear", "--horizon", 5, stdin=text)
+    lines = [line.strip() for line in ran.out.splitlines()]
+    at = next(place for place, line in enumerate(lines) if line.startswith("──"))
+    assert lines[at].strip("─").strip("═") == ""
+    assert 4 < lines[at].count("─") / lines[at].count("═") < 19 / 4
+    assert lines[at + 1] == "─ the series, 2026-01-10 .. 2026-01-28"
+    assert lines[at + 2] == "═ 5 ahead from 2026-01-29: the forecast between its bounds"
 
 
 def test_a_file_that_is_not_there(run: Run) -> None:

@@ -112,6 +112,8 @@ def test_an_interrupted_import_waits_for_what_is_on_its_way() -> None:
             return super().repeatable(door, body, params)
 
     main = threading.main_thread().ident or 0
+    # A suite that runs in the background of a shell would not hear it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def send_slowly() -> None:
         with Sending(SlowApi(), Tally("calls", "jsonl"), "calls", SendOptions(1)) as sending:  # type: ignore[arg-type]
@@ -119,8 +121,11 @@ def test_an_interrupted_import_waits_for_what_is_on_its_way() -> None:
             for number in range(RECORDS):
                 sending.add({"provider": "openai", "event_id": str(number)})
 
-    with pytest.raises(KeyboardInterrupt):
-        send_slowly()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            send_slowly()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(posted) == 2
 
 

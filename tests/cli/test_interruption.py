@@ -25,8 +25,19 @@ PATIENCE_SECONDS = 120
 
 def started(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command_line(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        command_line(arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        preexec_fn=_hear_the_keyboard,
     )
+
+
+def _hear_the_keyboard() -> None:
+    """A suite that runs in the background of a shell is deaf to interrupts, and so are its children
+    unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def unmeasured() -> dict[str, str]:

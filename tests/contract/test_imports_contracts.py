@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SKELETON = (
     "cli.app", "importers.claude_code", "exceptions", "models", "rbac", "middleware", "auth",
-    "testing", "client.policy", "core.pricing.rate", "core.usage", "server.app", "server.clock",
+    "testing", "client.policy", "core.pricing.rate", "core.usage", "forecasting.auto",
+    "forecasting.library", "anomalies.rules", "server.app", "server.clock",
     "server.settings", "server.db.session", "server.http.problems", "server.queue.outbox",
     "server.queue.tables",
     "server.audit.record", "server.identity.store", "server.access.deps", "server.access.routes",
@@ -66,6 +67,11 @@ VIOLATIONS = [
     ("Server knows nothing of the SDK", "server.ingest.record", "llm_cost_ops.client.policy"),
     ("Importers know only core", "importers.claude_code", "llm_cost_ops.client.policy"),
     ("Importers know only core", "importers.claude_code", "llm_cost_ops.server.ingest.record"),
+    ("House", "core.usage", "llm_cost_ops.anomalies.rules"),
+    ("Forecasting knows only core", "forecasting.auto", "llm_cost_ops.server.app"),
+    ("Forecasting knows only core", "forecasting.auto", "time"),
+    ("Anomalies know only core", "anomalies.rules", "statsforecast"),
+    ("The library of forecasts", "server.app", "llm_cost_ops.forecasting.library"),
     ("Server rooms", "server.ingest.record", "llm_cost_ops.server.analytics.store"),
     ("Server rooms", "server.analytics.store", "llm_cost_ops.server.ingest.record"),
     ("Server rooms", "server.ledger.append", "llm_cost_ops.server.ingest.record"),

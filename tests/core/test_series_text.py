@@ -49,6 +49,8 @@ def test_values_are_read_exactly() -> None:
         (days("2025-01-05", 3, 7), "week"),
         (["2025-01-31,1", "2025-02-28,1", "2025-03-31,1"], "month"),
         (["2025-01-30,1", "2025-02-28,1", "2025-03-30,1"], "month"),
+        (["2024-01-30,1", "2024-02-28,1", "2024-03-30,1"], "month"),
+        (["2024-01-30,1", "2024-02-29,1", "2024-03-30,1"], "month"),
         (["2025-02,1", "2025-03,1"], "month"),
         (["2025-02-28,1", "2025-03-28,1"], "month"),
         (["2025-02-28,1", "2025-03-28,1", "2025-04-25,1", "2025-05-30,1"], "week"),
@@ -74,6 +76,8 @@ def test_month_ends_go_on_as_month_ends() -> None:
         hours("2025-01-01", 4, 90),
         hours("2025-01-01", 4, 360),
         ["2025-01-31,1", "2025-04-30,2", "2025-07-31,3"],
+        ["2024-01-27,1", "2024-02-28,1", "2024-03-27,1"],
+        ["2024-01-30,1", "2024-02-27,1", "2024-03-30,1"],
     ],
 )
 def test_other_steps_need_an_interval(lines: list[str]) -> None:
@@ -99,6 +103,15 @@ def test_other_steps_need_an_interval(lines: list[str]) -> None:
         (["2025-01-01,1", f"{'x' * 50},1"], 2, "x...' is not"),
         (["2025-01-01,1", "2025-01-02"], 2, "has no value"),
         (["a,b,c"], 1, "two columns"),
+        (["date,value", "2026-03-01,9.7", "2026-03-02,9,74"], 3, "has 3 fields where 2 are"),
+        (["2026-03-01,9.7", "2026-03-02,9,74"], 2, "has 3 fields where 2 are expected"),
+        (["id,y,ds", "a,1,2025-01-01", "a,1,2025-01-02,5"], 2 + 1, "has 4 fields where 3 are"),
+        (["date,value,cost", "2026-03-01,1,2"], 1, "more than one column of values: value and c"),
+        (["date,y,y", "2026-03-01,1,2"], 1, "more than one column of values: y and y; keep one"),
+        (["date;value", "2026-03-01;1"], 1, "or a header with them; separate .* not by semicolons"),
+        (["date\tvalue", "2026-03-01\t1"], 1, "separate columns by commas, not by tabs"),
+        (["date,value", "2026-03-01;1"], 2, "has no value: .* not by semicolons"),
+        (["2026-03-01;9,74"], 1, "is not an ISO 8601 date or instant; separate .* by semicolons"),
         (["2025-01-01,1", "2025-01-02T00:00,1"], 2, "another form of date than line 1"),
         (["2025-10-26T02:00,1", "2025-10-26T02:00,1"], 2, "need their UTC offset"),
         (["2025-01-01,1", '"2025-01-02\x00"x,1', "2,"], 2, "is not"),
@@ -113,7 +126,7 @@ def test_what_cannot_be_read_is_named_by_its_line(lines: list[str], line: int, t
 
 def test_what_is_not_csv_is_refused() -> None:
     with pytest.raises(SeriesError, match="is not CSV"):
-        read("2025-01-01,1", f"2025-01-02,{'1' * 200_000}")
+        read("2025-01-01,1", "2025-01-02\r,1")
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["date,value"]])
@@ -180,13 +193,40 @@ def test_bins_without_a_row_are_gaps_too() -> None:
     assert read(*events, interval="hour", gaps="zero").values == (1, 0, 4)
 
 
-def test_an_interval_finer_than_the_rows_leaves_gaps() -> None:
-    series = read(*days("2025-01-01", 3, 7), interval="day")
-    assert len(series) == 15
-    assert len(series.missing()) == 12
-    assert read("2025-01-01,1", "2025-01-02,2", interval="hour").label(24) == "2025-01-02T00:00:00"
-    named = read("2025-01,1", "2025-02,2", interval="day")
-    assert (named.label(0), len(named)) == ("2025-01-01", 32)
+@pytest.mark.parametrize(
+    ("lines", "interval", "gaps", "text"),
+    [
+        (days("2025-01-01", 3), "hour", "missing", "its dates are days, .* into hours"),
+        (days("2025-01-01", 3), "hour", "zero", "its dates are days"),
+        (days("2025-01-01", 3, 2), "hour", "missing", "its dates are days"),
+        (days("2025-01-01", 3, 7), "day", "missing", "its dates are weeks, .* into days"),
+        (["2025-01-15,1", "2025-02-15,2"], "week", "missing", "its dates are months"),
+        (["2025-01,1", "2025-02,2"], "day", "zero", "its dates are months"),
+        (["2025-01-01T00:00,1", "2025-01-02T00:00,2"], "hour", "missing", "its dates are days"),
+    ],
+)
+def test_an_interval_finer_than_the_dates_is_refused(
+    lines: list[str], interval: str, gaps: str, text: str
+) -> None:
+    with pytest.raises(SeriesError, match=f"is finer than the series: {text}") as caught:
+        read(*lines, interval=interval, gaps=gaps)
+    assert caught.value.field == "interval"
+
+
+def test_days_of_spending_a_week_apart_are_days_where_absent_rows_are_zero() -> None:
+    series = read(*days("2025-01-01", 3, 7), interval="day", gaps="zero")
+    assert series.step == "day"
+    assert series.values == (0, *[0] * 6, 1, *[0] * 6, 2)
+    hours = read("2025-01-01T00:00,1", "2025-01-02T00:00,2", interval="hour", gaps="zero")
+    assert (hours.step, len(hours)) == ("hour", 25)
+
+
+def test_one_row_a_month_is_months_when_they_are_asked_for() -> None:
+    lines = ["2024-01-30,1", "2024-02-28,2", "2024-03-30,3"]
+    assert read(*lines, interval="month") == read(*lines)
+    assert read(*lines).labels_after(2) == ["2024-04-30", "2024-05-30"]
+    uneven = read("2025-01-29,1", "2025-02-27,2", "2025-04-30,4", interval="month")
+    assert (uneven.label(0), uneven.values) == ("2025-01-01", (1, 2, None, 4))
 
 
 def test_two_days_far_apart_in_one_month_are_added_up() -> None:

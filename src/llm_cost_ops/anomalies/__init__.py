@@ -12,6 +12,7 @@ from llm_cost_ops.anomalies.detection import (
     Options,
     Stream,
     detect,
+    learning,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "Options",
     "Stream",
     "detect",
+    "learning",
 ]

@@ -8,7 +8,9 @@
     auto        5.0         the same, and agreement (`watch.py`)       what came before
 
 Sensitivity `low` takes 4/3 of the threshold, `high` 5/6; with `auto` it also says how rarely noise
-may be flagged: once in 12, 3 or 1 months on each side. A threshold that is given stands as it is.
+may be flagged: once in 12, 3 or 1 months on each side; with both `seasonal` and `auto`, for how
+long a constant must not have been left for leaving it to be flagged. A threshold that is given
+stands as it is.
 
 `Stream` judges point by point. For `seasonal` and `auto` its flags are those of `detect` over the
 range: a point is judged by the points before it alone, at once. For the plain rules it judges by
@@ -109,6 +111,12 @@ def detect(series: Series, options: Options | None = None) -> list[Anomaly]:
     return [anomaly for anomaly in found if anomaly is not None]
 
 
+def learning(step: str, method: str) -> int:
+    """How many values at the start of a series the method only learns from; `step` is one of
+    `core.series.STEPS`."""
+    return 0 if method in RULES else RHYTHMS[step].least
+
+
 def _points(series: Series) -> Iterator[tuple[datetime, str, Decimal]]:
     for index, value in enumerate(series.values):
         if value is not None:
@@ -131,8 +139,9 @@ class Stream:
         if method in RULES:
             self._rule = Trailing(method, bound, memory=rhythm.memory, least=rhythm.least)
         else:
-            months = _MONTHS[self._options.sensitivity] if method == "auto" else None
-            self._watch = Watch(step, rhythm, Strictness(bound, months))
+            rare = _MONTHS[self._options.sensitivity]
+            months = rare if method == "auto" else None
+            self._watch = Watch(step, rhythm, Strictness(bound, months, rare))
 
     def push(self, moment: datetime, date: str, value: Decimal) -> Anomaly | None:
         """Judge a point and learn from it. `moment` is on the series' clock, `date` its label."""

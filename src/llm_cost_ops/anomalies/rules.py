@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import fsum, sqrt
 from types import MappingProxyType
 
 from llm_cost_ops.anomalies.windows import SortedWindow, median_of_sorted, quantile_of_sorted
 
 _MAD_NORMAL = 0.6745
 _MEAN_NORMAL = 1.253314
+_LAST_DIGITS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Bounds:
     unit: float
 
     def is_out(self, value: float) -> bool:
-        return self.unit > 0 and not self.lower <= value <= self.upper
+        """Whether the value is beyond a bound, not on it but for the last digits of a sum."""
+        last = _LAST_DIGITS * max(abs(self.lower), abs(self.upper), abs(value))
+        return self.unit > 0 and not self.lower - last <= value <= self.upper + last
 
     def excess(self, value: float) -> float:
         """How far off the value is, in distances of the bound on its side; they are not 0."""
@@ -59,8 +62,8 @@ def _around(middle: float, unit: float, threshold: float) -> Bounds:
 
 
 def zscore(ordered: list[float], threshold: float) -> Bounds:
-    mean = sum(ordered) / len(ordered)
-    spread = sqrt(sum((value - mean) ** 2 for value in ordered) / len(ordered))
+    mean = fsum(ordered) / len(ordered)
+    spread = sqrt(fsum((value - mean) ** 2 for value in ordered) / len(ordered))
     if ordered[0] == ordered[-1]:
         mean, spread = ordered[0], 0.0  # the mean of equal numbers may miss them by a last digit
     return _around(mean, spread, threshold)

@@ -16,13 +16,14 @@ from math import log
 
 LEAST = 20
 """Numbers below which no tail is told."""
+RARE = 1.5
+"""Where almost all numbers are zero, how many times the largest is still no surprise."""
 _SHARE = 0.03
 _FEWEST = 8
 _PRIOR = 0.25
 _PRIOR_WEIGHT = 20
 _HEAVIEST = 1.0
 _SPARSE = 0.01
-_RARE = 1.5
 
 
 def tail_bound(ordered: list[float], *, upper: bool, every: float, floor: float) -> float:
@@ -42,7 +43,7 @@ def tail_bound(ordered: list[float], *, upper: bool, every: float, floor: float)
         start, beyond = -ordered[largest], [-number for number in ordered[:largest]]
     if start < _SPARSE * floor:
         # Almost all are zero, too few are left to extrapolate: well above the largest of any.
-        floor = max(floor, _RARE * max(-ordered[0], ordered[-1]))
+        floor = max(floor, RARE * max(-ordered[0], ordered[-1]))
     start = max(start, floor)
     logs = sum(log(number / start) for number in beyond if number > start)
     index = (logs + _PRIOR * _PRIOR_WEIGHT) / (largest + _PRIOR_WEIGHT)

@@ -14,18 +14,23 @@ which every hour is a little low. Rule 3 does not bind runs.
 
 An outlier changes no level, until `Rhythm.settle` of them in a row have shown that the level is
 new. Coming back to the old level within two seasons is not an anomaly of its own.
+
+A stream of equal values has no noise to measure by: `flat.py` tells whether leaving it is rare.
+Then the first value is out, those after it only where they go much further, and the value of
+before is not. `Rhythm.settle` of them make a new level, which is learnt from the beginning.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 
 from llm_cost_ops.anomalies.expectation import NONE, Expectation
+from llm_cost_ops.anomalies.flat import Flat
 from llm_cost_ops.anomalies.rhythm import Rhythm, slot_of
-from llm_cost_ops.anomalies.tail import tail_bound
+from llm_cost_ops.anomalies.tail import RARE, tail_bound
 from llm_cost_ops.anomalies.windows import SortedWindow
 
 NORMAL = 1.4826
@@ -66,10 +71,12 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Strictness:
     """`noise`: standard deviations of noise within which nothing is flagged. `months`: by chance at
-    most one value on each side in so many; None is no such rule, nor the others of `auto`."""
+    most one value on each side in so many; None is no such rule, nor the others of `auto`. `rare`:
+    leaving a constant is out if it has not been left for so many months."""
 
     noise: float
     months: float | None = None
+    rare: float = 3.0
 
 
 @dataclass
@@ -88,18 +95,56 @@ class Watch:
         self._rhythm = rhythm
         self._strict = strictness
         self._agree = strictness.months is not None
-        self._expectation = Expectation(rhythm, seasonal_only=not self._agree)
+        every = strictness.rare * rhythm.month
+        self._flat = Flat(least=rhythm.least, every=every, memory=rhythm.memory)
+        self._new = False
+        self._start()
+
+    def _start(self) -> None:
+        """Know nothing but how flat the stream was."""
+        self._expectation = Expectation(self._rhythm, seasonal_only=not self._agree)
         self._count = 0
         self._unit: float = 0.0
         self._first: list[tuple[datetime, float]] = []
-        self._plain = _Plain(rhythm.memory)
-        self._run = _Run(rhythm, strictness)
+        self._plain = _Plain(self._rhythm.memory)
+        self._run = _Run(self._rhythm, self._strict)
         self._stretch: _Stretch | None = None
         self._before: dict[str, list[float]] | None = None
         self._settled_at = 0
 
     def push(self, moment: datetime, value: float) -> Verdict | None:
         """Judge the next value, then learn from it; None while there is too little to judge by."""
+        further = not self._flat.away or self._flat.is_further(value)
+        departure = self._departure(value)
+        verdict = self._watched(moment, value, departure)
+        self._flat.push(value)
+        if self._flat.away >= self._rhythm.settle:
+            self._flat.settle()
+            self._new = True
+            self._start()
+        elif self._new and value == self._flat.base and self._count <= self._rhythm.least:
+            self._new = False  # it was no level: learn from what it came back to alone
+            self._start()
+        if departure is not None:
+            return departure if further else replace(departure, out=False)
+        return verdict
+
+    def _departure(self, value: float) -> Verdict | None:
+        """The verdict on a value that leaves a constant, stays off it or comes back; else None."""
+        away = self._flat.away
+        if not away and not self._flat.is_rare(value):
+            return None
+        base = self._flat.base
+        noise = _LEAST_NOISE * (abs(base) or abs(value) or 1.0)
+        bound, size = self._strict.noise * noise, abs(value - base)
+        if not away and size <= bound:
+            return None
+        if size:
+            self._flat.depart(value)
+        return Verdict(base, bound, size / noise, size / bound, size > 0)
+
+    def _watched(self, moment: datetime, value: float, departure: Verdict | None) -> Verdict | None:
+        """The verdict by expectation and noise, unless there is one already."""
         self._count += 1
         if self._count <= self._rhythm.season:
             self._first.append((moment, value))
@@ -108,11 +153,12 @@ class Watch:
             return None
         slots = self._slots(moment)
         bases = self._expectation.bases(slots)
-        judged = self._count > self._rhythm.least and self._floor() > 0
-        verdict = self._judge(value, bases) if judged else None
+        verdict = departure
+        if verdict is None and self._count > self._rhythm.least and self._floor() > 0:
+            verdict = self._judge(value, bases)
         self._plain.push(value)
         self._learn(value, slots, bases, verdict)
-        if self._agree and verdict is not None and not verdict.out:
+        if self._agree and verdict is not None and not verdict.out and not self._flat.is_sparse():
             return self._run.judged(value, self._expectation.usual(bases), verdict)
         return verdict
 
@@ -145,6 +191,8 @@ class Watch:
         )
         loudness = self._expectation.loudness(expected)
         bound = self._strict.noise * noise
+        if self._flat.is_sparse():
+            bound = max(bound, RARE * errors.sizes.ordered[-1])
         if self._strict.months is None:
             bound *= loudness
         else:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
-from llm_cost_ops.cli.output import Column, Listing, Row, show_rows
+from llm_cost_ops.cli.failure import OK
+from llm_cost_ops.cli.output import Column, Listing, show_rows
 from llm_cost_ops.cli.profile import Profile
-from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
-from llm_cost_ops.core.money import parse_decimal
+from llm_cost_ops.cli.seriesfile import (
+    AsOf,
+    Gaps,
+    GapsAre,
+    SeriesFile,
+    StepLength,
+    named_as_typed,
+    named_file,
+    number_of,
+    rounded,
+    series_of,
+)
+
+if TYPE_CHECKING:
+    from llm_cost_ops.anomalies import Anomaly
+    from llm_cost_ops.core.series import Series
 
 
 class Method(StrEnum):
@@ -41,10 +53,7 @@ FIELDS = ("date", *NUMBERS, "severity", "score")
 
 def anomalies(
     profile: Profile,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
-    ] = None,
+    series: SeriesFile = None,
     method: Annotated[
         Method, typer.Option(help="auto and seasonal know hours of the day and days of the week.")
     ] = Method.AUTO,
@@ -58,60 +67,66 @@ def anomalies(
     min_amount: Annotated[
         str, typer.Option(help="Pass over points that differ from the expected value by less.")
     ] = "0",
-    interval: Annotated[
-        Interval | None,
-        typer.Option(help="Step of the series; read off its dates when left out."),
-    ] = None,
-    gaps: Annotated[
-        Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
-    ] = Gaps.MISSING,
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
-    ] = None,
+    interval: StepLength = None,
+    gaps: GapsAre = Gaps.MISSING,
+    as_of: AsOf = None,
 ) -> int:
     """Find anomalies in a series of dates and values, without a server or a database.
 
     Only flagged points are printed, in order. `auto` and `seasonal` judge each point by those
-    before it: the first two days of hours, or three weeks of days, are learnt from. The other
-    methods judge by the whole series.
+    before it: the first two days of hours, or three weeks of days, are learnt from, and a note on
+    standard error says how many were judged. The other methods judge by the whole series.
 
     $ cost-ops forecast anomalies --series daily.csv
     $ cost-ops forecast anomalies --series hourly.csv --sensitivity high --min-amount 5 -o json
     $ cost-ops forecast anomalies --series daily.csv --method zscore --threshold 3 -o csv
     """
-    if series is None:
-        raise CommandError(
-            "give --series FILE (or - for stdin) with lines of date,value: anomalies of the "
-            "ledger itself are not there yet",
-            exit_code=ARGUMENTS,
-        )
-    from llm_cost_ops.anomalies import Options, detect
+    file = named_file(series, "anomalies")
+    from llm_cost_ops.anomalies import Options, detect, learning
 
-    options = Options(
-        method=method,
-        threshold=None if threshold is None else float(parse_decimal(threshold, "threshold")),
-        sensitivity=sensitivity,
-        min_amount=parse_decimal(min_amount, "min_amount"),
-    )
-    found = detect(series_of(series, interval, gaps, as_of), options)
+    with named_as_typed("threshold", "min_amount", "interval", "as_of"):
+        options = Options(
+            method=method,
+            threshold=None if threshold is None else float(number_of(threshold, "threshold")),
+            sensitivity=sensitivity,
+            min_amount=number_of(min_amount, "min_amount"),
+        )
+        read = series_of(file, interval, gaps, as_of)
+        found = detect(read, options)
+    _show(profile, found, read, learning(read.step, method))
+    return OK
+
+
+def _show(profile: Profile, found: list[Anomaly], read: Series, learnt: int) -> None:
+    """The flagged points, and on standard error how many points were judged."""
     columns = [
         Column("date", kind="time"),
         Column("actual_cost", "actual", "number"),
-        *(Column(name, name.removesuffix("_cost"), "number", read=_short(name))
+        *(Column(name, name.removesuffix("_cost"), "number", read=rounded(name))
           for name in NUMBERS[1:]),
         Column("severity"),
         Column("score", kind="number"),
     ]  # fmt: skip
-    listing = Listing(columns, FIELDS, empty="No anomaly found.")
+    known = len(read) - len(read.missing())
+    listing = Listing(columns, FIELDS, empty=_none_found(read.step, known, learnt))
     show_rows(profile, [asdict(anomaly) for anomaly in found], listing)
-    return OK
+    if not learnt:
+        return
+    rest = max(0, known - learnt)
+    judged = f"{rest or 'nothing'} {'were' if rest > 1 else 'was'}"
+    profile.note(
+        f"{_counted(known, read.step)}; the first {learnt} are learnt from: {judged} judged"
+    )
 
 
-def _short(name: str) -> Callable[[Row], Decimal]:
-    """An estimate to be looked at: six significant digits; the other formats have more."""
+def _none_found(step: str, known: int, learnt: int) -> str:
+    """What a table without a row says; it claims no more than was judged."""
+    if not learnt:
+        return "No anomaly found."
+    if known <= learnt:
+        return "Nothing was judged."
+    return f"No anomaly found in the last {_counted(known - learnt, step)}."
 
-    def read(row: Row) -> Decimal:
-        return Decimal(f"{Decimal(f'{row[name]:.6g}'):f}")
 
-    return read
+def _counted(count: int, step: str) -> str:
+    return f"{count} {step}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_cost_ops.cli.failure import report
+from llm_cost_ops.cli.failure import ARGUMENTS, CommandError, report
 from llm_cost_ops.cli.profile import Output, Profile
 
 Run = Callable[..., int | None]
@@ -74,6 +74,7 @@ def group(help: str, alone: Run | None = None, *, shows: Collection[str] = ()) -
     def enter(ctx: typer.Context, **given: Any) -> int | None:
         profile = shared_profile(ctx, given)
         if ctx.invoked_subcommand is not None or alone is None:
+            _refuse_dropped(ctx, given)
             return None
         return _concluded(profile, alone, given)
 
@@ -81,6 +82,17 @@ def group(help: str, alone: Run | None = None, *, shows: Collection[str] = ()) -
     _sign(enter, [*own, *shared_parameters(hidden=True, shows=shows)])
     app.callback(invoke_without_command=alone is not None, help=help, add_help_option=False)(enter)
     return app
+
+
+def _refuse_dropped(ctx: typer.Context, given: Collection[str]) -> None:
+    """What stands before a subcommand's name would not reach it. Raises CommandError."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if parameter.name in given and source is not None and source.name == "COMMANDLINE":
+            raise CommandError(
+                f"give {parameter.opts[0]} after `{ctx.command_path} {ctx.invoked_subcommand}`",
+                exit_code=ARGUMENTS,
+            )
 
 
 def command(

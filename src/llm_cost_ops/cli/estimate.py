@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from llm_cost_ops.cli.command import single
 from llm_cost_ops.cli.failure import ARGUMENTS, GENERAL, OK, CommandError
 from llm_cost_ops.cli.profile import Output, Profile
+from llm_cost_ops.cli.textlines import text_lines
 
 COUNTS = {
     "input_tokens": "input_tokens",
@@ -116,25 +117,9 @@ def _book(path: Path | None) -> Any:
     return PriceBook.load(path.read_text(encoding="utf-8"))
 
 
-@contextmanager
-def _lines(file: str | None, inline: str) -> Generator[Iterable[str]]:
-    if file is None:
-        yield [inline]
-    elif file == "-":
-        yield _decoded(sys.stdin.buffer)
-    else:
-        try:
-            with Path(file).open("rb") as stream:
-                yield _decoded(stream)
-        except FileNotFoundError:
-            raise CommandError(f"{file}: there is no such file", exit_code=ARGUMENTS) from None
-
-
-def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
-    """Lines as text; bytes that are no UTF-8 stay visible, and the item is refused for them."""
-    for number, line in enumerate(stream):
-        text = line.decode("utf-8", "surrogateescape")
-        yield text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") if number == 0 else text
+def _lines(file: str | None, inline: str) -> AbstractContextManager[Iterable[str]]:
+    """Bytes that are no UTF-8 stay visible, and the item is refused for them."""
+    return nullcontext([inline]) if file is None else text_lines(file, errors="surrogateescape")
 
 
 def _print(profile: Profile, answers: Iterator[tuple[str, bool]]) -> int:

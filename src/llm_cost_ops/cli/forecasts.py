@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +11,22 @@ import typer
 
 from llm_cost_ops.cli.anomalies import anomalies
 from llm_cost_ops.cli.command import command, group
-from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
-from llm_cost_ops.cli.output import Column, Listing, Row, pretty, show_rows
+from llm_cost_ops.cli.failure import OK
+from llm_cost_ops.cli.output import Column, Listing, pretty, show_rows
 from llm_cost_ops.cli.profile import Output, Profile
-from llm_cost_ops.cli.seriesfile import Gaps, Interval, series_of
-from llm_cost_ops.core.money import parse_decimal
+from llm_cost_ops.cli.seriesfile import (
+    AsOf,
+    Gaps,
+    GapsAre,
+    SeriesFile,
+    StepLength,
+    named_as_typed,
+    named_file,
+    number_of,
+    rounded,
+    series_of,
+)
+from llm_cost_ops.core.errors import DomainError
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.series import Series
@@ -37,28 +47,18 @@ FIELDS = ("date", "value", "lower_bound", "upper_bound")
 
 def generate(
     profile: Profile,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
-    ] = None,
+    series: SeriesFile = None,
     horizon: Annotated[int, typer.Option(help="How many steps ahead, 1 to 1000.")] = 30,
-    interval: Annotated[
-        Interval | None,
-        typer.Option(help="Step of the series; read off its dates when left out."),
-    ] = None,
+    interval: StepLength = None,
     model: Annotated[
         Model, typer.Option(help="auto needs the extra `forecast`, the others need nothing.")
     ] = Model.AUTO,
     confidence: Annotated[
-        str, typer.Option(metavar="SHARE", help="Share of outcomes inside the interval.")
+        str,
+        typer.Option(metavar="SHARE", help="Share of outcomes inside the interval, 0.5 to 0.99."),
     ] = "0.95",
-    gaps: Annotated[
-        Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
-    ] = Gaps.MISSING,
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
-    ] = None,
+    gaps: GapsAre = Gaps.MISSING,
+    as_of: AsOf = None,
 ) -> int:
     """Forecast a series of dates and values, without a server or a database.
 
@@ -72,18 +72,26 @@ def generate(
     $ cost-ops query --group-by day --order-by day --range last-90-days -o csv > days.csv
     $ cost-ops forecast generate --series days.csv --interval day --gaps zero -o json
     """
-    if series is None:
-        raise CommandError(
-            "give --series FILE (or - for stdin) with lines of date,value: forecasts of the "
-            "ledger itself are not there yet",
-            exit_code=ARGUMENTS,
-        )
+    file = named_file(series, "forecasts")
     from llm_cost_ops.forecasting.forecast import generate as forecast
 
-    past = series_of(series, interval, gaps, as_of)
-    share = parse_decimal(confidence, "confidence")
-    _show(profile, past, forecast(past, horizon, model=model, confidence=float(share)))
+    with named_as_typed("horizon", "interval", "confidence", "as_of"):
+        share = _share(confidence)
+        past = series_of(file, interval, gaps, as_of)
+        made = forecast(past, horizon, model=model, confidence=share)
+    _show(profile, past, made)
     return OK
+
+
+def _share(text: str) -> float:
+    from llm_cost_ops.forecasting.forecast import check_confidence
+
+    try:
+        share = float(number_of(text, "confidence"))
+    except DomainError:
+        share = -1.0  # no number is out of range as well, and the range is what to tell
+    check_confidence(share)
+    return share
 
 
 forecast = group("Forecasts of costs, or of any series of dates and values.", generate)
@@ -102,17 +110,8 @@ def _show(profile: Profile, past: Series, made: Forecast) -> None:
 
         print(plot(past, made))
     columns = [Column("date", kind="time")]
-    columns += [Column(name, kind="number", read=_rounded(name)) for name in FIELDS[1:]]
+    columns += [Column(name, kind="number", read=rounded(name)) for name in FIELDS[1:]]
     show_rows(profile, rows, Listing(columns, FIELDS, notes=lambda _: _notes(document)))
-
-
-def _rounded(name: str) -> Callable[[Row], Decimal]:
-    """A number to be looked at: six significant digits; the other formats have more."""
-
-    def read(row: Row) -> Decimal:
-        return Decimal(f"{row[name]:.6g}")
-
-    return read
 
 
 def _notes(document: dict[str, Any]) -> Iterator[str]:

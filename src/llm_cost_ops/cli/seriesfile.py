@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator, Iterable, Iterator
+import re
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from llm_cost_ops.cli.failure import ARGUMENTS, CommandError
+from llm_cost_ops.cli.output import Row
+from llm_cost_ops.cli.textlines import text_lines
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.money import parse_decimal
 
 if TYPE_CHECKING:
     from llm_cost_ops.core.series import Series
+
+
+_BARE_POINT = re.compile(r"^(-?)\.(?=[0-9])", re.ASCII)
 
 
 class Interval(StrEnum):
@@ -31,8 +40,37 @@ class Gaps(StrEnum):
     ZERO = "zero"
 
 
+SeriesFile = Annotated[
+    str | None,
+    typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
+]
+StepLength = Annotated[
+    Interval | None, typer.Option(help="Step of the series; read off its dates when left out.")
+]
+GapsAre = Annotated[
+    Gaps, typer.Option(help="What a step without a row is; one with an empty value is missing.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
+]
+
+
+def named_file(series: str | None, wanted: str) -> str:
+    """The file of `--series`. Raises CommandError, which names what is wanted, where it is left
+    out."""
+    if series is None:
+        raise CommandError(
+            f"give --series FILE (or - for stdin) with lines of date,value: {wanted} of the "
+            "ledger itself are not there yet",
+            exit_code=ARGUMENTS,
+        )
+    return series
+
+
 def series_of(file: str, interval: Interval | None, gaps: Gaps, as_of: str | None) -> Series:
-    """The series of a file (`-`: standard input), without steps not over at `as_of`.
+    """The series of a file (`-`: standard input), without steps not over at `as_of`; bytes that are
+    no UTF-8 make a date or number that is refused.
 
     Raises CommandError where there is no such file, SeriesError and InstantError.
     """
@@ -40,25 +78,31 @@ def series_of(file: str, interval: Interval | None, gaps: Gaps, as_of: str | Non
     from llm_cost_ops.core.series import finished
     from llm_cost_ops.core.seriestext import read_series
 
-    with _lines(file) as lines:
+    with text_lines(file, errors="replace") as lines:
         read = read_series(lines, interval=interval, gaps=gaps)
     return read if as_of is None else finished(read, parse_instant(as_of, "as_of"))
 
 
 @contextmanager
-def _lines(file: str) -> Generator[Iterable[str]]:
-    if file == "-":
-        yield _decoded(sys.stdin.buffer)
-        return
+def named_as_typed(*options: str) -> Generator[None]:
+    """Errors of these arguments name the option as it is typed: `as_of` is `--as-of`."""
     try:
-        with Path(file).open("rb") as stream:
-            yield _decoded(stream)
-    except FileNotFoundError:
-        raise CommandError(f"{file}: there is no such file", exit_code=ARGUMENTS) from None
+        yield
+    except DomainError as error:
+        if error.field in options:
+            error.field = "--" + error.field.replace("_", "-")
+        raise
 
 
-def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
-    """Lines as text; bytes that are no UTF-8 make a date or number that is refused."""
-    for number, line in enumerate(stream):
-        text = line.decode("utf-8", "replace")
-        yield text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") if number == 0 else text
+def number_of(text: str, field: str) -> Decimal:
+    """A number of the command line, which may begin with its point. Raises AmountError."""
+    return parse_decimal(_BARE_POINT.sub(r"\g<1>0.", text), field)
+
+
+def rounded(name: str) -> Callable[[Row], Decimal]:
+    """An estimate to be looked at: six significant digits; the other formats have more."""
+
+    def read(row: Row) -> Decimal:
+        return Decimal(f"{Decimal(f'{row[name]:.6g}'):f}")
+
+    return read

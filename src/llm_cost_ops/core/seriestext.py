@@ -74,7 +74,9 @@ def read_series(
     than the interval are added up in calendar steps, without the first or last one where only a
     part of it has rows. `gaps` says what a step without a row is: one of `GAPS`.
 
-    Raises SeriesError, with the line where one is at fault.
+    Raises SeriesError, with the line where one is at fault, and for an interval finer than the
+    step of the dates. Only where absent rows are zero may it be finer, as far as the form of the
+    dates can tell: a day without spending is no proof of weeks.
     """
     if interval is not None and interval not in STEPS:
         raise SeriesError(f"must be one of: {', '.join(STEPS)}", field="interval")
@@ -82,6 +84,10 @@ def read_series(
     seen = _step_of(rows)
     if interval is None and seen is None:
         raise _no_step(rows)
+    if interval is not None:
+        _check_not_finer(rows, interval, seen, gaps)
+        if interval != seen and _is_one_a_month(rows, interval, gaps):
+            seen = None
     if interval is None or interval == seen:
         placed = _place(rows, interval or seen or "")
     elif seen is None or is_finer(seen, interval):
@@ -99,14 +105,17 @@ def _rows(lines: Iterable[str]) -> list[_Row]:
     reader = csv.reader(lines)
     rows: list[_Row] = []
     columns: tuple[int, int] | None = None
+    width = 2
     try:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
                 columns, is_header = _columns(cells, reader.line_num)
+                width = len(cells)
                 if is_header:
                     continue
+            _check_width(cells, width, reader.line_num)
             rows.append(_row(cells, columns, reader.line_num))
             _check_follows(rows)
     except csv.Error as error:
@@ -120,20 +129,43 @@ def _columns(cells: Sequence[str], line: int) -> tuple[tuple[int, int], bool]:
     """Where the date and the value are, and whether this first line is a header."""
     names = [cell.strip().lower() for cell in cells]
     dated = next((names.index(name) for name in DATE_NAMES if name in names), None)
-    valued = next((names.index(name) for name in VALUE_NAMES if name in names), None)
-    if dated is not None and valued is not None:
-        return (dated, valued), True
+    valued = [place for place, name in enumerate(names) if name in VALUE_NAMES]
+    if dated is not None and len(valued) > 1:
+        shown = " and ".join(names[place] for place in valued)
+        raise SeriesError(f"has more than one column of values: {shown}; keep one", line=line)
+    if dated is not None and valued:
+        return (dated, valued[0]), True
     if len(cells) != 2:
-        raise SeriesError("must have two columns, date and value, or a header with them", line=line)
+        hint = _separator_hint(cells[0])
+        raise SeriesError(
+            f"must have two columns, date and value, or a header with them{hint}", line=line
+        )
     # A first line with a number in it is a row, even when its date is wrong.
     word = names[1]
     is_header = not _DATE.fullmatch(names[0]) and bool(word) and word[0] not in "+-.0123456789"
     return (0, 1), is_header
 
 
+def _check_width(cells: Sequence[str], width: int, line: int) -> None:
+    if len(cells) > width:
+        raise SeriesError(
+            f"has {len(cells)} fields where {width} are expected: decimals need a point, and a "
+            "text with a comma in it needs quotes",
+            line=line,
+        )
+
+
+def _separator_hint(text: str) -> str:
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in text:
+            return f"; separate columns by commas, not by {name}"
+    return ""
+
+
 def _row(cells: Sequence[str], columns: tuple[int, int], line: int) -> _Row:
     if len(cells) <= max(columns):
-        raise SeriesError("has no value: expected date,value", line=line)
+        hint = _separator_hint(cells[0])
+        raise SeriesError(f"has no value: expected date,value{hint}", line=line)
     form, local, offset = _date(cells[columns[0]].strip(), line)
     return _Row(line, form, local, offset, _number(cells[columns[1]].strip(), line))
 
@@ -141,7 +173,8 @@ def _row(cells: Sequence[str], columns: tuple[int, int], line: int) -> _Row:
 def _date(text: str, line: int) -> tuple[str, datetime, timedelta]:
     match = _DATE.fullmatch(text)
     if match is None:
-        raise SeriesError(f"{_quoted(text)} is not an ISO 8601 date or instant", line=line)
+        hint = _separator_hint(text)
+        raise SeriesError(f"{_quoted(text)} is not an ISO 8601 date or instant{hint}", line=line)
     month, day, clock, offset = match.groups()
     whole = f"{month}{day or '-01'}T{clock or '00:00'}{(offset or '').upper()}"
     try:
@@ -187,6 +220,24 @@ def _check_follows(rows: list[_Row]) -> None:
         raise SeriesError(f"is earlier than line {before.line}: sort the dates", line=row.line)
 
 
+def _check_not_finer(rows: Sequence[_Row], interval: str, seen: str | None, gaps: str) -> None:
+    told = {"month": "month", "date": "day"}.get(rows[0].form, "hour")
+    least = told if gaps == "zero" or seen is None else seen
+    if is_finer(interval, least):
+        raise SeriesError(
+            f"is finer than the series: its dates are {least}s, which cannot be split into "
+            f"{interval}s",
+            field="interval",
+        )
+
+
+def _is_one_a_month(rows: Sequence[_Row], interval: str, gaps: str) -> bool:
+    """Whether rows on whatever day of their months are the months that the caller calls them."""
+    if interval != "month" or gaps == "zero" or len(rows) == 1:
+        return False
+    return all(months_between(before.local, row.local) for before, row in pairwise(rows))
+
+
 def _step_of(rows: Sequence[_Row]) -> str | None:
     """The longest step that all dates keep to, and that some two of them do not leave out; None
     where no step is such. One row alone is a day, an hour if its date has a time, or a month."""
@@ -213,7 +264,9 @@ def _are_months(rows: Sequence[_Row]) -> bool:
     anchor = _anchor(rows)
     for row in rows[1:]:
         months = months_between(first.local, row.local)
-        if not months or month_after(first.local, months, anchor) != row.local:
+        # Whoever writes the 28th for the end of February may do so in leap years too.
+        is_short = row.local.month == 2 and row.local.day == 28 < anchor
+        if not months or month_after(first.local, months, 28 if is_short else anchor) != row.local:
             return False
     return True
 
@@ -236,17 +289,13 @@ def _place(rows: Sequence[_Row], step: str) -> tuple[Series, set[int]]:
     """Each row at its own step, counted from the first row; no two rows are in one step."""
     clock = [row.clock(step) for row in rows]
     anchor = _anchor(rows) if step == "month" else 1
-    form, offset = rows[0].form, rows[-1].offset
-    if step == "hour" and form in ("date", "month"):
-        form = "naive"
-    elif step != "month" and form == "month":
-        form = "date"
     places = [steps_from(clock[0], moment, step) for moment in clock]
     _check_length(places[-1] + 1)
     values: list[Decimal | None] = [None] * (places[-1] + 1)
     for place, row in zip(places, rows, strict=True):
         values[place] = row.value
-    return Series(step, clock[0], tuple(values), form, offset, anchor), set(places)
+    series = Series(step, clock[0], tuple(values), rows[0].form, rows[-1].offset, anchor)
+    return series, set(places)
 
 
 def _with_absent(rows: Sequence[_Row], step: str, gaps: str) -> list[_Row]:

@@ -184,8 +184,15 @@ def _check(horizon: int, model: str, confidence: float) -> None:
         raise SeriesError(f"must be one of: {', '.join(MODELS)}", field="model")
     if not 1 <= horizon <= MAX_HORIZON:
         raise SeriesError(f"must be from 1 to {MAX_HORIZON} steps", field="horizon")
+    check_confidence(confidence)
+
+
+def check_confidence(confidence: float) -> None:
+    """Raises SeriesError for a share that no interval is made for."""
     if not MIN_CONFIDENCE <= confidence <= MAX_CONFIDENCE:
-        raise SeriesError(f"must be from {MIN_CONFIDENCE} to {MAX_CONFIDENCE}", field="confidence")
+        raise SeriesError(
+            f"must be a number from {MIN_CONFIDENCE} to {MAX_CONFIDENCE}", field="confidence"
+        )
 
 
 def _check_length(series: Series, known: int) -> None:

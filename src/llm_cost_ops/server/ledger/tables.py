@@ -158,58 +158,40 @@ def _measures() -> list[Column[int]]:
     return [count(name) for name in MEASURES]
 
 
-rollup_hourly = Table(
-    "rollup_hourly",
-    metadata,
-    Column("organization_id", OrganizationId, nullable=False),
-    Column("bucket", BigInteger, nullable=False),
-    Column("provider", String(64), nullable=False),
-    Column("model_name", Name, nullable=False),
-    Column("currency", String(3), nullable=False),
-    *_measures(),
-    amount("min_cost_e10", nullable=True),
-    amount("max_cost_e10", nullable=True),
-    PrimaryKeyConstraint("organization_id", "bucket", "provider", "model_name", "currency"),
-    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
-    **TABLE_OPTIONS,
-)
+def _rollup(name: str, *finer: Column[str]) -> Table:
+    """Sums by bucket of time, provider, model, then by the `finer` columns, and by currency."""
+    return Table(
+        name,
+        metadata,
+        Column("organization_id", OrganizationId, nullable=False),
+        Column("bucket", BigInteger, nullable=False),
+        Column("provider", String(64), nullable=False),
+        Column("model_name", Name, nullable=False),
+        *finer,
+        Column("currency", String(3), nullable=False),
+        *_measures(),
+        amount("min_cost_e10", nullable=True),
+        amount("max_cost_e10", nullable=True),
+        PrimaryKeyConstraint(
+            "organization_id",
+            "bucket",
+            "provider",
+            "model_name",
+            *(column.name for column in finer),
+            "currency",
+        ),
+        sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
+        **TABLE_OPTIONS,
+    )
+
+
+rollup_hourly = _rollup("rollup_hourly")
 """`bucket` is the hour: microseconds since 1970 divided by 3,600,000,000."""
 
-rollup_daily = Table(
-    "rollup_daily",
-    metadata,
-    Column("organization_id", OrganizationId, nullable=False),
-    Column("bucket", BigInteger, nullable=False),
-    Column("provider", String(64), nullable=False),
-    Column("model_name", Name, nullable=False),
-    Column("project_id", Name, nullable=False),
-    Column("currency", String(3), nullable=False),
-    *_measures(),
-    amount("min_cost_e10", nullable=True),
-    amount("max_cost_e10", nullable=True),
-    PrimaryKeyConstraint(
-        "organization_id", "bucket", "provider", "model_name", "project_id", "currency"
-    ),
-    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
-    **TABLE_OPTIONS,
-)
+rollup_daily = _rollup("rollup_daily", Column("project_id", Name, nullable=False))
 """`bucket` is the UTC day since 1970; a call without a project has the empty project id."""
 
-rollup_models = Table(
-    "rollup_models",
-    metadata,
-    Column("organization_id", OrganizationId, nullable=False),
-    Column("bucket", BigInteger, nullable=False),
-    Column("provider", String(64), nullable=False),
-    Column("model_name", Name, nullable=False),
-    Column("currency", String(3), nullable=False),
-    *_measures(),
-    amount("min_cost_e10", nullable=True),
-    amount("max_cost_e10", nullable=True),
-    PrimaryKeyConstraint("organization_id", "bucket", "provider", "model_name", "currency"),
-    sqlite_with_rowid=False,  # sums are read in the order of the key, without a second look-up
-    **TABLE_OPTIONS,
-)
+rollup_models = _rollup("rollup_models")
 """`bucket` is the UTC day since 1970. The days of `rollup_daily` without the projects, of which
 there may be one per call: the question asked most, what each model costs by day, reads one row for
 each row of its answer."""

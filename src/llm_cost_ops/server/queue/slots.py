@@ -15,7 +15,6 @@ Everything here is pure: instants come in and go out in microseconds since 1970 
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from cronsim import CronSim, CronSimError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import from_micros, to_micros
+from llm_cost_ops.core.series import month_after
 
 MINUTE_US = 60_000_000
 MAX_EXPRESSION = 120
@@ -160,7 +160,7 @@ def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[in
 
     def slot(number: int) -> int:
         if unit == "month":
-            local = _months_later(start, number * count)
+            local = month_after(start, number * count, start.day)
         else:
             local = start + timedelta(days=number * count * _DAYS[unit])
         return to_micros(instant_of(local, zone))
@@ -173,10 +173,3 @@ def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[in
         return found
 
     return next_after
-
-
-def _months_later(start: datetime, months: int) -> datetime:
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    return start.replace(
-        year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1])
-    )
