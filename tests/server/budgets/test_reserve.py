@@ -95,3 +95,19 @@ def test_the_same_key_reserves_once(application: Application) -> None:
     other = send(application, "/budgets/reserve", {"estimated_cost": "0.1"}, headers=headers)
     error(other, 422, "IDEMPOTENCY_KEY_REUSED")
     assert budget(application, made["id"])["reserved"] == Decimal("0.7")
+
+
+def test_without_a_limit_the_model_gives_its_own(application: Application) -> None:
+    make_budget(application, amount=1, enforcement="hard")
+    call = {"provider": "openai", "model": "gpt-4o", "input_tokens": 1000}
+    most = accepted(reserve(application, None, **call), 201)
+    assert (most["basis"], most["max_tokens"]) == ("model_maximum", 16384)
+    stated = accepted(reserve(application, None, **call, max_tokens=16384), 201)
+    assert stated["amount"] == most["amount"]
+    assert stated["basis"] == "upper_bound"
+    assert "max_tokens" not in stated
+    checked = accepted(send(application, "/budgets/check", call), 200)
+    assert (checked["basis"], checked["max_tokens"]) == ("model_maximum", 16384)
+    unlimited = {**call, "model": "nobody-knows"}
+    refused = error(reserve(application, None, **unlimited), 422)
+    assert list(refused["field_errors"]) == ["max_tokens"]

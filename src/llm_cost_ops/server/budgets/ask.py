@@ -11,6 +11,7 @@ from llm_cost_ops.core.budget import MAX_COUNT, Amounts, BudgetError
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import EXACT, MAX_AMOUNT_E10, PLACES, check_currency, parse_decimal
 from llm_cost_ops.core.pricing.bound import CACHES, Planned, upper_bound
+from llm_cost_ops.core.pricing.maxima import max_output_tokens
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.core.usage import Quantity, check_usage, total_input_tokens
@@ -29,7 +30,8 @@ MAX_WAIT_MS = 8_000
 """A waiting request must be answered before its time limit."""
 UNNAMED_MODEL = "unspecified"
 CUSTOM = "custom"
-GIVEN, BOUND, NO_PRICE = "given", "upper_bound", "unpriced"
+GIVEN, BOUND, MAXIMUM, NO_PRICE = "given", "upper_bound", "model_maximum", "unpriced"
+BASES = (GIVEN, BOUND, MAXIMUM, NO_PRICE)
 LABELS = (
     "project_id", "team_id", "user_id", "api_key_id", "environment", "feature", "tags", "metadata",
 )  # fmt: skip
@@ -52,8 +54,8 @@ _MODALITIES = frozenset({"text", "audio", "image", "video"})
 @dataclass(frozen=True, slots=True)
 class Ask:
     """`amounts` are the most that the call can use, by `basis`; without a price no money is known.
-    `call` is what is known of it, `labels` what scopes compare. Times in microseconds and
-    milliseconds."""
+    `max_tokens` is the model's own limit where the caller gave none. `call` is what is known of the
+    call, `labels` what scopes compare. Times in microseconds and milliseconds."""
 
     amounts: Amounts
     currency: str
@@ -62,6 +64,7 @@ class Ask:
     labels: Labels
     ttl_us: int
     max_wait_ms: int
+    max_tokens: int | None = None
 
 
 def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: int) -> Ask:
@@ -78,6 +81,7 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
     requests = _count(given, "requests", 1, MAX_COUNT, 1)
     call: dict[str, Any] = {name: given[name] for name in (*LABELS, *CONTEXT) if name in given}
     call |= {"provider": provider or CUSTOM, "model": model or UNNAMED_MODEL}
+    assumed = None
     ttl = _count(given, "ttl_seconds", 1, MAX_TTL_S, DEFAULT_TTL_S)
     wait = _count(given, "max_wait_ms", 0, MAX_WAIT_MS, 0)
     if given.get("estimated_cost") is not None:
@@ -86,12 +90,17 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
         amounts = Amounts(_estimate(given["estimated_cost"]), requests, tokens)
         basis = GIVEN
     else:
+        if given.get("max_tokens") is None and given.get("usage") is None:
+            assumed = _most_output(call, prices)
+            given["max_tokens"] = assumed
         amounts, currency, basis = _bounded(given, call, prices, requests, now_us)
+        if assumed is not None and basis == BOUND:
+            basis = MAXIMUM
         if basis == NO_PRICE:
             call[NO_PRICE] = True
     if amounts.tokens > MAX_COUNT:
         raise BudgetError(f"would be more than {MAX_COUNT} tokens in all", field="input_tokens")
-    return Ask(amounts, currency, basis, call, labels, ttl * 1_000_000, wait)
+    return Ask(amounts, currency, basis, call, labels, ttl * 1_000_000, wait, assumed)
 
 
 def _canonical(fields: Mapping[str, object]) -> dict[str, object]:
@@ -176,6 +185,20 @@ def _bounded(
     return Amounts(e10, requests, tokens), found[0].card.currency, BOUND
 
 
+def _most_output(call: Mapping[str, Any], prices: OrganizationPrices) -> int | None:
+    """The model's own limit of output tokens in the context of the call, where one is stated."""
+    region = cast("str | None", call.get("region"))
+    tier, processing = call.get("service_tier"), call.get("processing")
+    series = prices.book.resolve_series(
+        call["provider"],
+        call["model"],
+        cast("str", tier or "standard"),
+        cast("str", processing or "realtime"),
+        region,
+    )
+    return None if series is None else max_output_tokens(series.provider, series.model)
+
+
 def _cost(compiled: CompiledRate, planned: Planned | dict[str, Quantity]) -> int | None:
     if isinstance(planned, Planned):
         return upper_bound(compiled, planned)
@@ -186,9 +209,12 @@ def _cost(compiled: CompiledRate, planned: Planned | dict[str, Quantity]) -> int
 
 
 def _planned(given: Mapping[str, object]) -> Planned:
-    for name in ("input_tokens", "max_tokens"):
-        if given.get(name) is None:
-            raise BudgetError("is required for an upper bound, or estimated_cost", field=name)
+    if given.get("input_tokens") is None:
+        raise BudgetError("is required for an upper bound, or estimated_cost", field="input_tokens")
+    if given.get("max_tokens") is None:
+        raise BudgetError(
+            "is required, or estimated_cost: no limit of this model is known", field="max_tokens"
+        )
     modalities = given.get("modalities")
     listed: list[object] = []
     if modalities is not None:

@@ -9,7 +9,7 @@ from llm_cost_ops.core.budget import ENFORCEMENTS
 from llm_cost_ops.core.pricing.bound import CACHES
 from llm_cost_ops.core.recurrence import PERIODS
 from llm_cost_ops.server.budgets.adjust import KINDS
-from llm_cost_ops.server.budgets.ask import DEFAULT_TTL_S, MAX_TTL_S, MAX_WAIT_MS
+from llm_cost_ops.server.budgets.ask import BASES, DEFAULT_TTL_S, MAX_TTL_S, MAX_WAIT_MS
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.openapi import answers, json_body, list_of
 
@@ -175,6 +175,10 @@ _ASK: Schema = {
         },
     },
 }  # fmt: skip
+_ASSUMED: Schema = {
+    "type": "integer",
+    "description": "The model's own limit, taken because the call gave none.",
+}
 _RESERVED: Schema = {
     "type": "object",
     "required": ["reservation_id", "amount", "currency", "expires_at", "budgets"],
@@ -182,7 +186,8 @@ _RESERVED: Schema = {
         "reservation_id": _NAMED,
         "amount": {"type": "number"},
         "currency": _NAMED,
-        "basis": {"enum": ["given", "upper_bound", "unpriced"]},
+        "basis": {"enum": list(BASES)},
+        "max_tokens": _ASSUMED,
         "expires_at": _INSTANT,
         "delay_ms": {"type": "integer"},
         "budgets": {"type": "array", "items": {"type": "object"}},
@@ -194,6 +199,8 @@ _CHECKED: Schema = {
     "properties": {
         "allowed": {"type": "boolean"},
         "amount": _MONEY,
+        "basis": {"enum": list(BASES)},
+        "max_tokens": _ASSUMED,
         "reason": _TEXT,
         "budgets": {"type": "array", "items": {"type": "object"}},
     },

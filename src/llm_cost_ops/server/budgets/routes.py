@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from llm_cost_ops.core.budget import BudgetError
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.budgets import adjust, define, openapi, wire
@@ -185,7 +186,7 @@ def set_enforcement(
     def work(session: WriteSession, actor: Actor) -> Response:
         for name in fields:
             if name not in ("enforcement", "mode", "throttle"):
-                raise define.BudgetError("is not a known field", field=name)
+                raise BudgetError("is not a known field", field=name)
         define.update(session, budget_id, fields, actor)
         return json_response(_shown(session, actor, budget_id))
 

@@ -147,12 +147,17 @@ def reserved(row: Mapping[str, Any], decision: Decision, ask: Ask) -> bytes:
             "status": OPEN,
             "amount": from_e10(ask.amounts.e10),
             "currency": ask.currency,
-            "basis": ask.basis,
+            **_basis(ask),
             "expires_at": format_micros(row["expires_at"]),
             "delay_ms": decision.delay_ms,
             "budgets": [_left(standing, ask) for standing in decision.standings],
         }
     )
+
+
+def _basis(ask: Ask) -> dict[str, Any]:
+    assumed = {} if ask.max_tokens is None else {"max_tokens": ask.max_tokens}
+    return {"basis": ask.basis, **assumed}
 
 
 def _left(standing: Standing, ask: Ask) -> dict[str, Any]:
@@ -216,7 +221,7 @@ def checked(decision: Decision, ask: Ask) -> dict[str, Any]:
         "allowed": decision.admitted,
         "amount": from_e10(ask.amounts.e10) if ask.basis != NO_PRICE else None,
         "currency": ask.currency,
-        "basis": ask.basis,
+        **_basis(ask),
         "delay_ms": decision.delay_ms,
         "reason": None if decision.admitted else refusal(decision, ask).code,
         "budgets": [
