@@ -27,6 +27,7 @@ from llm_cost_ops.server.settings import Settings
 EXIT_OK = 0
 EXIT_GENERAL = 1
 EXIT_DATABASE = 5
+AFTER_FAILURE_S = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,19 +69,35 @@ def create_worker(
 
 
 class WorkerThread:
-    """A runner in a thread; `start`, then `stop`, which drains."""
+    """A runner in a thread; `start`, then `stop`, which drains.
 
-    def __init__(self, runner: Runner) -> None:
+    Nobody starts a thread again as a supervisor starts a process, so it goes on after a failure of
+    the runner itself, logged, a moment later.
+    """
+
+    def __init__(self, runner: Runner, *, pause_s: float = AFTER_FAILURE_S) -> None:
         self._runner = runner
-        self._thread = threading.Thread(target=runner.run, name="worker", daemon=True)
+        self._pause_s = pause_s
+        self._told = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """Let it drain, and wait for that."""
+        self._told.set()
         self._runner.stop()
         self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                return self._runner.run()
+            except Exception as error:
+                logger("worker").error("the worker failed", reason=str(error), exc_info=error)
+            if self._told.wait(self._pause_s):
+                return None
 
 
 def run_worker(settings: Settings, *, once: bool = False) -> int:
