@@ -166,12 +166,12 @@ def test_a_failure_of_the_runner_itself_does_not_end_the_thread(
     sqlite_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from llm_cost_ops.server.queue import runner as running
+    from llm_cost_ops.server.queue.look import look
     from llm_cost_ops.server.queue.work import Work
     from llm_cost_ops.server.worker import WorkerThread
 
     database = open_database(sqlite_settings)
     fails = iter([True, True])
-    look = running.look
 
     def faulty(*args: Any) -> Any:
         if next(fails, False):
