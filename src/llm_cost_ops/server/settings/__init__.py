@@ -7,6 +7,7 @@ from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
 from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
+from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -26,6 +27,7 @@ __all__ = [
     "CacheSettings",
     "CorsSettings",
     "DatabaseSettings",
+    "DeliverySettings",
     "DocsSettings",
     "Explained",
     "IngestSettings",

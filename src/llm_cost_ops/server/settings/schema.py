@@ -13,6 +13,7 @@ from llm_cost_ops.server.settings.operation import (
     MetricsSettings,
     PricingSettings,
 )
+from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
     AuthSettings,
@@ -48,6 +49,7 @@ class Settings:
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -73,6 +75,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "logging": LoggingSettings,
     "metrics": MetricsSettings,
     "worker": WorkerSettings,
+    "delivery": DeliverySettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(
