@@ -5,6 +5,7 @@ from __future__ import annotations
 from llm_cost_ops.server.settings.background import WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
+from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
 from llm_cost_ops.server.settings.outbound import DeliverySettings
@@ -29,6 +30,7 @@ __all__ = [
     "DatabaseSettings",
     "DeliverySettings",
     "DocsSettings",
+    "EmailSettings",
     "Explained",
     "IngestSettings",
     "LoggingSettings",

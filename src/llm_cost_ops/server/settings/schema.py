@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_cost_ops.server.settings.background import WorkerSettings
+from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,
@@ -50,6 +51,7 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    email: EmailSettings = field(default_factory=EmailSettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -76,6 +78,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "metrics": MetricsSettings,
     "worker": WorkerSettings,
     "delivery": DeliverySettings,
+    "email": EmailSettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(
