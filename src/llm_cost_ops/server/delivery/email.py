@@ -7,6 +7,7 @@ that follow References show them together, and no mail needs to know which came 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from email.headerregistry import Address
@@ -69,7 +70,7 @@ def email_message(
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = [Address(addr_spec=address) for address in channel.recipients]
-    mail["Subject"] = line(f"[{state(notice)}] {line(notice.title)}", _TITLE)
+    mail["Subject"] = _unencoded(line(f"[{state(notice)}] {line(notice.title)}", _TITLE))
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{_digest(delivery_id, *channel.recipients)}@{domain}>"
     mail["References"] = root
@@ -195,5 +196,11 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256(joined).hexdigest()[:32]
 
 
+def _unencoded(text: str) -> str:
+    """`text` for a header, which would be decoded if it looked like an encoded word (RFC 2047):
+    one that holds a line break would come out as a header of its own."""
+    return text.replace("=?", "= ?")
+
+
 def _token(text: str) -> str:
-    return "".join(char for char in text if "!" <= char <= "~")[:100]
+    return re.sub(r"[^A-Za-z0-9._:-]", "", text)[:100]
