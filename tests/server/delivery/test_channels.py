@@ -19,6 +19,7 @@ from llm_cost_ops.server.delivery.channels import (
     TeamsChannel,
     WebhookChannel,
     WrongChannel,
+    called_url,
     channel_fields,
     is_address,
     parts,
@@ -198,3 +199,9 @@ def test_parts() -> None:
 
 def test_kinds() -> None:
     assert list(CHANNELS) == ["email", "slack", "teams", "pagerduty", "webhook"]
+
+
+@pytest.mark.parametrize(("kind", "fields", "channel"), GOOD)
+def test_the_url_that_is_called(kind: str, fields: dict[str, Any], channel: Channel) -> None:
+    default = "https://events.pagerduty.com" if kind == "pagerduty" else None
+    assert called_url(channel) == fields.get("url", default)
