@@ -18,7 +18,8 @@ from llm_cost_ops.server.delivery.channels import (
     WebhookChannel,
 )
 from llm_cost_ops.server.delivery.deliver import Carriers, deliver
-from llm_cost_ops.server.delivery.sample import sample_notice
+from llm_cost_ops.server.delivery.notice import Notice, Outcome
+from llm_cost_ops.server.delivery.sample import sample_notice, try_channel
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.settings import DeliverySettings, EmailSettings
 from tests.server.delivery import mail_rules, pagerduty_rules, slack_rules, teams_rules
@@ -93,3 +94,17 @@ def test_the_sample_as_a_mail(carriers: Made) -> None:
     assert mail_rules.faults(taken.raw) == []
     assert taken.mail["Subject"] == "[Info] Test of this channel"
     assert "This is a test" in mail_rules.texts(taken.raw)[0]
+
+
+def test_each_address_is_tried_alone() -> None:
+    tried = list[tuple[Channel, str]]()
+
+    def send(to: Channel, notice: Notice, delivery_id: str) -> Outcome:
+        tried.append((to, delivery_id))
+        return Outcome(len(tried) > 1, notice.title)
+
+    channel = EmailChannel(recipients=("a@ex.org", "b@ex.org"))
+    outcomes = try_channel(channel, "Acme", "test_1", send)
+    assert [each.delivered for each in outcomes] == [False, True]
+    first, second = (EmailChannel(recipients=(each,)) for each in channel.recipients)
+    assert tried == [(first, "test_1.1"), (second, "test_1.2")]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from llm_cost_ops.server.delivery.channels import PagerDutyChannel
+from llm_cost_ops.server.delivery.channels import Channel, PagerDutyChannel
 from llm_cost_ops.server.delivery.deliver import Carriers, deliver
-from llm_cost_ops.server.delivery.notice import Fact, Notice
+from llm_cost_ops.server.delivery.notice import Fact, Notice, Outcome
 from llm_cost_ops.server.delivery.pagerduty import (
     CHANGE,
     ENQUEUE,
@@ -21,6 +21,7 @@ from llm_cost_ops.server.delivery.pagerduty import (
     incident_key,
     pagerduty_event,
 )
+from llm_cost_ops.server.delivery.sample import try_channel
 from tests.server.delivery import pagerduty_rules
 from tests.server.delivery.notices import (
     ACKNOWLEDGED,
@@ -116,6 +117,35 @@ def test_an_incident_from_trigger_to_resolve(
     common = {"routing_key": KEY, "dedup_key": key}
     assert acknowledge == {**common, "event_action": "acknowledge"}
     assert resolve == {**common, "event_action": "resolve"}
+
+
+def test_a_tried_channel_leaves_no_incident(
+    service: Sink, carriers: Callable[..., Carriers]
+) -> None:
+    pager = PagerDuty()
+    service.answer = pager
+
+    def send(to: Channel, notice: Notice, delivery_id: str) -> Outcome:
+        return deliver(to, notice, through=carriers(), delivery_id=delivery_id)
+
+    outcomes = try_channel(channel(service), "Acme", "test_1", send)
+    assert [(each.delivered, each.status) for each in outcomes] == [(True, 202)]
+    actions = [json.loads(got.body)["event_action"] for got in service.got]
+    assert actions == ["trigger", "resolve"]
+    assert pager.incidents == {}
+
+
+@pytest.mark.parametrize(("replies", "calls"), [([500], 1), ([202, 500], 2)])
+def test_a_tried_channel_that_fails(
+    service: Sink, carriers: Callable[..., Carriers], replies: list[int], calls: int
+) -> None:
+    service.replies = [Reply(status) for status in replies]
+
+    def send(to: Channel, notice: Notice, delivery_id: str) -> Outcome:
+        return deliver(to, notice, through=carriers(), delivery_id=delivery_id)
+
+    (outcome,) = try_channel(channel(service), "Acme", "test_1", send)
+    assert (outcome.delivered, outcome.status, len(service.got)) == (False, 500, calls)
 
 
 def test_a_digest_wakes_nobody(service: Sink, carriers: Callable[..., Carriers]) -> None:

@@ -171,6 +171,22 @@ def test_servers_that_do_not_get_that_far(
     assert "\n" not in outcome.detail
 
 
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (b"250 sink.test\r\n", "lacks what is needed: SMTP AUTH"),
+        (b"250-sink.test\r\n250 AUTH XOAUTH2\r\n", "mail failed: No suitable authentication"),
+    ],
+)
+def test_a_server_that_knows_no_log_in_of_ours(
+    send: Callable[..., Outcome], offered: bytes, said: str
+) -> None:
+    with scripted(b"220 hello\r\n", offered) as port:
+        outcome = send(port, smtp_user="me", smtp_password="secret")
+    assert (outcome.delivered, outcome.final, outcome.status) == (False, False, None)
+    assert said in outcome.detail
+
+
 def test_nobody_listens(send: Callable[..., Outcome]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
