@@ -16,6 +16,7 @@ from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.core.usage import Quantity, check_usage, total_input_tokens
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.ingest.draft import check_processing
 from llm_cost_ops.server.ingest.payload import check_labels, fill_payload
 from llm_cost_ops.server.ingest.strict import settle_metadata
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from
@@ -78,6 +79,7 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
     labels = labels_of_call({**given, "provider": provider, "model": model})
     for name, longest in CONTEXT.items():
         _name(given, name, longest)
+    check_processing(cast("str | None", given.get("processing")))
     requests = _count(given, "requests", 1, MAX_COUNT, 1)
     call: dict[str, Any] = {name: given[name] for name in (*LABELS, *CONTEXT) if name in given}
     call |= {"provider": provider or CUSTOM, "model": model or UNNAMED_MODEL}

@@ -39,11 +39,14 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 _COUNTS = ("input_tokens", "output_tokens")
+_TOKENS = ("tokens_used", "total_tokens", "prompt_tokens", "completion_tokens")
 
 
 def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
     """The priced call of a settlement, in the currency of the reservation: in another one nothing
-    of the cost would count against what was held. Raises DomainError or Problem naming the field.
+    of the cost would count against what was held. It has the requests that were reserved, and a
+    bare cost the tokens, because nobody said how many were used. Raises DomainError or Problem
+    naming the field.
     """
     for name in errand.body:
         if name not in FIELDS:
@@ -72,11 +75,25 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
             "event_id", f"needs another source than {RESERVATION}, whose ids are its own"
         )
     entry = _priced(errand, row, fields, door)
-    if entry.currency != row["currency"] and not unpriced:
+    entry.requests = int(row["requests"])
+    if "cost" in errand.body and not any(name in errand.body for name in _TOKENS):
+        entry.total_tokens = int(row["tokens"])
+    if not unpriced:
+        check_currency_of(row, errand, entry.currency)
+    return entry
+
+
+def check_currency_of(row: Mapping[str, Any], errand: Errand, currency: str) -> None:
+    """Raises UsageError when a settlement is not in the currency of its reservation."""
+    if currency != row["currency"]:
         given = "currency" if "cost" in errand.body else "usage"
         text = f"must be priced in {row['currency']}, the currency of the reservation"
         raise UsageError(given, text)
-    return entry
+
+
+def is_unpriced(row: Mapping[str, Any]) -> bool:
+    """Whether no price was known when it was reserved, so that any currency may settle it."""
+    return bool(call_of(row).get(NO_PRICE, False))
 
 
 def _priced(errand: Errand, row: Mapping[str, Any], fields: dict[str, Any], door: Door) -> Entry:
@@ -123,12 +140,23 @@ def estimated_entry(row: Mapping[str, Any], now_us: int) -> Entry:
         tags=dumps(tags) if tags else None,
         metadata=dumps(_sorted(metadata)) if metadata else None,
         recorded_by=row["created_by"],
+        **_context(call),
     )
     entry.input_tokens, entry.output_tokens = (int(usage.get(name, 0)) for name in _COUNTS)
     for name in LABELS:
         if name not in ("tags", "metadata"):
             setattr(entry, name, call.get(name))
     return entry
+
+
+def _context(call: Mapping[str, Any]) -> dict[str, Any]:
+    """What else decides the price of a call, as `draft.Door.context` has it."""
+    tier = call.get("service_tier")
+    return {
+        "service_tier": "standard" if tier in (None, "default") else tier,
+        "processing": call.get("processing") or "realtime",
+        "region": call.get("region"),
+    }
 
 
 def _sorted(value: Any) -> Any:

@@ -8,19 +8,23 @@ from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.budgets import store, wire
-from llm_cost_ops.server.budgets.booking import settled_entry
+from llm_cost_ops.server.budgets.booking import check_currency_of, is_unpriced, settled_entry
 from llm_cost_ops.server.budgets.errand import RELEASE, Errand, Outcome
-from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already, stands, taken
+from llm_cost_ops.server.budgets.work import KEEP_SECONDS, already, deleted, stands, taken
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
+from llm_cost_ops.server.ingest.draft import RESERVATION
 from llm_cost_ops.server.ingest.record import record
-from llm_cost_ops.server.ingest.submission import CONFLICT, Answer, Item, Submission
+from llm_cost_ops.server.ingest.submission import Answer, Item, Submission
 from llm_cost_ops.server.ledger import correct
 from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.spend.index import index_in
+
+_IDENTITY = ("provider", "model_name", "service_tier", "processing", "region")
+"""What a correction of counts cannot change."""
 
 
 def carry_out_late(
@@ -67,7 +71,13 @@ def _correct(
     now_us: int,
 ) -> None:
     fate: list[Item] = []
-    own = entry.event_id == row["id"]
+    standing = calls.calls(session, errand.organization_id, [row["record_id"]])
+    booked = standing.get(row["record_id"])
+    if booked is None:
+        raise deleted(row)
+    own = (entry.source, entry.event_id) == (RESERVATION, row["id"])
+    if own and any(getattr(entry, name) != booked[name] for name in _IDENTITY):
+        entry.event_id, own = f"{row['id']}:settled", False
 
     def render(items: list[Item]) -> Answer:
         fate[:] = items
@@ -84,8 +94,8 @@ def _correct(
     if not own:  # recorded under an id of its own: the estimate goes
         _take_back(session, errand, row, now_us)
     record(session, [submission], prices, now_us=now_us, keep_seconds=KEEP_SECONDS)
-    if own and fate[0].status == CONFLICT:  # of another provider or model than was reserved
-        raise already(row)
-    if not own and not stands(session, fate[0]):
+    if not stands(session, fate[0]) or store.is_recorded_by_another(session, row, fate[0].id):
         raise taken(row, str(entry.event_id))
+    if not is_unpriced(row):
+        check_currency_of(row, errand, fate[0].entry.currency)
     row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id

@@ -32,13 +32,13 @@ from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
 from llm_cost_ops.server.ingest.reprice import take_turns_for
-from llm_cost_ops.server.ingest.submission import CONFLICT, Answer, Item, Submission
+from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, Answer, Item, Submission
 from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.spend.counters import Counters, Place, places_of
 from llm_cost_ops.server.spend.holdings import OPEN, amounts_of, holdings_of, holdings_text
-from llm_cost_ops.server.spend.index import Index, index_in
+from llm_cost_ops.server.spend.index import Index, facts_of, index_in
 from llm_cost_ops.server.spend.move import (
     Changes,
     Moves,
@@ -85,6 +85,7 @@ class Work(Moves):
         self._answering: dict[int, Row] = {}
         self._drafts: dict[int, Entry | Problem] = {}
         self._booked: list[tuple[int, Row, Entry]] = []
+        self._recorded: dict[str, str] = {}
         self._reserving: list[int] = []
         self._new: list[Row] = []
         self._begin()
@@ -193,14 +194,14 @@ class Work(Moves):
 
     def _noting(self, place: int, row: Row) -> Callable[[list[Item]], Answer]:
         """Keep what the call became in the reservation's row; when its event id belongs to a call
-        of another cost or other labels, or to one that was taken back, nothing was booked and the
-        reservation stays open.
+        of another cost, other labels or another reservation, or to one that was taken back, nothing
+        was booked and the reservation stays open.
 
         Raises EstimateRefused for an expiry, whose event id nobody chose.
         """
 
         def render(fate: list[Item]) -> Answer:
-            if stands(self._session, fate[0]):
+            if stands(self._session, fate[0]) and self._is_first(fate[0], row):
                 row["cost_e10"], row["record_id"] = fate[0].cost_e10, fate[0].id
                 return Answer(200, b"")
             if self._errands[place].kind == EXPIRE:
@@ -209,6 +210,12 @@ class Work(Moves):
             return Answer(409, b"")
 
         return render
+
+    def _is_first(self, item: Item, row: Row) -> bool:
+        """Whether no other reservation, also of this group, became the call of the item."""
+        first = self._recorded.setdefault(item.id, row["id"]) == row["id"]
+        known = item.status != CREATED
+        return first and not (known and store.is_recorded_by_another(self._session, row, item.id))
 
     def _reopen(self, row: Row, event_id: str) -> None:
         """Undo the end of a reservation, also for those who asked for the same in this group."""
@@ -327,7 +334,7 @@ def stands(session: ReadSession, item: Item) -> bool:
     found = calls.calls(session, entry.organization_id, [item.id]).get(item.id)
     return found is not None and (
         (found["cost_e10"], found["currency"]) == (entry.cost_e10, entry.currency)
-        and labels_of_row(found) == labels_of_entry(entry)
+        and facts_of(labels_of_row(found)) == facts_of(labels_of_entry(entry))
     )
 
 
@@ -356,4 +363,14 @@ def taken(row: Row, event_id: str) -> Problem:
         "CONFLICT",
         f"The event id belongs to another call. The reservation is still {row['status']}.",
         details={"reservation_id": row["id"], "event_id": event_id},
+    )
+
+
+def deleted(row: Row) -> Problem:
+    """409 for a late settlement whose estimate somebody has deleted from the ledger."""
+    return Problem(
+        409,
+        "CONFLICT",
+        "The estimate that was booked for the reservation was deleted.",
+        details={"reservation_id": row["id"], "record_id": row["record_id"]},
     )

@@ -100,7 +100,7 @@ class Door:
         if model is None:
             raise UsageError("model", "is required")
         blank.model_name = model
-        _check_processing(processing)
+        check_processing(processing)
         if service_tier is not None and service_tier != "default":
             blank.service_tier = service_tier
         if processing is not None:
@@ -191,7 +191,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     entry = copy_of(door.blank)
     entry.timestamp = to_micros(_instant(record, door))
     entry.provider = door.prices.provider(record.provider)
-    _check_processing(record.processing)
+    check_processing(record.processing)
     if record.usage is not None:
         raise UsageError("response", "must not be given together with counts")
     refuse_counts(record, "response")
@@ -228,7 +228,8 @@ def _storable_id(value: str | None) -> str | None:
     return value if value and len(value) <= MAX_ID and is_sane(value) else None
 
 
-def _check_processing(processing: str | None) -> None:
+def check_processing(processing: str | None) -> None:
+    """Raises UsageError for what no call is processed as."""
     if processing not in PROCESSING:
         raise UsageError("processing", "must be one of: realtime, batch")
 

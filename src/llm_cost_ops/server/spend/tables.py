@@ -107,6 +107,7 @@ reservations = Table(
     Column("created_by", Id),
     Index("ix_reservations_expiry", "status", "expires_at"),
     Index("ix_reservations_organization", "organization_id", "id"),
+    Index("ix_reservations_record", "organization_id", "record_id"),
     **TABLE_OPTIONS,
 )
 """`held` lists the counters that hold the amount; `call` is what the reservation knows of the call;

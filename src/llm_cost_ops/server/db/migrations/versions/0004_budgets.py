@@ -42,6 +42,7 @@ def upgrade() -> None:
     op.create_index("ix_spend_counters_organization", "spend_counters", ["organization_id"])
     op.create_index("ix_reservations_expiry", "reservations", ["status", "expires_at"])
     op.create_index("ix_reservations_organization", "reservations", ["organization_id", "id"])
+    op.create_index("ix_reservations_record", "reservations", ["organization_id", "record_id"])
 
 
 def downgrade() -> None:
