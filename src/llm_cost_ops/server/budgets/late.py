@@ -94,7 +94,9 @@ def _correct(
     if not own:  # recorded under an id of its own: the estimate goes
         _take_back(session, errand, row, now_us)
     record(session, [submission], prices, now_us=now_us, keep_seconds=KEEP_SECONDS)
-    if not stands(session, fate[0]) or store.is_recorded_by_another(session, row, fate[0].id):
+    if not stands(session, fate[0]) or store.is_recorded_by_another(
+        session, errand.organization_id, row["id"], fate[0].id
+    ):
         raise taken(row, str(entry.event_id))
     if not is_unpriced(row):
         check_currency_of(row, errand, fate[0].entry.currency)

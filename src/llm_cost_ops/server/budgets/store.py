@@ -86,14 +86,16 @@ def one(session: ReadSession, organization_id: str, reservation_id: str) -> dict
     return None if row is None else dict(row)
 
 
-def is_recorded_by_another(session: ReadSession, row: Mapping[str, Any], record_id: str) -> bool:
+def is_recorded_by_another(
+    session: ReadSession, organization_id: str, reservation_id: str, record_id: str
+) -> bool:
     """Whether another reservation of the organization became this call of the ledger."""
     query = (
         select(_ROW.id)
         .where(
-            _ROW.organization_id == row["organization_id"],
+            _ROW.organization_id == organization_id,
             _ROW.record_id == record_id,
-            _ROW.id != row["id"],
+            _ROW.id != reservation_id,
         )
         .limit(1)
     )

@@ -214,8 +214,11 @@ class Work(Moves):
     def _is_first(self, item: Item, row: Row) -> bool:
         """Whether no other reservation, also of this group, became the call of the item."""
         first = self._recorded.setdefault(item.id, row["id"]) == row["id"]
-        known = item.status != CREATED
-        return first and not (known and store.is_recorded_by_another(self._session, row, item.id))
+        if not first or item.status == CREATED:
+            return first
+        return not store.is_recorded_by_another(
+            self._session, row["organization_id"], row["id"], item.id
+        )
 
     def _reopen(self, row: Row, event_id: str) -> None:
         """Undo the end of a reservation, also for those who asked for the same in this group."""
