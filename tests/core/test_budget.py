@@ -219,3 +219,11 @@ def test_a_circle_of_parents_ends() -> None:
     assert ancestors("a", {"a": "b", "b": "a"}) == ["b", "a"]
     assert ancestors("a", {"a": "b", "b": None}) == ["b"]
     assert ancestors("a", {"a": "gone"}) == []
+
+
+def test_the_limits_that_would_be_exceeded_are_named() -> None:
+    limits = Limits(10, 2, 100)
+    assert limits.broken(Amounts(10, 2, 100)) == ()
+    assert limits.broken(Amounts(11, 2, 101)) == ("amount", "token_limit")
+    assert limits.broken(Amounts(10, 3, 100)) == ("request_limit",)
+    assert Limits().broken(Amounts(10**30, 10**30, 10**30)) == ()

@@ -114,6 +114,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"amount": 1, "every": 0}, "every"),
     ({"amount": 1, "rolling": "yes"}, "rolling"),
     ({"amount": 1, "rolling": True, "every": 2}, "rolling"),
+    ({"amount": 1, "rolling": True, "recurring": False}, "recurring"),
     ({"amount": 1, "start_date": "2025-02-01", "end_date": "2025-01-01"}, "start_date"),
     ({"amount": 1, "start_date": "2025-02-01T00:00:00Z", "end_date": "2025-02-01T00:00:00Z"},
      "end_date"),

@@ -155,7 +155,8 @@ def _check(
 ) -> int:
     """Exit with 1 when a budget is exceeded: for continuous integration.
 
-    Looks at the organization's own budget in its current period; without one at all together.
+    Looks at the organization's own budget in its current period; without one at all that are below
+    no other: the amounts together against --threshold, else each against its own limit.
 
     $ cost-ops budgets check
     $ cost-ops budgets check --threshold 1000
@@ -209,6 +210,9 @@ def _print_standing(row: Mapping[str, Any]) -> None:
 def _show_check(_profile: Profile, row: Mapping[str, Any]) -> None:
     bound = row["limit"] if row["threshold"] is None else row["threshold"]
     sign, word = (">", "exceeded") if row["exceeded"] else ("of", "OK")
+    if row["threshold"] is None and row.get("exceeded_budget_ids"):
+        print(f"Budgets exceeded: {', '.join(row['exceeded_budget_ids'])}")
+        return
     limit = "" if bound is None else f" {sign} {_plain(bound)}"
     print(f"Budget {word}: {row['name']}: {_plain(row['spent'] or 0)}{limit} {row['currency']}")
 

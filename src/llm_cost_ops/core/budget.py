@@ -72,6 +72,15 @@ class Limits:
             and (self.tokens is None or used.tokens <= self.tokens)
         )
 
+    def broken(self, used: Amounts) -> tuple[str, ...]:
+        """The names of the limits that as much would exceed."""
+        pairs = (
+            ("amount", used.e10, self.e10),
+            ("request_limit", used.requests, self.requests),
+            ("token_limit", used.tokens, self.tokens),
+        )
+        return tuple(name for name, part, whole in pairs if whole is not None and part > whole)
+
     def share(self, used: Amounts) -> int:
         """The largest used share of a limit in millionths, rounded down. Of a limit of 0 nothing
         used is no share, and anything more than the whole."""

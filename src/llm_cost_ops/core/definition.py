@@ -114,6 +114,9 @@ def make_budget(
     rolling = _flag(given, "rolling", default=False)
     if rolling and (period == CUSTOM or every != 1):
         raise BudgetError("is possible for named periods only", field="rolling")
+    recurring = _flag(given, "recurring", default=period != CUSTOM)
+    if rolling and not recurring:
+        raise BudgetError("must be true: a rolling period has no end", field="recurring")
     scope = given.get("scope")
     if scope is not None and not isinstance(scope, Mapping):
         raise BudgetError("must be an object", field="scope")
@@ -132,7 +135,7 @@ def make_budget(
         anchor=anchor,
         every=every,
         rolling=rolling,
-        recurring=_flag(given, "recurring", default=period != CUSTOM),
+        recurring=recurring,
         starts_us=starts,
         ends_us=ends,
         scope=parse_scope(cast("Fields", scope or {}), defaults.provider),

@@ -14,7 +14,11 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.pricing.bound import TEXT, Planned, upper_bound
 from llm_cost_ops.core.pricing.card import Adjustment, KindPrice, RateCard, Tier
 from llm_cost_ops.core.pricing.rate import CompiledRate
-from llm_cost_ops.core.pricing.structures import parse_structure
+from llm_cost_ops.core.pricing.structures import (
+    dearest_volumes,
+    parse_structure,
+    structure_cost,
+)
 
 MILLION = 1_000_000
 BOOK = PriceBook.packaged()
@@ -93,6 +97,54 @@ def test_structures_are_taken_at_their_dearest_volume() -> None:
     assert upper_bound(volume, Planned(50, 50)) == 100 * 9 * 10_000 // 2
     formula = structured(type="formula", expression="input_tokens * 2 + output_tokens")
     assert upper_bound(formula, Planned(3, 4)) == 10 * 10**10 // 2
+
+
+PRICES = st.integers(0, 5)
+
+
+@st.composite
+def volume_prices(draw: st.DrawFn) -> CompiledRate:
+    bounds: list[int | None] = [*sorted(draw(st.sets(st.integers(1, 9), max_size=3))), None]
+    tiers = [
+        {"up_to": bound, "input_price_per_million": draw(PRICES),
+         "output_price_per_million": draw(PRICES)}
+        for bound in bounds
+    ]  # fmt: skip
+    return structured(type="tiered", mode=draw(st.sampled_from(["graduated", "volume"])),
+                      tiers=tiers)  # fmt: skip
+
+
+@given(volume_prices(), st.integers(0, 4), st.integers(0, 4))
+def test_of_all_volumes_and_calls_the_bound_is_the_dearest(
+    compiled: CompiledRate, most_in: int, most_out: int
+) -> None:
+    structure = compiled.card.structure or {}
+    most = max(
+        structure_cost(structure, {"input_tokens": used_in, "output_tokens": used_out}, volume)
+        for volume in range(11)
+        for used_in in range(most_in + 1)
+        for used_out in range(most_out + 1)
+    )
+    assert upper_bound(compiled, Planned(most_in, most_out)) == most / 2 * 10**10
+    known = {"input_tokens": most_in, "output_tokens": most_out}
+    dearest = dearest_volumes(structure, most_in, most_out)
+    assert max(structure_cost(structure, known, volume) for volume in dearest) == max(
+        structure_cost(structure, known, volume) for volume in range(11)
+    )
+
+
+def test_a_formula_counts_each_kind_that_the_call_can_be_of() -> None:
+    formula = structured(type="formula", expression="cache_write_1h_tokens + input_audio_tokens")
+    assert upper_bound(formula, Planned(3, 4)) == 6 * 10**10 // 2
+    assert upper_bound(formula, Planned(3, 4, TEXT)) == 3 * 10**10 // 2
+    assert upper_bound(formula, Planned(3, 4, TEXT, "5m")) == 0
+
+
+def test_a_formula_that_falls_again_is_bounded_and_one_that_can_divide_by_nothing_is_not() -> None:
+    hill = structured(type="formula", expression="input_tokens * (1000 - input_tokens) * 0.001")
+    assert upper_bound(hill, Planned(1000, 0)) == 1000 * 10**10 // 2
+    falls = structured(type="formula", expression="100 / input_tokens")
+    assert upper_bound(falls, Planned(1000, 1)) is None
 
 
 @given(

@@ -36,8 +36,9 @@ class BudgetCalls:
 
     @endpoint
     def get_current(self) -> Flow[Budget]:
-        """The organization's own budget in its current period; without one all budgets together.
-        `.utilization` is a fraction. Raises NotFoundError where there is none."""
+        """The organization's own budget in its current period; without one all budgets together,
+        exceeded when any is. `.utilization` is a fraction. Raises NotFoundError where there is
+        none."""
         return one((yield from self._caller.get("/budgets/current")), Budget)
 
     @endpoint

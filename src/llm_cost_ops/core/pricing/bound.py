@@ -8,21 +8,25 @@ much input can reach. What the caller knows not to happen makes the bound tighte
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import cast
 
 from llm_cost_ops.core.money import E10
+from llm_cost_ops.core.pricing.formula_range import Range, most_of
 from llm_cost_ops.core.pricing.rate import CompiledRate
-from llm_cost_ops.core.pricing.structures import structure_cost
-from llm_cost_ops.core.usage import KINDS
+from llm_cost_ops.core.pricing.structures import (
+    dearest_volumes,
+    formula_of,
+    structure_cost,
+    tier_bounds,
+)
+from llm_cost_ops.core.usage import KINDS, Quantity
 
 TEXT = frozenset({"text"})
 CACHES = ("none", "5m", "1h")
-_FAR = 10**15
-"""A monthly volume beyond every tier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ class Planned:
 
 
 def upper_bound(compiled: CompiledRate, planned: Planned) -> int | None:
-    """The bound in units of 1e-10, rounded up; None when the card prices neither side's tokens of
-    which there are some."""
+    """The bound in units of 1e-10, rounded up; None when the card has no price for a side's tokens
+    of which there are some, or its formula no bound."""
     if compiled.card.structure is not None:
-        return _ceiling(_structure(compiled, planned))
+        found = _structure(compiled, planned)
+        return None if found is None else _ceiling(found)
     reached = bisect_left(compiled.bounds, planned.input_tokens) + 1
     worst = Fraction(0)
     for request, *sides in _steps(compiled, planned.modalities, planned.cache)[:reached]:
@@ -88,23 +93,56 @@ def _may_be(kind: str, direction: str, modalities: frozenset[str] | None, cache:
     return cache == "5m" and dimensions.get("cache_ttl") != "1h"
 
 
-def _structure(compiled: CompiledRate, planned: Planned) -> Fraction:
-    """The dearest corner: prices of a volume are asked at none and at any amount before."""
+def _structure(compiled: CompiledRate, planned: Planned) -> Fraction | None:
     structure = compiled.card.structure or {}
-    factor = compiled.structure_factor()
-    worst = Fraction(0)
-    for input_tokens in {0, planned.input_tokens}:
-        for output_tokens in {0, planned.output_tokens}:
-            usage = {"input_tokens": input_tokens, "output_tokens": output_tokens, "requests": 1}
-            for volume in (0, *_volumes(structure), _FAR):
-                worst = max(worst, structure_cost(structure, usage, volume) * factor)
-    return worst
+    if structure["type"] == "formula":
+        most = most_of(formula_of(structure), _ranges(planned))
+        return None if most is None else Fraction(most) * compiled.structure_factor()
+    worst = max(
+        structure_cost(structure, {"input_tokens": used_in, "output_tokens": used_out}, volume)
+        for volume, used_in, used_out in _dearest(structure, planned)
+    )
+    return worst * compiled.structure_factor()
 
 
-def _volumes(structure: Mapping[str, object]) -> list[int]:
-    """Where the price of a tier begins."""
-    tiers = cast("list[dict[str, int | None]]", structure.get("tiers", []))
-    return [bound for tier in tiers if (bound := tier["up_to"]) is not None]
+def _dearest(
+    structure: Mapping[str, object], planned: Planned
+) -> Iterator[tuple[Quantity, int, int]]:
+    """Volumes before the call with its tokens, of which one makes it dearest.
+
+    Where there was volume before, more input is as dear as if the volume had been less; so all of
+    it, or no volume. Without volume the output may begin or end where a tier does, or the whole
+    call end there.
+    """
+    most_in, most_out = planned.input_tokens, planned.output_tokens
+    for volume in dearest_volumes(structure, most_in, most_out):
+        yield volume, most_in, most_out
+    yield 0, 0, most_out
+    for bound in tier_bounds(structure):
+        first, second = min(most_in, bound), min(most_out, bound)
+        yield 0, first, most_out
+        yield 0, min(most_in, bound - second), most_out
+        yield 0, first, min(most_out, bound - first)
+        yield 0, min(most_in, bound - second), second
+
+
+def _ranges(planned: Planned) -> dict[str, Range]:
+    """How many of each kind of token a call can have; every call is one request."""
+    sides = {"input": planned.input_tokens, "output": planned.output_tokens}
+    ranges = {
+        kind: _up_to(tokens)
+        for side, tokens in sides.items()
+        for kind in KINDS
+        if _may_be(kind, side, planned.modalities, planned.cache)
+    }
+    ranges["prompt_tokens"], ranges["completion_tokens"] = map(_up_to, sides.values())
+    ranges["total_tokens"] = _up_to(sum(sides.values()))
+    ranges["requests"] = Range(Decimal(1), Decimal(1))
+    return ranges
+
+
+def _up_to(tokens: int) -> Range:
+    return Range(Decimal(0), Decimal(tokens))
 
 
 def _ceiling(amount: Fraction) -> int:

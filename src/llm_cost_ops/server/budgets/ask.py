@@ -13,7 +13,7 @@ from llm_cost_ops.core.money import EXACT, MAX_AMOUNT_E10, PLACES, check_currenc
 from llm_cost_ops.core.pricing.bound import CACHES, Planned, upper_bound
 from llm_cost_ops.core.pricing.maxima import max_output_tokens
 from llm_cost_ops.core.pricing.rate import CompiledRate
-from llm_cost_ops.core.pricing.structures import volume_metric
+from llm_cost_ops.core.pricing.structures import dearest_volumes
 from llm_cost_ops.core.usage import Quantity, check_usage, total_input_tokens
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.ingest.draft import check_processing
@@ -204,7 +204,9 @@ def _most_output(call: Mapping[str, Any], prices: OrganizationPrices) -> int | N
 def _cost(compiled: CompiledRate, planned: Planned | dict[str, Quantity]) -> int | None:
     if isinstance(planned, Planned):
         return upper_bound(compiled, planned)
-    volumes = (0, 10**15) if volume_metric(compiled.card.structure) else (0,)
+    structure = compiled.card.structure
+    used_in, used_out = (planned.get(kind, 0) for kind in ("input_tokens", "output_tokens"))
+    volumes = (0,) if structure is None else dearest_volumes(structure, used_in, used_out)
     costs = [compiled.cost(planned, volume) for volume in volumes]
     found = [cost for _, cost, missing in costs if cost is not None and not missing]
     return max(found, default=None)

@@ -17,8 +17,8 @@ from llm_cost_ops.server.spend.index import Index
 
 def current(session: ReadSession, organization_id: str, now_us: int) -> dict[str, Any]:
     """The budget of the whole organization in its current period, the first made when there are
-    several; without one the budgets that are below no other, added up. Raises BudgetUnknown when
-    none is in force."""
+    several; without one the budgets that are below no other, added up, and exceeded when any of
+    them is. Raises BudgetUnknown when none is in force."""
     rows = {row["id"]: row for row in store.rows(session, organization_id)}
     index = Index(1, map(store.budget_of, rows.values()))
     where = standings(session, list(index.budgets.values()), now_us)
@@ -26,11 +26,22 @@ def current(session: ReadSession, organization_id: str, now_us: int) -> dict[str
     whole = [b for b in active if not b.scope.dimensions and b.limits.e10 is not None]
     if whole:
         return wire.budget_row(whole[0], rows[whole[0].id], where[whole[0].id])
-    top = [b for b in active if b.parent_id is None and b.limits.e10 is not None]
+    above = [b for b in active if b.parent_id is None]
+    top = [b for b in above if b.limits.e10 is not None]
     if not top:
         raise BudgetUnknown("No budget is in force: create one first")
     currency = top[0].currency
-    return _together([b for b in top if b.currency == currency], where, currency)
+    together = _together([b for b in top if b.currency == currency], where, currency)
+    exceeded = [b.id for b in above if _is_exceeded(where[b.id])]
+    return {
+        **together,
+        "status": "exceeded" if exceeded else "ok",
+        "exceeded_budget_ids": exceeded,
+    }
+
+
+def _is_exceeded(standing: Standing | None) -> bool:
+    return standing is not None and not standing.limits.fits(standing.used)
 
 
 def _together(
@@ -53,5 +64,4 @@ def _together(
         "remaining": from_e10(max(0, amount - spent - held)),
         "utilization": wire.share(used),
         "budget_ids": [budget.id for budget in budgets],
-        "status": "ok" if spent <= amount else "exceeded",
     }

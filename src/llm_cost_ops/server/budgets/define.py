@@ -25,6 +25,7 @@ from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.budgets.rehold import rehold
 from llm_cost_ops.server.budgets.standings import standings
+from llm_cost_ops.server.budgets.terms import keep_terms
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.ledger.recount import recount
@@ -77,9 +78,7 @@ def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) ->
         defaults=Defaults(provider=_provider),
         made_us=actor.now_us,
     )
-    definition["scope"] = made.scope.wire()
-    if "period_days" in definition:  # the days are counted from one day, also after a change
-        definition["anchor_date"] = made.anchor.isoformat()
+    definition = _as_made(definition, made)
     index = Index(1, [*known.budgets.values(), made])
     _check_family(index, made)
     store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)
@@ -100,8 +99,7 @@ def update(
         raise BudgetUnknown("Budget not found")
     known = _index(session, actor.organization_id)
     before, old = known.budgets[budget_id], store.definition_of(row)
-    definition = {**old, **canonical(fields)}
-    definition = {name: value for name, value in definition.items() if value is not None}
+    definition = _changed(old, canonical(fields))
     made = make_budget(
         definition,
         budget_id=budget_id,
@@ -109,7 +107,7 @@ def update(
         defaults=Defaults(provider=_provider),
         made_us=actor.now_us,
     )
-    definition["scope"] = made.scope.wire()
+    definition = _as_made(definition, made)
     changed = {name for name in _COUNTED_BY if getattr(made, name) != getattr(before, name)}
     same_periods = changed <= {"ends_us"}  # which cuts the last one and moves none
     if same_periods:
@@ -127,6 +125,8 @@ def update(
     kept = None if same_periods else _granted(session, before, made, actor.now_us)
     if not same_periods:
         store.drop_counters(session, actor.organization_id, budget_id)
+    family = [b for b in index.family(budget_id) if same_periods or b.id != budget_id]
+    keep_terms(session, [(known.budgets[b.id], b) for b in family], actor.now_us)
     elsewhere = made.parent_id != before.parent_id or made.scope != before.scope
     if changed or elsewhere:
         above = {*ancestors(budget_id, known.parents), *ancestors(budget_id, index.parents)}
@@ -217,6 +217,23 @@ def _settled(
     return settled
 
 
+def _changed(old: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """The definition with other values. The day from which days were counted goes with them: it
+    would move the months that follow."""
+    changed = {name: value for name, value in {**old, **given}.items() if value is not None}
+    if "period_days" in old and "period_days" not in changed and "anchor_date" not in given:
+        changed.pop("anchor_date", None)
+    return changed
+
+
+def _as_made(definition: Mapping[str, object], made: Budget) -> dict[str, object]:
+    """The definition as it is stored: what it leaves out must not be another at the next look."""
+    settled = {**definition, "scope": made.scope.wire()}
+    if "period_days" in definition:  # the days are counted from one day, also after a change
+        settled["anchor_date"] = made.anchor.isoformat()
+    return settled
+
+
 def _provider(name: str) -> str:
     return provider_id(name) or name
 
@@ -235,7 +252,7 @@ def _check_family(index: Index, budget: Budget) -> None:
             raise BudgetError("must not be below the budget itself", field="parent_id")
         _check_alike(parent, budget)
         _check_sum(index, parent)
-    _check_sum(index, index.budgets[budget.id])
+    _check_sums_below(index, budget.id)
     for child in index.budgets.values():
         if child.parent_id == budget.id:
             _check_alike(budget, child)
@@ -254,6 +271,17 @@ def _check_sum(index: Index, parent: Budget) -> None:
     below = [b for b in index.budgets.values() if b.parent_id == parent.id]
     amounts = [budget.limits.e10 for budget in below if budget.limits.e10 is not None]
     check_children(parent, amounts)
+
+
+def _check_sums_below(index: Index, budget_id: str) -> None:
+    """Those below may be shares, and smaller than before with children that are none."""
+    family = index.family(budget_id)
+    amounts: dict[str | None, list[int]] = {}
+    for budget in family:
+        if budget.limits.e10 is not None:
+            amounts.setdefault(budget.parent_id, []).append(budget.limits.e10)
+    for budget in family:
+        check_children(budget, amounts.get(budget.id, ()))
 
 
 def _audit(

@@ -115,7 +115,8 @@ def _matches(index: Index, row: Mapping[str, Any], wanted: Mapping[str, str]) ->
 
 @router.get("/current", operation_id="getCurrentBudget", responses=openapi.BUDGET)
 def get_current(request: Request, principal: Principal = Reader) -> Response:
-    """The organization's own budget in its current period; without one all budgets together."""
+    """The organization's own budget in its current period; without one all budgets together,
+    exceeded when any is."""
     with read(deps.database(request)) as session:
         now_us = deps.clock(request).micros()
         return json_response(current(session, principal.organization_id, now_us))

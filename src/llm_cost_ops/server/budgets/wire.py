@@ -266,21 +266,41 @@ def refusal(decision: Decision, ask: Ask) -> Problem:
 
 def _exceeded(decision: Decision, ask: Ask) -> Problem:
     standing = decision.refused_by[0]
-    budget = standing.budget
+    budget, limits, used, held = standing.budget, standing.limits, standing.used, standing.held
+    asked = ask.amounts
+    broken = limits.broken(used.plus(held).plus(asked))
+    named = f": it would exceed its {' and '.join(broken)}" if broken else ""
     return Problem(
         402,
         "BUDGET_EXCEEDED",
-        f"The call does not fit into the budget {budget.name}.",
+        f"The call does not fit into the budget {budget.name}{named}.",
         details={
             "budget_id": budget.id,
             "budget_name": budget.name,
-            "requested": from_e10(ask.amounts.e10),
-            "limit": money(standing.limits.e10),
-            "spent": from_e10(standing.used.e10),
-            "reserved": from_e10(standing.held.e10),
+            "exceeded_limits": list(broken),
+            "requested": from_e10(asked.e10),
+            "limit": money(limits.e10),
+            "spent": from_e10(used.e10),
+            "reserved": from_e10(held.e10),
             "remaining": remaining(standing),
+            **_counted("request", limits.requests, used.requests, held.requests, asked.requests),
+            **_counted("token", limits.tokens, used.tokens, held.tokens, asked.tokens),
             "currency": budget.currency,
             "period_end": format_micros(standing.window.end_us),
             "budget_ids": [s.budget.id for s in decision.refused_by],
         },
     )
+
+
+def _counted(
+    name: str, limit: int | None, used: int, held: int, requested: int
+) -> dict[str, int | None]:
+    """What a limit of requests or tokens that there is has left."""
+    if limit is None:
+        return {}
+    return {
+        f"{name}_limit": limit,
+        f"{name}s": used,
+        f"reserved_{name}s": held,
+        f"requested_{name}s": requested,
+    }

@@ -60,7 +60,8 @@ def recount(
 ) -> None:
     """Set what a budget has used and holds from the ledger and the open reservations, `from_calls`
     without a look at the rollups. The caller holds the organization's budgets alone; what was told
-    or granted stays. Raises UsageError when a sum would leave 64 bits."""
+    or granted stays, and so does the amount that an earlier period had. Raises UsageError when a
+    sum would leave 64 bits."""
     windows = windows_of(budget, now_us)
     scopes = scopes_of(index, budget)
     found = series(
@@ -76,19 +77,20 @@ def recount(
     now = budget.counted_in(now_us)
     if now is not None:
         places.setdefault(Place(budget.id, now.start_us), Sums())
-    for place in held:
-        places.setdefault(place, found.get(place.start_us, Sums()))
     for counter in _stored(session, budget):
         if _is_checked(budget, counter.place.start_us, windows):
             places.setdefault(counter.place, found.get(counter.place.start_us, Sums()))
+    since_us = now_us if now is None else now.start_us
     counters = Counters(session, budget.organization_id)
-    counters.lock(places)
+    counters.lock({*places, *held})
     for place, sums in places.items():
         counter = counters.at(place)
         counter.spent_e10, counter.requests, counter.tokens = sums.e10, sums.requests, sums.tokens
         counter.unpriced, counter.other_currency = sums.unpriced, sums.other_currency
-        counter.amount_e10 = budget.limits.e10
-        amounts = held.get(place, Amounts())
+        if counter.amount_e10 is None or place.start_us >= since_us:
+            counter.amount_e10 = budget.limits.e10
+    for place in {*places, *held}:  # an old step gets no sum, but gives back what it holds
+        counter, amounts = counters.at(place), held.get(place, Amounts())
         counter.reserved_e10 = amounts.e10
         counter.reserved_requests, counter.reserved_tokens = amounts.requests, amounts.tokens
     counters.write()
@@ -155,8 +157,9 @@ def _compare(
     )
     stored = {counter.place.start_us: counter for counter in _stored(session, budget)}
     held = held_of(session, budget.organization_id, budget)
-    starts = {start for start in stored if _is_checked(budget, start, windows)}
-    for start in sorted({*expected, *starts, *(place.start_us for place in held)}):
+    known = {*stored, *(place.start_us for place in held)}
+    starts = {start for start in known if _is_checked(budget, start, windows)}
+    for start in sorted({*expected, *starts}):
         place = Place(budget.id, start)
         ledger = _shown(expected.get(start, Sums()), held.get(place, Amounts()))
         counter = stored.get(start) or Counter(budget.organization_id, place)

@@ -250,12 +250,13 @@ def counter_of(row: Mapping[Any, Any]) -> Counter:
 
 
 def steps(session: ReadSession, budget: Budget, window: Window, own: Window) -> Iterator[Counter]:
-    """The steps of a sliding window but for the one under way."""
+    """The steps of a sliding window but for the one under way. Those after it count, too: another
+    process, whose clock is ahead, may have admitted calls there."""
     query = select(spend_counters).where(
         _ROW.budget_id == budget.id,
         _ROW.organization_id == budget.organization_id,
         _ROW.period_start >= max(window.start_us, 1),
-        _ROW.period_start < own.start_us,
+        _ROW.period_start != own.start_us,
     )
     for row in session.execute(query).mappings():
         yield counter_of(row)

@@ -175,7 +175,8 @@ def apply(counters: Counters, changes: Changes) -> None:
         counter.tokens += change.tokens
         counter.unpriced += change.unpriced
         counter.other_currency += change.other_currency
-        counter.amount_e10 = budget.limits.e10
+        if counter.amount_e10 is None:  # that of an earlier period may have been another
+            counter.amount_e10 = budget.limits.e10
 
 
 def tell(session: WriteSession, counters: Counters, index: Index, *, now_us: int) -> None:
@@ -200,7 +201,7 @@ def tell(session: WriteSession, counters: Counters, index: Index, *, now_us: int
 def _reached(counters: Counters, place: Place, standing: Standing) -> list[Event]:
     budget, share = standing.budget, standing.share
     counter = counters.at(place)
-    counter.carried_e10 = standing.carried_e10
+    counter.carried_e10, counter.amount_e10 = standing.carried_e10, budget.limits.e10
     levels = crossed(budget.thresholds, standing.told, share)
     events = [
         Event(budget.organization_id, THRESHOLD_TOPIC, _payload(standing, level))
