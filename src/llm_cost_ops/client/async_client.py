@@ -100,6 +100,12 @@ class AsyncCostOpsClient(BaseClient):
 
         return AsyncBudgets(self._caller, self._driver)
 
+    @cached_property
+    def webhooks(self) -> AsyncWebhooks:
+        from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
+
+        return AsyncWebhooks(self._caller, self._driver)
+
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""
         http, self._own_http = self._own_http, None

@@ -9,7 +9,7 @@ import pytest
 
 from llm_cost_ops.core import signature
 from llm_cost_ops.server.delivery.send import Outbound
-from llm_cost_ops.server.queue import leases
+from llm_cost_ops.server.queue.work import LeaseLost
 from llm_cost_ops.server.webhooks import attempt
 from tests.server.delivery.ssrf import HOSTS
 from tests.server.webhooks.conftest import LOCAL, SECRET, Place, answered, body_of
@@ -221,7 +221,7 @@ def test_a_worker_that_dies_after_the_call_sends_it_again_with_the_same_id(place
     def keep(*args: Any, **options: Any) -> bool:
         if not killed:
             killed.append(1)
-            raise leases.LeaseLost("killed between the call and its record")
+            raise LeaseLost("killed between the call and its record")
         return kept(*args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
