@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
+    from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
 
 class AsyncCostOpsClient(BaseClient):
