@@ -143,7 +143,7 @@ def _judge(session: WriteSession, endpoint: Row, call: Call, began_us: int, now_
         changes.update(enabled=0, disabled_reason=reason)
         publish(session, [_disabled(endpoint, reason, since)], now_us=now_us)
     _change(session, endpoint, changes)
-    return not (pause_s or reason)
+    return bool(endpoint["enabled"]) and not (pause_s or reason)
 
 
 def _change(session: WriteSession, endpoint: Row, changes: Mapping[str, Any]) -> None:
