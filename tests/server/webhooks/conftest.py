@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,6 +119,21 @@ def body_of(got: Got) -> dict[str, Any]:
     return body
 
 
+def reached(
+    app: Application, settings: DeliverySettings, addresses: Mapping[str, list[str]] | None = None
+) -> None:
+    """Let the app call by these settings, in a world where only these names resolve."""
+
+    def resolve(host: str, port: int, timeout_s: float) -> list[str]:
+        if addresses is None or host not in addresses:
+            raise OSError("Name or service not known")
+        return addresses[host]
+
+    state = app.app.state
+    outbound = Outbound(settings, app.clock, resolver=resolve)
+    state.webhooks = replace(state.webhooks, outbound=outbound)
+
+
 @contextmanager
 def placed(database_settings: DatabaseSettings) -> Iterator[Place]:
     clock = FixedClock(START)
@@ -132,6 +147,7 @@ def placed(database_settings: DatabaseSettings) -> Iterator[Place]:
         sink() as receiver,
         running(settings, clock=clock, database=database) as app,
     ):
+        reached(app, LOCAL)
         yield Place(app, clock, settings, receiver)
     database.dispose()
 

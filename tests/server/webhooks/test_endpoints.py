@@ -11,11 +11,12 @@ from sqlalchemy import select, text
 from llm_cost_ops.core import signature
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.settings import DeliverySettings
 from llm_cost_ops.server.webhooks.catalogue import EVENTS
 from llm_cost_ops.server.webhooks.define import MAX_ENDPOINTS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
-from tests.server.delivery.ssrf import LITERALS
-from tests.server.webhooks.conftest import LOCAL, SECRET, START, Place, answered, body_of
+from tests.server.delivery.ssrf import HOSTS, LITERALS
+from tests.server.webhooks.conftest import LOCAL, SECRET, START, Place, answered, body_of, reached
 from tests.support.sink import Reply
 
 TOPIC = "budget.exceeded"
@@ -54,15 +55,20 @@ def test_an_endpoint_from_its_making_to_its_end(place: Place) -> None:
     assert place.app.delete(path).status_code == 404
 
 
-@pytest.mark.parametrize("url", LITERALS)
+@pytest.mark.parametrize("url", [*LITERALS, *(f"https://{host}/" for host in HOSTS)])
 def test_where_nothing_is_delivered_to(sqlite_place: Place, url: str) -> None:
-    """The table again, by the strict settings that are the default."""
+    """The table again, by the settings that are the default."""
     place = sqlite_place
-    strict = type(LOCAL)()
-    place.app.app.state.webhooks.outbound.guard.__init__(strict)
+    reached(place.app, DeliverySettings(), {**HOSTS, "example.com": ["93.184.215.14"]})
     assert "url" in refused(place, {"url": url, "events": ["*"]})
     made = place.register(TOPIC, url=URL)
     assert "url" in refused(place, {"url": url}, f"/{made['id']}", "PUT")
+    assert place.endpoint(made["id"])["url"] == URL
+
+
+def test_a_name_that_does_not_resolve_yet_is_taken(sqlite_place: Place) -> None:
+    reached(sqlite_place.app, DeliverySettings())
+    assert sqlite_place.register(TOPIC, url=URL)["url"] == URL
 
 
 @pytest.mark.parametrize(

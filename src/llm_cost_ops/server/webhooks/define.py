@@ -210,6 +210,16 @@ def _parsed(fields: Mapping[str, object], guard: Guard) -> dict[str, Any]:
     return values
 
 
+def examine(fields: Mapping[str, object], guard: Guard) -> None:
+    """Look up the name of a given URL, outside any transaction. Raises WebhookError."""
+    url = fields.get("url")
+    if isinstance(url, str):
+        try:
+            guard.examine(url)
+        except TargetRefused as refused:
+            raise WebhookError(str(refused), field="url") from None
+
+
 def _url(value: object, guard: Guard) -> str:
     if not isinstance(value, str):
         raise WebhookError("must be a URL", field="url")

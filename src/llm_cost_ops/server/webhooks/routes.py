@@ -65,6 +65,7 @@ def create_webhook(
 ) -> Response:
     """Register a URL for events. The secret is shown in this answer and never again."""
     means, fields = means_of(request), own_fields(principal, body)
+    define.examine(fields, means.outbound.guard)
 
     def work(session: WriteSession, actor: Actor) -> Response:
         made = define.create(session, fields, means.outbound.guard, means.vault, actor)
@@ -133,6 +134,9 @@ def update_webhook(
 ) -> Response:
     """Change a webhook; what is not named stays. `enabled` true begins anew after failures."""
     means, fields = means_of(request), own_fields(principal, body)
+    with read(deps.database(request)) as session:
+        define.found(session, principal.organization_id, webhook_id)
+    define.examine(fields, means.outbound.guard)
 
     def work(session: WriteSession, actor: Actor) -> Response:
         changed = define.update(
