@@ -2,6 +2,7 @@
 
 CostOpsError                     status_code 0 when no answer was received
 ├── ConfigurationError           0    a setting, a missing extra or an unusable argument
+├── WebhookSignatureError        0    a webhook that is not ours, or too old
 ├── NetworkError                 0    no answer: connection refused, reset, TLS failure
 │   └── TimeoutError             0    no answer in time
 └── APIError                     any  the server answered with an error
@@ -50,6 +51,11 @@ class CostOpsError(Exception):
 
 class ConfigurationError(CostOpsError, ValueError):
     """A setting that cannot be used, named with its source; or an extra that is not installed."""
+
+
+class WebhookSignatureError(CostOpsError):
+    """A received webhook without a signature by the secret, or with one that is too old: answer
+    it with 401."""
 
 
 class NetworkError(CostOpsError):

@@ -13,8 +13,20 @@ from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.spend import tables as spend
+from llm_cost_ops.server.webhooks import tables as webhooks
 
-__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue", "spend"]
+__all__ = [
+    "Base",
+    "access",
+    "audit",
+    "http",
+    "identity",
+    "ledger",
+    "pricing",
+    "queue",
+    "spend",
+    "webhooks",
+]
 
 
 class Base(DeclarativeBase):

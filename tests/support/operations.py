@@ -271,6 +271,39 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "settleReservation": Operation("write:costs", ({"cost": "0.05"},)),
     "releaseReservation": Operation("write:costs"),
+    "createWebhook": Operation(
+        "write:webhooks",
+        (
+            {
+                "url": "https://example.com/hook",
+                "events": ["cost.created", "budget.threshold"],
+                "secret": "your-webhook-secret",
+                "description": "x",
+                "enabled": True,
+            },
+            {"url": "https://example.com/hook", "events": ["*"]},
+        ),
+    ),
+    "updateWebhook": Operation("write:webhooks", ({"events": ["cost.created"], "enabled": True},)),
+    "changeWebhook": Operation("write:webhooks", ({"description": "y"},)),
+    "rotateWebhookSecret": Operation("write:webhooks", ({"overlap_hours": 1},)),
+    "replayWebhook": Operation(
+        "write:webhooks",
+        ({"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z", "status": "all"},),
+    ),
+    **dict.fromkeys(
+        ("deleteWebhook", "testWebhook", "redeliverWebhook"), Operation("write:webhooks")
+    ),
+    **dict.fromkeys(
+        (
+            "listWebhooks",
+            "listWebhookEvents",
+            "getWebhook",
+            "listWebhookDeliveries",
+            "getWebhookDelivery",
+        ),
+        Operation("read:webhooks"),
+    ),
     "createApiKey": Operation(
         "write:api_keys",
         ({"name": "x", "scopes": ["read:costs"], "expires_at": "2027-01-01T00:00:00Z"},),
@@ -338,7 +371,17 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
+    hook = {
+        "url": "https://hooks.invalid/x",
+        "events": ["*"],
+        "secret": f"secret-of-{canary}",
+        "description": canary,
+    }
+    webhook_id = created("/api/v1/webhooks", hook).json()["id"]
+    tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
     return {
+        "webhook_id": webhook_id,
+        "delivery_id": tested.json()["id"],
         "record_id": created("/api/v1/usage", record).json()["id"],
         "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
         "pricing_id": created("/api/v1/pricing", price).json()["id"],

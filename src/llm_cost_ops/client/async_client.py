@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
+    from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
 
 class AsyncCostOpsClient(BaseClient):
@@ -99,6 +100,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import AsyncBudgets
 
         return AsyncBudgets(self._caller, self._driver)
+
+    @cached_property
+    def webhooks(self) -> AsyncWebhooks:
+        from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
+
+        return AsyncWebhooks(self._caller, self._driver)
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""

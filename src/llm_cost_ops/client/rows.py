@@ -180,6 +180,42 @@ class Reservation(Row):
     budgets: list[Row]
 
 
+class Webhook(Row):
+    """An endpoint of the organization. `secret` is there only when it was made or changed."""
+
+    __slots__ = ()
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: str | None
+    secret: str
+    signing_secret: str
+    created_at: str
+    updated_at: str
+
+
+class Delivery(Row):
+    """An event on its way to a webhook, or there."""
+
+    __slots__ = ()
+
+    id: str
+    webhook_id: str
+    event_id: str
+    event: str
+    type: str
+    status: str
+    attempts: int
+    last_status_code: int | None
+    next_attempt_at: str | None
+    data: Row
+    attempt_log: list[Row]
+
+
 def plain(value: Any) -> Any:
     """Plain JSON types all the way down: dict, list, str, int, float, bool, None."""
     if isinstance(value, Decimal):

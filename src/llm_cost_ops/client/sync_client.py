@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.usage import Usage
+    from llm_cost_ops.client.resources.webhooks import Webhooks
 
 
 class CostOpsClient(BaseClient):
@@ -102,6 +103,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import Budgets
 
         return Budgets(self._caller, self._driver)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from llm_cost_ops.client.resources.webhooks import Webhooks
+
+        return Webhooks(self._caller, self._driver)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones; a given session is not closed."""

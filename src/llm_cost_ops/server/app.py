@@ -30,6 +30,7 @@ from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetr
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
 from llm_cost_ops.server.http.edge import Edge
@@ -49,6 +50,10 @@ from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
+from llm_cost_ops.server.webhooks import routes as webhooks
+from llm_cost_ops.server.webhooks.pump import Means
+from llm_cost_ops.server.webhooks.sealing import Vault
 from llm_cost_ops.server.worker import WorkerThread, create_worker
 
 VERSION = version("llm-cost-ops")
@@ -70,6 +75,7 @@ ROOMS: tuple[Room, ...] = (
         routes=reservations.routes,
         paths=budgets_openapi.paths,
     ),
+    Room("webhooks", router=webhooks.router, sends=webhooks_openapi.WEBHOOKS_SENT),
 )
 
 
@@ -81,7 +87,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `keys`, `metrics`, `health` and `queue`; they run between the lifespan's startup and shutdown.
+    `outbound`, `webhooks`, `keys`, `metrics`, `health` and `queue`; they run between the
+    lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -149,6 +156,8 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
     )
     state.desk = Desk(state.database, state.prices, clock)
+    state.outbound = Outbound(settings.delivery, clock)
+    state.webhooks = Means(state.database, clock, state.outbound, Vault(settings))
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.queue_metrics = QueueMetrics(state.metrics.registry)

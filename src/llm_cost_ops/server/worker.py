@@ -23,6 +23,7 @@ from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
 EXIT_GENERAL = 1
@@ -33,7 +34,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
-    return together([queue.work(settings.worker, clock), budgets.work(database, clock)])
+    return together(
+        [
+            queue.work(settings.worker, clock),
+            budgets.work(database, clock),
+            webhooks.work(settings, database, clock),
+        ]
+    )
 
 
 def embedded(settings: Settings) -> bool:
@@ -59,6 +66,7 @@ def create_worker(
         clock,
         pace=Pace(
             concurrency=worker.concurrency,
+            waiting=worker.waiting,
             poll_s=worker.poll_seconds,
             lease_s=worker.lease_seconds,
             drain_s=worker.drain_seconds,

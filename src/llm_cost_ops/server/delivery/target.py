@@ -32,6 +32,7 @@ Resolver = Callable[[str, int, float], Sequence[str]]
 
 MAX_URL = 2048
 MAX_HOST = 253
+EXAMINE_S = 2.0
 SCHEMES = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
@@ -136,6 +137,14 @@ class Guard:
                 raise TargetRefused("the name is one of a private network")
             self._public(target)
         return target
+
+    def examine(self, url: str, timeout_s: float = EXAMINE_S) -> None:
+        """Raises TargetRefused for a URL that would not be called now. A name that does not resolve
+        passes: it is judged when it is called."""
+        try:
+            self.addresses(self.judge(url), timeout_s)
+        except Unresolved:
+            return
 
     def addresses(self, target: Target, timeout_s: float) -> list[str]:
         """The addresses to call, without repetition, in the resolver's order. Raises Unresolved,

@@ -38,6 +38,7 @@ from llm_cost_ops.server.ledger import imports, rollup, store
 from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.told import RECORDED
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.spend.move import Moves
@@ -232,4 +233,4 @@ def _announcements(fates: Sequence[Sequence[Item]]) -> Iterator[Event]:
             created.setdefault(item.entry.organization_id, []).append(item.id)
     for organization_id, ids in created.items():
         payload = {"first_id": min(ids), "last_id": max(ids), "count": len(ids)}
-        yield Event(organization_id, "usage.recorded", payload)
+        yield Event(organization_id, RECORDED, payload)

@@ -13,8 +13,10 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.labels import checked_labels
 from llm_cost_ops.server.ledger.tables import usage_records
+from llm_cost_ops.server.ledger.told import RELABELLED
 from llm_cost_ops.server.ledger.wire import call_row, stored_json
 from llm_cost_ops.server.pricing.lock import take_turn
+from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.spend.move import Moves, of_row
 
 
@@ -55,6 +57,7 @@ def relabel(
         )
         correct.relabel(session, record_id, organization_id, values)
         _move(session, call, values, now_us)
+        publish(session, [Event(organization_id, RELABELLED, {"id": record_id})], now_us=now_us)
         before = {name: stored_json(call[name], None) for name in values}
         audit.record(
             session,

@@ -21,6 +21,7 @@ from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.rollup import HOUR_US, Delta, Key, apply
 from llm_cost_ops.server.ledger.store import ADDITIVE, LAST_CORRECTION
 from llm_cost_ops.server.ledger.tables import usage_corrections
+from llm_cost_ops.server.ledger.told import tell_corrections
 from llm_cost_ops.server.spend.move import Movement, of_row
 
 _COPIED = (
@@ -215,6 +216,7 @@ def _write(
             recorded_at=occasion.now_us,
         )
     session.connection.execute(insert(usage_corrections), [row.values for row in rows])
+    tell_corrections(session, [row.values for row in rows], now_us=occasion.now_us)
     pending = extremes or Extremes()
     groups: dict[Key, Delta] = {}
     for row in rows:

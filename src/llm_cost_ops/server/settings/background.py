@@ -26,6 +26,12 @@ class WorkerSettings:
         low=1,
         high=64,
     )
+    waiting: int = setting(
+        16,
+        "Jobs beside these that mostly wait for others, such as deliveries of webhooks.",
+        low=1,
+        high=256,
+    )
     poll_seconds: float = setting(
         1.0,
         "How often an idle worker looks for what another process enqueued.",

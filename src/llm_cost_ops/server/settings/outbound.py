@@ -49,6 +49,12 @@ class DeliverySettings:
         low=0.1,
         high=120,
     )
+    keep_days: int = setting(
+        30,
+        "How long events and deliveries of webhooks are kept, to look at and to send again.",
+        low=1,
+        high=3650,
+    )
     ca_file: str | None = setting(
         None,
         "Certificate authorities (PEM) to trust beside the public ones.",

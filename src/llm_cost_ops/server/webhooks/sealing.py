@@ -1,0 +1,76 @@
+"""Secrets at rest: AES-256-GCM under a key derived from `security.secret_key`.
+
+The text names the key that sealed it, so that a changed `secret_key` is seen and not taken for a
+damaged secret. It is bound to its endpoint: copied to another row it does not open. Without a
+`secret_key`, which production refuses, secrets are kept as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.server.settings import Settings
+
+_SEALED, _OPEN = "v1", "v0"
+_PURPOSE = b"llm-cost-ops webhook secrets"
+_NONCE_BYTES = 12
+
+
+class NoSecretKey(DomainError):
+    """Secrets cannot be kept: production has no `security.secret_key`."""
+
+    code = "CONFLICT"
+
+
+class SecretUnreadable(Exception):
+    """A sealed secret that the present key does not open."""
+
+
+class Vault:
+    """Seals and opens the secrets of endpoints."""
+
+    def __init__(self, settings: Settings) -> None:
+        given = settings.security.secret_key
+        self._required = settings.production
+        self._cipher: AESGCM | None = None
+        self._name = ""
+        if given is not None:
+            key = HKDF(SHA256(), 32, salt=None, info=_PURPOSE).derive(given.encode())
+            self._cipher = AESGCM(key)
+            self._name = hashlib.sha256(key).hexdigest()[:8]
+
+    def seal(self, secret: str, endpoint_id: str) -> str:
+        """The text to store. Raises NoSecretKey."""
+        if self._cipher is None:
+            if self._required:
+                raise NoSecretKey("security.secret_key must be set before secrets can be kept")
+            return f"{_OPEN}:{secret}"
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, secret.encode(), endpoint_id.encode())
+        return f"{_SEALED}:{self._name}:{base64.b64encode(sealed).decode('ascii')}"
+
+    def open(self, stored: str, endpoint_id: str) -> str:
+        """The secret. Raises SecretUnreadable."""
+        form, _, rest = stored.partition(":")
+        if form == _OPEN:
+            return rest
+        name, _, text = rest.partition(":")
+        if form != _SEALED or self._cipher is None or name != self._name:
+            raise SecretUnreadable("the secret was sealed under another security.secret_key")
+        try:
+            sealed = base64.b64decode(text, validate=True)
+            opened = self._cipher.decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], endpoint_id.encode()
+            )
+        except (binascii.Error, InvalidTag, ValueError):
+            raise SecretUnreadable("the stored secret is damaged") from None
+        return opened.decode()
