@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import DeclarativeBase
 
 from llm_cost_ops.server.access import tables as access
+from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
 from llm_cost_ops.server.http import tables as http
@@ -14,7 +15,9 @@ from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.spend import tables as spend
 
-__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue", "spend"]
+__all__ = [
+    "Base", "access", "alerts", "audit", "http", "identity", "ledger", "pricing", "queue", "spend",
+]  # fmt: skip
 
 
 class Base(DeclarativeBase):
