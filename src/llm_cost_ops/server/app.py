@@ -19,6 +19,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
+from llm_cost_ops.server.alerts import routes as alerts
+from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
 from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
@@ -70,6 +72,7 @@ ROOMS: tuple[Room, ...] = (
         routes=reservations.routes,
         paths=budgets_openapi.paths,
     ),
+    Room("alerts", router=alerts.router),
 )
 
 
@@ -149,6 +152,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
     )
     state.desk = Desk(state.database, state.prices, clock)
+    state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.queue_metrics = QueueMetrics(state.metrics.registry)

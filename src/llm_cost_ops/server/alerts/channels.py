@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
-from llm_cost_ops.server.alerts.fields import Fields, RuleError
+from llm_cost_ops.server.alerts.fields import Fields, RuleError, opened
 from llm_cost_ops.server.alerts.rules import SEVERITIES
 from llm_cost_ops.server.alerts.seal import Seal
 from llm_cost_ops.server.alerts.store import Row, new_id
@@ -22,6 +22,7 @@ from llm_cost_ops.server.delivery.channels import (
     Channel,
     WrongChannel,
     channel_fields,
+    parts,
     read_channel,
 )
 
@@ -58,12 +59,7 @@ class Given:
 
 def read_given(given: Mapping[str, object], before: Given | None = None) -> Given:
     """A description, or a change of the one `before`. Raises RuleError naming the field."""
-    values = dict(given)
-    inner = values.pop("config", None)
-    if inner is not None:
-        if not isinstance(inner, Mapping):
-            raise RuleError("must be an object", field="config")
-        values.update({str(name): value for name, value in inner.items()})
+    values = opened(given, "config")
     fields = Fields({name: values.pop(name) for name in _OWN if name in values})
     name = fields.text("name", required=before is None) or (before.name if before else "")
     kind = fields.text("type", required=before is None) or (before.kind if before else "")
@@ -148,6 +144,7 @@ def _columns(channel_id: str, given: Given, seal: Seal, now_us: int) -> dict[str
         "name": given.name,
         "kind": given.kind,
         "config": seal.close(dumps(channel_fields(given.channel)), channel_id),
+        "addressees": len(parts(given.channel)),
         "severities": dumps(list(given.severities)),
         "is_default": int(given.is_default),
         "enabled": int(given.enabled),
@@ -180,11 +177,7 @@ def remove(session: WriteSession, organization_id: str, channel_id: str) -> None
 
 def rows(session: ReadSession, organization_id: str) -> list[Row]:
     """The organization's channels by id."""
-    query = (
-        select(alert_channels)
-        .where(_C.organization_id == organization_id)
-        .order_by(_C.id)
-    )
+    query = select(alert_channels).where(_C.organization_id == organization_id).order_by(_C.id)
     return [dict(row) for row in session.execute(query).mappings()]
 
 
@@ -204,7 +197,9 @@ def row(session: ReadSession, organization_id: str, channel: str) -> Row:
     return dict(found)
 
 
-def ids_of(session: ReadSession, organization_id: str, named: Sequence[str], field: str) -> list[str]:
+def ids_of(
+    session: ReadSession, organization_id: str, named: Sequence[str], field: str
+) -> list[str]:
     """The ids of channels that were named by id or name. Raises RuleError for one that is none."""
     known: dict[str, str] = {}
     for each in rows(session, organization_id):
@@ -216,7 +211,9 @@ def ids_of(session: ReadSession, organization_id: str, named: Sequence[str], fie
     return list(dict.fromkeys(known[name] for name in named))
 
 
-def routed(session: ReadSession, organization_id: str, wanted: Iterable[str], severity: str) -> list[Row]:
+def routed(
+    session: ReadSession, organization_id: str, wanted: Iterable[str], severity: str
+) -> list[Row]:
     """The channels in force that take a severity: those wanted, or the default ones when none
     is."""
     named = set(wanted)

@@ -21,6 +21,15 @@ class RuleError(DomainError):
     """A rule or channel that cannot be; `field` names what is wrong."""
 
 
+def opened(given: Mapping[str, object], name: str) -> dict[str, object]:
+    """The fields with those of the object `name` among them. Raises RuleError."""
+    values = dict(given)
+    inner = values.pop(name, None)
+    if inner is not None and not isinstance(inner, Mapping):
+        raise RuleError("must be an object", field=name)
+    return {**values, **cast("Mapping[str, object]", inner or {})}
+
+
 class Fields:
     """The fields of one JSON object; `prefix` stands before their names in errors."""
 
@@ -146,7 +155,7 @@ class Fields:
         value = self._take(name)
         if value is not None and not (isinstance(value, str) and _TIME.fullmatch(value)):
             raise self.wrong(name, "must be a time of day such as 08:00")
-        return cast("str | None", value)
+        return value
 
     def zone(self, name: str) -> str | None:
         value = self._take(name)

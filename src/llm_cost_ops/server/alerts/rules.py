@@ -13,7 +13,7 @@ from typing import Any
 
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.core.scope import WHOLE, Scope, parse_scope
-from llm_cost_ops.server.alerts.fields import Fields, RuleError
+from llm_cost_ops.server.alerts.fields import Fields, RuleError, opened
 from llm_cost_ops.server.alerts.quiet import Quiet, read_quiet
 from llm_cost_ops.server.delivery.notice import Severity
 
@@ -80,13 +80,7 @@ class Rule:
 
 def canonical(given: Mapping[str, object]) -> dict[str, Any]:
     """The fields of a definition as they are stored. Raises RuleError naming the field."""
-    values = dict(given)
-    inner = values.pop("conditions", None)
-    if inner is not None:
-        if not isinstance(inner, Mapping):
-            raise RuleError("must be an object", field="conditions")
-        values.update({str(name): value for name, value in inner.items()})
-    fields = Fields(values)
+    fields = Fields(opened(given, "conditions"))
     kind = _type(fields)
     found: dict[str, Any] = {
         "name": fields.text("name", required=True, most=255),

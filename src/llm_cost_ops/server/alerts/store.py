@@ -89,9 +89,7 @@ def add_rule(session: WriteSession, organization_id: str, values: Mapping[str, A
     session.execute(insert(alert_rules), {**values, "organization_id": organization_id})
 
 
-def change_rule(
-    session: WriteSession, organization_id: str, rule_id: str, **values: Any
-) -> None:
+def change_rule(session: WriteSession, organization_id: str, rule_id: str, **values: Any) -> None:
     session.execute(
         update(alert_rules)
         .where(_R.id == rule_id, _R.organization_id == organization_id)
@@ -122,9 +120,7 @@ def lock_alert(session: WriteSession, organization_id: str, alert_id: str) -> Ro
     return _first(session, lock_rows(query))
 
 
-def change_alert(
-    session: WriteSession, organization_id: str, alert_id: str, **values: Any
-) -> None:
+def change_alert(session: WriteSession, organization_id: str, alert_id: str, **values: Any) -> None:
     session.execute(
         update(alerts)
         .where(_A.id == alert_id, _A.organization_id == organization_id)
@@ -159,9 +155,7 @@ def open_alerts(session: ReadSession, organization_id: str, kinds: Sequence[str]
     """Alerts of these kinds that are not resolved, by id."""
     query = (
         select(alerts)
-        .where(
-            _A.status.in_(OPEN), _A.kind.in_(kinds), _A.organization_id == organization_id
-        )
+        .where(_A.status.in_(OPEN), _A.kind.in_(kinds), _A.organization_id == organization_id)
         .order_by(_A.id)
     )
     return _rows(session, query)
@@ -188,7 +182,7 @@ def fired_between(
 ) -> dict[str, int]:
     """How many alerts of each severity fired in a window, but for those of one kind."""
     query = (
-        select(_A.severity, func.count())
+        select(_A.severity, func.count().label("fired"))
         .where(
             _A.organization_id == organization_id,
             _A.fired_at >= start_us,
@@ -197,7 +191,7 @@ def fired_between(
         )
         .group_by(_A.severity)
     )
-    return {row[0]: int(row[1]) for row in session.execute(query)}
+    return {row.severity: int(row.fired) for row in session.execute(query)}
 
 
 # --- history -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ alert_channels = Table(
     Column("name", Name, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("config", Text, nullable=False),
+    Column("addressees", Integer, nullable=False),
     Column("severities", Json, nullable=False),
     flag("is_default"),
     flag("enabled"),
@@ -73,7 +74,8 @@ alerts = Table(
     Column("details", Json, nullable=False),
     Column("budget_id", Id),
     count("occurrences"),
-    Column("last_event_id", Id),
+    count("suppressed"),
+    Column("event_ids", Json, nullable=False),
     micros("fired_at"),
     micros("last_seen_at"),
     micros("acknowledged_at", nullable=True),
@@ -87,7 +89,8 @@ alerts = Table(
     **TABLE_OPTIONS,
 )
 """`dedup_key` is the digest of organization, rule, subject and period: why an alert is made once.
-`subject` is the digest of rule and subject without the period. `notice` holds the finished texts,
+`subject` is the digest of rule and subject without the period. `event_ids` are the last events that
+made it or joined it. `notice` holds the finished texts,
 `details` the numbers behind them."""
 
 alert_history = Table(
@@ -117,14 +120,14 @@ alert_deliveries = Table(
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("status", Integer, nullable=True),
+    Column("said", Text, nullable=False),
     Column("detail", Text, nullable=False),
     micros("due_at"),
     micros("created_at"),
     micros("finished_at", nullable=True),
-    UniqueConstraint(
-        "alert_id", "channel_id", "moment", "part", name="uq_alert_deliveries_once"
-    ),
+    UniqueConstraint("alert_id", "channel_id", "moment", "part", name="uq_alert_deliveries_once"),
     **TABLE_OPTIONS,
 )
 """One telling of one channel, `part` being the place of the addressee in it: its key is why nobody
-is told the same moment twice. `state`: pending, delivered, failed or skipped."""
+is told the same moment twice. `said` stands before the alert's summary, `detail` is how the last
+attempt went. `state`: pending, delivered, failed or skipped."""
