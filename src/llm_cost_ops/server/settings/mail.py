@@ -9,13 +9,14 @@ from email.utils import parseaddr
 
 from llm_cost_ops.server.settings.spec import setting
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Also what looks like an encoded word of RFC 2047, which may hold a line break.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f]|=\?")
 
 
 def sender(text: str) -> Address | None:
     """`ops@example.com` or `Cost Ops <ops@example.com>` as an address; None when it is neither."""
     name, spec = parseaddr(text)
-    if _CONTROL.search(text) or not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+", spec):
+    if _UNFIT.search(text) or not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+", spec):
         return None
     try:
         return Address(display_name=name, addr_spec=spec) if spec.isascii() else None
