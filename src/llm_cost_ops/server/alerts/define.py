@@ -191,8 +191,7 @@ def update_channel(
     actor: Actor,
 ) -> str:
     """The id of a changed channel; what is not named stays, secrets too. One whose secrets cannot
-    be read any
-    more takes a whole new configuration. Raises ChannelUnknown, DomainError."""
+    be read any more takes a whole new configuration. Raises ChannelUnknown, DomainError."""
     row = channels.row(session, actor.organization_id, channel_id)
     try:
         before = channels.given_of(row, seal)
