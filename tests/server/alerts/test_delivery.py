@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from llm_cost_ops.server.alerts import channels
-from llm_cost_ops.server.alerts.seal import Seal, SealBroken, is_sealed
+from llm_cost_ops.server.alerts.seal import NoSecretKey, Seal, SealBroken, is_sealed
 from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.notice import Outcome
@@ -143,6 +143,14 @@ def test_without_a_key_texts_are_kept_and_said_to_be() -> None:
     stored = Seal(None).close("secret", "chn_1")
     assert not is_sealed(stored)
     assert Seal(None).open(stored, "chn_1") == Seal(KEY).open(stored, "chn_1") == "secret"
+
+
+def test_production_keeps_no_secret_in_the_clear() -> None:
+    strict = Seal(None, required=True)
+    with pytest.raises(NoSecretKey):
+        strict.close("secret", "chn_1")
+    assert strict.close("a@example.com", "chn_1", secret=False) == "plain:a@example.com"
+    assert is_sealed(Seal(KEY, required=True).close("secret", "chn_1"))
 
 
 def test_a_channel_whose_secrets_cannot_be_read_is_dead_and_can_be_given_again(

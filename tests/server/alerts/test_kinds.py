@@ -173,7 +173,8 @@ class TestErrors:
         call(room, 1)  # 5 of 21
         room.later(minutes=1)
         assert room.only()["status"] == "resolved"
-        call(room, 10, status="timeout")  # again, within the cooldown
+        room.later(minutes=15)
+        call(room, 20, status="timeout")  # again, within the cooldown
         assert len(room.alerts()) == 1
         assert room.history(alert["id"]).count("suppressed") == 1
         assert room.said() == [("ops", "trigger"), ("ops", "resolve")]
@@ -239,6 +240,29 @@ class TestAnomalies:
             ("volume", "USD 100.50", ""),
         ]
         assert room.said() == [("ops", "trigger")]
+
+    def test_causes_as_forecasts_tell_them(self, quick: Room) -> None:
+        drivers = [
+            {"name": "price", "amount": "12.4", "share": "0.017"},
+            {"name": "volume", "amount": 700, "share": "0.98"},
+        ]
+        members = {
+            "model": [{"name": "gpt-4o", "change": 500, "share": "0.7"}],
+            "project_id": [{"name": "chat", "change": 650}, {"name": None, "change": -40}],
+        }
+        causes = {"drivers": drivers, "members": members, "rest": {}}
+        quick.publish("cost.anomaly_detected", **{**self.FULL, "causes": causes})
+        quick.publish(
+            "cost.anomaly_detected", **{**self.FULL, "value": "b", "causes": {"drivers": drivers}}
+        )
+        first, second = quick.alerts()
+        assert [(d["name"], d["amount"]) for d in first["drivers"]] == [
+            ("project_id chat", "USD 650.00"),
+            ("model gpt-4o", "USD 500.00"),
+            ("project_id none", "USD -40.00"),
+        ]
+        assert {"label": "Why", "value": "volume USD 700.00, price USD 12.40"} in first["facts"]
+        assert [d["name"] for d in second["drivers"]] == ["volume", "price"]
 
     @pytest.mark.parametrize(
         ("rule", "alerts"),

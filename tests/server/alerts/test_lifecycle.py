@@ -35,7 +35,7 @@ def raised(room: Room, **fields: object) -> str:
 def test_an_acknowledged_alert_escalates_no_more(room: Room) -> None:
     room.channel("first")
     room.channel("boss", default=False)
-    room.channel("pager", type="pagerduty", recipients=None, routing_key="a" * 32)
+    room.channel("pager", type="pagerduty", routing_key="a" * 32)
     room.rule("anomaly", escalation=[{"after_minutes": 30, "channels": ["boss"]}])
     one, two = raised(room), raised(room)
     assert room.said() == [("first", "trigger"), ("", "trigger")] * 2

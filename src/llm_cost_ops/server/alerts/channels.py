@@ -24,6 +24,7 @@ from llm_cost_ops.server.delivery.channels import (
     channel_fields,
     parts,
     read_channel,
+    shown_fields,
 )
 
 MAX_CHANNELS = 200
@@ -140,10 +141,12 @@ def _once(session: WriteSession, statement: Any, name: str) -> None:
 
 
 def _columns(channel_id: str, given: Given, seal: Seal, now_us: int) -> dict[str, Any]:
+    fields = channel_fields(given.channel)
+    secret = fields != shown_fields(given.channel)
     return {
         "name": given.name,
         "kind": given.kind,
-        "config": seal.close(dumps(channel_fields(given.channel)), channel_id),
+        "config": seal.close(dumps(fields), channel_id, secret=secret),
         "addressees": len(parts(given.channel)),
         "severities": dumps(list(given.severities)),
         "is_default": int(given.is_default),

@@ -33,7 +33,7 @@ def alert_desk(settings: Settings, clock: Clock, send: Send | None = None) -> Al
     """The desk of an installation; it sends for real unless told how."""
     carriers = Carriers(http=Outbound(settings.delivery, clock), mail=settings.email, clock=clock)
     return AlertDesk(
-        Seal(settings.security.secret_key),
+        Seal(settings.security.secret_key, required=settings.production),
         send or partial(_deliver, carriers),
         settings.server.public_url,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
@@ -72,6 +72,7 @@ def _anomaly_finding(look: Look, rule: Rule, event: Mapping[str, Any], rank: int
             Fact("Expected", _expected(payload, usual, currency)),
             Fact("Date", text.name(day)),
             Fact("Of", where),
+            *_why(payload.get("causes"), currency),
             *_optional("Score", payload.get("score")),
             *_optional("Severity", payload.get("severity")),
         ),
@@ -107,35 +108,62 @@ def _optional(label: str, value: object) -> tuple[Fact, ...]:
 
 
 def _causes(given: object, currency: str) -> tuple[Driver, ...]:
-    """The first three causes that have a name; what else they hold is shown where it is known."""
+    """The three that a jump comes from most: members of dimensions where the causes name some, else
+    what changed; else a list of causes that have a name."""
+    if isinstance(given, Mapping):
+        causes = cast("Mapping[str, object]", given)
+        members = causes.get("members")
+        named = cast("Mapping[str, object]", members) if isinstance(members, Mapping) else {}
+        found = [
+            (f"{dimension} {member.get('name') or member.get('value') or 'none'}", member)
+            for dimension, listed in named.items()
+            for member in _objects(listed)
+        ]
+        return _ranked(found, currency) or _ranked(_labelled(causes.get("drivers")), currency)
+    return _ranked(_labelled(given), currency)
+
+
+def _why(given: object, currency: str) -> tuple[Fact, ...]:
+    """How much of the jump is price, volume and so on."""
+    if not isinstance(given, Mapping):
+        return ()
+    drivers = _labelled(cast("Mapping[str, object]", given).get("drivers"))
+    parts = [f"{each.name} {each.amount}" for each in _ranked(drivers, currency) if each.amount]
+    return (Fact("Why", ", ".join(parts)),) if parts else ()
+
+
+def _objects(given: object) -> list[Mapping[str, Any]]:
     items = cast("list[object]", given) if isinstance(given, list) else []
-    found: list[Driver] = []
-    for item in items:
-        if not isinstance(item, Mapping):
-            continue
-        cause = cast("Mapping[str, Any]", item)
-        label = next(
-            (str(cause[key]) for key in ("name", "value", "label", "kind") if cause.get(key)), None
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]
+
+
+def _labelled(given: object) -> list[tuple[str, Mapping[str, Any]]]:
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for cause in _objects(given):
+        keys = ("name", "value", "label", "kind")
+        label = next((str(cause[key]) for key in keys if cause.get(key)), None)
+        if label is not None:
+            dimension = cause.get("dimension")
+            found.append((f"{dimension} {label}" if dimension else label, cause))
+    return found
+
+
+def _ranked(found: Sequence[tuple[str, Mapping[str, Any]]], currency: str) -> tuple[Driver, ...]:
+    sized = [(label, cause, _amount(cause)) for label, cause in found]
+    sized.sort(key=lambda each: -abs(each[2] or 0))
+    return tuple(
+        Driver(
+            text.name(label),
+            "" if amount is None else text.money(amount, currency),
+            "" if (share := _number(cause, "share")) is None else text.percent(share),
         )
-        if label is None:
-            continue
-        dimension = cause.get("dimension")
-        if dimension and dimension != label:
-            label = f"{dimension} {label}"
-        amount = next(
-            (n for key in ("amount", "difference", "change", "cost")
-             if (n := _number(cause, key)) is not None),
-            None,
-        )  # fmt: skip
-        share = _number(cause, "share")
-        found.append(
-            Driver(
-                text.name(label),
-                "" if amount is None else text.money(amount, currency),
-                "" if share is None else text.percent(share),
-            )
-        )
-    return tuple(found[:_TOP])
+        for label, cause, amount in sized[:_TOP]
+    )
+
+
+def _amount(cause: Mapping[str, Any]) -> Decimal | None:
+    keys = ("amount", "change", "difference", "cost")
+    return next((n for key in keys if (n := _number(cause, key)) is not None), None)
 
 
 def _since(day: str, look: Look) -> int | None:
@@ -153,7 +181,8 @@ def price_change(look: Look, event: Mapping[str, Any]) -> list[Finding]:
     payload: Mapping[str, Any] = event["payload"]
     provider, model = payload.get("provider"), payload.get("model")
     facts = Facts({"provider": _text(provider), "model": _text(model)})
-    shown = text.name("/".join(str(part) for part in (provider, model) if part)) or "a model"
+    parts = [str(part) for part in (provider, model) if part] or [str(payload.get("label") or "")]
+    shown = text.name("/".join(parts)) or "a model"
     since = payload.get("effective_date")
     known = [
         Fact(text.name(name.replace("_", " ").capitalize()), _shown(payload[name]))

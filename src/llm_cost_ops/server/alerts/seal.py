@@ -2,7 +2,7 @@
 
 AES-256-GCM with a random nonce of 96 bits; the key is HKDF-SHA256 of `security.secret_key`; what a
 text belongs to is authenticated with it, so that a sealed text moved to another row does not open.
-Without a secret key texts are kept as they are, marked as such.
+Without a secret key, which production refuses, texts are kept as they are, marked as such.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from llm_cost_ops.core.errors import DomainError
+
 _SEALED, _OPEN = "aesgcm1:", "plain:"
 _NONCE_BYTES = 12
 
@@ -24,15 +26,25 @@ class SealBroken(Exception):
     """A text that was sealed with another secret key, or was changed since."""
 
 
+class NoSecretKey(DomainError):
+    """Secrets cannot be kept: production has no secret key."""
+
+    code = "CONFLICT"
+
+
 class Seal:
     """Seals and opens texts; `key` is the installation's secret key, if it has one."""
 
-    def __init__(self, key: str | None) -> None:
+    def __init__(self, key: str | None, *, required: bool = False) -> None:
+        self._required = required
         self._cipher = None if key is None else AESGCM(_derived(key))
 
-    def close(self, text: str, owner: str) -> str:
-        """The text as it is to be stored for its owner, such as the id of its row."""
+    def close(self, text: str, owner: str, *, secret: bool = True) -> str:
+        """The text as it is to be stored for its owner, such as the id of its row. Raises
+        NoSecretKey for one with a secret that has to be sealed and cannot be."""
         if self._cipher is None:
+            if self._required and secret:
+                raise NoSecretKey("security.secret_key must be set before secrets can be kept")
             return _OPEN + text
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, text.encode(), owner.encode())
