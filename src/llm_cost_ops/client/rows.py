@@ -180,6 +180,32 @@ class Reservation(Row):
     budgets: list[Row]
 
 
+class Alert(Row):
+    """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
+    with a single one."""
+
+    __slots__ = ()
+
+    id: str
+    type: str
+    severity: str
+    status: str
+    title: str
+    summary: str
+    rule_id: str | None
+    budget_id: str | None
+    facts: list[Row]
+    drivers: list[Row]
+    details: Row
+    occurrences: int
+    fired_at: str
+    acknowledged_at: str | None
+    snoozed_until: str | None
+    resolved_at: str | None
+    history: list[Row]
+    deliveries: list[Row]
+
+
 def plain(value: Any) -> Any:
     """Plain JSON types all the way down: dict, list, str, int, float, bool, None."""
     if isinstance(value, Decimal):
