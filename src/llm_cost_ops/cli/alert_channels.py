@@ -56,7 +56,6 @@ def _create(
     routing_key: Annotated[
         str | None, typer.Option(help="Of PagerDuty, or env:VARIABLE that holds it.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Of PagerDuty: us or eu.")] = None,
     secret: Annotated[
         str | None,
         typer.Option(help="That signs what a webhook is sent, or env:VARIABLE that holds it."),
@@ -83,7 +82,6 @@ def _create(
         "recipients": None if to is None else to.split(","),
         "url": _secret(url),
         "routing_key": _secret(routing_key),
-        "region": region,
         "secret": _secret(secret),
         "severities": None if severities is None else severities.split(","),
         "default": default,

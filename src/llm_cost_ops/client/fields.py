@@ -289,4 +289,3 @@ class ChannelFields(TypedDict, total=False):
     url: str | None
     secret: str | None
     routing_key: str | None
-    region: str | None

@@ -12,8 +12,8 @@ from tests.support.application import Application
 from tests.support.operations import OPERATIONS, Called, fresh, made, operations
 
 SCOPES = (
-    "read:api_keys", "write:api_keys", "read:budgets", "write:budgets", "read:costs",
-    "write:costs", "write:pricing",
+    "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
+    "write:budgets", "read:costs", "write:costs", "write:pricing",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -25,6 +25,9 @@ UNKNOWN = {
     "key_id": "key_00000000000000000000000000",
     "budget_id": "bud_00000000000000000000000000",
     "reservation_id": "rsv_00000000000000000000000000",
+    "rule_id": "alr_00000000000000000000000000",
+    "channel_id": "chn_00000000000000000000000000",
+    "alert_id": "alt_00000000000000000000000000",
 }
 
 
@@ -101,6 +104,9 @@ READS = (
     "/api/v1/pricing/unpriced",
     "/api/v1/providers",
     "/api/v1/budgets",
+    "/api/v1/alerts",
+    "/api/v1/alerts/rules",
+    "/api/v1/alerts/channels",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
 )

@@ -110,7 +110,6 @@ _CHANNEL_FIELDS: Schema = {
     "url": _TEXT,
     "secret": _TEXT,
     "routing_key": _TEXT,
-    "region": _TEXT,
     "organization_id": _TEXT,
 }
 NEW_CHANNEL = json_body(
