@@ -127,8 +127,11 @@ def _update(profile: Profile, rule_id: RuleId, fields: Set = None) -> int:
     """
     from llm_cost_ops.cli.connect import connected, path_of
 
+    given = _fields(fields or [])
+    cleared = [name for name, value in given.items() if value is None]
     with connected(profile) as api:
-        made = api.change("PATCH", path_of("alerts", "rules", rule_id), _fields(fields or []))
+        body = {**given, "clear": cleared}
+        made = api.change("PATCH", path_of("alerts", "rules", rule_id), body)
     show_object(profile, made)
     return OK
 

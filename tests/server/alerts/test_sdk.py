@@ -28,7 +28,7 @@ def test_rules(client: CostOpsClient) -> None:
     assert (made.name, made.type, made.threshold) == ("dear", "call_cost", 10)
     assert [row.id for row in client.alerts.rules.list()] == [made.id]
     assert client.alerts.rules.get(made.id).severity == "critical"
-    changed = client.alerts.rules.update(made.id, severity=None, threshold="12.5")
+    changed = client.alerts.rules.update(made.id, clear=["severity"], threshold="12.5")
     assert ("severity" in changed, changed.threshold) == (False, 12.5)
     client.alerts.rules.delete(made.id)
     with pytest.raises(NotFoundError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Unpack
 
@@ -87,10 +87,13 @@ class RuleCalls:
         return one((yield from self._caller.get(f"/alerts/rules/{segment(rule_id)}")), Row)
 
     @endpoint
-    def update(self, rule_id: str, /, **fields: Unpack[AlertRuleFields]) -> Flow[Row]:
-        """Change a rule; what is not named stays, None takes a field away."""
+    def update(
+        self, rule_id: str, /, *, clear: Sequence[str] = (), **fields: Unpack[AlertRuleFields]
+    ) -> Flow[Row]:
+        """Change a rule; what is not named stays, what `clear` names is taken away."""
         path = f"/alerts/rules/{segment(rule_id)}"
-        return one((yield from self._caller.write("PUT", path, fields)), Row)
+        body = {**fields, "clear": [*clear] or None}
+        return one((yield from self._caller.write("PUT", path, body)), Row)
 
     @endpoint
     def delete(self, rule_id: str, /) -> Flow[None]:

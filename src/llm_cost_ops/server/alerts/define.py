@@ -8,7 +8,7 @@ from typing import Any
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts import channels, store
-from llm_cost_ops.server.alerts.fields import RuleError
+from llm_cost_ops.server.alerts.fields import Fields, RuleError
 from llm_cost_ops.server.alerts.lifecycle import Actor
 from llm_cost_ops.server.alerts.rules import DIGEST, canonical, digest_slots
 from llm_cost_ops.server.alerts.seal import Seal, SealBroken
@@ -60,12 +60,15 @@ def create_rule(session: WriteSession, fields: Mapping[str, object], actor: Acto
 def update_rule(
     session: WriteSession, rule_id: str, fields: Mapping[str, object], actor: Actor
 ) -> None:
-    """Change a rule: fields that are not named stay, null takes one away. Raises RuleUnknown,
-    DomainError."""
+    """Change a rule: fields that are not named stay; null takes one away, and so does its name in
+    `clear`. Raises RuleUnknown, DomainError."""
     row = store.lock_rule(session, actor.organization_id, rule_id)
     if row is None:
         raise RuleUnknown("Rule not found")
     old: dict[str, Any] = loads(row["definition"])
+    given = dict(fields)
+    cleared = Fields({"clear": given.pop("clear", None)}).texts("clear", most=len(old)) or ()
+    fields = {**given, **dict.fromkeys(cleared)}
     if fields.get("type") not in (None, old["type"]):
         raise RuleError("cannot be changed: make another rule", field="type")
     merged = {**old, **fields}

@@ -158,7 +158,10 @@ def escalate(
     if alert is None or alert["status"] in (ACKNOWLEDGED, RESOLVED):
         return None
     if alert["status"] == SNOOZED:
-        return int(alert["snoozed_until"])
+        until_us = int(alert["snoozed_until"])
+        if until_us > now_us:
+            return until_us
+        wake(session, organization_id, alert_id, until_us, now_us)
     rule = rule_of_alert(session, alert)
     if place >= len(rule.escalation):
         return None

@@ -78,7 +78,15 @@ _RULE_FIELDS: Schema = {
     "organization_id": _TEXT,
 }
 NEW_RULE = json_body({"type": "object", "required": ["name", "type"], "properties": _RULE_FIELDS})
-CHANGED_RULE = json_body({"type": "object", "properties": _RULE_FIELDS})
+CHANGED_RULE = json_body(
+    {
+        "type": "object",
+        "properties": {
+            **_RULE_FIELDS,
+            "clear": {**_TEXTS, "description": "Names of fields to take away."},
+        },
+    }
+)
 _RULE: Schema = {
     "type": "object",
     "required": ["id", "name", "type", "enabled"],
