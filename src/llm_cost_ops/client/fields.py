@@ -246,7 +246,6 @@ class AlertRuleFields(TypedDict, total=False):
     """A rule: on what it fires (the fields of its type, also as `conditions`), whom it tells
     (`channels`, by id or name) and when it keeps quiet."""
 
-    name: str | None
     description: str | None
     enabled: bool | None
     severity: str | None
@@ -280,7 +279,6 @@ class AlertRuleFields(TypedDict, total=False):
 class ChannelFields(TypedDict, total=False):
     """A channel of alerts: the fields of its type, also as `config`, and for which severities."""
 
-    name: str | None
     severities: Sequence[str] | None
     default: bool | None
     enabled: bool | None
@@ -289,3 +287,15 @@ class ChannelFields(TypedDict, total=False):
     url: str | None
     secret: str | None
     routing_key: str | None
+
+
+class RenamedRule(AlertRuleFields, total=False):
+    """A change of a rule."""
+
+    name: str | None
+
+
+class RenamedChannel(ChannelFields, total=False):
+    """A change of a channel."""
+
+    name: str | None

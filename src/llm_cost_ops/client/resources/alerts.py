@@ -8,7 +8,14 @@ from typing import Any, Unpack
 
 from llm_cost_ops.client.caller import Caller, many, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
-from llm_cost_ops.client.fields import AlertQuery, AlertRuleFields, ChannelFields, Day
+from llm_cost_ops.client.fields import (
+    AlertQuery,
+    AlertRuleFields,
+    ChannelFields,
+    Day,
+    RenamedChannel,
+    RenamedRule,
+)
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.lists import listed, scoped
@@ -88,7 +95,7 @@ class RuleCalls:
 
     @endpoint
     def update(
-        self, rule_id: str, /, *, clear: Sequence[str] = (), **fields: Unpack[AlertRuleFields]
+        self, rule_id: str, /, *, clear: Sequence[str] = (), **fields: Unpack[RenamedRule]
     ) -> Flow[Row]:
         """Change a rule; what is not named stays, what `clear` names is taken away."""
         path = f"/alerts/rules/{segment(rule_id)}"
@@ -122,7 +129,7 @@ class ChannelCalls:
         return one((yield from self._caller.get(f"/alerts/channels/{segment(channel)}")), Row)
 
     @endpoint
-    def update(self, channel: str, /, **fields: Unpack[ChannelFields]) -> Flow[Row]:
+    def update(self, channel: str, /, **fields: Unpack[RenamedChannel]) -> Flow[Row]:
         """Change a channel; what is not named stays, secrets too."""
         path = f"/alerts/channels/{segment(channel)}"
         return one((yield from self._caller.write("PUT", path, fields)), Row)

@@ -113,7 +113,9 @@ def _causes(given: object, currency: str) -> tuple[Driver, ...]:
     if isinstance(given, Mapping):
         causes = cast("Mapping[str, object]", given)
         members = causes.get("members")
-        named = cast("Mapping[str, object]", members) if isinstance(members, Mapping) else {}
+        named: Mapping[str, object] = {}
+        if isinstance(members, Mapping):
+            named = cast("Mapping[str, object]", members)
         found = [
             (f"{dimension} {member.get('name') or member.get('value') or 'none'}", member)
             for dimension, listed in named.items()
