@@ -233,7 +233,7 @@ def test_a_test_says_how_it_went(quick: Room) -> None:
     assert found["delivered"] is False
     assert [each["detail"] for each in found["results"]] == ["550 no such user", "HTTP 200"]
     assert [told.to for told in quick.told] == ["a@example.com", "b@example.com"]
-    assert quick.told[0].notice.title == "Test of an alert channel"
+    assert quick.told[0].notice.title == "Test of this channel"
     assert accepted(quick.app.post("/api/v1/alerts/channels/ops/test"), 200)["delivered"] is True
     error(quick.app.post("/api/v1/alerts/channels/nobody/test"), 404, "NOT_FOUND")
 

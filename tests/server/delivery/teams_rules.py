@@ -37,6 +37,8 @@ def _card(card: Mapping[str, Any]) -> list[str]:
     wrong = _keys(card, required, {"actions", "fallbackText", "msteams"})
     if (card.get("type"), card.get("version")) != ("AdaptiveCard", "1.4"):
         wrong.append("type or version")
+    if set("[]()*_`~#>\\") & set(card.get("fallbackText", "")):
+        wrong.append("Markdown in the fallback text")
     if card.get("msteams") not in (None, {"width": "Full"}):
         wrong.append("msteams")
     actions = card.get("actions", [])

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.alerts import channels, define, openapi, store, wire
@@ -18,8 +17,8 @@ from llm_cost_ops.server.alerts.deps import desk
 from llm_cost_ops.server.alerts.lifecycle import Actor
 from llm_cost_ops.server.alerts.seal import Seal, SealBroken
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
-from llm_cost_ops.server.delivery.channels import parts
-from llm_cost_ops.server.delivery.notice import Driver, Fact, Notice
+from llm_cost_ops.server.delivery import sample
+from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
@@ -252,39 +251,20 @@ def try_channel(channel_id: str, request: Request, principal: Principal = Writer
         row = channels.row(session, principal.organization_id, channel_id)
         organization = get_organization(session, principal.organization_id)
     name = "" if organization is None else organization.name
-    results: list[dict[str, Any]] = []
     try:
         whole = channels.channel_of(row, own.seal)
     except SealBroken as error:
-        results.append({"delivered": False, "detail": str(error), "status": None})
+        outcomes = [Outcome(False, f"the channel's secrets cannot be read: {error}")]
     else:
-        notice = _test_notice(row["name"], name, store.new_id("alt", now_us), now_us)
-        for part in parts(whole):
-            outcome = own.send(part, notice, store.new_id("ald", now_us))
-            results.append(
-                {
-                    "delivered": outcome.delivered,
-                    "detail": outcome.detail,
-                    "status": outcome.status,
-                }
-            )
-    delivered = all(each["delivered"] for each in results)
+        test_id = store.new_id("alt", now_us)
+        outcomes = sample.try_channel(whole, name, test_id, own.send, own.public_url)
+    results = [
+        {"delivered": each.delivered, "detail": each.detail, "status": each.status}
+        for each in outcomes
+    ]
+    delivered = all(each.delivered for each in outcomes)
     answer = {"channel_id": row["id"], "channel_name": row["name"], "delivered": delivered}
     return json_response({**answer, "results": results})
-
-
-def _test_notice(channel: str, organization: str, alert_id: str, now_us: int) -> Notice:
-    return Notice(
-        moment="trigger",
-        alert_id=alert_id,
-        dedup_key=alert_id,
-        severity="info",
-        title="Test of an alert channel",
-        summary=f"This is a test of the channel {channel}; nothing has happened.",
-        facts=(Fact("Channel", channel), Fact("Sent", format_micros(now_us))),
-        drivers=(Driver("an example", "USD 0.00", "0 %"),),
-        organization=organization,
-    )
 
 
 def _rule(session: ReadSession, organization_id: str, rule_id: str) -> dict[str, Any]:

@@ -165,6 +165,11 @@ def parts(channel: Channel) -> tuple[Channel, ...]:
     return (channel,)
 
 
+def called_url(channel: Channel) -> str | None:
+    """The URL that the channel calls, for a guard to judge when it is stored; None for mail."""
+    return None if isinstance(channel, EmailChannel) else channel.url
+
+
 def is_address(text: str) -> bool:
     """Whether `text` is one bare mail address in ASCII, within the lengths of RFC 5321."""
     local, _, domain = text.rpartition("@")

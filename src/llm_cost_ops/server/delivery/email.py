@@ -182,7 +182,7 @@ def _ranking(rows: Sequence[tuple[str, str, str]]) -> str:
     amounts = max(len(amount) for _, amount, _ in rows)
     shares = max(len(share) for _, _, share in rows)
     longest = max(len(name) for name, _, _ in rows)
-    width = min(longest, max(_WIDTH - 6 - amounts - shares, 24))
+    width = max(min(longest, max(_WIDTH - 6 - amounts - shares, 24)), 1)
     shown: list[str] = []
     for name, amount, share in rows:
         *above, last = wrap(name, width, break_on_hyphens=False) or [""]

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from llm_cost_ops.server.delivery.notice import Driver, Fact, Notice
+from llm_cost_ops.server.delivery.channels import Channel, PagerDutyChannel, parts
+from llm_cost_ops.server.delivery.notice import Driver, Fact, Notice, Outcome
+
+Send = Callable[[Channel, Notice, str], Outcome]
+"""Delivers a notice under the id of a delivery."""
+
+
+def try_channel(
+    channel: Channel, organization: str, test_id: str, send: Send, link: str | None = None
+) -> list[Outcome]:
+    """Send the sample to each addressee and tell how each went. Where it opens an incident it is
+    resolved at once; if that fails, this is how it went."""
+    outcomes: list[Outcome] = []
+    for number, part in enumerate(parts(channel), start=1):
+        began = sample_notice(organization, test_id, link=link)
+        outcome = send(part, began, f"{test_id}.{number}")
+        if outcome.delivered and isinstance(part, PagerDutyChannel):
+            over = sample_notice(organization, test_id, moment="resolve", link=link)
+            outcome = send(part, over, f"{test_id}.{number}.over")
+        outcomes.append(outcome)
+    return outcomes
 
 
 def sample_notice(
@@ -14,8 +35,7 @@ def sample_notice(
     moment: Literal["trigger", "acknowledge", "resolve"] = "trigger",
     link: str | None = None,
 ) -> Notice:
-    """A test of a channel; all moments with the same `test_id` are of the same alert. A channel
-    that opens incidents should be told `resolve` after `trigger`."""
+    """A test of a channel; all moments with the same `test_id` are of the same alert."""
     happened = {
         "trigger": "This is a test: the channel works, and nobody has to do anything.",
         "acknowledge": "This is a test: the sample alert is acknowledged.",

@@ -53,11 +53,11 @@ def slack_message(notice: Notice) -> dict[str, Any]:
     facts = [(fact.label, fact.value) for fact in notice.facts[:MAX_FACTS]]
     if notice.since is not None:
         facts.append((SINCE, notice.since))
-    blocks += _table(facts)
+    blocks += _table((_label(label), value) for label, value in facts)
     if notice.drivers:
         blocks.append({"type": "section", "text": _marked(f"*{DRIVERS}*")})
         blocks += _table(
-            (driver.name, f"{line(driver.amount, 150)} · {line(driver.share, 150)}")
+            (_plain(driver.name, _VALUE), f"{line(driver.amount, 150)} · {line(driver.share, 150)}")
             for driver in notice.drivers[:MAX_DRIVERS]
         )
     left = max(len(notice.facts) - MAX_FACTS, 0) + max(len(notice.drivers) - MAX_DRIVERS, 0)
@@ -90,17 +90,19 @@ def mark(notice: Notice) -> str:
             return _MARKS[notice.severity]
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+def _table(rows: Iterable[tuple[dict[str, Any], str]]) -> Iterator[dict[str, Any]]:
     """Sections of two columns."""
-    fields = [field for label, value in rows for field in (_label(label), _plain(value, _VALUE))]
+    fields = [field for first, value in rows for field in (first, _plain(value, _VALUE))]
     for start in range(0, len(fields), 2 * _ROWS):
         yield {"type": "section", "fields": fields[start : start + 2 * _ROWS]}
 
 
 def _label(text: str) -> dict[str, Any]:
     """Bold, unless it holds what Slack may take for formatting."""
-    shown = _escaped(line(text), _LABEL)
-    return _marked(f"*{shown}*") if _NO_MARKUP.fullmatch(shown) else _plain(text, _LABEL)
+    shown = line(text)
+    if not _NO_MARKUP.fullmatch(shown):
+        return _plain(text, _LABEL)
+    return _marked(f"*{_escaped(shown, _LABEL)}*")
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Sources: learn.microsoft.com, "Create incoming webhooks with Workflows for Micro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,7 @@ _TITLE = 250
 _SUMMARY = 1_500
 _LABEL = 120
 _VALUE = 400
+_MARKDOWN = re.compile(r"[\[\]()*_`~#>\\]")  # which old clients read in the fallback text
 _CONNECTOR_FAILED = "returned HTTP error"
 
 
@@ -79,7 +81,7 @@ def _card(notice: Notice, rows: int) -> dict[str, Any]:
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "fallbackText": line(f"{state(notice)}: {notice.title}", _TITLE),
+        "fallbackText": line(_MARKDOWN.sub(" ", f"{state(notice)}: {notice.title}"), _TITLE),
         "msteams": {"width": "Full"},
         "body": [*_head(shown), *_rows(shown), *_foot(shown, left)],
     }
@@ -111,7 +113,7 @@ def _rows(notice: Notice) -> Iterable[dict[str, Any]]:
         yield {**_text(DRIVERS, 40, weight="Bolder"), "spacing": "Medium", "separator": True}
     for driver in notice.drivers:
         amount = f"{line(driver.amount, 150)} · {line(driver.share, 150)}"
-        yield _row(driver.name, amount)
+        yield _row(driver.name, amount, widths=(3, 2))
 
 
 def _foot(notice: Notice, left: int) -> Iterable[dict[str, Any]]:
@@ -130,13 +132,15 @@ def _style(notice: Notice) -> str:
             return _STYLES[notice.severity]
 
 
-def _row(label: str, value: str, *, apart: bool = False) -> dict[str, Any]:
+def _row(
+    label: str, value: str, *, apart: bool = False, widths: tuple[int, int] = (2, 3)
+) -> dict[str, Any]:
     return {
         "type": "ColumnSet",
         "spacing": "Medium" if apart else "Small",
         "columns": [
-            {"type": "Column", "width": 2, "items": [_text(label, _LABEL, subtle=True)]},
-            {"type": "Column", "width": 3, "items": [_text(value, _VALUE)]},
+            {"type": "Column", "width": widths[0], "items": [_text(label, _LABEL, subtle=True)]},
+            {"type": "Column", "width": widths[1], "items": [_text(value, _VALUE)]},
         ],
     }
 

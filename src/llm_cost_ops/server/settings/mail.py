@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from email.errors import HeaderParseError
 from email.headerregistry import Address
-from email.utils import parseaddr
 
 from llm_cost_ops.server.settings.spec import setting
 
+_SENDER = re.compile(r'(?:"(?P<quoted>[^"\\]*)"|(?P<name>[^"<>\\]*?))\s*<(?P<spec>[^<>]+)>')
+_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[^\s@,;:<>()\[\]\"\\]+\.[^\s@,;:<>()\[\]\"\\]+")
 # Also what looks like an encoded word of RFC 2047, which may hold a line break.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]|=\?")
 
 
 def sender(text: str) -> Address | None:
     """`ops@example.com` or `Cost Ops <ops@example.com>` as an address; None when it is neither."""
-    name, spec = parseaddr(text)
-    if _UNFIT.search(text) or not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+", spec):
+    named = _SENDER.fullmatch(text)
+    spec = named["spec"] if named else text
+    if _UNFIT.search(text) or not spec.isascii() or not _ADDRESS.fullmatch(spec):
         return None
+    name = (named["quoted"] or named["name"] or "") if named else ""
     try:
-        return Address(display_name=name, addr_spec=spec) if spec.isascii() else None
-    except (ValueError, IndexError):
+        return Address(display_name=name, addr_spec=spec)
+    except (ValueError, IndexError, HeaderParseError):
         return None
 
 
