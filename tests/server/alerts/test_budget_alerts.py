@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from llm_cost_ops.core.jsontext import loads
+from llm_cost_ops.server.alerts import measures
 from llm_cost_ops.server.alerts.seal import Seal
 from llm_cost_ops.server.alerts.sending import Sender
 from llm_cost_ops.server.alerts.work import DELIVER
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.queue.tables import outbox
 from llm_cost_ops.server.queue.work import Job
@@ -76,6 +78,21 @@ def test_a_notice_says_what_how_much_against_what_since_when_and_why(quick: Room
     assert notice.link == f"{PUBLIC_URL}/alerts/{alert['id']}"
     assert notice.dedup_key == alert["dedup_key"]
     assert (alert["details"]["spent"], alert["details"]["utilization"]) == (800, Decimal("0.8"))
+
+
+def test_an_alert_whose_drivers_take_too_long_goes_without(
+    quick: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.channel()
+    make_budget(quick.app, amount=10, alert_thresholds=[1])
+
+    def slow(*_: object) -> object:
+        raise DatabaseUnavailable(Reason.TIMEOUT)
+
+    monkeypatch.setattr(measures, "drivers", slow)
+    quick.spend(10)
+    assert quick.only()["drivers"] == []
+    assert quick.said() == [("ops", "trigger")]
 
 
 def test_without_channels_alerts_are_listed_all_the_same(quick: Room) -> None:

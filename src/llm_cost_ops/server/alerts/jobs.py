@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from llm_cost_ops.server.alerts import (
 )
 from llm_cost_ops.server.alerts.finding import Finding, subject_key
 from llm_cost_ops.server.alerts.fire import fire
-from llm_cost_ops.server.alerts.look import Look, look_at, news
+from llm_cost_ops.server.alerts.look import Look, driven, look_at, news
 from llm_cost_ops.server.alerts.rules import (
     BUDGET,
     ERROR_RATE,
@@ -60,6 +61,10 @@ RECORDED_TOPIC = "usage.recorded"
 _TOPICS = (*on_budget.TOPICS, ANOMALY_TOPIC, PRICES_TOPIC, RECORDED_TOPIC)
 _SWEPT = (USAGE, ERROR_RATE, UNPRICED, BUDGET)
 _MICROS = 1_000_000
+Over = Sequence[tuple[str, str]]
+"""Alerts whose reason is gone, with why."""
+Evaluated = tuple[Sequence[Finding], Over]
+NOTHING: Evaluated = ((), ())
 
 
 def work(database: Database, clock: Clock, sender: Sender) -> Work:
@@ -103,7 +108,8 @@ class _Room:
             if any(event["topic"] == RECORDED_TOPIC for event in events):
                 found += levels.reached(levels.levels(look, quick=True))
                 found += on_budget.standing(look, named_only=True)
-            findings = _unseen(look, found)
+            seen = _unseen(look, found)
+        findings = driven(self._database, seen, now_us)
         return partial(fire, findings=findings, now_us=now_us) if findings else None
 
     def sweep(self, running: Running) -> None:
@@ -118,7 +124,7 @@ class _Room:
         self,
         running: Running,
         kinds: Sequence[str],
-        evaluate: Callable[[Look], Effect],
+        evaluate: Callable[[Look], Evaluated],
     ) -> None:
         """Evaluate every organization that has something of these kinds, each in a transaction of
         its own. Raises RuntimeError after the last one for those that failed."""
@@ -129,11 +135,13 @@ class _Room:
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
             try:
+                now_us = self._clock.micros()
                 with read(self._database) as session:
-                    look = look_at(session, organization_id, self._clock.micros())
-                    effect = None if look is None else evaluate(look)
-                if effect is not None:
-                    running.write(effect)
+                    look = look_at(session, organization_id, now_us)
+                    found, over = NOTHING if look is None else evaluate(look)
+                findings = driven(self._database, found, now_us)
+                if findings or over:
+                    running.write(partial(_apply, organization_id, findings, over, now_us))
             except (DatabaseUnavailable, LeaseLost):
                 raise
             except Exception as error:
@@ -144,14 +152,13 @@ class _Room:
         if failed:
             raise RuntimeError(f"alerts of {failed} organizations were not evaluated")
 
-    def _swept(self, look: Look) -> Effect:
+    def _swept(self, look: Look) -> Evaluated:
         measured = levels.levels(look)
         found = [*levels.reached(measured), *on_budget.standing(look)]
         over = [*_fallen(look, measured), *_priced(look), *_within(look)]
-        findings = _unseen(look, found)
-        return partial(_apply, look.organization.id, findings, over, look.now_us)
+        return _unseen(look, found), over
 
-    def _foreseen(self, look: Look) -> Effect:
+    def _foreseen(self, look: Look) -> Evaluated:
         seen = outlook.outlook(look)
         rules = {rule.id: rule for rule in look.of(PROJECTED)}
         over: list[tuple[str, str]] = []
@@ -160,8 +167,7 @@ class _Room:
                 over.append((alert["id"], "The rule is gone."))
             elif (alert["rule_id"], alert["budget_id"]) not in seen.holding:
                 over.append((alert["id"], "The budget is not heading for its limit any more."))
-        findings = _unseen(look, seen.findings)
-        return partial(_apply, look.organization.id, findings, over, look.now_us)
+        return _unseen(look, seen.findings), over
 
     def digest(self, running: Running) -> Effect | None:
         """The digest of a rule for a slot of its schedule."""
@@ -172,7 +178,8 @@ class _Room:
             rule = None if look is None else next((r for r in look.rules if r.id == rule_id), None)
             if look is None or rule is None:
                 return None
-            findings = news(look, [digest.digest(look, rule, slot_us)])
+            fresh = news(look, [digest.digest(look, rule, slot_us)])
+        findings = driven(self._database, fresh, now_us)
         return partial(_publish, job.organization_id or "", findings, now_us) if findings else None
 
     def escalate(self, running: Running) -> Effect | None:
@@ -225,7 +232,8 @@ def _unseen(look: Look, found: Sequence[Finding]) -> list[Finding]:
     }
     is_open = {key for key, row in known.items() if row and row["status"] in store.OPEN}
     beginning = news(look, [each for each in joining if each.subject_key not in is_open])
-    return [*fresh, *beginning, *(each for each in joining if each.subject_key in is_open)]
+    again = [each for each in joining if each.subject_key in is_open]
+    return [*fresh, *beginning, *(replace(each, window=None) for each in again)]
 
 
 def _fallen(look: Look, measured: Mapping[str, Sequence[levels.Level]]) -> list[tuple[str, str]]:

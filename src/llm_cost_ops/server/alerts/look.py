@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from llm_cost_ops.server.alerts import measures, store, text
 from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.rules import Rule, default_rule
+from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable
-from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.db.session import ReadSession, read
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.identity.organizations import Organization, get_organization
 
@@ -49,25 +50,35 @@ def look_at(session: ReadSession, organization_id: str, now_us: int) -> Look | N
 
 
 def news(look: Look, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings of which there is no alert yet, with what drove them. An alert is worth more
-    than its drivers: where these take too long it goes without."""
+    """The findings of which there is no alert yet, each once."""
     known = store.known_keys(
         look.session, look.organization.id, (each.dedup_key for each in findings)
     )
     fresh = {each.dedup_key: each for each in findings if each.dedup_key not in known}
-    return [_driven(look, each) for each in fresh.values()]
+    return list(fresh.values())
 
 
-def _driven(look: Look, finding: Finding) -> Finding:
-    if finding.window is None or finding.drivers:
+def driven(database: Database, findings: Sequence[Finding], now_us: int) -> list[Finding]:
+    """The findings with what drove them. Each is asked for in a transaction of its own: an alert is
+    worth more than its drivers, and where these take too long it goes without."""
+    return [_driven(database, each, now_us) for each in findings]
+
+
+def _driven(database: Database, finding: Finding, now_us: int) -> Finding:
+    if finding.window is None:
         return finding
-    window = measures.days_around(finding.window, look.now_us)
-    currency = finding.currency or look.organization.currency
+    window = measures.days_around(finding.window, now_us)
     measure = str(finding.details.get("metric", "cost"))
     try:
-        found = measures.drivers(
-            look.session, look.organization.id, finding.scope, window, currency, measure
-        )
+        with read(database) as session:
+            found = measures.drivers(
+                session,
+                finding.rule.organization_id,
+                finding.scope,
+                window,
+                finding.currency,
+                measure,
+            )
     except DatabaseUnavailable as error:
         logger("alerts").warning("alert without drivers", reason=error.message)
         return finding
