@@ -59,6 +59,21 @@ def test_what_cannot_be_delivered_is_a_dead_letter(room: Room) -> None:
     assert [told.to for told in room.told] == ["good@example.com"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"), [("pagerduty", ["trigger", "resolve"]), ("email", ["trigger"])]
+)
+def test_the_end_of_what_may_have_arrived_is_told_to_machines(
+    quick: Room, kind: str, told: list[str]
+) -> None:
+    fields = {"type": kind, "routing_key": "a" * 32} if kind == "pagerduty" else {}
+    quick.channel(**fields)
+    quick.outcomes = [Outcome(False, "timed out")]
+    alert = raised(quick)
+    quick.act(alert, "resolve")
+    quick.later(minutes=5)
+    assert [each.notice.moment for each in quick.told] == told
+
+
 def test_in_the_end_it_is_given_up(quick: Room) -> None:
     quick.channel()
     quick.outcomes = [BUSY] * 100

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 from llm_cost_ops.server.alerts import channels, store
-from llm_cost_ops.server.alerts.notify import ESCALATION, moment_of, notice_of, part_of
+from llm_cost_ops.server.alerts.notify import (
+    ESCALATION,
+    HEAR_OF_ACKNOWLEDGEMENT,
+    moment_of,
+    notice_of,
+    part_of,
+)
 from llm_cost_ops.server.alerts.seal import Seal, SealBroken
 from llm_cost_ops.server.alerts.store import (
     ACKNOWLEDGED,
@@ -144,10 +150,29 @@ def _pointless(session: ReadSession, alert: Row, row: Row) -> str | None:
             return "the alert was snoozed before"
         return None
     told = any(
-        each["state"] == DELIVERED
-        and each["channel_id"] == row["channel_id"]
-        and each["part"] == row["part"]
-        and moment_of(each["moment"]) == "trigger"
+        _is_told(each, row) or (_may_be_told(each, row) and _keeps_state(session, row))
         for each in store.deliveries(session, row["organization_id"], alert["id"])
     )
     return None if told else "the channel was not told of the alert"
+
+
+def _is_told(each: Row, row: Row) -> bool:
+    return each["state"] == DELIVERED and _began(each, row)
+
+
+def _may_be_told(each: Row, row: Row) -> bool:
+    """Whether a send that had no answer may have arrived all the same."""
+    return bool(each["attempts"]) and each["status"] is None and _began(each, row)
+
+
+def _began(each: Row, row: Row) -> bool:
+    same = each["channel_id"] == row["channel_id"] and each["part"] == row["part"]
+    return same and moment_of(each["moment"]) == "trigger"
+
+
+def _keeps_state(session: ReadSession, row: Row) -> bool:
+    """Whether the other side keeps an incident open until it hears of its end; for people a
+    message about the end of what they may not have heard of is noise."""
+    known = channels.rows(session, row["organization_id"])
+    kinds = {each["id"]: each["kind"] for each in known}
+    return kinds.get(row["channel_id"]) in HEAR_OF_ACKNOWLEDGEMENT
