@@ -76,6 +76,7 @@ def test_the_end_of_what_may_have_arrived_is_told_to_machines(
 
 def test_in_the_end_it_is_given_up(quick: Room) -> None:
     quick.channel()
+    quick.rule("anomaly", auto_clear_minutes=7 * 24 * 60)
     quick.outcomes = [BUSY] * 100
     alert = raised(quick)
     begin = quick.clock.current

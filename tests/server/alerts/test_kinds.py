@@ -7,7 +7,16 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import select
 
+from llm_cost_ops.core.jsontext import loads
+from llm_cost_ops.server.alerts import levels
+from llm_cost_ops.server.alerts.look import Look
+from llm_cost_ops.server.alerts.work import EVENTS, SWEEP
+from llm_cost_ops.server.db.session import read, write
+from llm_cost_ops.server.queue import dead_letters
+from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
+from llm_cost_ops.server.queue.tables import outbox
 from tests.support.alerts import Room
 from tests.support.budgets import make_budget
 from tests.support.calls import accepted, record, send, usage
@@ -44,13 +53,33 @@ class TestSingleCalls:
         assert len(room.alerts()) == 3
 
     def test_events_that_come_again_count_once(self, room: Room) -> None:
-        room.rule("call_cost", threshold=10)
-        made = [room.spend(10)["id"], room.spend(11)["id"]]
-        from tests.server.alerts.test_budget_alerts import events_of
-
-        payloads = events_of(room, "usage.recorded")
-        assert [payload["first_id"] for payload in payloads] == made
+        room.channel()
+        room.rule("call_cost", threshold=10, cooldown_minutes=0)
+        room.spend(10)
+        room.spend(11)
+        with read(room.app.database) as session:
+            query = select(outbox).where(outbox.c.topic == "usage.recorded")
+            events = [
+                {
+                    "id": row.id,
+                    "topic": row.topic,
+                    "created_at": row.created_at,
+                    "payload": loads(row.payload),
+                }
+                for row in session.execute(query.order_by(outbox.c.id))
+            ]
         assert room.only()["occurrences"] == 2
+        for state in ("active", "resolved"):
+            if state == "resolved":
+                room.act(room.only()["id"], "resolve")
+            for event in events:
+                job = NewJob(EVENTS, {"events": [event]}, room.app.organization_id)
+                with write(room.app.database) as session:
+                    enqueue(session, job, now_us=room.clock.micros())
+                room.work()
+            alert = room.only()
+            assert (alert["status"], alert["occurrences"]) == (state, 2)
+        assert room.said() == [("ops", "trigger"), ("ops", "resolve")]
 
     def test_of_a_batch_there_is_one_alert(self, quick: Room) -> None:
         quick.rule("call_cost", threshold="0.005")
@@ -155,6 +184,31 @@ class TestUsage:
         assert sorted(each["title"].partition(":")[0] for each in quick.alerts()) == [
             "h", "usage", "w",
         ]  # fmt: skip
+
+
+def test_an_organization_that_cannot_be_evaluated_holds_up_no_other(
+    quick: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Room(quick.app.another(), quick.clock)
+    for each in (quick, other):
+        each.rule("usage", metric="requests", threshold=1, window="month")
+        call(each, 1)
+    real = levels.levels
+
+    def broken(look: Look, **options: Any) -> Any:
+        if look.organization.id == min(quick.app.organization_id, other.app.organization_id):
+            raise ValueError("cannot be")
+        return real(look, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(levels, "levels", broken)
+        quick.later(minutes=1)
+    assert sorted([len(quick.alerts()), len(other.alerts())]) == [0, 1]
+    with read(quick.app.database) as session:
+        (job,) = dead_letters.list_jobs(session, None, kind=SWEEP.name, state="ready")
+    assert "1 organizations" in job["last_error"]
+    quick.later(minutes=1)
+    assert (len(quick.alerts()), len(other.alerts())) == (1, 1)
 
 
 class TestErrors:
