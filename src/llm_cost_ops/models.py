@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import DeclarativeBase
 
 from llm_cost_ops.server.access import tables as access
+from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
 from llm_cost_ops.server.http import tables as http
@@ -27,6 +28,8 @@ __all__ = [
     "spend",
     "webhooks",
 ]
+    "Base", "access", "alerts", "audit", "http", "identity", "ledger", "pricing", "queue", "spend",
+]  # fmt: skip
 
 
 class Base(DeclarativeBase):

@@ -10,6 +10,10 @@ from typing import Any
 
 import httpx
 
+from llm_cost_ops.server.alerts.finding import Finding
+from llm_cost_ops.server.alerts.fire import fire
+from llm_cost_ops.server.alerts.rules import default_rule
+from llm_cost_ops.server.db.session import write
 from tests.support.application import Application
 
 Body = dict[str, Any]
@@ -137,6 +141,51 @@ _ASK: Body = {
     "ttl_seconds": 60,
     "max_wait_ms": 0,
 }
+_RULE: Body = {
+    "name": "x",
+    "type": "usage",
+    "description": "x",
+    "enabled": True,
+    "severity": "warning",
+    "scope": {"team_id": "a", "model": ["b"], "tags": ["c"], "metadata": {"d": "e"}},
+    "channels": [],
+    "cooldown_minutes": 5,
+    "auto_clear_minutes": 60,
+    "quiet_hours": {
+        "start": "22:00",
+        "end": "07:00",
+        "timezone": "Europe/Berlin",
+        "days": ["mon"],
+        "hold_critical": True,
+    },
+    "escalation": [],
+    "notify_resolved": True,
+    "metric": "cost",
+    "threshold": "5.5",
+    "window": "day",
+    "currency": "USD",
+    "group_by": "user_id",
+}
+_RULES: tuple[Body, ...] = (
+    _RULE,
+    {"name": "x", "type": "budget", "budget_ids": [], "thresholds": ["0.5", 80]},
+    {"name": "x", "type": "projected_breach", "probability": "0.8"},
+    {"name": "x", "type": "anomaly", "dimension": "model", "min_amount": 5, "min_severity": "low"},
+    {"name": "x", "type": "error_rate", "threshold": "0.1", "window_minutes": 5,
+     "min_requests": 3},
+    {"name": "x", "type": "call_cost", "conditions": {"threshold": 10}},
+    {"name": "x", "type": "unpriced"},
+    {"name": "x", "type": "price_change"},
+    {"name": "x", "type": "digest", "frequency": "weekly", "weekday": "monday", "time": "08:00",
+     "timezone": "Europe/Berlin"},
+)  # fmt: skip
+_CHANNELS: tuple[Body, ...] = (
+    {"name": "@new", "type": "email", "recipients": ["ops@example.com"], "severities": ["info"],
+     "default": False, "enabled": True},
+    {"name": "@new", "type": "webhook", "url": "https://example.com/hook",
+     "secret": "0123456789abcdef01234567"},
+    {"name": "@new", "type": "pagerduty", "config": {"routing_key": "a" * 32}},
+)  # fmt: skip
 _LABELS: Body = {"metadata": {"a": {"b": ["c"]}}, "tags": ["a"]}
 
 
@@ -303,6 +352,31 @@ OPERATIONS: Mapping[str, Operation] = {
             "getWebhookDelivery",
         ),
         Operation("read:webhooks"),
+    "createAlertRule": Operation("write:alerts", _RULES),
+    "updateAlertRule": Operation("write:alerts", ({"threshold": 7},)),
+    "changeAlertRule": Operation("write:alerts", ({"name": "y"},)),
+    "deleteAlertRule": Operation("write:alerts"),
+    "createAlertChannel": Operation("write:alerts", _CHANNELS),
+    "updateAlertChannel": Operation("write:alerts", ({"enabled": False},)),
+    "changeAlertChannel": Operation("write:alerts", ({"default": True},)),
+    "deleteAlertChannel": Operation("write:alerts"),
+    "testAlertChannel": Operation("write:alerts"),
+    "snoozeAlert": Operation("write:alerts", ({"minutes": 5, "comment": "x"}, {"minutes": 10})),
+    "acknowledgeAlert": Operation("write:alerts", ({"comment": "x"},)),
+    "commentOnAlert": Operation("write:alerts", ({"comment": "x"},)),
+    "resolveAlert": Operation("write:alerts"),  # after which nothing else can be done to it
+    **dict.fromkeys(
+        (
+            "listAlerts",
+            "listBudgetAlerts",
+            "getAlert",
+            "listAlertHistory",
+            "listAlertRules",
+            "getAlertRule",
+            "listAlertChannels",
+            "getAlertChannel",
+        ),
+        Operation("read:alerts"),
     ),
     "createApiKey": Operation(
         "write:api_keys",
@@ -358,6 +432,17 @@ def operations(application: Application) -> Iterator[Called]:
                 yield Called(operation["operationId"], method.upper(), path, parameters)
 
 
+def _alert(application: Application, canary: str) -> str:
+    """The id of an alert about an anomaly."""
+    now_us = application.clock.micros()
+    rule = default_rule(application.organization_id, "anomaly")
+    finding = Finding(
+        rule=rule, subject=canary, period=new_text(), severity="info", title=canary, summary=canary
+    )
+    with write(application.database) as session:
+        return fire(session, [finding], now_us)[0]
+
+
 def made(application: Application, canary: str = "canary") -> dict[str, str]:
     """One of each thing that has an id, named after a canary: the ids by path parameter."""
 
@@ -370,6 +455,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     record = {**fresh(_RECORD), "metadata": {"note": canary}, "project_id": canary}
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
+    channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
     hook = {
         "url": "https://hooks.invalid/x",
@@ -392,4 +478,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "key_id": key.json()["id"],
         "budget_id": created("/api/v1/budgets", budget).json()["id"],
         "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
+        "rule_id": created("/api/v1/alerts/rules", {**_RULE, "name": canary}).json()["id"],
+        "channel_id": created("/api/v1/alerts/channels", channel).json()["id"],
+        "alert_id": _alert(application, canary),
     }

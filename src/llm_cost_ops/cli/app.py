@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config:config", "Show and check the settings."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
+    "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),
     "verify": ("ledger:verify", "Prove that rollups and budgets equal the ledger."),
     "rebuild": ("ledger:rebuild", "Make rollups and budgets anew from the ledger."),
     "health": ("health:health", "Ask whether the server or the local database is well."),

@@ -14,6 +14,7 @@ from llm_cost_ops.exceptions import ConfigurationError
 if TYPE_CHECKING:
     import httpx
 
+    from llm_cost_ops.client.resources.alerts import AsyncAlerts
     from llm_cost_ops.client.resources.analytics import AsyncAnalytics
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
@@ -106,6 +107,10 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._caller, self._driver)
+    def alerts(self) -> AsyncAlerts:
+        from llm_cost_ops.client.resources.alerts import AsyncAlerts
+
+        return AsyncAlerts(self._caller, self._driver)
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""

@@ -221,3 +221,81 @@ class AskFields(Attribution, total=False):
     region: str | None
     ttl_seconds: int | None
     max_wait_ms: int | None
+
+
+class AlertQuery(TypedDict, total=False):
+    """Which alerts are listed; `status` and `severity` may name several, with commas."""
+
+    status: str | None
+    severity: str | None
+    type: str | None
+    rule_id: str | None
+    budget_id: str | None
+    since: Day | None
+    until: Day | None
+    limit: int | None
+    offset: int | None
+    page: int | None
+    per_page: int | None
+    page_size: int | None
+    cursor: str | None
+    organization_id: str | None
+
+
+class AlertRuleFields(TypedDict, total=False):
+    """A rule: on what it fires (the fields of its type, also as `conditions`), whom it tells
+    (`channels`, by id or name) and when it keeps quiet."""
+
+    description: str | None
+    enabled: bool | None
+    severity: str | None
+    scope: Mapping[str, Any] | None
+    channels: Sequence[str] | None
+    cooldown_minutes: int | None
+    auto_clear_minutes: int | None
+    quiet_hours: Mapping[str, Any] | None
+    escalation: Sequence[Mapping[str, Any]] | None
+    notify_resolved: bool | None
+    conditions: Mapping[str, Any] | None
+    budget_ids: Sequence[str] | None
+    thresholds: Sequence[Money] | None
+    probability: Money | None
+    dimension: str | None
+    min_amount: Money | None
+    min_severity: str | None
+    metric: str | None
+    threshold: Money | None
+    window: str | None
+    window_minutes: int | None
+    currency: str | None
+    group_by: str | None
+    min_requests: int | None
+    frequency: str | None
+    time: str | None
+    weekday: str | None
+    timezone: str | None
+
+
+class ChannelFields(TypedDict, total=False):
+    """A channel of alerts: the fields of its type, also as `config`, and for which severities."""
+
+    severities: Sequence[str] | None
+    default: bool | None
+    enabled: bool | None
+    config: Mapping[str, Any] | None
+    recipients: Sequence[str] | None
+    url: str | None
+    secret: str | None
+    routing_key: str | None
+
+
+class RenamedRule(AlertRuleFields, total=False):
+    """A change of a rule."""
+
+    name: str | None
+
+
+class RenamedChannel(ChannelFields, total=False):
+    """A change of a channel."""
+
+    name: str | None

@@ -182,6 +182,9 @@ class Reservation(Row):
 
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
+class Alert(Row):
+    """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
+    with a single one."""
 
     __slots__ = ()
 
@@ -214,6 +217,23 @@ class Delivery(Row):
     next_attempt_at: str | None
     data: Row
     attempt_log: list[Row]
+    type: str
+    severity: str
+    status: str
+    title: str
+    summary: str
+    rule_id: str | None
+    budget_id: str | None
+    facts: list[Row]
+    drivers: list[Row]
+    details: Row
+    occurrences: int
+    fired_at: str
+    acknowledged_at: str | None
+    snoozed_until: str | None
+    resolved_at: str | None
+    history: list[Row]
+    deliveries: list[Row]
 
 
 def plain(value: Any) -> Any:

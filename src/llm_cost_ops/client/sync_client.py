@@ -15,6 +15,7 @@ from llm_cost_ops.client.transport import SyncDriver
 if TYPE_CHECKING:
     import requests
 
+    from llm_cost_ops.client.resources.alerts import Alerts
     from llm_cost_ops.client.resources.analytics import Analytics
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
@@ -109,6 +110,10 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import Webhooks
 
         return Webhooks(self._caller, self._driver)
+    def alerts(self) -> Alerts:
+        from llm_cost_ops.client.resources.alerts import Alerts
+
+        return Alerts(self._caller, self._driver)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones; a given session is not closed."""

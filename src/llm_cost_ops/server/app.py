@@ -19,6 +19,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
+from llm_cost_ops.server.alerts import routes as alerts
+from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
 from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
@@ -76,6 +78,7 @@ ROOMS: tuple[Room, ...] = (
         paths=budgets_openapi.paths,
     ),
     Room("webhooks", router=webhooks.router, sends=webhooks_openapi.WEBHOOKS_SENT),
+    Room("alerts", router=alerts.router),
 )
 
 
@@ -158,6 +161,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.desk = Desk(state.database, state.prices, clock)
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault(settings))
+    state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.queue_metrics = QueueMetrics(state.metrics.registry)

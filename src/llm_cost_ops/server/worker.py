@@ -11,6 +11,8 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from llm_cost_ops.server.alerts import jobs as alerts
+from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.budgets import jobs as budgets
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
@@ -34,11 +36,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
+    sender = alert_desk(settings, clock).sender(database, clock)
     return together(
         [
             queue.work(settings.worker, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
+            alerts.work(database, clock, sender),
         ]
     )
 

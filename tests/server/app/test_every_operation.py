@@ -14,6 +14,8 @@ from tests.support.operations import OPERATIONS, Called, fresh, made, operations
 SCOPES = (
     "read:api_keys", "write:api_keys", "read:budgets", "write:budgets", "read:costs",
     "write:costs", "write:pricing", "read:webhooks", "write:webhooks",
+    "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
+    "write:budgets", "read:costs", "write:costs", "write:pricing",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -27,6 +29,9 @@ UNKNOWN = {
     "reservation_id": "rsv_00000000000000000000000000",
     "webhook_id": "whk_00000000000000000000000000",
     "delivery_id": "whd_00000000000000000000000000",
+    "rule_id": "alr_00000000000000000000000000",
+    "channel_id": "chn_00000000000000000000000000",
+    "alert_id": "alt_00000000000000000000000000",
 }
 
 
@@ -105,6 +110,9 @@ READS = (
     "/api/v1/budgets",
     "/api/v1/webhooks",
     "/api/v1/webhooks/events",
+    "/api/v1/alerts",
+    "/api/v1/alerts/rules",
+    "/api/v1/alerts/channels",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
 )

@@ -11,7 +11,7 @@ from llm_cost_ops.client.fields import AskFields, BudgetFields, Money
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.lists import listed, scoped
-from llm_cost_ops.client.rows import Budget, Reservation, Row
+from llm_cost_ops.client.rows import Alert, Budget, Reservation, Row
 
 
 class BudgetCalls:
@@ -121,11 +121,18 @@ class BudgetCalls:
         path = f"/budgets/{segment(budget_id)}/adjustments"
         return many((yield from self._caller.get(path)), Row)
 
+    @endpoint
+    def alerts(self, budget_id: str, /, **query: Any) -> Flow[Page[Alert]]:
+        """Alerts about a budget, the newest first."""
+        path = f"/budgets/{segment(budget_id)}/alerts"
+        return listed(self._caller, path, scoped(self._caller, query), Alert)
+
     create_budget = create
     list_budgets = list
     get_budget = get
     update_budget = update
     delete_budget = delete
+    get_budget_alerts = alerts
 
 
 class Budgets(BudgetCalls, SyncResource):

@@ -22,11 +22,16 @@ from sqlalchemy import (
 )
 
 from llm_cost_ops.core.money import E10
-from llm_cost_ops.core.period import HOUR_US, Window
+from llm_cost_ops.core.period import DAY_US, HOUR_US, Window
 from llm_cost_ops.core.scope import COLUMNS, METADATA, TAGS, Scope
 from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.tables import rollup_hourly, usage_corrections, usage_records
+from llm_cost_ops.server.ledger.tables import (
+    rollup_daily,
+    rollup_hourly,
+    usage_corrections,
+    usage_records,
+)
 from llm_cost_ops.server.spend.index import facts_of
 
 _STORED = {name: "model_name" if name == "model" else name for name in COLUMNS}
@@ -35,6 +40,7 @@ _UNITS = (HOUR_US, HOUR_US // 12)
 FEW = 8
 """Below this number of windows each is asked for alone."""
 _IN_ROLLUP = frozenset({"provider", "model"})
+_IN_DAILY = frozenset({"provider", "model", "project_id"})
 
 
 @dataclass(slots=True)
@@ -112,6 +118,81 @@ def series(
     return found
 
 
+def breakdown(
+    session: ReadSession,
+    organization_id: str,
+    scope: Scope,
+    window: Window,
+    currency: str,
+    dimensions: Sequence[str],
+) -> dict[tuple[str | None, ...], Sums]:
+    """The sums of a scope in a window by the values of some dimensions (of `core.scope.COLUMNS`).
+    The daily rollup answers for whole days of UTC where it knows the dimensions."""
+    found: dict[tuple[str | None, ...], Sums] = {}
+    named = {*dimensions, *(name for name, _ in scope.dimensions)}
+    whole_days = window.start_us % DAY_US == 0 and window.end_us % DAY_US == 0
+    if whole_days and named <= _IN_DAILY:
+        rows = _days_by(session, organization_id, scope, window, dimensions)
+    else:
+        rows = _calls_by(session, organization_id, scope, window, dimensions)
+    for values, its_currency, row in rows:
+        found.setdefault(values, Sums()).add(its_currency, row, currency)
+    return found
+
+
+def _days_by(
+    session: ReadSession,
+    organization_id: str,
+    scope: Scope,
+    window: Window,
+    dimensions: Sequence[str],
+) -> Iterator[tuple[tuple[str | None, ...], str, dict[str, int]]]:
+    table = rollup_daily.c
+    names = ("cost_whole", "cost_fraction", "requests", "total_tokens", "unpriced")
+    parts = [part for name in names for part in exact_sum(session.kind, table[name], name)]
+    grain = [table[_STORED[name]] for name in dimensions]
+    query = (
+        select(table.currency, *grain, *parts)
+        .where(
+            table.organization_id == organization_id,
+            table.bucket >= window.start_us // DAY_US,
+            table.bucket < window.end_us // DAY_US,
+            inside(table, [scope]),
+        )
+        .group_by(table.currency, *grain)
+    )
+    for row in session.execute(query).mappings():
+        read = {name: read_sum(row, name) or 0 for name in names}
+        yield (
+            tuple(row[_STORED[name]] or None for name in dimensions),
+            row["currency"],
+            {
+                "e10": read["cost_whole"] * E10 + read["cost_fraction"],
+                "requests": read["requests"],
+                "tokens": read["total_tokens"],
+                "unpriced": read["unpriced"],
+            },
+        )
+
+
+def _calls_by(
+    session: ReadSession,
+    organization_id: str,
+    scope: Scope,
+    window: Window,
+    dimensions: Sequence[str],
+) -> Iterator[tuple[tuple[str | None, ...], str, dict[str, int]]]:
+    by_label = any(name == TAGS or name.startswith(METADATA) for name, _ in scope.dimensions)
+    every = (*(_STORED[name] for name in COLUMNS), "tags", "metadata")
+    labels = every if by_label else tuple(_STORED[name] for name in dimensions)
+    query = _grouped(session, organization_id, [scope], window, labels, 0)
+    for row in session.execute(query).mappings():
+        if by_label and not scope.holds(facts_of(tuple(row[name] for name in every))):
+            continue
+        values = tuple(row[_STORED[name]] or None for name in dimensions)
+        yield values, row["currency"], {name: read_sum(row, name) or 0 for name in _SUMMED}
+
+
 def _rolled_up(scopes: Sequence[Scope], window: Window) -> bool:
     whole_hours = window.start_us % HOUR_US == 0 and window.end_us % HOUR_US == 0
     return whole_hours and all(
@@ -131,7 +212,7 @@ def _from_rollup(
             table.organization_id == organization_id,
             table.bucket >= window.start_us // HOUR_US,
             table.bucket < window.end_us // HOUR_US,
-            _inside(table, scopes),
+            inside(table, scopes),
         )
         .group_by(table.currency)
     )
@@ -198,7 +279,7 @@ def _grouped(
                 columns.organization_id == organization_id,
                 columns.timestamp >= window.start_us,
                 columns.timestamp < window.end_us,
-                _inside(columns, scopes),
+                inside(columns, scopes),
             )
         )
     source: FromClause = union_all(*parts).subquery()
@@ -212,8 +293,9 @@ def _without_price() -> ColumnElement[Any]:
     return case((usage_records.c.cost_e10.is_(None), usage_records.c.requests), else_=0)
 
 
-def _inside(columns: Any, scopes: Sequence[Scope]) -> ColumnElement[bool]:
-    """Rows that a scope may hold: tags and metadata are looked at afterwards."""
+def inside(columns: Any, scopes: Sequence[Scope]) -> ColumnElement[bool]:
+    """Rows of a table with the ledger's columns that a scope may hold; tags and metadata are looked
+    at afterwards."""
     ways: list[ColumnElement[bool]] = []
     for scope in scopes:
         conditions = [
