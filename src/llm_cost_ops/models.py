@@ -19,6 +19,7 @@ from llm_cost_ops.server.webhooks import tables as webhooks
 __all__ = [
     "Base",
     "access",
+    "alerts",
     "audit",
     "http",
     "identity",
@@ -28,8 +29,6 @@ __all__ = [
     "spend",
     "webhooks",
 ]
-    "Base", "access", "alerts", "audit", "http", "identity", "ledger", "pricing", "queue", "spend",
-]  # fmt: skip
 
 
 class Base(DeclarativeBase):

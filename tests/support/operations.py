@@ -352,6 +352,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "getWebhookDelivery",
         ),
         Operation("read:webhooks"),
+    ),
     "createAlertRule": Operation("write:alerts", _RULES),
     "updateAlertRule": Operation("write:alerts", ({"threshold": 7},)),
     "changeAlertRule": Operation("write:alerts", ({"name": "y"},)),

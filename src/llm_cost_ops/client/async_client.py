@@ -107,6 +107,8 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._caller, self._driver)
+
+    @cached_property
     def alerts(self) -> AsyncAlerts:
         from llm_cost_ops.client.resources.alerts import AsyncAlerts
 

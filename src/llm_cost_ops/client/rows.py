@@ -182,6 +182,8 @@ class Reservation(Row):
 
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
+
+
 class Alert(Row):
     """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
     with a single one."""
@@ -217,6 +219,15 @@ class Delivery(Row):
     next_attempt_at: str | None
     data: Row
     attempt_log: list[Row]
+
+
+class Alert(Row):
+    """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
+    with a single one."""
+
+    __slots__ = ()
+
+    id: str
     type: str
     severity: str
     status: str

@@ -110,6 +110,8 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import Webhooks
 
         return Webhooks(self._caller, self._driver)
+
+    @cached_property
     def alerts(self) -> Alerts:
         from llm_cost_ops.client.resources.alerts import Alerts
 
