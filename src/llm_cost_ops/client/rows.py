@@ -183,11 +183,6 @@ class Reservation(Row):
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
 
-
-class Alert(Row):
-    """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
-    with a single one."""
-
     __slots__ = ()
 
     id: str
