@@ -66,6 +66,16 @@ class TestLocal:
         assert str(run("rebuild", "-o", "json").json()["budgets"]) == "1"
         assert run("verify").code == 0
 
+    def test_the_check_fails_when_one_of_several_budgets_is_exceeded(self, run: Run) -> None:
+        assert run(*CREATE, "--scope", "project_id=other").code == 0
+        small = ("budgets", "create", "--name", "s", "--amount", "0.007", "--scope", "model=gpt-4o")
+        made = run(*small, "-o", "json").json()
+        assert run("budgets", "check").code == 0
+        assert ingest(run, 1).code == 0
+        ran = run("budgets", "check")
+        assert (ran.code, made["id"] in ran.out) == (1, True)
+        assert run("budgets", "check", "--threshold", "1").code == 0
+
     def test_without_a_budget_the_check_says_so(self, run: Run) -> None:
         ran = run("budgets", "check")
         assert ran.code not in (0, 1)
