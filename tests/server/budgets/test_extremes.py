@@ -11,21 +11,25 @@ from tests.support.budgets import assert_counted, budget, make_budget, release, 
 from tests.support.calls import accepted, body_of, error, select_all, send, tamper
 
 __all__ = ["at_noon"]
-MOST = 2**53 - 1
+MOST = 10**9
 
 
-def test_an_ask_has_at_most_the_tokens_of_a_call(at_noon: Timed) -> None:
+def test_an_ask_has_at_most_the_tokens_of_its_calls(at_noon: Timed) -> None:
     app, _ = at_noon
     error(reserve(app, "0", input_tokens=MOST, max_tokens=1), 422)
     usage = {"input_tokens": MOST, "output_tokens": 1}
     error(reserve(app, None, provider="openai", model="m", usage=usage), 422)
     call = {"provider": "openai", "model": "nobody-knows"}
-    error(reserve(app, None, **call, input_tokens=MOST, max_tokens=0, requests=2), 422)
+    error(reserve(app, None, **call, input_tokens=MOST, max_tokens=1, requests=2), 422)
+    error(reserve(app, "0", input_tokens=2 * MOST + 1, requests=2), 422)
+    error(reserve(app, "0", input_tokens=1_000 * MOST + 1, requests=2_000), 422)
     accepted(reserve(app, "0", input_tokens=MOST, max_tokens=0), 201)
-    accepted(reserve(app, None, **call, input_tokens=MOST, max_tokens=0), 201)
+    accepted(reserve(app, "0", input_tokens=2 * MOST, requests=2), 201)
+    accepted(reserve(app, "0", input_tokens=1_000 * MOST, requests=2_000), 201)
+    accepted(reserve(app, None, **call, input_tokens=MOST, max_tokens=0, requests=2), 201)
 
 
-def _unbookable(app: Application) -> str:
+def unbookable(app: Application) -> str:
     """A reservation of more tokens than an hour can hold beside those of another one."""
     held = accepted(reserve(app, "1", input_tokens=1, ttl_seconds=2), 201)
     tamper(app, f"UPDATE reservations SET tokens = {2**63 - 1} WHERE id = '{held['id']}'")
@@ -35,11 +39,11 @@ def _unbookable(app: Application) -> str:
 def test_what_cannot_be_booked_is_postponed_and_the_rest_is_booked(at_noon: Timed) -> None:
     app, clock = at_noon
     fine = accepted(reserve(app, "2", input_tokens=1, ttl_seconds=1), 201)
-    stuck = _unbookable(app)
+    stuck = unbookable(app)
     also = accepted(reserve(app, "2", input_tokens=1, ttl_seconds=3), 201)
     clock.current += timedelta(seconds=4)
     work(app.database, clock).handlers[EXPIRE](Now(app))
-    assert [_status(app, one) for one in (fine["id"], stuck, also["id"])] == [
+    assert [status_of(app, one) for one in (fine["id"], stuck, also["id"])] == [
         "expired", "open", "expired",
     ]  # fmt: skip
     clock.current += timedelta(seconds=3_599)
@@ -52,15 +56,15 @@ def test_what_cannot_be_booked_is_postponed_and_the_rest_is_booked(at_noon: Time
 def test_the_desk_goes_on_when_something_cannot_be_booked(at_noon: Timed) -> None:
     app, clock = at_noon
     accepted(reserve(app, "2", input_tokens=1, ttl_seconds=1), 201)
-    stuck = _unbookable(app)
+    stuck = unbookable(app)
     clock.current += timedelta(seconds=4)
     clock.elapsed_s += 6
     held = accepted(reserve(app, "1"), 201)
-    assert _status(app, stuck) == "open"
+    assert status_of(app, stuck) == "open"
     accepted(release(app, held), 200)
 
 
-def _status(app: Application, reservation_id: str) -> str:
+def status_of(app: Application, reservation_id: str) -> str:
     return str(body_of(app.get(f"/api/v1/budgets/reservations/{reservation_id}"))["status"])
 
 

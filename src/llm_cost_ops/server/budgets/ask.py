@@ -29,6 +29,10 @@ DEFAULT_TTL_S = 300
 MAX_TTL_S = 86_400
 MAX_WAIT_MS = 8_000
 """A waiting request must be answered before its time limit."""
+MAX_REQUEST_TOKENS = 10**9
+MAX_TOKENS = 10**12
+"""Of one call, which no model comes near, and of all calls of an ask: it takes millions of those to
+leave 64 bits."""
 UNNAMED_MODEL = "unspecified"
 CUSTOM = "custom"
 GIVEN, BOUND, MAXIMUM, NO_PRICE = "given", "upper_bound", "model_maximum", "unpriced"
@@ -100,8 +104,9 @@ def parse_ask(fields: Mapping[str, object], prices: OrganizationPrices, now_us: 
             basis = MAXIMUM
         if basis == NO_PRICE:
             call[NO_PRICE] = True
-    if amounts.tokens > MAX_COUNT:
-        raise BudgetError(f"would be more than {MAX_COUNT} tokens in all", field="input_tokens")
+    most = min(MAX_REQUEST_TOKENS * requests, MAX_TOKENS)
+    if amounts.tokens > most:
+        raise BudgetError(f"would be more than {most} tokens in all", field="input_tokens")
     return Ask(amounts, currency, basis, call, labels, ttl * 1_000_000, wait, assumed)
 
 

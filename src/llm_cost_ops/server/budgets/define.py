@@ -7,7 +7,8 @@ organization's budgets alone, so that no call is left out of that sum and none i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from llm_cost_ops.core.budget import (
@@ -28,7 +29,8 @@ from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.budgets.terms import keep_terms
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.organizations import get_organization
-from llm_cost_ops.server.ledger.recount import recount
+from llm_cost_ops.server.ledger.ahead import Ahead
+from llm_cost_ops.server.ledger.recount import look_ahead, recount
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.counters import Counters, Place, Standing
 from llm_cost_ops.server.spend.index import Index
@@ -64,9 +66,38 @@ class Actor:
     now_us: int
 
 
-def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) -> Budget:
+def create(
+    session: WriteSession,
+    fields: Mapping[str, object],
+    actor: Actor,
+    ahead: Ahead | None = None,
+) -> Budget:
     """A new budget. Raises DomainError naming the field."""
     hold_alone(session, actor.organization_id)
+    definition, made, index = _planned(session, fields, actor)
+    store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)
+    rehold(session, actor.organization_id, index, {made.id, *ancestors(made.id, index.parents)})
+    for counted in _counted(index, made):
+        recount(session, index, counted, actor.now_us, ahead=ahead)
+    _audit(session, actor, "budgets.create", made.id, None, definition)
+    return index.budgets[made.id]
+
+
+def ahead_of(session: ReadSession, fields: Mapping[str, object], actor: Actor) -> Ahead:
+    """What `create` will sum of the ledger, summed before it holds the budgets: others wait for
+    what was recorded since, and not for a whole period. Give it a snapshot."""
+    ahead = Ahead()
+    with suppress(DomainError):  # which `create` raises, unless it was done before
+        _, made, index = _planned(session, fields, actor)
+        for counted in _counted(index, made):
+            look_ahead(session, ahead, index, counted, actor.now_us)
+    return ahead
+
+
+def _planned(
+    session: ReadSession, fields: Mapping[str, object], actor: Actor
+) -> tuple[dict[str, object], Budget, Index]:
+    """The definition of a new budget, the budget, and all budgets with it."""
     known = _index(session, actor.organization_id)
     if len(known.budgets) >= MAX_BUDGETS:
         raise BudgetInUse(f"at most {MAX_BUDGETS} budgets are possible")
@@ -81,11 +112,7 @@ def create(session: WriteSession, fields: Mapping[str, object], actor: Actor) ->
     definition = _as_made(definition, made)
     index = Index(1, [*known.budgets.values(), made])
     _check_family(index, made)
-    store.add(session, made, definition, actor_id=actor.actor_id, now_us=actor.now_us)
-    rehold(session, actor.organization_id, index, {made.id, *ancestors(made.id, index.parents)})
-    _count_again(session, index, made, actor.now_us)
-    _audit(session, actor, "budgets.create", made.id, None, definition)
-    return index.budgets[made.id]
+    return definition, made, index
 
 
 def update(
@@ -165,12 +192,12 @@ def _index(session: ReadSession, organization_id: str) -> Index:
     return Index(1, store.load(session, organization_id))
 
 
-def _count_again(session: WriteSession, index: Index, budget: Budget, now_us: int) -> None:
-    """Count the budget from the ledger, and those above it that its calls did not count in."""
-    recount(session, index, index.budgets[budget.id], now_us)
-    for above in ancestors(budget.id, index.parents):
-        if not budget.scope.is_within(index.budgets[above].scope):
-            recount(session, index, index.budgets[above], now_us)
+def _counted(index: Index, made: Budget) -> Iterator[Budget]:
+    """A new budget, and those above it that its calls did not count in."""
+    yield index.budgets[made.id]
+    for above in ancestors(made.id, index.parents):
+        if not made.scope.is_within(index.budgets[above].scope):
+            yield index.budgets[above]
 
 
 def _granted(session: ReadSession, before: Budget, made: Budget, now_us: int) -> Standing | None:

@@ -12,11 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from llm_cost_ops.server.budgets.errand import Denied, Errand, Late, Outcome
-from llm_cost_ops.server.budgets.expire import BATCH, expire_apart
+from llm_cost_ops.server.budgets.expire import expire
+from llm_cost_ops.server.budgets.lanes import Lanes
 from llm_cost_ops.server.budgets.late import carry_out_late
+from llm_cost_ops.server.budgets.waiting import Waiting, tell
 from llm_cost_ops.server.budgets.work import carry_out
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -25,18 +27,28 @@ from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http.idempotency import InFlight
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.spend.lock import VersionHeld, in_haste
 
 GROUP = 256
 QUEUE = 20_000
-ATTEMPTS = 8
 EXPIRE_EVERY_S = 5.0
-POLL_S = 0.1
-"""How often who waits for a budget looks again, for what other processes give back."""
+EXPIRE_LATER_S = 60.0
+"""After a failure, which the worker's expiry deals with."""
 T = TypeVar("T")
 
 
+class _Write(Protocol):
+    """Commits what is done in a session, or raises SerializationRetry."""
+
+    def __call__(self, work: Callable[[WriteSession], T], /) -> T: ...
+
+
 class Desk:
-    """Takes errands from any thread; `start` before use, `close` to drain."""
+    """Takes errands from any thread; `start` before use, `close` to drain.
+
+    Its thread serves all organizations and so waits for none: one whose locks are held goes to a
+    lane of its own.
+    """
 
     def __init__(self, database: Database, prices: Prices, clock: Clock) -> None:
         self._database = database
@@ -46,9 +58,10 @@ class Desk:
         self._waiting: deque[Errand] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._looked_s: float | None = None
+        self._look_at_s = clock.monotonic()
         self._thread = threading.Thread(target=self._run, name="budget-desk", daemon=True)
-        self._given_back: set[asyncio.Future[None]] = set()
+        self._lanes = Lanes(self._serve_apart)
+        self.waiting = Waiting()
 
     def start(self) -> None:
         """Start the thread."""
@@ -60,6 +73,7 @@ class Desk:
             self._closed = True
             self._changed.notify_all()
         self._thread.join(timeout_s)
+        self._lanes.close(timeout_s)
 
     def submit(self, errand: Errand) -> None:
         """Queue an errand; its future gets the outcome after the commit.
@@ -95,18 +109,6 @@ class Desk:
             timer.cancel()
         return errand.future.result()
 
-    async def given_back(self, seconds: float) -> None:
-        """Wait until something that was reserved here is given back, at most so long."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._given_back.add(waiter)
-        timer = loop.call_later(min(seconds, POLL_S), _tell, [waiter])
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._given_back.discard(waiter)
-
     def _take(self) -> list[Errand]:
         with self._changed:
             while not self._waiting and not self._closed:
@@ -127,76 +129,156 @@ class Desk:
                         return
                 continue
             self._expire_due()
-            self._commit(group)
+            here = [errand for errand in group if not self._lanes.joined(errand)]
+            for blocked in self._serve(here):
+                self._lanes.open(blocked)
             self._wake(group)
 
     def _expire_due(self) -> None:
-        """Now and then, before others are decided. Whatever befalls it, these are decided."""
+        """Now and then, before others are decided, and not more than one transaction: what cannot
+        be booked together, and who is in the way, is the worker's."""
         now_s = self._clock.monotonic()
-        if self._looked_s is not None and now_s - self._looked_s < EXPIRE_EVERY_S:
+        if now_s < self._look_at_s:
             return
-        self._looked_s = now_s
+        self._look_at_s = now_s + EXPIRE_EVERY_S
+        now_us = self._clock.micros()
         try:
-            while expire_apart(self._write, self._prices, self._clock.micros()) == BATCH:
-                pass
+            self._in_haste(lambda session: expire(session, self._prices, now_us, wait=False))
         except (DatabaseUnavailable, SerializationRetry):
             return  # met again by what follows
         except Exception as error:
-            logger("budgets").error("expiry failed", error=type(error).__name__)
+            self._look_at_s = now_s + EXPIRE_LATER_S
+            logger("budgets").error("expiry was left to the worker", error=type(error).__name__)
 
-    def _commit(self, group: Sequence[Errand]) -> None:
+    def _serve(self, group: Sequence[Errand]) -> list[list[Errand]]:
+        """Do the errands without waiting; those that met a lock come back by organization."""
+        blocked: list[list[Errand]] = []
+        while group:
+            try:
+                self._commit(group, self._in_haste, wait=False)
+            except VersionHeld as held:
+                name = held.organization_id
+                blocked.append([e for e in _undone(group) if e.organization_id == name])
+                group = [e for e in _undone(group) if e.organization_id != name]
+                continue
+            except SerializationRetry:
+                shares = _by_organization(_undone(group))
+                if len(shares) == 1:
+                    blocked += shares
+                else:
+                    for share in shares:
+                        blocked += self._serve(share)
+            break
+        return blocked
+
+    def _serve_apart(self, group: Sequence[Errand]) -> Sequence[Errand]:
+        """Do errands of one organization with the usual patience; those that met a lock."""
+        with suppress(SerializationRetry):
+            self._commit(group, self._patiently, wait=True)
+        self._wake(group)
+        return _undone(group)
+
+    def _commit(self, group: Sequence[Errand], write: _Write, *, wait: bool) -> None:
+        """Fill the futures. Raises SerializationRetry after all but those of blocked errands."""
         try:
-            outcomes = self._write(
-                lambda session: carry_out(session, group, self._prices, now_us=self._clock.micros())
+            outcomes = write(
+                lambda session: carry_out(
+                    session, group, self._prices, now_us=self._clock.micros(), wait=wait
+                )
             )
+        except SerializationRetry:
+            raise
         except DatabaseUnavailable as error:
             for errand in group:
                 errand.future.set_exception(error)
         except Exception as error:
-            self._one_by_one(group, error)
+            self._in_parts(group, error, write, wait=wait)
         else:
+            late: list[Errand] = []
             for errand, outcome in zip(group, outcomes, strict=True):
                 if isinstance(outcome, Late):
-                    self._correct(errand)
+                    late.append(errand)
                 else:
                     errand.future.set_result(outcome)
+            self._each([[errand] for errand in late], lambda one: self._correct(one[0], write))
 
-    def _one_by_one(self, group: Sequence[Errand], error: Exception) -> None:
-        """A fault of one errand must not fail its neighbours."""
+    def _in_parts(
+        self, group: Sequence[Errand], error: Exception, write: _Write, *, wait: bool
+    ) -> None:
+        """A fault of one errand must not fail its neighbours, nor keep other organizations."""
         if len(group) == 1:
             group[0].future.set_exception(error)
             return
-        for errand in group:
-            self._commit([errand])
+        parts = _by_organization(group)
+        if len(parts) == 1:
+            parts = [[errand] for errand in group]
+        self._each(parts, lambda part: self._commit(part, write, wait=wait))
 
-    def _correct(self, errand: Errand) -> None:
+    def _each(
+        self, parts: Sequence[Sequence[Errand]], serve: Callable[[Sequence[Errand]], None]
+    ) -> None:
+        """Serve one part after the other, each of one organization; after one that is blocked none
+        of the same."""
+        blocked: dict[str, SerializationRetry] = {}
+        for part in parts:
+            if part[0].organization_id not in blocked:
+                try:
+                    serve(part)
+                except SerializationRetry as error:
+                    blocked[part[0].organization_id] = error
+        for error in blocked.values():
+            raise error
+
+    def _correct(self, errand: Errand, write: _Write) -> None:
         try:
-            outcome = self._write(
+            outcome = write(
                 lambda session: carry_out_late(
                     session, errand, self._prices, now_us=self._clock.micros()
                 )
             )
+        except SerializationRetry:
+            raise
         except Exception as error:
             errand.future.set_exception(error)
         else:
             errand.future.set_result(outcome)
 
-    def _write(self, work: Callable[[WriteSession], T]) -> T:
-        return write_retrying(self._database, work, attempts=ATTEMPTS)
+    def _in_haste(self, work: Callable[[WriteSession], T]) -> T:
+        usual_ms = self._database.settings.lock_timeout_ms
+
+        def hurried(session: WriteSession) -> T:
+            with in_haste(session, usual_ms):
+                return work(session)
+
+        return write_retrying(self._database, hurried, attempts=1)
+
+    def _patiently(self, work: Callable[[WriteSession], T]) -> T:
+        return write_retrying(self._database, work, attempts=1)
 
     def _wake(self, group: Sequence[Errand]) -> None:
         """Tell the event loops which outcomes are there, one wake-up for each loop; and those who
-        wait for something to be given back, when anything may have been."""
+        wait for something to be given back, when anything of their organization may have been."""
         loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-        for errand in group:
-            if errand.waiter is not None:
-                loops.setdefault(errand.waiter.get_loop(), []).append(errand.waiter)
-        if any(errand.reservation_id for errand in group):
-            for waiter in list(self._given_back):
-                loops.setdefault(waiter.get_loop(), []).append(waiter)
-        for loop, waiters in loops.items():
+        done = [errand for errand in group if errand.future.done()]
+        waiters = [errand.waiter for errand in done if errand.waiter is not None]
+        for organization_id in {e.organization_id for e in done if e.reservation_id}:
+            waiters += self.waiting.woken(organization_id)
+        for waiter in waiters:
+            loops.setdefault(waiter.get_loop(), []).append(waiter)
+        for loop, mine in loops.items():
             with suppress(RuntimeError):  # a loop that was closed has nobody waiting
-                loop.call_soon_threadsafe(_tell, waiters)
+                loop.call_soon_threadsafe(tell, mine)
+
+
+def _by_organization(group: Sequence[Errand]) -> list[list[Errand]]:
+    shares: dict[str, list[Errand]] = {}
+    for errand in group:
+        shares.setdefault(errand.organization_id, []).append(errand)
+    return list(shares.values())
+
+
+def _undone(group: Sequence[Errand]) -> list[Errand]:
+    return [errand for errand in group if not errand.future.done()]
 
 
 def may_wait(outcome: Outcome) -> bool:
@@ -207,9 +289,3 @@ def may_wait(outcome: Outcome) -> bool:
 def _expire(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError())
-
-
-def _tell(waiters: Sequence[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)

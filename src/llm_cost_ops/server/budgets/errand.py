@@ -38,7 +38,8 @@ Outcome = Answer | Problem | Denied | Late
 @dataclass(slots=True)
 class Errand:
     """One thing to do at the desk. `body` is what a reservation is settled with, `digest` tells it
-    from others. `waiter` belongs to the event loop of the request."""
+    from others. `waiter` belongs to the event loop of the request; `tries` counts those in
+    a lane."""
 
     kind: str
     organization_id: str
@@ -51,6 +52,7 @@ class Errand:
     call: IdempotentCall | None = None
     future: Future[Outcome] = field(default_factory=Future[Outcome])
     waiter: asyncio.Future[None] | None = None
+    tries: int = 0
 
     @property
     def resolution(self) -> str:

@@ -6,7 +6,7 @@ has the status `estimated`; whoever settles the reservation later corrects it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from llm_cost_ops.server.budgets import store
@@ -20,7 +20,9 @@ from llm_cost_ops.server.queue.work import LeaseLost
 
 BATCH = 500
 POSTPONED_US = 3_600 * 1_000_000
-"""What cannot be booked is tried again after an hour, and held until then."""
+LONGEST_US = 7 * 24 * POSTPONED_US
+"""What cannot be booked is tried again after an hour, then after as long as it has been there, at
+most a week, and held until then."""
 _PASSING = (DatabaseUnavailable, SerializationRetry, LeaseLost)
 T = TypeVar("T")
 
@@ -31,19 +33,23 @@ class Write(Protocol):
     def __call__(self, work: Callable[[WriteSession], T], /) -> T: ...
 
 
-def expire(session: WriteSession, prices: Prices, now_us: int, limit: int = BATCH) -> int:
+def expire(
+    session: WriteSession, prices: Prices, now_us: int, limit: int = BATCH, *, wait: bool = True
+) -> int:
     """Book reservations that have expired, the oldest first; how many were looked at. Run it again
-    while that is `limit`. Several may run at once: each reservation is booked by one of them."""
+    while that is `limit`. Several may run at once: each reservation is booked by one of them.
+    Raises VersionHeld when budgets are being changed and `wait` is false."""
     due = store.due(session, now_us, limit)
     if due:
-        carry_out(session, [_errand(*found) for found in due], prices, now_us=now_us)
+        errands = [_errand(*found) for found in due]
+        carry_out(session, errands, prices, now_us=now_us, wait=wait)
     return len(due)
 
 
 def expire_apart(write: Write, prices: Prices, now_us: int, limit: int = BATCH) -> int:
-    """As `expire`, in transactions of `write`. When a reservation cannot be booked, the others are,
-    each by itself, and that one is postponed. Raises what says that the database, or the lease, is
-    not there."""
+    """As `expire`, in transactions of `write`. When a reservation cannot be booked, those of other
+    organizations are, then the others of its own, each by itself, and that one is postponed. Raises
+    what says that the database, or the lease, is not there."""
     try:
         return write(lambda session: expire(session, prices, now_us, limit))
     except _PASSING:
@@ -53,15 +59,28 @@ def expire_apart(write: Write, prices: Prices, now_us: int, limit: int = BATCH) 
             "expired reservations were not booked together", error=type(error).__name__
         )
     due = write(lambda session: store.due(session, now_us, limit))
-    for reservation_id, organization_id in due:
-        _expire_one(write, prices, now_us, reservation_id, organization_id)
+    failed: list[Errand] = []
+    for organization_id in sorted({owner for _, owner in due}):
+        errands = [_errand(found, owner) for found, owner in due if owner == organization_id]
+        if not _booked(write, prices, now_us, errands):
+            failed += errands
+    for errand in failed:
+        _expire_one(write, prices, now_us, errand)
     return len(due)
 
 
-def _expire_one(
-    write: Write, prices: Prices, now_us: int, reservation_id: str, organization_id: str
-) -> None:
-    errand = _errand(reservation_id, organization_id)
+def _booked(write: Write, prices: Prices, now_us: int, errands: Sequence[Errand]) -> bool:
+    """Whether the reservations were booked together."""
+    try:
+        write(lambda session: carry_out(session, errands, prices, now_us=now_us))
+    except _PASSING:
+        raise
+    except Exception:
+        return False
+    return True
+
+
+def _expire_one(write: Write, prices: Prices, now_us: int, errand: Errand) -> None:
     try:
         write(lambda session: carry_out(session, [errand], prices, now_us=now_us))
     except _PASSING:
@@ -69,11 +88,19 @@ def _expire_one(
     except Exception as error:
         logger("budgets").error(
             "an expired reservation was postponed",
-            reservation_id=reservation_id,
+            reservation_id=errand.reservation_id,
             error=type(error).__name__,
         )
-        until_us = now_us + POSTPONED_US
-        write(lambda session: store.postpone(session, organization_id, reservation_id, until_us))
+        write(lambda session: _postpone(session, errand, now_us))
+
+
+def _postpone(session: WriteSession, errand: Errand, now_us: int) -> None:
+    organization_id, reservation_id = errand.organization_id, errand.reservation_id
+    row = store.one(session, organization_id, reservation_id)
+    if row is not None:
+        age_us = now_us - int(row["created_at"])
+        later_us = min(max(POSTPONED_US, age_us), LONGEST_US)
+        store.postpone(session, organization_id, reservation_id, now_us + later_us)
 
 
 def _errand(reservation_id: str, organization_id: str) -> Errand:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, cast
 
 from anyio import to_thread
@@ -43,19 +45,12 @@ async def post_reserve(request: Request) -> Response:
     raw, fields = await _fields(request, principal)
     ask = await _ask(request, principal, fields)
     desk = desk_of(request)
-    clock = deps.clock(request)
     call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
-    until_s = clock.monotonic() + ask.max_wait_ms / 1_000
+    errand = Errand(RESERVE, principal.organization_id, principal.key_id, ask=ask, call=call)
     with desk.in_flight.claim(call):
-        while True:
-            errand = Errand(
-                RESERVE, principal.organization_id, principal.key_id, ask=ask, call=call
-            )
-            outcome = await _outcome(request, errand)
-            left_s = until_s - clock.monotonic()
-            if left_s <= 0 or not may_wait(outcome):
-                break
-            await desk.given_back(left_s)
+        outcome = await _outcome(request, errand)
+        if may_wait(outcome) and ask.max_wait_ms:
+            outcome = await _waited(request, errand, ask.max_wait_ms / 1_000)
     if isinstance(outcome, Denied):
         raise wire.refusal(outcome.decision, outcome.ask)
     answer = _answered(outcome)
@@ -63,6 +58,37 @@ async def post_reserve(request: Request) -> Response:
     if delay_ms:
         await asyncio.sleep(delay_ms / 1_000)
     return _response(answer)
+
+
+async def _waited(request: Request, errand: Errand, seconds: float) -> Outcome:
+    """Ask again when something was given back, for so long; the last outcome. Of equal asks one
+    does so at a time."""
+    waiting, clock = desk_of(request).waiting, deps.clock(request)
+    until_s = clock.monotonic() + seconds
+    turn = waiting.turn(errand.organization_id, _sameness(errand.ask))
+    try:
+        async with asyncio.timeout(seconds):
+            await turn.acquire()
+    except TimeoutError:
+        return await _outcome(request, _again(errand))
+    try:
+        while True:
+            outcome = await _outcome(request, _again(errand))
+            left_s = until_s - clock.monotonic()
+            if left_s <= 0 or not may_wait(outcome):
+                return outcome
+            await waiting.given_back(errand.organization_id, left_s)
+    finally:
+        turn.release()
+
+
+def _again(errand: Errand) -> Errand:
+    return replace(errand, future=Future(), waiter=None, tries=0)
+
+
+def _sameness(ask: Ask | None) -> Hashable:
+    """Asks in which this is the same fit in the same budgets or in none."""
+    return ask and (ask.amounts, ask.currency, ask.basis == NO_PRICE, ask.labels)
 
 
 def _delay_of(answer: Answer) -> int:

@@ -16,7 +16,7 @@ from llm_cost_ops.server.budgets import adjust, define, openapi, wire
 from llm_cost_ops.server.budgets.current import current
 from llm_cost_ops.server.budgets.define import Actor, BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings, status
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, snapshot, write_retrying
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.edge import untimed
@@ -59,9 +59,12 @@ def create_budget(
     fields = own_fields(principal, body)
 
     def work(session: WriteSession, actor: Actor) -> Response:
-        made = define.create(session, fields, actor)
+        made = define.create(session, fields, actor, ahead)
         return json_response(_shown(session, actor, made.id), 201)
 
+    untimed(request)  # the ledger of a period may take a while to add up
+    with snapshot(deps.database(request)) as seen:
+        ahead = define.ahead_of(seen, fields, _actor(request, principal))
     return _changed(request, principal, raw, work)
 
 

@@ -56,10 +56,16 @@ Row = dict[str, Any]
 
 
 def carry_out(
-    session: WriteSession, errands: Sequence[Errand], prices: Prices, *, now_us: int
+    session: WriteSession,
+    errands: Sequence[Errand],
+    prices: Prices,
+    *,
+    now_us: int,
+    wait: bool = True,
 ) -> list[Outcome]:
-    """Do the errands in the caller's transaction; one outcome each, in order."""
-    work = Work(session, errands, now_us)
+    """Do the errands in the caller's transaction; one outcome each, in order. Raises VersionHeld
+    when budgets are being changed and `wait` is false."""
+    work = Work(session, errands, now_us, wait=wait)
     submissions = work.submissions()
     if submissions:
         record(session, submissions, prices, now_us=now_us, keep_seconds=KEEP_SECONDS, moves=work)
@@ -75,9 +81,12 @@ class EstimateRefused(Exception):
 class Work(Moves):
     """The errands of one transaction. It is settled with the moves that its settlements make."""
 
-    def __init__(self, session: WriteSession, errands: Sequence[Errand], now_us: int) -> None:
+    def __init__(
+        self, session: WriteSession, errands: Sequence[Errand], now_us: int, *, wait: bool
+    ) -> None:
         super().__init__()
         self.now_us = now_us
+        self._wait = wait
         self._session = session
         self._errands = errands
         self._outcomes: dict[int, Outcome] = {}
@@ -94,7 +103,8 @@ class Work(Moves):
         errands = self._errands
         self._draft()
         for organization_id in sorted({errand.organization_id for errand in errands}):
-            self.changes[organization_id] = (index_in(self._session, organization_id), {})
+            index = index_in(self._session, organization_id, wait=self._wait)
+            self.changes[organization_id] = (index, {})
         calls = [errand.call.scope for errand in errands if errand.call]
         saved = idempotency.lookup(self._session, calls, self.now_us)
         named = [errand for errand in errands if errand.reservation_id]

@@ -19,6 +19,9 @@ from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.spend.move import Moves, of_row
 
+RELABELLED = "costs.update"
+"""In the audit log."""
+
 
 class CallUnknown(DomainError):
     """No call of the organization has this id, or it was removed."""
@@ -63,7 +66,7 @@ def relabel(
             session,
             organization_id=organization_id,
             actor_id=actor_id,
-            action="costs.update",
+            action=RELABELLED,
             resource_type="cost",
             resource_id=record_id,
             before=before,

@@ -13,6 +13,7 @@ from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.ahead import Ahead
 from llm_cost_ops.server.ledger.scoped import Sums, series
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.spend import store as definitions
@@ -57,21 +58,18 @@ def recount(
     now_us: int,
     *,
     from_calls: bool = False,
+    ahead: Ahead | None = None,
 ) -> None:
     """Set what a budget has used and holds from the ledger and the open reservations, `from_calls`
-    without a look at the rollups. The caller holds the organization's budgets alone; what was told
-    or granted stays, and so does the amount that an earlier period had. Raises UsageError when a
-    sum would leave 64 bits."""
+    without a look at the rollups, `ahead` with what was summed before. The caller holds the
+    organization's budgets alone; what was told or granted stays, and so does the amount that an
+    earlier period had. Raises UsageError when a sum would leave 64 bits."""
     windows = windows_of(budget, now_us)
     scopes = scopes_of(index, budget)
-    found = series(
-        session,
-        budget.organization_id,
-        scopes,
-        windows,
-        budget.currency,
-        from_calls=from_calls,
-    )
+    organization_id, currency = budget.organization_id, budget.currency
+    found = ahead and ahead.series(session, organization_id, scopes, windows, currency)
+    if found is None:
+        found = series(session, organization_id, scopes, windows, currency, from_calls=from_calls)
     held = held_of(session, budget.organization_id, budget)
     places = {Place(budget.id, start): sums for start, sums in found.items() if _some(sums)}
     now = budget.counted_in(now_us)
@@ -94,6 +92,15 @@ def recount(
         counter.reserved_e10 = amounts.e10
         counter.reserved_requests, counter.reserved_tokens = amounts.requests, amounts.tokens
     counters.write()
+
+
+def look_ahead(
+    session: ReadSession, ahead: Ahead, index: Index, budget: Budget, now_us: int
+) -> None:
+    """Sum what `recount` will ask for, before the budgets are held. Give it a snapshot."""
+    ahead.look(
+        session, budget.organization_id, scopes_of(index, budget), windows_of(budget, now_us)
+    )
 
 
 def scopes_of(index: Index, budget: Budget) -> Sequence[Scope]:

@@ -76,10 +76,10 @@ def sums(
     """The calls and corrections that any of the scopes holds. The hourly rollup answers where it
     can, because it moves with the ledger; `from_calls` asks the ledger itself."""
     found = Sums()
-    if not from_calls and _rolled_up(scopes, window):
+    if not from_calls and is_rolled_up(scopes, window):
         rows = _from_rollup(session, organization_id, scopes, window)
     else:
-        rows = _from_calls(session, organization_id, scopes, window)
+        rows = from_calls_in(session, organization_id, scopes, window)
     for its_currency, row in rows:
         found.add(its_currency, row, currency)
     return found
@@ -98,7 +98,7 @@ def series(
     end on whole hours or five minutes."""
     edges = {edge for window in windows for edge in (window.start_us, window.end_us)}
     unit = next((u for u in _UNITS if all(edge % u == 0 for edge in edges)), None)
-    rolled_up = not from_calls and all(_rolled_up(scopes, window) for window in windows)
+    rolled_up = not from_calls and all(is_rolled_up(scopes, window) for window in windows)
     if rolled_up or len(windows) < FEW or unit is None:
         return {
             window.start_us: sums(
@@ -110,7 +110,7 @@ def series(
     starts = sorted(found)
     ends = {window.start_us: window.end_us for window in windows}
     whole = Window(starts[0], max(ends.values()))
-    for its_currency, row in _from_calls(session, organization_id, scopes, whole, unit):
+    for its_currency, row in from_calls_in(session, organization_id, scopes, whole, unit):
         at_us = row["unit"] * unit
         place = bisect_right(starts, at_us) - 1
         if at_us < ends[starts[place]]:
@@ -193,7 +193,7 @@ def _calls_by(
         yield values, row["currency"], {name: read_sum(row, name) or 0 for name in _SUMMED}
 
 
-def _rolled_up(scopes: Sequence[Scope], window: Window) -> bool:
+def is_rolled_up(scopes: Sequence[Scope], window: Window) -> bool:
     whole_hours = window.start_us % HOUR_US == 0 and window.end_us % HOUR_US == 0
     return whole_hours and all(
         name in _IN_ROLLUP for scope in scopes for name, _ in scope.dimensions
@@ -229,7 +229,7 @@ def _from_rollup(
         )
 
 
-def _from_calls(
+def from_calls_in(
     session: ReadSession,
     organization_id: str,
     scopes: Sequence[Scope],

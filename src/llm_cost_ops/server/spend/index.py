@@ -133,10 +133,12 @@ _indexes: WeakKeyDictionary[Engine, _Indexes] = WeakKeyDictionary()
 _NONE = Index(0, ())
 
 
-def index_in(session: WriteSession, organization_id: str) -> Index:
+def index_in(session: WriteSession, organization_id: str, *, wait: bool = True) -> Index:
     """The budgets of the organization, kept from changing until the transaction ends. Read again
-    only when their version is another than the one that this process knows."""
-    return _index_of(session, organization_id, shared_version(session, organization_id))
+    only when their version is another than the one that this process knows. Raises VersionHeld when
+    they are being changed and `wait` is false."""
+    version = shared_version(session, organization_id, wait=wait)
+    return _index_of(session, organization_id, version)
 
 
 def index_seen(session: ReadSession, organization_id: str) -> Index:
