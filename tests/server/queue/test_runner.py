@@ -215,7 +215,12 @@ def test_metrics_and_warnings(sqlite_settings: DatabaseSettings) -> None:
 def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
     work = work_of_all(Settings(), quick_place.database, quick_place.clock)
     names = [each.name for each in work.schedules]
-    assert names == ["queue.retention", "budgets.expire"]
+    assert names == [
+        "queue.retention",
+        "budgets.expire",
+        "webhooks.retention",
+        "webhooks.sweep",
+    ]
     with write(quick_place.database) as session:
         session.announce()
     assert quick_place.database.bell.wait(0)
