@@ -7,6 +7,7 @@ from sqlalchemy.orm import DeclarativeBase
 from llm_cost_ops.server.access import tables as access
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.forecasts import tables as forecasts
 from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
@@ -14,7 +15,18 @@ from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.spend import tables as spend
 
-__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue", "spend"]
+__all__ = [
+    "Base",
+    "access",
+    "audit",
+    "forecasts",
+    "http",
+    "identity",
+    "ledger",
+    "pricing",
+    "queue",
+    "spend",
+]
 
 
 class Base(DeclarativeBase):

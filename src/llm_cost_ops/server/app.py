@@ -30,6 +30,7 @@ from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetr
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
 from llm_cost_ops.server.http.edge import Edge
@@ -70,6 +71,7 @@ ROOMS: tuple[Room, ...] = (
         routes=reservations.routes,
         paths=budgets_openapi.paths,
     ),
+    Room("forecasts", router=forecasts.with_alias),
 )
 
 

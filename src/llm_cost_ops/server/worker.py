@@ -17,6 +17,7 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
+from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import configure_logging, logger
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
@@ -32,7 +33,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
-    return together([queue.work(settings.worker, clock), budgets.work(database, clock)])
+    return together(
+        [
+            queue.work(settings.worker, clock),
+            budgets.work(database, clock),
+            forecasts.work(settings, database, clock),
+        ]
+    )
 
 
 def embedded(settings: Settings) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_cost_ops.server.settings.background import WorkerSettings
+from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,
@@ -48,6 +48,7 @@ class Settings:
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -73,6 +74,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "logging": LoggingSettings,
     "metrics": MetricsSettings,
     "worker": WorkerSettings,
+    "anomalies": AnomalySettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(
