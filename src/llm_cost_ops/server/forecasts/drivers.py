@@ -98,7 +98,7 @@ def split(
     forecast, and is asked where there are some to compare with."""
     before_e10 = round(last.cost_e10 * last.scale)
     change = forecast_e10 - before_e10
-    parts = dict.fromkeys((*FACTORS, OTHER), Fraction(0))
+    parts: dict[str, Fraction] = {name: Fraction(0) for name in (*FACTORS, OTHER)}
     if last.requests > 0 and last.cost_e10 > 0:
         _add(parts, last, Fraction(forecast_e10, E10), *ahead())
     else:

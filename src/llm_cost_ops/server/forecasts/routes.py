@@ -283,7 +283,7 @@ def _alias(plural: APIRouter) -> APIRouter:
             made.add_api_route(
                 route.path.replace(PATH, PATH[:-1], 1),
                 route.endpoint,
-                methods=[*route.methods],
+                methods=sorted(route.methods or ()),
                 status_code=route.status_code,
                 include_in_schema=False,
                 operation_id=f"{route.operation_id}Singular",
