@@ -7,12 +7,13 @@ median of actual over usual daily sums. The forecast of a holiday is multiplied 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from statistics import median
 
-from llm_cost_ops.core.series import Series, SeriesError, trimmed
+from llm_cost_ops.core.errors import InsufficientData
+from llm_cost_ops.core.series import Series, trimmed
 from llm_cost_ops.forecasting.forecast import Forecast, generate
 from llm_cost_ops.forecasting.seasons import filled
 
@@ -36,24 +37,24 @@ def generate_with(
     if not holidays or series.step not in STEPS:
         return generate(series, horizon, model=model, confidence=confidence)
     past = trimmed(series)
+    ended = _trailing(past, holidays)
+    known = replace(past, values=past.values[: len(past) - ended])
     inside = [
         index
-        for index in range(1, len(past) - 1)  # the ends must be known
-        if past.values[index] is not None and past.moment(index).date() in holidays
+        for index, value in enumerate(known.values)
+        if value is not None and known.moment(index).date() in holidays
     ]
-    if len(past) - len(past.missing()) - len(inside) < 2:
-        raise SeriesError("leave no ordinary day", field="holidays")
-    values = [None if index in inside else value for index, value in enumerate(past.values)]
-    ordinary = replace(past, values=tuple(values))
-    made = generate(ordinary, horizon, model=model, confidence=confidence)
-    factor = _factor(past, ordinary, inside)
+    values = [None if index in inside else value for index, value in enumerate(known.values)]
+    ordinary = replace(known, values=tuple(values))
+    made = generate(ordinary, horizon + ended, model=model, confidence=confidence)
+    factor = _factor(known, ordinary, inside)
     dates = [past.moment(len(past) + step).date() for step in range(horizon)]
     predictions = [
         replace(each, value=each.value * factor, lower=each.lower * factor,
                 upper=each.upper * factor)
         if day in holidays
         else each
-        for each, day in zip(made.predictions, dates, strict=True)
+        for each, day in zip(made.predictions[ended:], dates, strict=True)
     ]  # fmt: skip
     return replace(
         made,
@@ -63,11 +64,24 @@ def generate_with(
     )
 
 
-def _factor(past: Series, ordinary: Series, inside: Collection[int]) -> float:
+def _trailing(past: Series, holidays: Collection[date]) -> int:
+    """The steps at the end that are holidays: a model must not begin at them, so they are forecast
+    as well, and left out."""
+    for place in range(len(past) - 1, -1, -1):
+        if past.values[place] is not None and past.moment(place).date() not in holidays:
+            return len(past) - 1 - place
+    raise InsufficientData("Insufficient data: every day of the series is a holiday")
+
+
+def _factor(past: Series, ordinary: Series, inside: Sequence[int]) -> float:
     """What a holiday is of an ordinary day; 1 where none is known."""
-    usual = filled([None if v is None else float(v) for v in ordinary.values], past.step)
+    first = next(index for index, value in enumerate(ordinary.values) if value is not None)
+    usual = [0.0] * first
+    usual += filled([None if v is None else float(v) for v in ordinary.values[first:]], past.step)
     days: dict[date, list[float]] = {}
     for index in inside:
+        if index < first:
+            continue
         sums = days.setdefault(past.moment(index).date(), [0.0, 0.0])
         sums[0] += float(past.values[index] or 0)
         sums[1] += usual[index]

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 
+from llm_cost_ops.core.permissions import IMPLIED_BY
 from tests.support.application import Application
 from tests.support.operations import OPERATIONS, Called, fresh, made, operations
 
 SCOPES = (
     "read:api_keys", "write:api_keys", "read:budgets", "write:budgets", "read:costs",
-    "write:costs", "write:pricing",
+    "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -25,6 +26,8 @@ UNKNOWN = {
     "key_id": "key_00000000000000000000000000",
     "budget_id": "bud_00000000000000000000000000",
     "reservation_id": "rsv_00000000000000000000000000",
+    "forecast_id": "fct_00000000000000000000000000",
+    "anomaly_id": "ano_00000000000000000000000000",
 }
 
 
@@ -48,7 +51,10 @@ def test_every_operation_is_in_the_table(sqlite_application: Application) -> Non
 
 
 def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Application) -> None:
-    poor = {scope: sqlite_application.new_key(*(set(SCOPES) - {scope})) for scope in SCOPES}
+    poor = {
+        scope: sqlite_application.new_key(*(set(SCOPES) - {scope, IMPLIED_BY.get(scope)}))
+        for scope in SCOPES
+    }
     rich = {scope: sqlite_application.new_key(scope) for scope in SCOPES}
     for called in operations(sqlite_application):
         without = call(sqlite_application, called, UNKNOWN, key=None)
@@ -101,6 +107,9 @@ READS = (
     "/api/v1/pricing/unpriced",
     "/api/v1/providers",
     "/api/v1/budgets",
+    "/api/v1/forecasts",
+    "/api/v1/forecasts/anomalies?start_date=2025-10-01",
+    "/api/v1/forecasts/anomalies/found",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
 )
@@ -218,7 +227,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
         for body in called.operation.bodies:
             for name, value in GIVEN_AWAY.items():
                 if name in KNOWN_OF.get(called.id, ()) or (
-                    called.id in ("queryCosts", "breakDownCostsByBody") and name in FILTERS
+                    called.id in FILTERED and name in FILTERS
                 ):
                     continue
                 asked = fresh(body)
@@ -236,6 +245,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
     assert all("costs" in p or "analytics" in p or "usage" in p or "verify" in p for p in changed)
 
 
+FILTERED = ("queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody")
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 
 
