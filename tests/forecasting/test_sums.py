@@ -44,7 +44,7 @@ def test_chances() -> None:
     assert (low, high) == (pytest.approx(12.16, abs=0.01), pytest.approx(27.84, abs=0.01))
 
 
-FIRST = datetime(2026, 3, 2)
+FIRST = datetime(2026, 3, 2)  # noqa: DTZ001 - the series' own clock
 
 
 def days(values: list[int | None]) -> Series:

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
 
 from llm_cost_ops.core.jsontext import loads
+from llm_cost_ops.core.money import EXACT
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.queue.tables import outbox
@@ -114,5 +115,6 @@ def events(app: Application, topic: str) -> list[dict[str, Any]]:
 
 
 def total(parts: list[dict[str, Any]]) -> Decimal:
-    """The sum of the amounts of parts."""
-    return sum((Decimal(str(part["amount"])) for part in parts), Decimal())
+    """The sum of the amounts of parts, to the last digit."""
+    with localcontext(EXACT):
+        return sum((Decimal(str(part["amount"])) for part in parts), Decimal())

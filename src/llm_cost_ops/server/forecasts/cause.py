@@ -21,7 +21,7 @@ from typing import Any
 
 from llm_cost_ops.core.attribution import OTHER, TOP, Attribution, Cell, attribute
 from llm_cost_ops.core.errors import UsageError
-from llm_cost_ops.core.money import E10, from_e10
+from llm_cost_ops.core.money import E10, EXACT, from_e10
 from llm_cost_ops.core.period import DAY_US, Window, day_start, local_day
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.series import month_after
@@ -48,6 +48,7 @@ _FEWER = ("provider", "model", "project")
 _RETRIES = ("metadata.attempt", "metadata.is_retry")
 _LIKE_DAYS = {"hour": [*range(1, 15)], "day": [7, 14, 21, 28], "week": [7, 14, 21, 28]}
 _LIKE_MONTHS = 3
+_SHARE = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,4 +249,4 @@ def _shown(found: Attribution, buckets: int) -> dict[str, Any]:
 
 
 def _share(share: Decimal | None) -> Decimal | None:
-    return None if share is None else round(share, 6)
+    return None if share is None else share.quantize(_SHARE, context=EXACT)

@@ -27,6 +27,7 @@ from llm_cost_ops.server.db.session import ReadSession
 FACTORS = ("requests", "tokens_per_request", "mix", "price")
 OTHER = "other"
 _NEWEST = 4
+_SHARE = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +159,6 @@ def _mix(last: LastPeriod, unit: Fraction) -> Fraction:
 
 
 def _share(part: int, change: int) -> Decimal | None:
-    return round(EXACT.divide(Decimal(part), Decimal(change)), 6) if change else None
+    if not change:
+        return None
+    return EXACT.divide(Decimal(part), Decimal(change)).quantize(_SHARE, context=EXACT)
