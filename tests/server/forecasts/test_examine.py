@@ -82,7 +82,7 @@ def test_hours(app: Application) -> None:
     calls = [use(app, start + timedelta(hours=n), 400_000 + n % 7 * 1000) for n in range(240)]
     calls.append(use(app, datetime(2026, 11, 19, 4, 10, tzinfo=UTC), 4_000_000))
     record_all(app, calls)
-    found = examined(app, interval="hourly", start_date="2026-11-18")
+    found = examined(app, interval="hourly", start_date="2026-11-18", end_date="2026-11-19")
     assert [row["date"] for row in found] == ["2026-11-19T04:00:00Z"]
 
 

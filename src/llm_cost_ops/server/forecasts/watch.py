@@ -80,18 +80,17 @@ def judge(
     bars = bar.bars_of(store.feedback(session, organization.id, since_us))
     longest = max(NEWEST_US.values()) + DAY_US
     known = {
-        tuple(row[name] for name in store.PLACE)
-        for row in store.anomalies_since(session, organization.id, now_us - longest)
+        _place(row) for row in store.anomalies_since(session, organization.id, now_us - longest)
     }
     rows: list[Row] = []
     for step in steps:
         for name in WATCHED[step]:
             rows += _judged(session, organization, watching, step, name, now_us, bars)
-    return [
-        _explained(session, organization, row)
-        for row in rows
-        if tuple(row[name] for name in store.PLACE) not in known
-    ]
+    return [_explained(session, organization, row) for row in rows if _place(row) not in known]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in store.PLACE if name != "organization_id")
 
 
 def _judged(
