@@ -105,6 +105,8 @@ def page() -> str:
 
 def _exception(code: str) -> str:
     status = STATUS_OF[code]
+    if code == "FORECAST_001":  # no field is at fault
+        return "`APIError`"
     if status == 422:
         return "`ValidationError`"
     fallback = ServerError.__name__ if status >= 500 else "APIError"

@@ -12,7 +12,7 @@ import pytest
 
 from llm_cost_ops import AsyncCostOpsClient, CostOpsClient
 from llm_cost_ops.client.rows import Anomaly, BudgetForecast, Forecast
-from llm_cost_ops.exceptions import NotFoundError, ValidationError
+from llm_cost_ops.exceptions import APIError, NotFoundError
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.forecasts import watch
 from tests.docs.place import Place, redirected
@@ -53,7 +53,7 @@ def client(place: Place) -> Iterator[CostOpsClient]:
 
 
 def test_forecasts(client: CostOpsClient) -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(APIError) as caught:
         client.forecasts.generate(model="linear")
     assert caught.value.code == "FORECAST_001"
     spend(client, lately())

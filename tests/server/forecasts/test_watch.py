@@ -254,7 +254,7 @@ def test_what_belongs_to_an_episode(app: Application, then: dict[str, Any], told
 def test_a_false_alarm_raises_the_bar_and_a_true_one_lowers_it(
     any_app: Application, clock: FixedClock
 ) -> None:
-    hours(any_app, 280)
+    hours(any_app)
     spike(any_app, BAD - timedelta(hours=20), 40)
     assert look(any_app) == 3
     for row in listed(any_app):
@@ -263,6 +263,7 @@ def test_a_false_alarm_raises_the_bar_and_a_true_one_lowers_it(
         assert (said["is_anomaly"], said["note"]) == (False, "a batch")
     assert len(listed(any_app, "?is_anomaly=false")) == 3
     clock.current += timedelta(hours=30)
+    hours(any_app, 30, first=250)
     spike(any_app, BAD + timedelta(hours=28), 30)  # less than what was called false
     assert look(any_app) == 0
     whole = listed(any_app, "?dimension=total")[0]
@@ -273,12 +274,13 @@ def test_a_false_alarm_raises_the_bar_and_a_true_one_lowers_it(
 
 
 def test_more_than_what_was_called_false_is_flagged(app: Application, clock: FixedClock) -> None:
-    hours(app, 280)
+    hours(app)
     spike(app, BAD - timedelta(hours=20), 40)
     look(app)
     for row in listed(app):
         send(app, f"/forecasts/anomalies/{row['id']}/feedback", {"is_anomaly": False})
     clock.current += timedelta(hours=30)
+    hours(app, 30, first=250)
     spike(app, BAD + timedelta(hours=28), 400)
     assert look(app) == 3
     # The range heeds it, too, by the methods that learn.

@@ -48,7 +48,8 @@ class AnomalyCalls:
     ) -> Flow[Anomaly]:
         """Say whether it was one. After a false alarm only what is further out is flagged there;
         None takes back what was said."""
-        body = {"is_anomaly": is_anomaly, **({} if note is None else {"note": note})}
+        said = "none" if is_anomaly is None else is_anomaly  # nothing is sent of a None
+        body = {"is_anomaly": said, "note": note}
         path = f"/forecasts/anomalies/{segment(_id(anomaly))}/feedback"
         return one((yield from self._caller.write("POST", path, body)), Anomaly)
 
@@ -75,7 +76,7 @@ class ForecastCalls:
         """Forecast what will be spent: `.predictions[-1].value`, `.lower_bound`, `.upper_bound`.
 
         `model` is `exponential_smoothing` (the default), `linear`, `moving_average` or `auto`.
-        The forecast is kept under its `.id`. Raises ValidationError (FORECAST_001) below 7 days.
+        The forecast is kept under its `.id`. Raises APIError (`.code` FORECAST_001) below 7 days.
         """
         given = {"model": model, "confidence_level": confidence_level, **fields}
         body = scoped(self._caller, _given(given))

@@ -20,6 +20,7 @@ from llm_cost_ops.server.identity.organizations import get_organization
 
 MAX_NOTE = 255
 _SAID = {"true": True, "false": False}
+_TAKEN_BACK = "none"
 Document = dict[str, Any]
 
 
@@ -100,11 +101,11 @@ def said_of(body: Mapping[str, object]) -> Said:
         raise DomainError("is required", field="is_anomaly")
     said = given.pop(names[0])
     if isinstance(said, str):
-        said = _SAID.get(said, said)
+        said = None if said == _TAKEN_BACK else _SAID.get(said, said)
     for name in given:
         raise DomainError("is not a known field", field=name)
     if said is not None and not isinstance(said, bool):
-        raise DomainError("must be true, false or null", field=names[0])
+        raise DomainError("must be true, false, or null (or none)", field=names[0])
     if note is not None and (not isinstance(note, str) or len(note) > MAX_NOTE):
         raise DomainError(f"must be a text of at most {MAX_NOTE} characters", field="note")
     return Said(said, note)

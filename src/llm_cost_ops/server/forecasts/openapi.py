@@ -98,7 +98,10 @@ JUDGED = json_body(
     {
         "type": "object",
         "properties": {
-            "is_anomaly": {**_FLAG, "description": "null takes back what was said."},
+            "is_anomaly": {
+                "enum": [True, False, None, "true", "false", "none"],
+                "description": "null, or none, takes back what was said.",
+            },
             "note": {**_TEXT, "maxLength": 255},
             "organization_id": _TEXT,
         },
