@@ -63,6 +63,7 @@ def test_forecasts(client: CostOpsClient) -> None:
     assert last.value == last.predicted_cost
     assert last.lower_bound <= last.value <= last.upper_bound
     assert f"{last.value:.2f}"
+    assert made.drivers is not None
     assert made.drivers.change == sum(each.amount for each in made.drivers.parts)
     assert client.forecasts.get(made.id) == made
     assert [each.id for each in client.forecasts.list()] == [made.id]

@@ -368,3 +368,46 @@ def test_the_least_amount_must_be_one(
     monkeypatch.setenv("COST_OPS_ANOMALIES_MIN_AMOUNT", amount)
     with pytest.raises(SettingsError, match="a decimal number from 0"):
         load_settings()
+
+
+def test_causes_where_nothing_like_it_was_spent_before(app: Application) -> None:
+    def causes(**more: Any) -> dict[str, Any]:
+        with write(app.database) as session:
+            made = row("hour", 20, 8, **{"value": "gpt-4o", **more})
+            watch.keep(session, app.organization_id, [made], app.clock.micros())
+        (newest, *_) = listed(app)
+        path = f"/api/v1/forecasts/anomalies/{newest['id']}/causes"
+        return accepted(app.get(path), 200)
+
+    spike(app, dollars=7)
+    found = causes(expected_e10=2 * 10**10)
+    assert (found["jump"], total(found["drivers"])) == (5, 5)
+    assert {"name": "other", "amount": -2, "share": Decimal("-0.4")} in found["drivers"]
+    whole = causes(expected_e10=0, dimension="total", value="all")
+    assert (whole["jump"], total(whole["drivers"])) == (7, 7)
+
+
+def test_causes_of_very_many_users_leave_users_out(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours(app)
+    record_all(app, [use(app, BAD, DOLLAR, user_id=f"u{n}") for n in range(60)])
+    look(app)
+    whole = listed(app, "?dimension=total")[0]
+    monkeypatch.setattr("llm_cost_ops.server.analytics.groups.MAX_GROUPS", 20)
+    path = f"/api/v1/forecasts/anomalies/{whole['id']}/causes"
+    found = accepted(app.get(path), 200)
+    assert total(found["drivers"]) == found["jump"]
+    assert [each["name"] for each in found["members"]["user"]] == [None]
+    assert [each["name"] for each in found["members"]["model"]] == ["gpt-4o"]
+
+
+def test_a_price_that_depends_on_the_size_of_a_call_has_exact_parts_too(app: Application) -> None:
+    large = {"provider": "google", "model": "gemini-2.5-pro"}
+    calls = [use(app, FIRST + timedelta(hours=n), 150_000, **large) for n in range(250)]
+    record_all(app, [*calls, *(use(app, BAD, 900_000, **large) for _ in range(20))])
+    look(app, least="0.1")
+    whole = listed(app, "?dimension=total")[0]
+    found = accepted(app.get(f"/api/v1/forecasts/anomalies/{whole['id']}"), 200)["causes"]
+    assert total(found["drivers"]) == found["jump"]
+    assert next(each for each in found["drivers"] if each["name"] == "price")["amount"] > 0
