@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -275,23 +277,41 @@ def test_any_split_is_exact(
 ) -> None:  # fmt: skip
     scale = Fraction(7, steps)
     last = LastPeriod(Window(0, 1), steps, scale, cost_e10, requests, tokens, models, newest)
-    found = split(last, forecast_e10, lambda: (ahead, more))
+    found = split(last, forecast_e10, (ahead, more))
     assert total(found["parts"]) == found["change"]
     assert found["change"] == found["predicted_cost"] - found["last_period"]["scaled_cost"]
 
 
 def test_without_the_library_auto_says_what_to_install(
-    app: Application, monkeypatch: pytest.MonkeyPatch
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     spend_days(app, FIRST, 19)
-    monkeypatch.delitem(sys.modules, "llm_cost_ops.forecasting.auto", raising=False)
-    monkeypatch.setitem(sys.modules, "numpy", None)
+    absent = "raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')"
+    (tmp_path / "numpy.py").write_text(absent, encoding="utf-8")
+    places = [str(tmp_path), *sys.path]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
     answer = send(app, "/forecasts", {"model": "auto", "horizon": 2})
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert error["code"] == "FORECAST_002"
     assert "pip install 'llm-cost-ops[forecast]'" in error["message"]
     assert forecast(app, horizon=2)["model"] == "linear"
+
+
+def test_what_refuses_auto_comes_back_from_its_process(app: Application) -> None:
+    spend_days(app, datetime(2026, 11, 14, 12, tzinfo=UTC), 6)
+    answer = send(app, "/forecasts", {"model": "auto"})
+    assert answer.json()["error"]["code"] == "FORECAST_001"
+
+
+def test_a_process_that_fails_is_a_fault_of_the_server(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spend_days(app, FIRST, 19)
+    (tmp_path / "numpy.py").write_text("raise SystemExit(9)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    answer = send(app, "/forecasts", {"model": "auto"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
 
 
 def test_auto(app: Application) -> None:

@@ -22,10 +22,11 @@ from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.core.period import DAY_US, Window, day_start, local_day, time_zone
 from llm_cost_ops.core.projection import project
 from llm_cost_ops.core.series import Series
-from llm_cost_ops.forecasting.forecast import MAX_HORIZON, Forecast, generate, number
+from llm_cost_ops.forecasting.asks import Ask
+from llm_cost_ops.forecasting.forecast import MAX_HORIZON, Forecast, number
 from llm_cost_ops.forecasting.sums import Sums, sums_of
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.forecasts.make import ForecastUnavailable
+from llm_cost_ops.server.forecasts.apart import forecasts_of
 from llm_cost_ops.server.ledger.scoped import series
 
 HISTORY_DAYS = 182
@@ -108,10 +109,7 @@ def _forecast(course: Course, horizon: int, model: str, confidence: Decimal) -> 
     )
     if not course.days_e10:
         raise InsufficientData("Insufficient data: nothing was spent before today")
-    try:
-        return generate(past, horizon, model=model, confidence=float(confidence))
-    except ModuleNotFoundError as error:
-        raise ForecastUnavailable from error
+    return forecasts_of([Ask(past, horizon, model, float(confidence))])[0]
 
 
 def _by_model(

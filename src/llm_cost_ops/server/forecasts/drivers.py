@@ -8,7 +8,7 @@ model of the cost. The parts are Shapley values and sum to the change to the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -43,6 +43,11 @@ class LastPeriod:
     tokens: int
     models: Mapping[tuple[str, str], tuple[int, int]]
     newest: Mapping[tuple[str, str], tuple[int, int]]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether there are calls with a cost to compare with."""
+        return self.requests > 0 and self.cost_e10 > 0
 
 
 def last_period(
@@ -93,15 +98,15 @@ def _tokens(totals: Totals) -> int:
 def split(
     last: LastPeriod,
     forecast_e10: int,
-    ahead: Callable[[], tuple[Fraction, Fraction]],
+    ahead: tuple[Fraction, Fraction] | None,
 ) -> dict[str, Any]:
-    """The change to a forecast total and its parts; `ahead` gives the requests and tokens that are
-    forecast, and is asked where there are some to compare with."""
+    """The change to a forecast total and its parts; `ahead` are the requests and tokens that are
+    forecast, None where the last period is not comparable."""
     before_e10 = round(last.cost_e10 * last.scale)
     change = forecast_e10 - before_e10
     parts: dict[str, Fraction] = {name: Fraction(0) for name in (*FACTORS, OTHER)}
-    if last.requests > 0 and last.cost_e10 > 0:
-        _add(parts, last, Fraction(forecast_e10, E10), *ahead())
+    if ahead is not None and last.is_comparable:
+        _add(parts, last, Fraction(forecast_e10, E10), *ahead)
     else:
         parts[OTHER] = Fraction(change, E10)
     units = parts_e10(list(parts.values()), change)

@@ -11,15 +11,16 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from llm_cost_ops.core.errors import DomainError, InsufficientData
+from llm_cost_ops.core.errors import InsufficientData
 from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.core.series import Series, month_after, steps_from, trimmed
+from llm_cost_ops.forecasting.asks import Ask
 from llm_cost_ops.forecasting.forecast import Forecast, number
-from llm_cost_ops.forecasting.holidays import generate_with
 from llm_cost_ops.forecasting.sums import sums_of
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.forecasts import drivers
+from llm_cost_ops.server.forecasts.apart import forecasts_of
 from llm_cost_ops.server.forecasts.history import (
     History,
     Line,
@@ -29,22 +30,8 @@ from llm_cost_ops.server.forecasts.history import (
 )
 from llm_cost_ops.server.forecasts.terms import Terms
 
-INSTALL = "pip install 'llm-cost-ops[forecast]'"
 SHOWN_HISTORY = 400
 Document = dict[str, Any]
-
-
-class ForecastUnavailable(DomainError):
-    """The library that a model needs is not installed."""
-
-    code = "FORECAST_002"
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"auto needs the extra `forecast`: {INSTALL} on the server. linear, moving_average and "
-            "exponential_smoothing need nothing.",
-            field="model",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +142,7 @@ def make_forecast(past: Past) -> Document:
     Raises InsufficientData (FORECAST_001), ForecastUnavailable (FORECAST_002), SeriesError.
     """
     terms = past.terms
-    made = _run(past, past.series)
+    made, *others = _runs(past)
     document = made.document()
     sums = sums_of(made)
     low, high = sums.interval(float(terms.confidence))
@@ -186,24 +173,23 @@ def make_forecast(past: Past) -> Document:
         "history_end": past.series.label(len(past.series) - 1),
     }
     if terms.drivers:
-        shown["drivers"] = _drivers(past, predicted)
+        shown["drivers"] = _drivers(past, predicted, others)
     if terms.history:
         shown["history"] = _history(past.series)
     return shown
 
 
-def _run(past: Past, series: Series) -> Forecast:
+def _runs(past: Past) -> list[Forecast]:
+    """The forecast of the cost and, where its drivers are asked for and can be told, those of the
+    requests and the tokens."""
     terms = past.terms
-    try:
-        return generate_with(
-            series,
-            terms.horizon,
-            terms.holidays,
-            model=terms.model,
-            confidence=float(terms.confidence),
-        )
-    except ModuleNotFoundError as error:
-        raise ForecastUnavailable from error
+    wanted = [past.series]
+    if terms.drivers and past.last.is_comparable:
+        wanted += [past.requests, past.tokens]
+    confidence = float(terms.confidence)
+    return forecasts_of(
+        [Ask(each, terms.horizon, terms.model, confidence, terms.holidays) for each in wanted]
+    )
 
 
 def _metrics(made: Forecast) -> Document:
@@ -217,12 +203,10 @@ def _metrics(made: Forecast) -> Document:
     }
 
 
-def _drivers(past: Past, predicted: Decimal) -> Document:
-    def ahead() -> tuple[Fraction, Fraction]:
-        found = [sums_of(_run(past, series)).middle[-1] for series in (past.requests, past.tokens)]
-        return Fraction(found[0]), Fraction(found[1])
-
-    return drivers.split(past.last, round(Fraction(predicted) * E10), ahead)
+def _drivers(past: Past, predicted: Decimal, others: Sequence[Forecast]) -> Document:
+    ahead = [Fraction(sums_of(each).middle[-1]) for each in others]
+    counts = (ahead[0], ahead[1]) if ahead else None
+    return drivers.split(past.last, round(Fraction(predicted) * E10), counts)
 
 
 def _year_ago(series: Series, horizon: int) -> list[Decimal] | None:
