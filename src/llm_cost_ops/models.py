@@ -8,6 +8,7 @@ from llm_cost_ops.server.access import tables as access
 from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.forecasts import tables as forecasts
 from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
@@ -21,6 +22,8 @@ __all__ = [
     "access",
     "alerts",
     "audit",
+    "audit",
+    "forecasts",
     "http",
     "identity",
     "ledger",

@@ -427,7 +427,7 @@ PLACEHOLDER: dict[str, str] = {
 """`...` where data belongs: run too, and the client must refuse it before anything is sent."""
 
 _ADMIN = "AdminClient: identity"
-_FORECAST = "forecasts and anomalies"
+_FORECAST = "forecasts and anomalies: tests/server/forecasts/test_sdk.py runs it on a server"
 _FILES = "exports and reports"
 _SAMPLE = "a sample of server code over Flask, not of the SDK"
 

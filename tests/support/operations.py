@@ -14,6 +14,9 @@ from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.fire import fire
 from llm_cost_ops.server.alerts.rules import default_rule
 from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.forecasts.store import anomalies_since
+from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 
 Body = dict[str, Any]
@@ -319,6 +322,35 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
     ),
     "settleReservation": Operation("write:costs", ({"cost": "0.05"},)),
+    "createForecast": Operation(
+        "write:forecasts",
+        (
+            {"model": "linear", "horizon_days": 7, "confidence_level": 0.9, "interval": "daily"},
+            {"forecast_model": "moving_average", "holidays": ["2025-12-25"], "drivers": False},
+        ),
+    ),
+    "forecastBudget": Operation(
+        "read:forecasts", ({"amount": 5, "period": "monthly", "alert_thresholds": [0.5]},)
+    ),
+    "detectAnomaliesByBody": Operation(
+        "read:forecasts",
+        (
+            {"method": "zscore", "threshold": 3.0, "start_date": "2025-11-01"},
+            {"interval": "hourly", "group_by": ["provider", "tag"], "min_amount": "0.5"},
+        ),
+    ),
+    "judgeAnomaly": Operation("write:forecasts", ({"is_anomaly": False, "note": "x"},)),
+    **dict.fromkeys(
+        (
+            "listForecasts",
+            "getForecast",
+            "detectAnomalies",
+            "listAnomalies",
+            "getAnomaly",
+            "getCauses",
+        ),
+        Operation("read:forecasts"),
+    ),
     "releaseReservation": Operation("write:costs"),
     "createWebhook": Operation(
         "write:webhooks",
@@ -457,6 +489,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
+    forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
     hook = {
         "url": "https://hooks.invalid/x",
@@ -482,4 +515,22 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "rule_id": created("/api/v1/alerts/rules", {**_RULE, "name": canary}).json()["id"],
         "channel_id": created("/api/v1/alerts/channels", channel).json()["id"],
         "alert_id": _alert(application, canary),
+        "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
+        "anomaly_id": _anomaly(application, canary),
     }
+
+
+def _anomaly(application: Application, canary: str) -> str:
+    """An anomaly such as the worker stores: no request makes one."""
+    row = {
+        "frequency": "hour", "dimension": "project_id", "value": canary, "currency": "USD",
+        "bucket_start": 1_761_955_200_000_000, "bucket_end": 1_761_958_800_000_000,
+        "date": "2025-11-01T00:00:00Z", "actual_e10": 5 * 10**10, "expected_e10": 10**10,
+        "lower_e10": 0, "upper_e10": 2 * 10**10, "score_e4": 50_000, "severity": "high",
+        "method": "auto", "found_at": 1_761_958_900_000_000, "causes": None,
+    }  # fmt: skip
+    own = application.organization_id
+    with write(application.database) as session:
+        keep(session, own, [row], application.clock.micros())
+        (stored,) = anomalies_since(session, own, 0)
+    return str(stored["id"])

@@ -26,6 +26,9 @@ API: Mapping[str, str] = {
     "payload, an import was undone already.",
     "COST_001": "No price is known; the text names provider, model and date. 404 when it was asked "
     "for, 422 when a record needed it (`strict`).",
+    "FORECAST_001": "Insufficient data: less than 7 days, weeks or months were spent in.",
+    "FORECAST_002": "The server lacks the library of the model `auto`; the text has the pip "
+    "command.",
     "INSUFFICIENT_PERMISSIONS": "The key lacks the permission that the text names.",
     "INTERNAL_ERROR": "A fault of the server; its log has the request id.",
     "INVALID_DATE_RANGE": "The period ends before it begins.",
@@ -102,6 +105,8 @@ def page() -> str:
 
 def _exception(code: str) -> str:
     status = STATUS_OF[code]
+    if code == "FORECAST_001":  # no field is at fault
+        return "`APIError`"
     if status == 422:
         return "`ValidationError`"
     fallback = ServerError.__name__ if status >= 500 else "APIError"

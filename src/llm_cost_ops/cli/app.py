@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("costs:summary", "Totals of a period."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
-    "forecast": ("forecasts:forecast", "Forecasts and anomalies of a series of dates and values."),
+    "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
     "auth": ("keys:auth", "API keys."),
     "config": ("config:config", "Show and check the settings."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),

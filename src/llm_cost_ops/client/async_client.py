@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.analytics import AsyncAnalytics
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
+    from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
@@ -113,6 +114,15 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.alerts import AsyncAlerts
 
         return AsyncAlerts(self._caller, self._driver)
+    def forecasts(self) -> AsyncForecasts:
+        from llm_cost_ops.client.resources.forecasts import AsyncForecasts
+
+        return AsyncForecasts(self._caller, self._driver)
+
+    @property
+    def forecast(self) -> AsyncForecasts:
+        """The same as `forecasts`."""
+        return self.forecasts
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""

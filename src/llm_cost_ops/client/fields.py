@@ -299,3 +299,43 @@ class RenamedChannel(ChannelFields, total=False):
     """A change of a channel."""
 
     name: str | None
+class HistoryFields(TypedDict, total=False):
+    """Of what: a period and any filter of the lists. A provider's model is a filter, too, but
+    `model` of a forecast is its own: name that one in `filters`."""
+
+    organization_id: str | None
+    start_date: Day | None
+    end_date: Day | None
+    timezone: str | None
+    interval: str | None
+    currency: str | None
+    filters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+    provider: Names | None
+    project_id: Names | None
+    team_id: Names | None
+    user_id: Names | None
+    api_key_id: Names | None
+    environment: Names | None
+    feature: Names | None
+    tags: Names | None
+
+
+class ForecastFields(HistoryFields, total=False):
+    """How a forecast is made; `interval` is hourly, daily (the default), weekly or monthly."""
+
+    horizon_days: int | None
+    horizon: int | None
+    forecast_model: str | None
+    drivers: bool | None
+    include_history: bool | None
+    holidays: Sequence[Day] | None
+
+
+class ExaminationFields(HistoryFields, total=False):
+    """How anomalies are looked for; each value of `group_by` is a series of its own."""
+
+    sensitivity: str | None
+    min_amount: Money | None
+    group_by: Names | None
+    explain: bool | None
+    model: Names | None

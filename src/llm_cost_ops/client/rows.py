@@ -28,6 +28,7 @@ MONEY = frozenset(
         "sum", "avg", "min", "max", "price", "old_total", "new_total", "difference",
         "input_price_per_million", "output_price_per_million", "spent", "current_spend",
         "reserved", "remaining", "released", "burn_rate", "daily_rate", "projected_spend",
+        "predicted_cost", "lower_bound", "upper_bound", "actual_cost", "expected_cost", "jump",
     )
 )  # fmt: skip
 OPAQUE = frozenset(("metadata",))
@@ -182,6 +183,9 @@ class Reservation(Row):
 
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
+class Forecast(Row):
+    """A forecast: `predictions` of `date`, `value`, `lower_bound` and `upper_bound`, and how far
+    they can be trusted (`backtest`)."""
 
     __slots__ = ()
 
@@ -240,6 +244,52 @@ class Alert(Row):
     resolved_at: str | None
     history: list[Row]
     deliveries: list[Row]
+    model: str
+    frequency: str
+    currency: str
+    predictions: list[Row]
+    total: Row
+    backtest: Row
+    drivers: Row | None
+    year_over_year: Row | None
+    left_out: list[Row]
+
+
+class BudgetForecast(Row):
+    """Where a budget's period ends, how likely its limit is passed, and on which day."""
+
+    __slots__ = ()
+
+    budget_id: str | None
+    amount: Amount
+    spent: Amount
+    projected_spend: Amount
+    lower_bound: Amount | None
+    upper_bound: Amount | None
+    breach_probability: Amount | None
+    breach_date: str | None
+    breach_date_earliest: str | None
+    breach_date_latest: str | None
+    risk_level: str
+    status: str
+
+
+class Anomaly(Row):
+    """A point that is not as it should have been. One that was found by the server has an `id`,
+    `causes` and what was said of it (`is_anomaly`)."""
+
+    __slots__ = ()
+
+    date: str
+    dimension: str
+    value: str
+    currency: str
+    actual_cost: Amount
+    expected_cost: Amount
+    lower: Amount
+    upper: Amount
+    severity: str
+    score: Amount
 
 
 def plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.analytics import Analytics
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
+    from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
@@ -116,6 +117,15 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.alerts import Alerts
 
         return Alerts(self._caller, self._driver)
+    def forecasts(self) -> Forecasts:
+        from llm_cost_ops.client.resources.forecasts import Forecasts
+
+        return Forecasts(self._caller, self._driver)
+
+    @property
+    def forecast(self) -> Forecasts:
+        """The same as `forecasts`."""
+        return self.forecasts
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones; a given session is not closed."""

@@ -33,6 +33,7 @@ from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
 from llm_cost_ops.server.http.edge import Edge
@@ -79,6 +80,7 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("webhooks", router=webhooks.router, sends=webhooks_openapi.WEBHOOKS_SENT),
     Room("alerts", router=alerts.router),
+    Room("forecasts", router=forecasts.with_alias),
 )
 
 

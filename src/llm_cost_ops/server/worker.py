@@ -19,6 +19,7 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
+from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import configure_logging, logger
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
@@ -43,6 +44,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
             alerts.work(database, clock, sender),
+            forecasts.work(settings, database, clock),
         ]
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from llm_cost_ops.core.permissions import IMPLIED_BY
 from tests.support.application import Application
 from tests.support.operations import OPERATIONS, Called, fresh, made, operations
 
@@ -16,6 +17,7 @@ SCOPES = (
     "write:costs", "write:pricing", "read:webhooks", "write:webhooks",
     "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
     "write:budgets", "read:costs", "write:costs", "write:pricing",
+    "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -32,6 +34,8 @@ UNKNOWN = {
     "rule_id": "alr_00000000000000000000000000",
     "channel_id": "chn_00000000000000000000000000",
     "alert_id": "alt_00000000000000000000000000",
+    "forecast_id": "fct_00000000000000000000000000",
+    "anomaly_id": "ano_00000000000000000000000000",
 }
 
 
@@ -55,7 +59,10 @@ def test_every_operation_is_in_the_table(sqlite_application: Application) -> Non
 
 
 def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Application) -> None:
-    poor = {scope: sqlite_application.new_key(*(set(SCOPES) - {scope})) for scope in SCOPES}
+    poor = {
+        scope: sqlite_application.new_key(*(set(SCOPES) - {scope, IMPLIED_BY.get(scope)}))
+        for scope in SCOPES
+    }
     rich = {scope: sqlite_application.new_key(scope) for scope in SCOPES}
     for called in operations(sqlite_application):
         without = call(sqlite_application, called, UNKNOWN, key=None)
@@ -113,6 +120,9 @@ READS = (
     "/api/v1/alerts",
     "/api/v1/alerts/rules",
     "/api/v1/alerts/channels",
+    "/api/v1/forecasts",
+    "/api/v1/forecasts/anomalies?start_date=2025-10-01",
+    "/api/v1/forecasts/anomalies/found",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
 )
@@ -230,7 +240,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
         for body in called.operation.bodies:
             for name, value in GIVEN_AWAY.items():
                 if name in KNOWN_OF.get(called.id, ()) or (
-                    called.id in ("queryCosts", "breakDownCostsByBody") and name in FILTERS
+                    called.id in FILTERED and name in FILTERS
                 ):
                     continue
                 asked = fresh(body)
@@ -248,6 +258,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
     assert all("costs" in p or "analytics" in p or "usage" in p or "verify" in p for p in changed)
 
 
+FILTERED = ("queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody")
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 
 

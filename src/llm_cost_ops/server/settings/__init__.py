@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.server.settings.background import WorkerSettings
+from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
 from llm_cost_ops.server.settings.mail import EmailSettings
@@ -23,6 +23,7 @@ from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings
 
 __all__ = [
     "SETTINGS",
+    "AnomalySettings",
     "AppSettings",
     "AuthSettings",
     "CacheSettings",

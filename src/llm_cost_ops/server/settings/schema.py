@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_cost_ops.server.settings.background import WorkerSettings
 from llm_cost_ops.server.settings.mail import EmailSettings
+from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,
@@ -52,6 +53,7 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
+    anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -79,6 +81,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "worker": WorkerSettings,
     "delivery": DeliverySettings,
     "email": EmailSettings,
+    "anomalies": AnomalySettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(
