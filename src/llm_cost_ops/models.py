@@ -22,7 +22,6 @@ __all__ = [
     "access",
     "alerts",
     "audit",
-    "audit",
     "forecasts",
     "http",
     "identity",

@@ -14,7 +14,6 @@ from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.fire import fire
 from llm_cost_ops.server.alerts.rules import default_rule
 from llm_cost_ops.server.db.session import write
-from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.forecasts.store import anomalies_since
 from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application

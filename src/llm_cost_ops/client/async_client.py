@@ -114,6 +114,8 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.alerts import AsyncAlerts
 
         return AsyncAlerts(self._caller, self._driver)
+
+    @cached_property
     def forecasts(self) -> AsyncForecasts:
         from llm_cost_ops.client.resources.forecasts import AsyncForecasts
 

@@ -299,6 +299,8 @@ class RenamedChannel(ChannelFields, total=False):
     """A change of a channel."""
 
     name: str | None
+
+
 class HistoryFields(TypedDict, total=False):
     """Of what: a period and any filter of the lists. A provider's model is a filter, too, but
     `model` of a forecast is its own: name that one in `filters`."""

@@ -183,9 +183,6 @@ class Reservation(Row):
 
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
-class Forecast(Row):
-    """A forecast: `predictions` of `date`, `value`, `lower_bound` and `upper_bound`, and how far
-    they can be trusted (`backtest`)."""
 
     __slots__ = ()
 
@@ -244,6 +241,15 @@ class Alert(Row):
     resolved_at: str | None
     history: list[Row]
     deliveries: list[Row]
+
+
+class Forecast(Row):
+    """A forecast: `predictions` of `date`, `value`, `lower_bound` and `upper_bound`, and how far
+    they can be trusted (`backtest`)."""
+
+    __slots__ = ()
+
+    id: str
     model: str
     frequency: str
     currency: str

@@ -117,6 +117,8 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.alerts import Alerts
 
         return Alerts(self._caller, self._driver)
+
+    @cached_property
     def forecasts(self) -> Forecasts:
         from llm_cost_ops.client.resources.forecasts import Forecasts
 

@@ -18,7 +18,7 @@ from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.dialects import floor_divide
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.amend import RELABELLED
+from llm_cost_ops.server.ledger.amend import RELABELS
 from llm_cost_ops.server.ledger.scoped import Sums, from_calls_in, is_rolled_up
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
@@ -137,7 +137,7 @@ def _counts(session: ReadSession, organization_id: str, whole: Window, unit: int
 def _relabelled(session: ReadSession, organization_id: str) -> int:
     """How often calls were labelled anew, which the audit log tells and nothing else does."""
     query = select(func.count()).where(
-        audit_log.c.organization_id == organization_id, audit_log.c.action == RELABELLED
+        audit_log.c.organization_id == organization_id, audit_log.c.action == RELABELS
     )
     return int(session.scalar(query))
 

@@ -19,7 +19,7 @@ from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.spend.move import Moves, of_row
 
-RELABELLED = "costs.update"
+RELABELS = "costs.update"
 """In the audit log."""
 
 
@@ -66,7 +66,7 @@ def relabel(
             session,
             organization_id=organization_id,
             actor_id=actor_id,
-            action=RELABELLED,
+            action=RELABELS,
             resource_type="cost",
             resource_id=record_id,
             before=before,

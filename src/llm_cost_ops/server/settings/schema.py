@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_cost_ops.server.settings.background import WorkerSettings
-from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
+from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,

@@ -13,7 +13,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql, postgresql
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
