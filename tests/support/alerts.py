@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from llm_cost_ops.server.alerts import jobs as alert_jobs
-from llm_cost_ops.server.alerts.seal import Seal
+from llm_cost_ops.server.alerts.desk import channel_vault
 from llm_cost_ops.server.alerts.sending import Sender
 from llm_cost_ops.server.budgets import jobs as budget_jobs
 from llm_cost_ops.server.clock import FixedClock
@@ -66,7 +66,7 @@ class Room:
 
     def worker(self, spawn: Callable[[Callable[[], None]], object] | None = None) -> Runner:
         database = self.app.database
-        sender = Sender(database, self.clock, self.send, Seal(None), PUBLIC_URL)
+        sender = Sender(database, self.clock, self.send, channel_vault(None), PUBLIC_URL)
         work = together(
             [
                 queue_jobs.work(Settings().worker, self.clock),

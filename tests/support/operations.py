@@ -8,19 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
-from llm_cost_ops.server.alerts.finding import Finding
-from llm_cost_ops.server.alerts.fire import fire
-from llm_cost_ops.server.alerts.rules import default_rule
-from llm_cost_ops.server.db.session import write
-from llm_cost_ops.server.forecasts.store import anomalies_since
-from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 
 Body = dict[str, Any]
 
-_RECORD: Body = {
+RECORD: Body = {
     "event_id": "@new",
     "provider": "openai",
     "model": "gpt-4o",
@@ -56,13 +48,13 @@ _RESPONSE: Body = {
     },
 }
 _COST: Body = {
-    **{k: v for k, v in _RECORD.items() if k in ("event_id", "provider", "model", "timestamp")},
+    **{k: v for k, v in RECORD.items() if k in ("event_id", "provider", "model", "timestamp")},
     "cost": "1.25",
     "currency": "USD",
     "tags": ["a"],
     "metadata": {"a": "b"},
 }
-_PRICE: Body = {
+PRICE: Body = {
     "provider": "custom",
     "model": "@new",
     "currency": "USD",
@@ -72,7 +64,7 @@ _PRICE: Body = {
     "service_tier": "standard",
     "processing": "realtime",
 }
-_STRUCTURES: tuple[Body, ...] = (
+STRUCTURES: tuple[Body, ...] = (
     {"type": "per_token", "input_price_per_million": 1, "output_price_per_million": "2.5"},
     {"type": "per_request", "price_per_request": "0.5"},
     {
@@ -143,7 +135,7 @@ _ASK: Body = {
     "ttl_seconds": 60,
     "max_wait_ms": 0,
 }
-_RULE: Body = {
+RULE: Body = {
     "name": "x",
     "type": "usage",
     "description": "x",
@@ -169,7 +161,7 @@ _RULE: Body = {
     "group_by": "user_id",
 }
 _RULES: tuple[Body, ...] = (
-    _RULE,
+    RULE,
     {"name": "x", "type": "budget", "budget_ids": [], "thresholds": ["0.5", 80]},
     {"name": "x", "type": "projected_breach", "probability": "0.8"},
     {"name": "x", "type": "anomaly", "dimension": "model", "min_amount": 5, "min_severity": "low"},
@@ -202,10 +194,10 @@ class Operation:
 
 OPERATIONS: Mapping[str, Operation] = {
     "createUsage": Operation(
-        "write:costs", (_RECORD, {**_USAGE, "usage": {"input_tokens": 5}}, _RESPONSE)
+        "write:costs", (RECORD, {**_USAGE, "usage": {"input_tokens": 5}}, _RESPONSE)
     ),
     "createUsageBatch": Operation(
-        "write:costs", ({"records": [_RECORD, {**_RESPONSE, "event_id": "response"}]},)
+        "write:costs", ({"records": [RECORD, {**_RESPONSE, "event_id": "response"}]},)
     ),
     "createCost": Operation("write:costs", (_COST,)),
     "createCosts": Operation("write:costs", ({"records": [_COST]},)),
@@ -246,12 +238,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "createPricing": Operation(
         "write:pricing",
         (
-            *({**_PRICE, "pricing_structure": structure} for structure in _STRUCTURES),
-            {**_PRICE, "prices": {"input_tokens": {"price": "3.5", "per": 1_000_000}}},
+            *({**PRICE, "pricing_structure": structure} for structure in STRUCTURES),
+            {**PRICE, "prices": {"input_tokens": {"price": "3.5", "per": 1_000_000}}},
         ),
     ),
     "updatePricing": Operation(
-        "write:pricing", ({"effective_date": "2025-02-01", "pricing_structure": _STRUCTURES[0]},)
+        "write:pricing", ({"effective_date": "2025-02-01", "pricing_structure": STRUCTURES[0]},)
     ),
     "endPricing": Operation("write:pricing"),
     "createPriceAdjustment": Operation(
@@ -462,74 +454,3 @@ def operations(application: Application) -> Iterator[Called]:
             if path.startswith("/api/"):
                 parameters = tuple(operation.get("parameters", ()))
                 yield Called(operation["operationId"], method.upper(), path, parameters)
-
-
-def _alert(application: Application, canary: str) -> str:
-    """The id of an alert about an anomaly."""
-    now_us = application.clock.micros()
-    rule = default_rule(application.organization_id, "anomaly")
-    finding = Finding(
-        rule=rule, subject=canary, period=new_text(), severity="info", title=canary, summary=canary
-    )
-    with write(application.database) as session:
-        return fire(session, [finding], now_us)[0]
-
-
-def made(application: Application, canary: str = "canary") -> dict[str, str]:
-    """One of each thing that has an id, named after a canary: the ids by path parameter."""
-
-    def created(path: str, body: Body) -> httpx.Response:
-        answer = application.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
-        return answer
-
-    price = {**_PRICE, "model": canary, "pricing_structure": _STRUCTURES[0]}
-    record = {**fresh(_RECORD), "metadata": {"note": canary}, "project_id": canary}
-    budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
-    ask = {"estimated_cost": "0.1", "project_id": canary}
-    channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
-    forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
-    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
-    hook = {
-        "url": "https://hooks.invalid/x",
-        "events": ["*"],
-        "secret": f"secret-of-{canary}",
-        "description": canary,
-    }
-    webhook_id = created("/api/v1/webhooks", hook).json()["id"]
-    tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
-    return {
-        "webhook_id": webhook_id,
-        "delivery_id": tested.json()["id"],
-        "record_id": created("/api/v1/usage", record).json()["id"],
-        "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
-        "pricing_id": created("/api/v1/pricing", price).json()["id"],
-        "adjustment_id": created(
-            "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
-        ).json()["id"],
-        "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
-        "key_id": key.json()["id"],
-        "budget_id": created("/api/v1/budgets", budget).json()["id"],
-        "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
-        "rule_id": created("/api/v1/alerts/rules", {**_RULE, "name": canary}).json()["id"],
-        "channel_id": created("/api/v1/alerts/channels", channel).json()["id"],
-        "alert_id": _alert(application, canary),
-        "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
-        "anomaly_id": _anomaly(application, canary),
-    }
-
-
-def _anomaly(application: Application, canary: str) -> str:
-    """An anomaly such as the worker stores: no request makes one."""
-    row = {
-        "frequency": "hour", "dimension": "project_id", "value": canary, "currency": "USD",
-        "bucket_start": 1_761_955_200_000_000, "bucket_end": 1_761_958_800_000_000,
-        "date": "2025-11-01T00:00:00Z", "actual_e10": 5 * 10**10, "expected_e10": 10**10,
-        "lower_e10": 0, "upper_e10": 2 * 10**10, "score_e4": 50_000, "severity": "high",
-        "method": "auto", "found_at": 1_761_958_900_000_000, "causes": None,
-    }  # fmt: skip
-    own = application.organization_id
-    with write(application.database) as session:
-        keep(session, own, [row], application.clock.micros())
-        (stored,) = anomalies_since(session, own, 0)
-    return str(stored["id"])

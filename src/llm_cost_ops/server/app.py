@@ -32,6 +32,7 @@ from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetr
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
@@ -55,8 +56,7 @@ from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
-from llm_cost_ops.server.webhooks.pump import Means
-from llm_cost_ops.server.webhooks.sealing import Vault
+from llm_cost_ops.server.webhooks.pump import SECRETS, Means
 from llm_cost_ops.server.worker import WorkerThread, create_worker
 
 VERSION = version("llm-cost-ops")
@@ -162,7 +162,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     )
     state.desk = Desk(state.database, state.prices, clock)
     state.outbound = Outbound(settings.delivery, clock)
-    state.webhooks = Means(state.database, clock, state.outbound, Vault(settings))
+    state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
     state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)

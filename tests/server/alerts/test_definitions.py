@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core.jsontext import dumps
-from llm_cost_ops.server.alerts.desk import AlertDesk
-from llm_cost_ops.server.alerts.seal import Seal
+from llm_cost_ops.server.alerts.desk import AlertDesk, channel_vault
 from llm_cost_ops.server.delivery.notice import Outcome
 from tests.support.alerts import Room
 from tests.support.budgets import make_budget
@@ -156,7 +155,7 @@ def test_the_kind_of_a_rule_stays(quick: Room) -> None:
 def sealed(room: Room) -> None:
     """Give the installation a secret key."""
     state = room.app.app.state
-    state.alerts = AlertDesk(Seal("k" * 32), room.send, None)
+    state.alerts = AlertDesk(channel_vault("k" * 32), room.send, None)
 
 
 def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
@@ -178,7 +177,7 @@ def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
 
 
 def test_no_answer_and_no_audit_entry_has_a_secret(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(Seal(None), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(channel_vault(None), quick.send, None)
     secret = "canary-secret-of-a-webhook-0123"
     kinds = (
         {"type": "slack", "url": SLACK},
@@ -226,7 +225,7 @@ def test_the_kind_of_a_channel_stays(quick: Room) -> None:
 
 
 def test_a_test_says_how_it_went(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(Seal(None), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(channel_vault(None), quick.send, None)
     quick.channel(recipients=["a@example.com", "b@example.com"])
     quick.outcomes = [Outcome(False, "550 no such user", 550, final=True)]
     found = accepted(quick.app.post("/api/v1/alerts/channels/ops/test"), 200)

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 
 from llm_cost_ops.server.alerts import channels
-from llm_cost_ops.server.alerts.seal import NoSecretKey, Seal, SealBroken, is_sealed
+from llm_cost_ops.server.alerts.desk import channel_vault
 from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.notice import Outcome
+from llm_cost_ops.server.delivery.sealing import NoSecretKey, SecretUnreadable, Vault, is_sealed
 from llm_cost_ops.server.queue import dead_letters
 from tests.server.alerts.test_lifecycle import raised
 from tests.support.alerts import Room
@@ -136,37 +137,41 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 
 def test_sealed_texts_open_with_their_key_for_their_owner_only() -> None:
-    seal = Seal(KEY)
-    stored = seal.close("secret", "chn_1")
+    seal = channel_vault(KEY)
+    stored = seal.seal("secret", "chn_1")
     assert "secret" not in stored
     assert is_sealed(stored)
-    assert seal.close("secret", "chn_1") != stored
+    assert seal.seal("secret", "chn_1") != stored
     assert seal.open(stored, "chn_1") == "secret"
     for other, owner, text in (
         (seal, "chn_2", stored),
-        (Seal(KEY[::-1]), "chn_1", stored),
-        (Seal(None), "chn_1", stored),
+        (channel_vault(KEY[::-1]), "chn_1", stored),
+        (channel_vault(None), "chn_1", stored),
         (seal, "chn_1", stored[:-8] + "AAAAAAA="),
-        (seal, "chn_1", "aesgcm1:%%%"),
-        (seal, "chn_1", "aesgcm1:"),
+        (seal, "chn_1", "v1:%%%"),
+        (seal, "chn_1", "v1:"),
         (seal, "chn_1", "other"),
     ):
-        with pytest.raises(SealBroken):
+        with pytest.raises(SecretUnreadable):
             other.open(text, owner)
 
 
 def test_without_a_key_texts_are_kept_and_said_to_be() -> None:
-    stored = Seal(None).close("secret", "chn_1")
+    stored = channel_vault(None).seal("secret", "chn_1")
     assert not is_sealed(stored)
-    assert Seal(None).open(stored, "chn_1") == Seal(KEY).open(stored, "chn_1") == "secret"
+    assert (
+        channel_vault(None).open(stored, "chn_1")
+        == channel_vault(KEY).open(stored, "chn_1")
+        == "secret"
+    )
 
 
 def test_production_keeps_no_secret_in_the_clear() -> None:
-    strict = Seal(None, required=True)
+    strict = channel_vault(None, required=True)
     with pytest.raises(NoSecretKey):
-        strict.close("secret", "chn_1")
-    assert strict.close("a@example.com", "chn_1", secret=False) == "plain:a@example.com"
-    assert is_sealed(Seal(KEY, required=True).close("secret", "chn_1"))
+        strict.seal("secret", "chn_1")
+    assert strict.seal("a@example.com", "chn_1", secret=False) == "v0:a@example.com"
+    assert is_sealed(channel_vault(KEY, required=True).seal("secret", "chn_1"))
 
 
 def test_a_channel_whose_secrets_cannot_be_read_is_dead_and_can_be_given_again(
@@ -175,10 +180,10 @@ def test_a_channel_whose_secrets_cannot_be_read_is_dead_and_can_be_given_again(
     channel = quick.channel()
 
     def broken(*_: object) -> object:
-        raise SealBroken("security.secret_key is not the one that it was stored with")
+        raise SecretUnreadable("security.secret_key is not the one that it was stored with")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Seal, "open", broken)
+        patched.setattr(Vault, "open", broken)
         alert = raised(quick)
         found = quick.alert(alert)["deliveries"][0]
         assert found["state"] == "failed"

@@ -10,7 +10,8 @@ import httpx
 
 from llm_cost_ops.core.permissions import IMPLIED_BY
 from tests.support.application import Application
-from tests.support.operations import OPERATIONS, Called, fresh, made, operations
+from tests.support.made import made
+from tests.support.operations import OPERATIONS, Called, fresh, operations
 
 SCOPES = (
     "read:api_keys", "write:api_keys", "read:budgets", "write:budgets", "read:costs",

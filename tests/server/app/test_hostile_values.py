@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.application import Application
-from tests.support.operations import Called, fresh, made, operations
+from tests.support.made import made
+from tests.support.operations import Called, fresh, operations
 
 JSON = {"Content-Type": "application/json"}
 HOLE = "hole-in-the-body"

@@ -15,10 +15,10 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.alerts import channels, define, openapi, store, wire
 from llm_cost_ops.server.alerts.deps import desk
 from llm_cost_ops.server.alerts.lifecycle import Actor
-from llm_cost_ops.server.alerts.seal import Seal, SealBroken
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.delivery import sample
 from llm_cost_ops.server.delivery.notice import Outcome
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
@@ -253,7 +253,7 @@ def try_channel(channel_id: str, request: Request, principal: Principal = Writer
     name = "" if organization is None else organization.name
     try:
         whole = channels.channel_of(row, own.seal)
-    except SealBroken as error:
+    except SecretUnreadable as error:
         outcomes = [Outcome(False, f"the channel's secrets cannot be read: {error}")]
     else:
         test_id = store.new_id("alt", now_us)
@@ -275,7 +275,7 @@ def _rule(session: ReadSession, organization_id: str, rule_id: str) -> dict[str,
 
 
 def _channel(
-    session: ReadSession, organization_id: str, channel_id: str, seal: Seal
+    session: ReadSession, organization_id: str, channel_id: str, seal: Vault
 ) -> dict[str, Any]:
     return wire.channel_row(channels.row(session, organization_id, channel_id), seal)
 

@@ -13,7 +13,6 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts.fields import Fields, RuleError, opened
 from llm_cost_ops.server.alerts.rules import SEVERITIES
-from llm_cost_ops.server.alerts.seal import Seal
 from llm_cost_ops.server.alerts.store import Row, new_id
 from llm_cost_ops.server.alerts.tables import alert_channels
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -26,6 +25,7 @@ from llm_cost_ops.server.delivery.channels import (
     read_channel,
     shown_fields,
 )
+from llm_cost_ops.server.delivery.sealing import Vault
 
 MAX_CHANNELS = 200
 _C = alert_channels.c
@@ -95,7 +95,7 @@ def add(
     session: WriteSession,
     organization_id: str,
     given: Given,
-    seal: Seal,
+    seal: Vault,
     *,
     actor_id: str | None,
     now_us: int,
@@ -121,7 +121,7 @@ def replace(
     organization_id: str,
     channel_id: str,
     given: Given,
-    seal: Seal,
+    seal: Vault,
     now_us: int,
 ) -> None:
     """Store the changed channel, sealed anew. Raises ChannelConflict."""
@@ -140,13 +140,13 @@ def _once(session: WriteSession, statement: Any, name: str) -> None:
         raise ChannelConflict(f"There is a channel called {name} already.") from None
 
 
-def _columns(channel_id: str, given: Given, seal: Seal, now_us: int) -> dict[str, Any]:
+def _columns(channel_id: str, given: Given, seal: Vault, now_us: int) -> dict[str, Any]:
     fields = channel_fields(given.channel)
     secret = fields != shown_fields(given.channel)
     return {
         "name": given.name,
         "kind": given.kind,
-        "config": seal.close(dumps(fields), channel_id, secret=secret),
+        "config": seal.seal(dumps(fields), channel_id, secret=secret),
         "addressees": len(parts(given.channel)),
         "severities": dumps(list(given.severities)),
         "is_default": int(given.is_default),
@@ -155,8 +155,8 @@ def _columns(channel_id: str, given: Given, seal: Seal, now_us: int) -> dict[str
     }
 
 
-def given_of(row: Row, seal: Seal) -> Given:
-    """A stored channel with its secrets. Raises SealBroken."""
+def given_of(row: Row, seal: Vault) -> Given:
+    """A stored channel with its secrets. Raises SecretUnreadable."""
     return Given(
         row["name"],
         row["kind"],
@@ -167,8 +167,8 @@ def given_of(row: Row, seal: Seal) -> Given:
     )
 
 
-def channel_of(row: Row, seal: Seal) -> Channel:
-    """What `deliver` takes. Raises SealBroken."""
+def channel_of(row: Row, seal: Vault) -> Channel:
+    """What `deliver` takes. Raises SecretUnreadable."""
     return read_channel(row["kind"], loads(seal.open(row["config"], row["id"])))
 
 

@@ -11,11 +11,11 @@ from llm_cost_ops.server.alerts import channels, store
 from llm_cost_ops.server.alerts.fields import Fields, RuleError
 from llm_cost_ops.server.alerts.lifecycle import Actor
 from llm_cost_ops.server.alerts.rules import DIGEST, canonical, digest_slots
-from llm_cost_ops.server.alerts.seal import Seal, SealBroken
 from llm_cost_ops.server.alerts.work import DIGEST as DIGEST_JOB
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.channels import shown_fields
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.schedule import add_schedule, change_schedule, remove_schedule
 from llm_cost_ops.server.spend import store as budgets
@@ -169,7 +169,7 @@ def _schedule(
 
 
 def create_channel(
-    session: WriteSession, fields: Mapping[str, object], seal: Seal, actor: Actor
+    session: WriteSession, fields: Mapping[str, object], seal: Vault, actor: Actor
 ) -> str:
     """The id of a new channel. Raises DomainError naming the field."""
     given = channels.read_given(fields)
@@ -190,7 +190,7 @@ def update_channel(
     session: WriteSession,
     channel_id: str,
     fields: Mapping[str, object],
-    seal: Seal,
+    seal: Vault,
     actor: Actor,
 ) -> str:
     """The id of a changed channel; what is not named stays, secrets too. One whose secrets cannot
@@ -199,7 +199,7 @@ def update_channel(
     try:
         before = channels.given_of(row, seal)
         given, old = channels.read_given(fields, before), _shown(before)
-    except SealBroken:
+    except SecretUnreadable:
         whole = {"name": row["name"], "type": row["kind"], **fields}
         given, old = channels.read_given(whole), None
     channels.replace(session, actor.organization_id, row["id"], given, seal, actor.now_us)

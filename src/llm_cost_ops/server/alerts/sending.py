@@ -13,7 +13,6 @@ from llm_cost_ops.server.alerts.notify import (
     notice_of,
     part_of,
 )
-from llm_cost_ops.server.alerts.seal import Seal, SealBroken
 from llm_cost_ops.server.alerts.store import (
     ACKNOWLEDGED,
     DELIVERED,
@@ -29,6 +28,7 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery.channels import Channel
 from llm_cost_ops.server.delivery.notice import Notice, Outcome
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.work import Again, Effect, GiveUp, Running
 
@@ -42,7 +42,7 @@ class Sender:
     replaced by one that sends again, under the same dedup key and delivery id."""
 
     def __init__(
-        self, database: Database, clock: Clock, send: Send, seal: Seal, public_url: str | None
+        self, database: Database, clock: Clock, send: Send, seal: Vault, public_url: str | None
     ) -> None:
         self._database = database
         self._clock = clock
@@ -87,7 +87,7 @@ class Sender:
             whole = channels.channel_of(stored, self._seal)
         except channels.ChannelUnknown:
             return "the channel was removed"
-        except SealBroken as error:
+        except SecretUnreadable as error:
             reason = f"the channel's secrets cannot be read: {error}"
             outcome = Outcome(False, reason, final=True)
             effect = partial(self._finish, row, FAILED, outcome, int(row["attempts"]))

@@ -9,9 +9,9 @@ from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts.channels import channel_of
 from llm_cost_ops.server.alerts.notify import moment_of
-from llm_cost_ops.server.alerts.seal import Seal, SealBroken, is_sealed
 from llm_cost_ops.server.alerts.store import Row
 from llm_cost_ops.server.delivery.channels import shown_fields
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault, is_sealed
 
 _HIDDEN = ("period_start_us",)
 
@@ -101,11 +101,11 @@ def rule_row(row: Row) -> dict[str, Any]:
     }
 
 
-def channel_row(row: Row, seal: Seal) -> dict[str, Any]:
+def channel_row(row: Row, seal: Vault) -> dict[str, Any]:
     """One channel; `readable` is false when its secrets were sealed with another key."""
     try:
         config: Mapping[str, Any] | None = shown_fields(channel_of(row, seal))
-    except SealBroken:
+    except SecretUnreadable:
         config = None
     return {
         "id": row["id"],

@@ -16,13 +16,13 @@ from typing import Any
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import GONE as GONE_STATUS
 from llm_cost_ops.server.delivery.send import Call, Outbound
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.queue.retry import listed
 from llm_cost_ops.server.webhooks import store
 from llm_cost_ops.server.webhooks.catalogue import DISABLED
-from llm_cost_ops.server.webhooks.sealing import Vault
 from llm_cost_ops.server.webhooks.sign import body_of, headers_of
 
 DELAYS_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)

@@ -13,10 +13,10 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.target import Guard, TargetRefused
 from llm_cost_ops.server.webhooks import store
 from llm_cost_ops.server.webhooks.catalogue import EVENTS, EVERYTHING, canonical
-from llm_cost_ops.server.webhooks.sealing import Vault
 from llm_cost_ops.server.webhooks.wake import pump_now
 
 MAX_ENDPOINTS = 100

@@ -9,6 +9,7 @@ from typing import cast
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import (
@@ -24,8 +25,7 @@ from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.webhooks import store
 from llm_cost_ops.server.webhooks.derive import TOPICS
 from llm_cost_ops.server.webhooks.fan_out import fan_out
-from llm_cost_ops.server.webhooks.pump import SYSTEM_RANDOM, Means, pump
-from llm_cost_ops.server.webhooks.sealing import Vault
+from llm_cost_ops.server.webhooks.pump import SECRETS, SYSTEM_RANDOM, Means, pump
 from llm_cost_ops.server.webhooks.wake import ALARM, PUMP, pump_now, woken
 
 FAN_OUT = Kind("webhooks.fan_out", max_attempts=20, retry=exponential(first_s=1.0, most_s=300.0))
@@ -47,7 +47,7 @@ def work(
 ) -> Work:
     """Everything that webhooks do beside the requests; `random` spreads the retries."""
     calls = outbound or Outbound(settings.delivery, clock)
-    means = Means(database, clock, calls, Vault(settings), random)
+    means = Means(database, clock, calls, Vault.of(settings, SECRETS), random)
 
     def alarm(running: Running) -> Effect:
         organization_id = cast("str", running.job.organization_id)

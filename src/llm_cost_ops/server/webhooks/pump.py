@@ -16,15 +16,18 @@ from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.delivery.notice import Outcome
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.delivery.send import Call, Outbound
 from llm_cost_ops.server.queue.work import Again, Effect, Running
 from llm_cost_ops.server.webhooks import attempt, store, wake
-from llm_cost_ops.server.webhooks.sealing import SecretUnreadable, Vault
 
 BATCH = 20
 TURN_S = 20.0
 """After this long another endpoint gets the place."""
 SYSTEM_RANDOM = random.SystemRandom()
+
+SECRETS = "llm-cost-ops webhook secrets"
+"""The purpose of their key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
+from llm_cost_ops.server.delivery.sealing import NoSecretKey, SecretUnreadable, Vault
 from llm_cost_ops.server.settings import AppSettings, SecuritySettings, Settings
-from llm_cost_ops.server.webhooks.sealing import NoSecretKey, SecretUnreadable, Vault
 
 ENDPOINT = "whk_1"
 
 
 def vault(key: str | None = "k" * 32, environment: str = "development") -> Vault:
-    return Vault(
-        Settings(
-            app=AppSettings(environment=environment), security=SecuritySettings(secret_key=key)
-        )
+    settings = Settings(
+        app=AppSettings(environment=environment), security=SecuritySettings(secret_key=key)
     )
+    return Vault.of(settings, "webhooks")
 
 
 def test_what_was_sealed_opens() -> None:
@@ -52,3 +51,8 @@ def test_without_a_key_secrets_are_kept_as_they_are_but_not_in_production() -> N
     assert vault(environment="production").seal("a", ENDPOINT).startswith("v1:")
     with pytest.raises(SecretUnreadable):
         vault().open("v9:x", ENDPOINT)
+
+
+def test_each_purpose_has_a_key_of_its_own() -> None:
+    with pytest.raises(SecretUnreadable, match="another"):
+        Vault("k" * 32, "channels").open(vault().seal("a", ENDPOINT), ENDPOINT)

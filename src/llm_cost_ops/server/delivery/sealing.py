@@ -1,7 +1,7 @@
 """Secrets at rest: AES-256-GCM under a key derived from `security.secret_key`.
 
 The text names the key that sealed it, so that a changed `secret_key` is seen and not taken for a
-damaged secret. It is bound to its endpoint: copied to another row it does not open. Without a
+damaged secret. It is bound to its owner: copied to another row it does not open. Without a
 `secret_key`, which production refuses, secrets are kept as they are.
 """
 
@@ -21,7 +21,6 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.settings import Settings
 
 _SEALED, _OPEN = "v1", "v0"
-_PURPOSE = b"llm-cost-ops webhook secrets"
 _NONCE_BYTES = 12
 
 
@@ -36,29 +35,35 @@ class SecretUnreadable(Exception):
 
 
 class Vault:
-    """Seals and opens the secrets of endpoints."""
+    """Seals and opens secrets of one purpose, which has a key of its own; `key` is the
+    installation's secret key, if it has one, and `required` whether secrets need it."""
 
-    def __init__(self, settings: Settings) -> None:
-        given = settings.security.secret_key
-        self._required = settings.production
+    def __init__(self, key: str | None, purpose: str, *, required: bool = False) -> None:
+        self._required = required
         self._cipher: AESGCM | None = None
         self._name = ""
-        if given is not None:
-            key = HKDF(SHA256(), 32, salt=None, info=_PURPOSE).derive(given.encode())
-            self._cipher = AESGCM(key)
-            self._name = hashlib.sha256(key).hexdigest()[:8]
+        if key is not None:
+            derived = HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key.encode())
+            self._cipher = AESGCM(derived)
+            self._name = hashlib.sha256(derived).hexdigest()[:8]
 
-    def seal(self, secret: str, endpoint_id: str) -> str:
-        """The text to store. Raises NoSecretKey."""
+    @classmethod
+    def of(cls, settings: Settings, purpose: str) -> Vault:
+        """The one of an installation."""
+        return cls(settings.security.secret_key, purpose, required=settings.production)
+
+    def seal(self, text: str, owner: str, *, secret: bool = True) -> str:
+        """The text to store for its owner, such as the id of its row. Raises NoSecretKey for one
+        with a secret that has to be sealed and cannot be."""
         if self._cipher is None:
-            if self._required:
+            if self._required and secret:
                 raise NoSecretKey("security.secret_key must be set before secrets can be kept")
-            return f"{_OPEN}:{secret}"
+            return f"{_OPEN}:{text}"
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, secret.encode(), endpoint_id.encode())
+        sealed = nonce + self._cipher.encrypt(nonce, text.encode(), owner.encode())
         return f"{_SEALED}:{self._name}:{base64.b64encode(sealed).decode('ascii')}"
 
-    def open(self, stored: str, endpoint_id: str) -> str:
+    def open(self, stored: str, owner: str) -> str:
         """The secret. Raises SecretUnreadable."""
         form, _, rest = stored.partition(":")
         if form == _OPEN:
@@ -69,8 +74,13 @@ class Vault:
         try:
             sealed = base64.b64decode(text, validate=True)
             opened = self._cipher.decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], endpoint_id.encode()
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.encode()
             )
         except (binascii.Error, InvalidTag, ValueError):
             raise SecretUnreadable("the stored secret is damaged") from None
         return opened.decode()
+
+
+def is_sealed(stored: str) -> bool:
+    """Whether a stored text can be read with the secret key alone."""
+    return stored.startswith(f"{_SEALED}:")
