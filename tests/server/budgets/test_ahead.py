@@ -13,6 +13,7 @@ from llm_cost_ops.server.db.session import snapshot, write
 from llm_cost_ops.server.ledger import ahead as ahead_module
 from llm_cost_ops.server.ledger import recount as recount_module
 from llm_cost_ops.server.ledger.ahead import Ahead
+from llm_cost_ops.server.ledger.scoped import series
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.counters import Counters, Place
 from tests.server.budgets.test_rules import Timed, at_noon, spend
@@ -51,7 +52,7 @@ def created(app: Application, fields: Any, ahead: Ahead, actor: define.Actor) ->
 def whole_sums(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows when a budget is counted from the whole of its periods."""
     made: list[int] = []
-    known = recount_module.series
+    known = series
 
     def noting(*args: Any, **named: Any) -> Any:
         if not named["from_calls"]:  # with which it is only proved

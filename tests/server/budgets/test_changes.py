@@ -11,9 +11,13 @@ from sqlalchemy import event
 
 from llm_cost_ops.server.budgets import late, store, work
 from llm_cost_ops.server.db.session import write, write_retrying
+from llm_cost_ops.server.ingest.reprice import take_turns_for
 from llm_cost_ops.server.ledger import correct
 from llm_cost_ops.server.ledger.recount import rebuild
+from llm_cost_ops.server.ledger.rollup import apply
+from llm_cost_ops.server.pricing.lock import take_turn
 from llm_cost_ops.server.spend import move
+from llm_cost_ops.server.spend.index import index_in
 from llm_cost_ops.server.spend.lock import hold_alone
 from tests.server.budgets.test_rules import Timed, at_noon, expired, spend, thresholds
 from tests.support.application import Application
@@ -148,8 +152,8 @@ def test_corrections_hold_the_budgets_before_the_rollups(
     make_budget(app, amount=10)
     call = spend(app, 1)
     order: list[str] = []
-    monkeypatch.setattr(move, "index_in", noted(order, "budgets", move.index_in))
-    monkeypatch.setattr(correct, "apply", noted(order, "rollups", correct.apply))
+    monkeypatch.setattr(move, "index_in", noted(order, "budgets", index_in))
+    monkeypatch.setattr(correct, "apply", noted(order, "rollups", apply))
     assert app.delete(f"/api/v1/costs/{call['id']}").status_code == 204
     assert order == ["budgets", "rollups"]
 
@@ -165,8 +169,8 @@ def test_settlements_take_the_turn_before_the_budgets(
     clock.current += timedelta(seconds=2)
     expired(app, clock)
     order: list[str] = []
-    monkeypatch.setattr(work, "take_turns_for", noted(order, "turn", work.take_turns_for))
-    monkeypatch.setattr(late, "take_turn", noted(order, "turn alone", late.take_turn))
+    monkeypatch.setattr(work, "take_turns_for", noted(order, "turn", take_turns_for))
+    monkeypatch.setattr(late, "take_turn", noted(order, "turn alone", take_turn))
     for module in (work, late):
         monkeypatch.setattr(module, "index_in", noted(order, "budgets", module.index_in))
     monkeypatch.setattr(store, "locked", noted(order, "reservations", store.locked))

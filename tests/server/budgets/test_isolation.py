@@ -16,7 +16,7 @@ from sqlalchemy import select
 from llm_cost_ops.server.budgets import desk
 from llm_cost_ops.server.budgets.desk import Desk
 from llm_cost_ops.server.budgets.errand import RESERVE, Errand
-from llm_cost_ops.server.budgets.expire import expire_apart
+from llm_cost_ops.server.budgets.expire import expire, expire_apart
 from llm_cost_ops.server.budgets.jobs import EXPIRE, work
 from llm_cost_ops.server.budgets.lanes import QUEUE, TRIES, Lanes
 from llm_cost_ops.server.budgets.waiting import AT_ONCE, Waiting
@@ -72,7 +72,7 @@ def test_the_desk_leaves_what_cannot_be_booked_to_the_worker(
 ) -> None:
     app, clock = at_noon
     looks: list[int] = []
-    known = desk.expire
+    known = expire
 
     def noting(*args: Any, **named: Any) -> int:
         looks.append(1)
