@@ -22,6 +22,7 @@ PARTS = (
     "startup",
     "batch",
     "single",
+    "reserving",
     "aggregates",
     "streaming",
     "forecasting",

@@ -108,6 +108,13 @@ class Client:
         seconds = time.perf_counter() - began
         return Load(seconds, self._total, dict(self._statuses), self._latencies)
 
+    def answered(self, answer: bytes) -> None:
+        """What another client does with an answer."""
+
+    def next_one(self, sent: bytes) -> None:
+        """Send this before all others that wait."""
+        self._waiting.appendleft(sent)
+
     def _next(self, connection: _Connection) -> None:
         if self._waiting:
             connection.began = time.perf_counter()
@@ -140,6 +147,7 @@ class Client:
         if len(received) >= connection.wanted:
             self._latencies.append((time.perf_counter() - connection.began) * 1000)
             self._statuses[bytes(received[9:12]).decode()] += 1
+            self.answered(bytes(received))
             received.clear()
             connection.wanted = 0
             self._next(connection)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.rows import UsageRecord as UsageRecord
     from llm_cost_ops.client.sync_client import CostOpsClient as CostOpsClient
     from llm_cost_ops.client.track import track_cost as track_cost
+    from llm_cost_ops.client.verifying import verify_webhook as verify_webhook
     from llm_cost_ops.exceptions import APIError as APIError
     from llm_cost_ops.exceptions import AuthenticationError as AuthenticationError
     from llm_cost_ops.exceptions import ConfigurationError as ConfigurationError
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
     from llm_cost_ops.exceptions import ServerError as ServerError
     from llm_cost_ops.exceptions import TimeoutError as TimeoutError
     from llm_cost_ops.exceptions import ValidationError as ValidationError
+    from llm_cost_ops.exceptions import WebhookSignatureError as WebhookSignatureError
 
     __version__: str
 
 _ERRORS = (
     "APIError", "AuthenticationError", "ConfigurationError", "ConflictError", "CostOpsError",
     "NetworkError", "NotFoundError", "PermissionDenied", "RateLimitError", "ServerError",
-    "TimeoutError", "ValidationError",
+    "TimeoutError", "ValidationError", "WebhookSignatureError",
 )  # fmt: skip
 _HOMES = {
     "Amount": "client.amount",
@@ -51,6 +53,7 @@ _HOMES = {
     "Page": "client.pages",
     "UsageRecord": "client.rows",
     "track_cost": "client.track",
+    "verify_webhook": "client.verifying",
     **dict.fromkeys(_ERRORS, "exceptions"),
 }
 
@@ -58,7 +61,7 @@ __all__ = [
     "APIError", "Amount", "AsyncCostOpsClient", "AuthenticationError", "ConfigurationError",
     "ConflictError", "CostOpsClient", "CostOpsError", "CostRecord", "NetworkError", "NotFoundError",
     "Page", "PermissionDenied", "RateLimitError", "ServerError", "TimeoutError", "UsageRecord",
-    "ValidationError", "__version__", "track_cost",
+    "ValidationError", "WebhookSignatureError", "__version__", "track_cost", "verify_webhook",
 ]  # fmt: skip
 
 

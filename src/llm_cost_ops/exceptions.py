@@ -2,11 +2,13 @@
 
 CostOpsError                     status_code 0 when no answer was received
 ├── ConfigurationError           0    a setting, a missing extra or an unusable argument
+├── WebhookSignatureError        0    a webhook that is not ours, or too old
 ├── NetworkError                 0    no answer: connection refused, reset, TLS failure
 │   └── TimeoutError             0    no answer in time
 └── APIError                     any  the server answered with an error
     ├── AuthenticationError      401
     ├── PermissionDenied         403
+    ├── BudgetExceededError      402  the call does not fit into `budget_id`
     ├── NotFoundError            404
     ├── ConflictError            409  same event_id or Idempotency-Key, other payload
     ├── ValidationError          400, 422 with `field_errors`; 0 when found before sending
@@ -51,6 +53,11 @@ class ConfigurationError(CostOpsError, ValueError):
     """A setting that cannot be used, named with its source; or an extra that is not installed."""
 
 
+class WebhookSignatureError(CostOpsError):
+    """A received webhook without a signature by the secret, or with one that is too old: answer
+    it with 401."""
+
+
 class NetworkError(CostOpsError):
     """No answer was received. `retryable` is False where another attempt must fail too (TLS)."""
 
@@ -73,6 +80,22 @@ class AuthenticationError(APIError):
 
 class PermissionDenied(APIError):
     """403: the credentials lack a scope, or name another organization."""
+
+
+class BudgetExceededError(APIError):
+    """402: the call does not fit into a hard budget. `details` has the amounts."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What the server said: budget_id, requested, limit, spent, reserved, remaining, .."""
+        try:
+            return self.response.json()["error"]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return {}
+
+    @property
+    def budget_id(self) -> str | None:
+        return self.details.get("budget_id")
 
 
 class NotFoundError(APIError):

@@ -5,15 +5,32 @@ from __future__ import annotations
 from sqlalchemy.orm import DeclarativeBase
 
 from llm_cost_ops.server.access import tables as access
+from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.forecasts import tables as forecasts
 from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.spend import tables as spend
+from llm_cost_ops.server.webhooks import tables as webhooks
 
-__all__ = ["Base", "access", "audit", "http", "identity", "ledger", "pricing", "queue"]
+__all__ = [
+    "Base",
+    "access",
+    "alerts",
+    "audit",
+    "forecasts",
+    "http",
+    "identity",
+    "ledger",
+    "pricing",
+    "queue",
+    "spend",
+    "webhooks",
+]
 
 
 class Base(DeclarativeBase):

@@ -139,7 +139,7 @@ def test_a_gap_may_be_a_zero(run: Run, daily: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ((), "give --series FILE"),
+        (("--series", "daily.csv", "--group-by", "model"), "--group-by chooses calls"),
         (("--series", "none.csv"), "there is no such file"),
         (("--series", "daily.csv", "--method", "prophet"), "--method"),
         (("--series", "daily.csv", "--threshold", "0"), "threshold"),

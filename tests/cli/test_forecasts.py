@@ -97,10 +97,10 @@ def test_the_table_of_a_constant_with_a_gap(run: Run) -> None:
     assert "1 steps of the series have no value." in ran.out
 
 
-def test_without_a_series_it_says_what_is_needed(run: Run) -> None:
-    ran = run(*GENERATE, "--horizon", 7)
+def test_what_chooses_calls_is_refused_beside_a_file(run: Run, series: Path) -> None:
+    ran = run(*GENERATE, "--series", series, "--filter", "project_id=x")
     assert (ran.code, ran.out) == (2, "")
-    assert "give --series FILE" in ran.err
+    assert "--filter chooses calls of the ledger" in ran.err
 
 
 @pytest.mark.parametrize(

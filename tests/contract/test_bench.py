@@ -22,6 +22,7 @@ PARTS = {
     "startup": ["import llm_cost_ops", "idle server"],
     "batch": ["`POST /usage/batch`", "`POST /usage/batch`"],
     "single": ["`POST /usage`"],
+    "reserving": ["reserve and settle", "the same with eight budgets"],
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
     "forecasting": [

@@ -20,7 +20,9 @@ SKELETON = (
     "server.audit.record", "server.identity.store", "server.access.deps", "server.access.routes",
     "server.pricing.resolve", "server.ledger.append", "server.ledger.store",
     "server.ledger.tables", "server.ingest.routes", "server.ingest.record",
-    "server.analytics.store", "server.analytics.routes",
+    "server.analytics.store", "server.analytics.routes", "server.spend.counters",
+    "server.budgets.desk", "server.webhooks.routes", "server.forecasts.routes",
+    "server.alerts.routes", "server.delivery.notice",
 )  # fmt: skip
 
 
@@ -75,6 +77,12 @@ VIOLATIONS = [
     ("Server rooms", "server.ingest.record", "llm_cost_ops.server.analytics.store"),
     ("Server rooms", "server.analytics.store", "llm_cost_ops.server.ingest.record"),
     ("Server rooms", "server.ledger.append", "llm_cost_ops.server.ingest.record"),
+    ("Server rooms", "server.spend.counters", "llm_cost_ops.server.ledger.append"),
+    ("Server rooms", "server.ingest.record", "llm_cost_ops.server.budgets.desk"),
+    ("Server rooms", "server.budgets.desk", "llm_cost_ops.server.webhooks.routes"),
+    ("Server rooms", "server.webhooks.routes", "llm_cost_ops.server.budgets.desk"),
+    ("Server rooms", "server.forecasts.routes", "llm_cost_ops.server.alerts.routes"),
+    ("Server rooms", "server.delivery.notice", "llm_cost_ops.server.queue.outbox"),
     ("Server rooms", "server.settings", "llm_cost_ops.server.db.session"),
     ("Inside a room", "server.ledger.store", "llm_cost_ops.server.ledger.routes"),
     ("Inside a room", "server.ledger.tables", "llm_cost_ops.server.ledger.store"),

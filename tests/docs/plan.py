@@ -427,9 +427,8 @@ PLACEHOLDER: dict[str, str] = {
 """`...` where data belongs: run too, and the client must refuse it before anything is sent."""
 
 _ADMIN = "AdminClient: identity"
-_FORECAST = "forecasts and anomalies"
+_FORECAST = "forecasts and anomalies: tests/server/forecasts/test_sdk.py runs it on a server"
 _FILES = "exports and reports"
-_HOOKS = "webhooks"
 _SAMPLE = "a sample of server code over Flask, not of the SDK"
 
 ELSEWHERE: dict[str, str] = {
@@ -451,8 +450,8 @@ ELSEWHERE: dict[str, str] = {
     "cheat-sheet#43": "logs a string: touches no API",
     "cheat-sheet#45": "checks a string: touches no API (C-29)",
     "developer-guide#20": "a mock server over Flask; the SDK's tests read its shapes",
-    "developer-guide#22": _HOOKS,
-    "developer-guide#23": _HOOKS,
+    "developer-guide#22": "a receiver of webhooks over Flask; the tests of webhooks run it",
+    "developer-guide#23": "registers webhooks; the tests of webhooks run it on a real server",
     "faq#2": "middleware",
 }
 """Blocks that touch neither usage nor costs nor pricing, and what they belong to."""

@@ -231,8 +231,10 @@ def test_the_documented_yaml_loads(tmp_path: Path) -> None:
     assert settings.cors.origins[0] == "https://app.llmcostops.com"
     assert settings.metrics.port == 9090
     assert settings.cache.backend == "redis"
+    assert settings.email.smtp_host is None
+    assert settings.email.from_address == "noreply@llmcostops.com"
     unused = {row.path for row in explain(settings) if row.status}
-    assert {"security.jwt.secret", "email.smtp.host", "logging.handlers.file.path"} <= unused
+    assert {"security.jwt.secret", "email.backend", "logging.handlers.file.path"} <= unused
 
 
 def test_the_documented_toml_loads(tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from tests.support.application import Application
 
 Body = dict[str, Any]
 
-_RECORD: Body = {
+RECORD: Body = {
     "event_id": "@new",
     "provider": "openai",
     "model": "gpt-4o",
@@ -50,13 +48,13 @@ _RESPONSE: Body = {
     },
 }
 _COST: Body = {
-    **{k: v for k, v in _RECORD.items() if k in ("event_id", "provider", "model", "timestamp")},
+    **{k: v for k, v in RECORD.items() if k in ("event_id", "provider", "model", "timestamp")},
     "cost": "1.25",
     "currency": "USD",
     "tags": ["a"],
     "metadata": {"a": "b"},
 }
-_PRICE: Body = {
+PRICE: Body = {
     "provider": "custom",
     "model": "@new",
     "currency": "USD",
@@ -66,7 +64,7 @@ _PRICE: Body = {
     "service_tier": "standard",
     "processing": "realtime",
 }
-_STRUCTURES: tuple[Body, ...] = (
+STRUCTURES: tuple[Body, ...] = (
     {"type": "per_token", "input_price_per_million": 1, "output_price_per_million": "2.5"},
     {"type": "per_request", "price_per_request": "0.5"},
     {
@@ -100,6 +98,88 @@ _ITEM: Body = {
     "region": "eu",
     "prices": {"input_tokens": {"price": 1, "per": 1_000_000}},
 }
+_BUDGET: Body = {
+    "name": "x",
+    "description": "x",
+    "amount": "5.5",
+    "request_limit": 10,
+    "token_limit": 1000,
+    "currency": "USD",
+    "period": "monthly",
+    "every": 1,
+    "rolling": False,
+    "recurring": True,
+    "start_date": "2025-01-01",
+    "end_date": "2090-01-01",
+    "anchor_date": "2025-01-31",
+    "timezone": "Europe/Berlin",
+    "scope": {"team_id": "a", "model": ["b"], "tags": ["c"], "metadata": {"d": "e"}},
+    "enforcement": "throttle",
+    "alert_thresholds": ["0.5", 1],
+    "throttle": {"above": "0.8", "per_minute": 100, "delay_ms": 0},
+    "rollover": {"percent": 50, "cap": 3},
+    "allow_overallocation": True,
+}
+_ASK: Body = {
+    "provider": "openai",
+    "model": "gpt-4o",
+    "input_tokens": 10,
+    "max_tokens": 5,
+    "modalities": ["text"],
+    "prompt_cache": "none",
+    **{n: n for n in ("project_id", "team_id", "user_id", "api_key_id", "environment", "feature")},
+    "service_tier": "standard",
+    "processing": "realtime",
+    "tags": ["a"],
+    "metadata": {"a": {"b": ["c"]}},
+    "ttl_seconds": 60,
+    "max_wait_ms": 0,
+}
+RULE: Body = {
+    "name": "x",
+    "type": "usage",
+    "description": "x",
+    "enabled": True,
+    "severity": "warning",
+    "scope": {"team_id": "a", "model": ["b"], "tags": ["c"], "metadata": {"d": "e"}},
+    "channels": [],
+    "cooldown_minutes": 5,
+    "auto_clear_minutes": 60,
+    "quiet_hours": {
+        "start": "22:00",
+        "end": "07:00",
+        "timezone": "Europe/Berlin",
+        "days": ["mon"],
+        "hold_critical": True,
+    },
+    "escalation": [],
+    "notify_resolved": True,
+    "metric": "cost",
+    "threshold": "5.5",
+    "window": "day",
+    "currency": "USD",
+    "group_by": "user_id",
+}
+_RULES: tuple[Body, ...] = (
+    RULE,
+    {"name": "x", "type": "budget", "budget_ids": [], "thresholds": ["0.5", 80]},
+    {"name": "x", "type": "projected_breach", "probability": "0.8"},
+    {"name": "x", "type": "anomaly", "dimension": "model", "min_amount": 5, "min_severity": "low"},
+    {"name": "x", "type": "error_rate", "threshold": "0.1", "window_minutes": 5,
+     "min_requests": 3},
+    {"name": "x", "type": "call_cost", "conditions": {"threshold": 10}},
+    {"name": "x", "type": "unpriced"},
+    {"name": "x", "type": "price_change"},
+    {"name": "x", "type": "digest", "frequency": "weekly", "weekday": "monday", "time": "08:00",
+     "timezone": "Europe/Berlin"},
+)  # fmt: skip
+_CHANNELS: tuple[Body, ...] = (
+    {"name": "@new", "type": "email", "recipients": ["ops@example.com"], "severities": ["info"],
+     "default": False, "enabled": True},
+    {"name": "@new", "type": "webhook", "url": "https://example.com/hook",
+     "secret": "0123456789abcdef01234567"},
+    {"name": "@new", "type": "pagerduty", "config": {"routing_key": "a" * 32}},
+)  # fmt: skip
 _LABELS: Body = {"metadata": {"a": {"b": ["c"]}}, "tags": ["a"]}
 
 
@@ -114,10 +194,10 @@ class Operation:
 
 OPERATIONS: Mapping[str, Operation] = {
     "createUsage": Operation(
-        "write:costs", (_RECORD, {**_USAGE, "usage": {"input_tokens": 5}}, _RESPONSE)
+        "write:costs", (RECORD, {**_USAGE, "usage": {"input_tokens": 5}}, _RESPONSE)
     ),
     "createUsageBatch": Operation(
-        "write:costs", ({"records": [_RECORD, {**_RESPONSE, "event_id": "response"}]},)
+        "write:costs", ({"records": [RECORD, {**_RESPONSE, "event_id": "response"}]},)
     ),
     "createCost": Operation("write:costs", (_COST,)),
     "createCosts": Operation("write:costs", ({"records": [_COST]},)),
@@ -158,12 +238,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "createPricing": Operation(
         "write:pricing",
         (
-            *({**_PRICE, "pricing_structure": structure} for structure in _STRUCTURES),
-            {**_PRICE, "prices": {"input_tokens": {"price": "3.5", "per": 1_000_000}}},
+            *({**PRICE, "pricing_structure": structure} for structure in STRUCTURES),
+            {**PRICE, "prices": {"input_tokens": {"price": "3.5", "per": 1_000_000}}},
         ),
     ),
     "updatePricing": Operation(
-        "write:pricing", ({"effective_date": "2025-02-01", "pricing_structure": _STRUCTURES[0]},)
+        "write:pricing", ({"effective_date": "2025-02-01", "pricing_structure": STRUCTURES[0]},)
     ),
     "endPricing": Operation("write:pricing"),
     "createPriceAdjustment": Operation(
@@ -204,6 +284,124 @@ OPERATIONS: Mapping[str, Operation] = {
     "listProviders": Operation("read:costs"),
     "registerProvider": Operation("write:pricing", ({"id": "@new", "name": "x"},)),
     "removeProvider": Operation("write:pricing"),
+    "createBudget": Operation("write:budgets", (_BUDGET, {"name": "x", "amount": 5})),
+    "updateBudget": Operation("write:budgets", ({"amount": 7, "rollover": True},)),
+    "changeBudget": Operation("write:budgets", ({"name": "y"},)),
+    "setBudgetEnforcement": Operation("write:budgets", ({"enforcement": "hard"},)),
+    "deleteBudget": Operation("write:budgets"),
+    "adjustBudget": Operation(
+        "write:budgets", ({"type": "increase", "amount": "0.5", "reason": "x"},)
+    ),
+    **dict.fromkeys(
+        (
+            "listBudgets",
+            "getBudget",
+            "getBudgetStatus",
+            "getCurrentBudget",
+            "getReservation",
+            "listBudgetAdjustments",
+        ),
+        Operation("read:budgets"),
+    ),
+    "checkBudget": Operation("read:budgets", (_ASK, {"estimated_cost": "0.01"})),
+    "reserveBudget": Operation(
+        "write:costs",
+        (
+            _ASK,
+            {"estimated_cost": "0.01"},
+            {"provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}},
+        ),
+    ),
+    "settleReservation": Operation("write:costs", ({"cost": "0.05"},)),
+    "createForecast": Operation(
+        "write:forecasts",
+        (
+            {"model": "linear", "horizon_days": 7, "confidence_level": 0.9, "interval": "daily"},
+            {"forecast_model": "moving_average", "holidays": ["2025-12-25"], "drivers": False},
+        ),
+    ),
+    "forecastBudget": Operation(
+        "read:forecasts", ({"amount": 5, "period": "monthly", "alert_thresholds": [0.5]},)
+    ),
+    "detectAnomaliesByBody": Operation(
+        "read:forecasts",
+        (
+            {"method": "zscore", "threshold": 3.0, "start_date": "2025-11-01"},
+            {"interval": "hourly", "group_by": ["provider", "tag"], "min_amount": "0.5"},
+        ),
+    ),
+    "judgeAnomaly": Operation("write:forecasts", ({"is_anomaly": False, "note": "x"},)),
+    **dict.fromkeys(
+        (
+            "listForecasts",
+            "getForecast",
+            "detectAnomalies",
+            "listAnomalies",
+            "getAnomaly",
+            "getCauses",
+        ),
+        Operation("read:forecasts"),
+    ),
+    "releaseReservation": Operation("write:costs"),
+    "createWebhook": Operation(
+        "write:webhooks",
+        (
+            {
+                "url": "https://example.com/hook",
+                "events": ["cost.created", "budget.threshold"],
+                "secret": "your-webhook-secret",
+                "description": "x",
+                "enabled": True,
+            },
+            {"url": "https://example.com/hook", "events": ["*"]},
+        ),
+    ),
+    "updateWebhook": Operation("write:webhooks", ({"events": ["cost.created"], "enabled": True},)),
+    "changeWebhook": Operation("write:webhooks", ({"description": "y"},)),
+    "rotateWebhookSecret": Operation("write:webhooks", ({"overlap_hours": 1},)),
+    "replayWebhook": Operation(
+        "write:webhooks",
+        ({"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z", "status": "all"},),
+    ),
+    **dict.fromkeys(
+        ("deleteWebhook", "testWebhook", "redeliverWebhook"), Operation("write:webhooks")
+    ),
+    **dict.fromkeys(
+        (
+            "listWebhooks",
+            "listWebhookEvents",
+            "getWebhook",
+            "listWebhookDeliveries",
+            "getWebhookDelivery",
+        ),
+        Operation("read:webhooks"),
+    ),
+    "createAlertRule": Operation("write:alerts", _RULES),
+    "updateAlertRule": Operation("write:alerts", ({"threshold": 7},)),
+    "changeAlertRule": Operation("write:alerts", ({"name": "y"},)),
+    "deleteAlertRule": Operation("write:alerts"),
+    "createAlertChannel": Operation("write:alerts", _CHANNELS),
+    "updateAlertChannel": Operation("write:alerts", ({"enabled": False},)),
+    "changeAlertChannel": Operation("write:alerts", ({"default": True},)),
+    "deleteAlertChannel": Operation("write:alerts"),
+    "testAlertChannel": Operation("write:alerts"),
+    "snoozeAlert": Operation("write:alerts", ({"minutes": 5, "comment": "x"}, {"minutes": 10})),
+    "acknowledgeAlert": Operation("write:alerts", ({"comment": "x"},)),
+    "commentOnAlert": Operation("write:alerts", ({"comment": "x"},)),
+    "resolveAlert": Operation("write:alerts"),  # after which nothing else can be done to it
+    **dict.fromkeys(
+        (
+            "listAlerts",
+            "listBudgetAlerts",
+            "getAlert",
+            "listAlertHistory",
+            "listAlertRules",
+            "getAlertRule",
+            "listAlertChannels",
+            "getAlertChannel",
+        ),
+        Operation("read:alerts"),
+    ),
     "createApiKey": Operation(
         "write:api_keys",
         ({"name": "x", "scopes": ["read:costs"], "expires_at": "2027-01-01T00:00:00Z"},),
@@ -256,26 +454,3 @@ def operations(application: Application) -> Iterator[Called]:
             if path.startswith("/api/"):
                 parameters = tuple(operation.get("parameters", ()))
                 yield Called(operation["operationId"], method.upper(), path, parameters)
-
-
-def made(application: Application, canary: str = "canary") -> dict[str, str]:
-    """One of each thing that has an id, named after a canary: the ids by path parameter."""
-
-    def created(path: str, body: Body) -> httpx.Response:
-        answer = application.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
-        return answer
-
-    price = {**_PRICE, "model": canary, "pricing_structure": _STRUCTURES[0]}
-    record = {**fresh(_RECORD), "metadata": {"note": canary}, "project_id": canary}
-    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
-    return {
-        "record_id": created("/api/v1/usage", record).json()["id"],
-        "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
-        "pricing_id": created("/api/v1/pricing", price).json()["id"],
-        "adjustment_id": created(
-            "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
-        ).json()["id"],
-        "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
-        "key_id": key.json()["id"],
-    }

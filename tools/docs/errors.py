@@ -20,10 +20,15 @@ PAGE = ROOT / "docs" / "reference" / "errors.md"
 
 API: Mapping[str, str] = {
     "AUTH_001": "No API key, an unknown, expired or revoked one.",
+    "BUDGET_EXCEEDED": "The call does not fit into a hard budget; `budget_id` and the amounts are "
+    "beside the text.",
     "CONFLICT": "The state forbids it: an event id or `Idempotency-Key` came before with another "
     "payload, an import was undone already.",
     "COST_001": "No price is known; the text names provider, model and date. 404 when it was asked "
     "for, 422 when a record needed it (`strict`).",
+    "FORECAST_001": "Insufficient data: less than 7 days, weeks or months were spent in.",
+    "FORECAST_002": "The server lacks the library of the model `auto`; the text has the pip "
+    "command.",
     "INSUFFICIENT_PERMISSIONS": "The key lacks the permission that the text names.",
     "INTERNAL_ERROR": "A fault of the server; its log has the request id.",
     "INVALID_DATE_RANGE": "The period ends before it begins.",
@@ -34,6 +39,8 @@ API: Mapping[str, str] = {
     "ORGANIZATION_MISMATCH": "The request names another organization than that of the key.",
     "PAYLOAD_TOO_LARGE": "Body or batch above `ingest.max_body_bytes` or "
     "`ingest.max_batch_records`.",
+    "RATE_LIMIT_EXCEEDED": "A budget lets fewer calls through now; `Retry-After` says when to try "
+    "again.",
     "SERVICE_UNAVAILABLE": "The database cannot be used now; `Retry-After` says when to try again.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` or `Content-Encoding` is none that is read.",
     "USAGE_001": "A usage record that cannot be true or read.",
@@ -98,6 +105,8 @@ def page() -> str:
 
 def _exception(code: str) -> str:
     status = STATUS_OF[code]
+    if code == "FORECAST_001":  # no field is at fault
+        return "`APIError`"
     if status == 422:
         return "`ValidationError`"
     fallback = ServerError.__name__ if status >= 500 else "APIError"

@@ -1,4 +1,5 @@
-"""Builds src/llm_cost_ops/core/pricing/data/book.jsonl, or with --check compares it with a rebuild.
+"""Builds the book and the models' greatest outputs in src/llm_cost_ops/core/pricing/data, or with
+--check compares them with a rebuild.
 
 Run it in an environment made from requirements/prices.txt; see README.md beside this file.
 """
@@ -15,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tools.prices.pricebuild.assemble import StalePin, build  # noqa: E402
+from tools.prices.pricebuild.maxima import maxima_text  # noqa: E402
 
-BOOK = ROOT / "src" / "llm_cost_ops" / "core" / "pricing" / "data" / "book.jsonl"
+DATA = ROOT / "src" / "llm_cost_ops" / "core" / "pricing" / "data"
+BOOK = DATA / "book.jsonl"
+MAXIMA = DATA / "max_output_tokens.json"
 PINS = ROOT / "requirements" / "prices.in"
 BUILT_AT = ROOT / "prices" / "built_at"
 _PIN = re.compile(r"^(genai-prices|litellm)==(\S+)$", re.MULTILINE)
@@ -39,21 +43,23 @@ def main() -> int:
         return 2
     if arguments.report:
         print("\n".join(["# lost to genai-prices", *report.conflicts, "# tiers", *report.tiers]))
+    built = {BOOK: text, MAXIMA: maxima_text(text)}
     if arguments.check:
-        return _check(text)
-    BOOK.parent.mkdir(parents=True, exist_ok=True)
-    BOOK.write_text(text, encoding="utf-8")
+        return max(_check(path, new) for path, new in built.items())
+    DATA.mkdir(parents=True, exist_ok=True)
+    for path, new in built.items():
+        path.write_text(new, encoding="utf-8")
     print(f"{BOOK.relative_to(ROOT)}: {text.count(chr(10)) - 1} models, {len(text)} bytes")
     return 0
 
 
-def _check(text: str) -> int:
-    committed = BOOK.read_text(encoding="utf-8") if BOOK.exists() else ""
+def _check(path: Path, text: str) -> int:
+    committed = path.read_text(encoding="utf-8") if path.exists() else ""
     if committed == text:
-        print("the price book is up to date")
+        print(f"{path.name} is up to date")
         return 0
     old, new = set(committed.splitlines()), set(text.splitlines())
-    print(f"the price book differs: {len(old - new)} lines gone, {len(new - old)} lines new")
+    print(f"{path.name} differs: {len(old - new)} lines gone, {len(new - old)} lines new")
     return 1
 
 

@@ -42,6 +42,7 @@ EXTRAS: Mapping[str, str] = {
 DRIVERS = frozenset({"sqlite3", "psycopg", "pymysql"})
 _DATABASE_CODES = frozenset({"DATABASE_ERROR", "SERVICE_UNAVAILABLE"})
 _AUTH_CODES = frozenset({"AUTH_001", "INSUFFICIENT_PERMISSIONS", "ORGANIZATION_MISMATCH"})
+_FORECAST_CODES = frozenset({"FORECAST_001", "FORECAST_002"})
 _FOUND_CODES = frozenset({"CONFLICT", "COST_001", "FORECAST_001", "NOT_FOUND"})
 
 
@@ -138,6 +139,8 @@ def _of_sdk(error: BaseException, *, local: bool) -> Failure | None:
     exit_code = API
     if isinstance(error, sdk.AuthenticationError | sdk.PermissionDenied):
         exit_code = AUTH
+    elif code in _FORECAST_CODES:
+        exit_code = GENERAL
     elif isinstance(error, sdk.ConfigurationError):
         code, exit_code = "CONFIGURATION_ERROR", ARGUMENTS
     elif error.status_code in (400, 422) or isinstance(error, sdk.ValidationError):

@@ -1,4 +1,4 @@
-"""`verify` and `rebuild`: the rollups against the ledger they are made of."""
+"""`verify` and `rebuild`: rollups and budgets against the ledger they are made of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llm_cost_ops.cli.profile import Profile
 
 @single("verify", organization=True, shows=("database_url",))
 def verify(profile: Profile) -> int:
-    """Prove that every rollup equals the ledger to the last digit; exit with 1 when one does not.
+    """Prove that rollups and budgets equal the ledger to the last digit; exit with 1 otherwise.
 
     Without --organization all organizations of the database are compared.
 
@@ -35,9 +35,9 @@ def verify(profile: Profile) -> int:
 
 @single("rebuild", organization=True, shows=("database_url",))
 def rebuild(profile: Profile) -> int:
-    """Make the rollups anew from the ledger, in one transaction. The ledger is not touched.
+    """Make rollups and the counters of budgets anew from the ledger, which is not touched.
 
-    Writers wait meanwhile. Without --organization the rollups of all are made.
+    One transaction; writers wait meanwhile. Without --organization those of all are made.
 
     $ cost-ops rebuild
     $ cost-ops rebuild --organization acme
@@ -45,9 +45,14 @@ def rebuild(profile: Profile) -> int:
     from llm_cost_ops.cli.proof import make_anew
 
     profile.refuse_remote("rebuild")
-    rows = make_anew(profile)
-    show_object(profile, {"rollup_rows": rows}, lambda _p, _v: print(f"{rows:,} rollup rows made."))
+    show_object(profile, make_anew(profile), _show_made)
     return OK
+
+
+def _show_made(_profile: Profile, made: Mapping[str, Any]) -> None:
+    print(f"{made['rollup_rows']:,} rollup rows made.")
+    if made["budgets"]:
+        print(f"{made['budgets']:,} budgets counted again.")
 
 
 def _show(profile: Profile, result: Mapping[str, Any]) -> None:

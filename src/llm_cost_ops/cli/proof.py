@@ -6,9 +6,10 @@ from typing import Any
 
 from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
 from llm_cost_ops.cli.profile import Profile
+from llm_cost_ops.server.clock import SystemClock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import snapshot, write_retrying
-from llm_cost_ops.server.ledger import verify
+from llm_cost_ops.server.db.session import WriteSession, snapshot, write_retrying
+from llm_cost_ops.server.ledger import recount, verify
 
 
 def proof(profile: Profile) -> dict[str, Any]:
@@ -19,11 +20,17 @@ def proof(profile: Profile) -> dict[str, Any]:
             return verify.wire(verify.verify(session, organization_id))
 
 
-def make_anew(profile: Profile) -> int:
-    """The number of rollup rows made."""
+def make_anew(profile: Profile) -> dict[str, int]:
+    """The numbers of rollup rows made and of budgets counted again."""
     with open_ledger(profile, profile.settings()) as database:
         organization_id = _scope(database, profile)
-        return write_retrying(database, lambda s: verify.rebuild(s, organization_id))
+        now_us = SystemClock().micros()
+
+        def work(session: WriteSession) -> dict[str, int]:
+            budgets = recount.rebuild(session, now_us, organization_id)
+            return {"rollup_rows": verify.rebuild(session, organization_id), "budgets": budgets}
+
+        return write_retrying(database, work)
 
 
 def _scope(database: Database, profile: Profile) -> str | None:

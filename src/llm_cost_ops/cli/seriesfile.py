@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_cost_ops.cli.failure import ARGUMENTS, CommandError
 from llm_cost_ops.cli.output import Row
 from llm_cost_ops.cli.textlines import text_lines
 from llm_cost_ops.core.errors import DomainError
@@ -42,7 +41,11 @@ class Gaps(StrEnum):
 
 SeriesFile = Annotated[
     str | None,
-    typer.Option("--series", metavar="FILE", help="CSV lines of date,value; - is stdin."),
+    typer.Option(
+        "--series",
+        metavar="FILE",
+        help="Instead of the ledger: CSV lines of date,value; - is stdin.",
+    ),
 ]
 StepLength = Annotated[
     Interval | None, typer.Option(help="Step of the series; read off its dates when left out.")
@@ -54,18 +57,6 @@ AsOf = Annotated[
     str | None,
     typer.Option(help="Leave out steps not over at this instant, ISO 8601, such as today's."),
 ]
-
-
-def named_file(series: str | None, wanted: str) -> str:
-    """The file of `--series`. Raises CommandError, which names what is wanted, where it is left
-    out."""
-    if series is None:
-        raise CommandError(
-            f"give --series FILE (or - for stdin) with lines of date,value: {wanted} of the "
-            "ledger itself are not there yet",
-            exit_code=ARGUMENTS,
-        )
-    return series
 
 
 def series_of(file: str, interval: Interval | None, gaps: Gaps, as_of: str | None) -> Series:

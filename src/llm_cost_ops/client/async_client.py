@@ -14,10 +14,14 @@ from llm_cost_ops.exceptions import ConfigurationError
 if TYPE_CHECKING:
     import httpx
 
+    from llm_cost_ops.client.resources.alerts import AsyncAlerts
     from llm_cost_ops.client.resources.analytics import AsyncAnalytics
+    from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
+    from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
+    from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
 
 class AsyncCostOpsClient(BaseClient):
@@ -92,6 +96,35 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.analytics import AsyncAnalytics
 
         return AsyncAnalytics(self._caller, self._driver)
+
+    @cached_property
+    def budgets(self) -> AsyncBudgets:
+        from llm_cost_ops.client.resources.budgets import AsyncBudgets
+
+        return AsyncBudgets(self._caller, self._driver)
+
+    @cached_property
+    def webhooks(self) -> AsyncWebhooks:
+        from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
+
+        return AsyncWebhooks(self._caller, self._driver)
+
+    @cached_property
+    def alerts(self) -> AsyncAlerts:
+        from llm_cost_ops.client.resources.alerts import AsyncAlerts
+
+        return AsyncAlerts(self._caller, self._driver)
+
+    @cached_property
+    def forecasts(self) -> AsyncForecasts:
+        from llm_cost_ops.client.resources.forecasts import AsyncForecasts
+
+        return AsyncForecasts(self._caller, self._driver)
+
+    @property
+    def forecast(self) -> AsyncForecasts:
+        """The same as `forecasts`."""
+        return self.forecasts
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones; a given client is not closed."""

@@ -10,6 +10,7 @@ from llm_cost_ops.client.response import Response
 from llm_cost_ops.exceptions import (
     APIError,
     AuthenticationError,
+    BudgetExceededError,
     ConflictError,
     NotFoundError,
     PermissionDenied,
@@ -20,6 +21,7 @@ from llm_cost_ops.exceptions import (
 
 BY_STATUS: dict[int, type[APIError]] = {
     401: AuthenticationError,
+    402: BudgetExceededError,
     403: PermissionDenied,
     404: NotFoundError,
     409: ConflictError,

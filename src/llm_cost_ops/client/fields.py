@@ -158,3 +158,186 @@ class EstimateFields(TypedDict, total=False):
     processing: str | None
     region: str | None
     prices: Mapping[str, Any] | None
+
+
+class BudgetFields(TypedDict, total=False):
+    """A budget: a limit for the calls of a scope in each period.
+
+    The scope may be given whole or by its names beside the other fields.
+    """
+
+    name: str | None
+    description: str | None
+    amount: Money | None
+    request_limit: int | None
+    token_limit: int | None
+    currency: str | None
+    period: str | None
+    every: int | None
+    period_days: int | None
+    rolling: bool | None
+    recurring: bool | None
+    start_date: Day | None
+    end_date: Day | None
+    anchor_date: Day | None
+    timezone: str | None
+    fiscal_year_start_month: int | None
+    scope: Mapping[str, Any] | None
+    filters: Mapping[str, Any] | None
+    enforcement: str | None
+    alert_thresholds: Sequence[Money] | None
+    throttle: Mapping[str, Any] | None
+    rollover: Mapping[str, Any] | bool | None
+    parent_id: str | None
+    allocation_percent: Money | None
+    allow_overallocation: bool | None
+    provider: Names | None
+    model: Names | None
+    project_id: Names | None
+    team_id: Names | None
+    user_id: Names | None
+    api_key_id: Names | None
+    environment: Names | None
+    feature: Names | None
+    tags: Names | None
+    metadata: Mapping[str, Any] | None
+
+
+class AskFields(Attribution, total=False):
+    """A call that is not made yet: its `estimated_cost`, or what bounds it."""
+
+    estimated_cost: Money | None
+    currency: str | None
+    provider: str | None
+    model: str | None
+    input_tokens: int | None
+    max_tokens: int | None
+    usage: Mapping[str, Any] | None
+    requests: int | None
+    modalities: Sequence[str] | None
+    prompt_cache: str | None
+    service_tier: str | None
+    processing: str | None
+    region: str | None
+    ttl_seconds: int | None
+    max_wait_ms: int | None
+
+
+class AlertQuery(TypedDict, total=False):
+    """Which alerts are listed; `status` and `severity` may name several, with commas."""
+
+    status: str | None
+    severity: str | None
+    type: str | None
+    rule_id: str | None
+    budget_id: str | None
+    since: Day | None
+    until: Day | None
+    limit: int | None
+    offset: int | None
+    page: int | None
+    per_page: int | None
+    page_size: int | None
+    cursor: str | None
+    organization_id: str | None
+
+
+class AlertRuleFields(TypedDict, total=False):
+    """A rule: on what it fires (the fields of its type, also as `conditions`), whom it tells
+    (`channels`, by id or name) and when it keeps quiet."""
+
+    description: str | None
+    enabled: bool | None
+    severity: str | None
+    scope: Mapping[str, Any] | None
+    channels: Sequence[str] | None
+    cooldown_minutes: int | None
+    auto_clear_minutes: int | None
+    quiet_hours: Mapping[str, Any] | None
+    escalation: Sequence[Mapping[str, Any]] | None
+    notify_resolved: bool | None
+    conditions: Mapping[str, Any] | None
+    budget_ids: Sequence[str] | None
+    thresholds: Sequence[Money] | None
+    probability: Money | None
+    dimension: str | None
+    min_amount: Money | None
+    min_severity: str | None
+    metric: str | None
+    threshold: Money | None
+    window: str | None
+    window_minutes: int | None
+    currency: str | None
+    group_by: str | None
+    min_requests: int | None
+    frequency: str | None
+    time: str | None
+    weekday: str | None
+    timezone: str | None
+
+
+class ChannelFields(TypedDict, total=False):
+    """A channel of alerts: the fields of its type, also as `config`, and for which severities."""
+
+    severities: Sequence[str] | None
+    default: bool | None
+    enabled: bool | None
+    config: Mapping[str, Any] | None
+    recipients: Sequence[str] | None
+    url: str | None
+    secret: str | None
+    routing_key: str | None
+
+
+class RenamedRule(AlertRuleFields, total=False):
+    """A change of a rule."""
+
+    name: str | None
+
+
+class RenamedChannel(ChannelFields, total=False):
+    """A change of a channel."""
+
+    name: str | None
+
+
+class HistoryFields(TypedDict, total=False):
+    """Of what: a period and any filter of the lists. A provider's model is a filter, too, but
+    `model` of a forecast is its own: name that one in `filters`."""
+
+    organization_id: str | None
+    start_date: Day | None
+    end_date: Day | None
+    timezone: str | None
+    interval: str | None
+    currency: str | None
+    filters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+    provider: Names | None
+    project_id: Names | None
+    team_id: Names | None
+    user_id: Names | None
+    api_key_id: Names | None
+    environment: Names | None
+    feature: Names | None
+    tags: Names | None
+
+
+class ForecastFields(HistoryFields, total=False):
+    """How a forecast is made; `interval` is hourly, daily (the default), weekly or monthly."""
+
+    horizon_days: int | None
+    horizon: int | None
+    forecast_model: str | None
+    drivers: bool | None
+    include_history: bool | None
+    holidays: Sequence[Day] | None
+
+
+class ExaminationFields(HistoryFields, total=False):
+    """How anomalies are looked for; each value of `group_by` is a series of its own."""
+
+    sensitivity: str | None
+    min_amount: Money | None
+    group_by: Names | None
+    explain: bool | None
+    model: Names | None

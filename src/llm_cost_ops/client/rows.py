@@ -26,7 +26,9 @@ MONEY = frozenset(
     (
         *_COST, "list_cost", "provider_cost", "avg_cost_per_request", "cost_per_1k_tokens",
         "sum", "avg", "min", "max", "price", "old_total", "new_total", "difference",
-        "input_price_per_million", "output_price_per_million",
+        "input_price_per_million", "output_price_per_million", "spent", "current_spend",
+        "reserved", "remaining", "released", "burn_rate", "daily_rate", "projected_spend",
+        "predicted_cost", "lower_bound", "upper_bound", "actual_cost", "expected_cost", "jump",
     )
 )  # fmt: skip
 OPAQUE = frozenset(("metadata",))
@@ -142,6 +144,158 @@ class Estimate(Row):
     currency: str
     lines: list[Row]
     warnings: list[str]
+
+
+class Budget(Row):
+    """A budget in its current period. `utilization` is the used fraction of its limits."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    amount: Amount | None
+    currency: str
+    period: str
+    enforcement: str
+    spent: Amount
+    reserved: Amount
+    remaining: Amount | None
+    utilization: Amount
+    period_start: str
+    period_end: str
+    status: str
+
+
+class Reservation(Row):
+    """What is held for a call, or what became of it."""
+
+    __slots__ = ()
+
+    reservation_id: str
+    status: str
+    amount: Amount
+    currency: str
+    expires_at: str
+    cost: Amount | None
+    released: Amount
+    budgets: list[Row]
+
+
+class Webhook(Row):
+    """An endpoint of the organization. `secret` is there only when it was made or changed."""
+
+    __slots__ = ()
+
+    id: str
+    url: str
+    events: list[str]
+    description: str | None
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: str | None
+    secret: str
+    signing_secret: str
+    created_at: str
+    updated_at: str
+
+
+class Delivery(Row):
+    """An event on its way to a webhook, or there."""
+
+    __slots__ = ()
+
+    id: str
+    webhook_id: str
+    event_id: str
+    event: str
+    type: str
+    status: str
+    attempts: int
+    last_status_code: int | None
+    next_attempt_at: str | None
+    data: Row
+    attempt_log: list[Row]
+
+
+class Alert(Row):
+    """An alert: what fired, how bad it is and what became of it. `history` and `deliveries` come
+    with a single one."""
+
+    __slots__ = ()
+
+    id: str
+    type: str
+    severity: str
+    status: str
+    title: str
+    summary: str
+    rule_id: str | None
+    budget_id: str | None
+    facts: list[Row]
+    drivers: list[Row]
+    details: Row
+    occurrences: int
+    fired_at: str
+    acknowledged_at: str | None
+    snoozed_until: str | None
+    resolved_at: str | None
+    history: list[Row]
+    deliveries: list[Row]
+
+
+class Forecast(Row):
+    """A forecast: `predictions` of `date`, `value`, `lower_bound` and `upper_bound`, and how far
+    they can be trusted (`backtest`)."""
+
+    __slots__ = ()
+
+    id: str
+    model: str
+    frequency: str
+    currency: str
+    predictions: list[Row]
+    total: Row
+    backtest: Row
+    drivers: Row | None
+    year_over_year: Row | None
+    left_out: list[Row]
+
+
+class BudgetForecast(Row):
+    """Where a budget's period ends, how likely its limit is passed, and on which day."""
+
+    __slots__ = ()
+
+    budget_id: str | None
+    amount: Amount
+    spent: Amount
+    projected_spend: Amount
+    lower_bound: Amount | None
+    upper_bound: Amount | None
+    breach_probability: Amount | None
+    breach_date: str | None
+    breach_date_earliest: str | None
+    breach_date_latest: str | None
+    risk_level: str
+    status: str
+
+
+class Anomaly(Row):
+    """A point that is not as it should have been. One that was found by the server has an `id`,
+    `causes` and what was said of it (`is_anomaly`)."""
+
+    __slots__ = ()
+
+    date: str
+    dimension: str
+    value: str
+    currency: str
+    actual_cost: Amount
+    expected_cost: Amount
+    lower: Amount
+    upper: Amount
+    severity: str
+    score: Amount
 
 
 def plain(value: Any) -> Any:

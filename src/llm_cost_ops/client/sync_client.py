@@ -15,10 +15,14 @@ from llm_cost_ops.client.transport import SyncDriver
 if TYPE_CHECKING:
     import requests
 
+    from llm_cost_ops.client.resources.alerts import Alerts
     from llm_cost_ops.client.resources.analytics import Analytics
+    from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
+    from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.usage import Usage
+    from llm_cost_ops.client.resources.webhooks import Webhooks
 
 
 class CostOpsClient(BaseClient):
@@ -95,6 +99,35 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.analytics import Analytics
 
         return Analytics(self._caller, self._driver)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        from llm_cost_ops.client.resources.budgets import Budgets
+
+        return Budgets(self._caller, self._driver)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from llm_cost_ops.client.resources.webhooks import Webhooks
+
+        return Webhooks(self._caller, self._driver)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        from llm_cost_ops.client.resources.alerts import Alerts
+
+        return Alerts(self._caller, self._driver)
+
+    @cached_property
+    def forecasts(self) -> Forecasts:
+        from llm_cost_ops.client.resources.forecasts import Forecasts
+
+        return Forecasts(self._caller, self._driver)
+
+    @property
+    def forecast(self) -> Forecasts:
+        """The same as `forecasts`."""
+        return self.forecasts
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones; a given session is not closed."""

@@ -167,7 +167,7 @@ def _share(part: int, change: int) -> Decimal | None:
     return EXACT.divide(Decimal(part), Decimal(change)) if change else None
 
 
-def _whole(parts: Sequence[Fraction | Decimal], total: int) -> list[int]:
+def whole_parts(parts: Sequence[Fraction | Decimal], total: int) -> list[int]:
     """The parts as integers with this sum: each rounded half-even, and the few units that are then
     missing go to the part of the largest size, the first of equals."""
     rounded = [round(part) for part in parts]
@@ -194,7 +194,7 @@ def _members(
             sums[cell.dimensions.get(dimension)][window] += cell.cost
     names = sorted(sums, key=lambda name: (name is None, name or ""))
     columns = [
-        _whole([Fraction(sums[name][window]) * scale * E10 for name in names], totals[window])
+        whole_parts([Fraction(sums[name][window]) * scale * E10 for name in names], totals[window])
         for window, scale in enumerate((share, Fraction(1)))
     ]
     change = totals[1] - totals[0]
@@ -261,7 +261,7 @@ def _drivers(
         ]
         for factor, value in zip(FACTORS, _shapley(factors[0], factors[1]), strict=True):
             parts[factor] = EXACT.add(parts[factor], value)
-    units = _whole([EXACT.multiply(part, Decimal(E10)) for part in parts.values()], change)
+    units = whole_parts([EXACT.multiply(part, Decimal(E10)) for part in parts.values()], change)
     found = [
         Driver(name, from_e10(part), _share(part, change))
         for name, part in zip(parts, units, strict=True)

@@ -77,10 +77,12 @@ _SAME = {"write:usage": "write:costs"}
 IMPLIED_BY: Mapping[str, str] = MappingProxyType(
     {
         "read:analytics": "read:costs",
+        "read:forecasts": "read:costs",
         "read:models": "read:costs",
         "read:pricing": "read:costs",
         "read:providers": "read:costs",
         "read:usage": "read:costs",
+        "write:forecasts": "write:reports",
     }
 )
 """A required scope (left) that the holder of another one (right) also has."""

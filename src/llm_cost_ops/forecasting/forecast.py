@@ -67,7 +67,8 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`members` are the models that `model` combines, with their weights and back-test MASE."""
+    """`members` are the models that `model` combines, with their weights and back-test MASE;
+    `errors` the actual values less the forecast ones, a row for each origin of the back-test."""
 
     model: str
     frequency: str
@@ -77,6 +78,7 @@ class Forecast:
     observed: int
     missing: int
     members: Mapping[str, tuple[float, float | None]] = field(default_factory=dict[str, Any])
+    errors: tuple[tuple[float, ...], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The answer as it is sent and printed; numbers are Decimals of ten significant digits."""
@@ -176,6 +178,7 @@ def generate(
         len(series) - missing,
         missing,
         {name: (weight, _over(error, scale)) for name, (weight, error) in run.members.items()},
+        tuple(map(tuple, errors)),
     )
 
 

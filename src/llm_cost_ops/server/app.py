@@ -19,13 +19,22 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
+from llm_cost_ops.server.alerts import routes as alerts
+from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
+from llm_cost_ops.server.budgets import openapi as budgets_openapi
+from llm_cost_ops.server.budgets import reserve_routes as reservations
+from llm_cost_ops.server.budgets import routes as budgets
+from llm_cost_ops.server.budgets.desk import Desk
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
 from llm_cost_ops.server.http.edge import Edge
@@ -45,6 +54,9 @@ from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
+from llm_cost_ops.server.webhooks import routes as webhooks
+from llm_cost_ops.server.webhooks.pump import SECRETS, Means
 from llm_cost_ops.server.worker import WorkerThread, create_worker
 
 VERSION = version("llm-cost-ops")
@@ -60,6 +72,15 @@ ROOMS: tuple[Room, ...] = (
     Room("estimates", router=estimates.router),
     Room("analytics", router=analytics.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
+    Room(
+        "budgets",
+        router=budgets.router,
+        routes=reservations.routes,
+        paths=budgets_openapi.paths,
+    ),
+    Room("webhooks", router=webhooks.router, sends=webhooks_openapi.WEBHOOKS_SENT),
+    Room("alerts", router=alerts.router),
+    Room("forecasts", router=forecasts.with_alias),
 )
 
 
@@ -70,8 +91,9 @@ def create_app(
     database: Database | None = None,
     worker: bool = False,
 ) -> Edge:
-    """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `keys`,
-    `metrics`, `health` and `queue`; they run between the lifespan's startup and shutdown.
+    """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
+    `outbound`, `webhooks`, `keys`, `metrics`, `health` and `queue`; they run between the
+    lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -138,6 +160,10 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.writer = Writer(
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
     )
+    state.desk = Desk(state.database, state.prices, clock)
+    state.outbound = Outbound(settings.delivery, clock)
+    state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
+    state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.queue_metrics = QueueMetrics(state.metrics.registry)
@@ -197,6 +223,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
     state = api.state
     await to_thread.run_sync(_prepare, state)
     state.writer.start()
+    state.desk.start()
     if state.worker is not None:
         state.worker.start()
     tasks = [
@@ -217,6 +244,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         if state.worker is not None:
             await to_thread.run_sync(state.worker.stop)
+        await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
         if state.owns_database:

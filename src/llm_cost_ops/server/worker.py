@@ -11,27 +11,42 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from llm_cost_ops.server.alerts import jobs as alerts
+from llm_cost_ops.server.alerts.desk import alert_desk
+from llm_cost_ops.server.budgets import jobs as budgets
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
+from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import configure_logging, logger
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
 EXIT_GENERAL = 1
 EXIT_DATABASE = 5
+AFTER_FAILURE_S = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def work_of_all(settings: Settings, clock: Clock) -> Work:
+def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
-    return together([queue.work(settings.worker, clock)])
+    sender = alert_desk(settings, clock).sender(database, clock)
+    return together(
+        [
+            queue.work(settings.worker, clock),
+            budgets.work(database, clock),
+            webhooks.work(settings, database, clock),
+            alerts.work(database, clock, sender),
+            forecasts.work(settings, database, clock),
+        ]
+    )
 
 
 def embedded(settings: Settings) -> bool:
@@ -53,10 +68,11 @@ def create_worker(
     worker = settings.worker
     return Runner(
         database,
-        work or work_of_all(settings, clock),
+        work or work_of_all(settings, database, clock),
         clock,
         pace=Pace(
             concurrency=worker.concurrency,
+            waiting=worker.waiting,
             poll_s=worker.poll_seconds,
             lease_s=worker.lease_seconds,
             drain_s=worker.drain_seconds,
@@ -67,19 +83,35 @@ def create_worker(
 
 
 class WorkerThread:
-    """A runner in a thread; `start`, then `stop`, which drains."""
+    """A runner in a thread; `start`, then `stop`, which drains.
 
-    def __init__(self, runner: Runner) -> None:
+    Nobody starts a thread again as a supervisor starts a process, so it goes on after a failure of
+    the runner itself, logged, a moment later.
+    """
+
+    def __init__(self, runner: Runner, *, pause_s: float = AFTER_FAILURE_S) -> None:
         self._runner = runner
-        self._thread = threading.Thread(target=runner.run, name="worker", daemon=True)
+        self._pause_s = pause_s
+        self._told = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """Let it drain, and wait for that."""
+        self._told.set()
         self._runner.stop()
         self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                return self._runner.run()
+            except Exception as error:
+                logger("worker").error("the worker failed", reason=str(error), exc_info=error)
+            if self._told.wait(self._pause_s):
+                return None
 
 
 def run_worker(settings: Settings, *, once: bool = False) -> int:

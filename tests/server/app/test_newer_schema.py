@@ -9,7 +9,8 @@ from sqlalchemy import text
 from llm_cost_ops.server.db.base import metadata
 from llm_cost_ops.server.db.session import write
 from tests.support.application import Application
-from tests.support.operations import fresh, made, new_text, operations
+from tests.support.made import made
+from tests.support.operations import fresh, new_text, operations
 
 
 def extend(application: Application) -> None:

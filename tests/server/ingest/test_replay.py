@@ -42,7 +42,7 @@ def test_a_batch_sent_ten_times_has_one_effect(application: Application) -> None
     for answer in answers[1:]:
         assert [(r["id"], r["total_cost"]) for r in answer["results"]] == expected
     assert count(application, "usage_records") == 200
-    assert count(application, "outbox") == 1
+    assert count(application, "outbox", "topic = 'usage.recorded'") == 1
     assert assert_proven(application).records == 200
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.db.session import ReadSession, write
 from llm_cost_ops.server.queue.outbox import EVENTS_A_JOB, RELAY_LIMIT, Event, publish, relay
 from llm_cost_ops.server.queue.tables import jobs, outbox
 from llm_cost_ops.server.queue.work import Kind, Subscription
@@ -140,3 +141,39 @@ def test_publishing_is_one_statement(quick_place: Place) -> None:
     assert statement.startswith("INSERT INTO outbox")
     assert statements[-1] == statement
     assert not quick_place.database.bell.wait(0)  # a commit of usage wakes nobody
+
+
+def test_further_topics_share_one_order(place: Place) -> None:
+    both = [Subscription("books", "usage", BOOKS, further=("price",))]
+    runner = place.runner(kinds=[BOOKS], subscriptions=both)
+    for n, topic in enumerate(("usage", "price", "usage", "nobody.cares", "price")):
+        publish_now(place, n, topic=topic)
+        place.later(1)
+    place.work_off(runner)
+    assert told(place, BOOKS, "a") == [0, 1, 2, 4]
+    assert len(place.ran) == 1
+
+
+def test_no_jobs_are_made_for_who_wants_none(place: Place) -> None:
+    asked: list[list[str]] = []
+
+    def wanted(session: ReadSession, organization_ids: Collection[str]) -> Collection[str]:
+        asked.append(sorted(organization_ids))
+        return {"b"}
+
+    picky = [
+        Subscription("books", "usage", BOOKS, wanted=wanted),
+        Subscription("alerts", "usage", ALERTS),
+    ]
+    runner = place.runner(kinds=[ALERTS, BOOKS], subscriptions=picky)
+    publish_now(place, 1)
+    publish_now(place, 2, organization_id="b")
+    publish_now(place, 3, organization_id="c", topic="nobody.cares")
+    place.work_off(runner)
+    assert asked == [["a", "b"]]
+    assert told(place, BOOKS, "a") == []
+    assert told(place, BOOKS, "b") == [2]
+    assert told(place, ALERTS, "a") == [1]
+    publish_now(place, 4, topic="nobody.cares")
+    place.work_off(runner)
+    assert len(asked) == 1

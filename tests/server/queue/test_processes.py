@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from llm_cost_ops.server.clock import SystemClock
@@ -157,5 +158,33 @@ def test_what_is_enqueued_in_the_process_is_run_without_polling(
     began = time.monotonic()
     until(database, "done")
     assert time.monotonic() - began < WAIT_S / 2
+    thread.stop()
+    database.dispose()
+
+
+def test_a_failure_of_the_runner_itself_does_not_end_the_thread(
+    sqlite_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llm_cost_ops.server.queue import runner as running
+    from llm_cost_ops.server.queue.look import look
+    from llm_cost_ops.server.queue.work import Work
+    from llm_cost_ops.server.worker import WorkerThread
+
+    database = open_database(sqlite_settings)
+    fails = iter([True, True])
+
+    def faulty(*args: Any) -> Any:
+        if next(fails, False):
+            raise RuntimeError("unexpected")
+        return look(*args)
+
+    monkeypatch.setattr(running, "look", faulty)
+    work = Work({PLAIN: lambda running: None})
+    thread = WorkerThread(running.Runner(database, work, SystemClock()), pause_s=0.01)
+    thread.start()
+    with write(database) as session:
+        enqueue(session, NewJob(PLAIN, {}, None), now_us=SystemClock().micros())
+    until(database, "done")
+    assert next(fails, None) is None
     thread.stop()
     database.dispose()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -211,8 +213,32 @@ def test_metrics_and_warnings(sqlite_settings: DatabaseSettings) -> None:
 
 
 def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
-    work = work_of_all(Settings(), quick_place.clock)
-    assert [each.name for each in work.schedules] == ["queue.retention"]
+    work = work_of_all(Settings(), quick_place.database, quick_place.clock)
+    names = [each.name for each in work.schedules]
+    assert names == [
+        "queue.retention",
+        "budgets.expire",
+        "webhooks.retention",
+        "webhooks.sweep",
+    ]
     with write(quick_place.database) as session:
         session.announce()
     assert quick_place.database.bell.wait(0)
+
+
+def test_jobs_that_wait_have_places_of_their_own(quick_place: Place) -> None:
+    place = quick_place
+    slow = Kind("test.slow", waits=True)
+    for _ in range(5):
+        place.enqueue(kind=slow)
+        place.enqueue()
+    begun: list[Callable[[], None]] = []
+    runner = place.runner(kinds=[KIND, slow], spawn=begun.append, concurrency=2, waiting=3)
+    assert runner.round() == 0
+    assert Counter(job.kind for job in runner.held) == {"test.slow": 3, "test.job": 2}
+    assert runner.round() > 0
+    for run in begun[:]:
+        run()
+    assert runner.held == []
+    assert runner.round() == 0
+    assert Counter(job.kind for job in runner.held) == {"test.slow": 2, "test.job": 2}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
@@ -40,10 +40,7 @@ class Row(Model):
 def read() -> tuple[list[Row], str]:
     """(rows, version). Needs the litellm package in the running environment."""
     version = metadata.version("litellm")
-    located = metadata.distribution("litellm").locate_file(Path("litellm") / FILE)
-    entries = json.loads(
-        Path(str(located)).read_text(encoding="utf-8"), parse_float=Decimal, parse_int=int
-    )
+    entries = _entries()
     rows: list[Row] = []
     for name, entry in entries.items():
         where = place(name, str(entry.get("litellm_provider") or ""))
@@ -54,6 +51,22 @@ def read() -> tuple[list[Row], str]:
         if row.cards:
             rows.append(row)
     return rows, version
+
+
+def limits() -> Iterator[tuple[str, str, int]]:
+    """(provider, model, most output tokens) of every row that states them."""
+    for name, entry in _entries().items():
+        where = place(name, str(entry.get("litellm_provider") or ""))
+        tokens = entry.get("max_output_tokens")
+        if where is not None and isinstance(tokens, int) and tokens > 0:
+            yield where.provider, where.model, tokens
+
+
+def _entries() -> Mapping[str, Mapping[str, Any]]:
+    located = metadata.distribution("litellm").locate_file(Path("litellm") / FILE)
+    return json.loads(
+        Path(str(located)).read_text(encoding="utf-8"), parse_float=Decimal, parse_int=int
+    )
 
 
 def _accepts(entry: Mapping[str, Any]) -> frozenset[str]:

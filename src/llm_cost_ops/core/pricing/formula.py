@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import (
     ROUND_CEILING,
     ROUND_FLOOR,
@@ -80,9 +80,9 @@ class Formula:
                 field="expression",
             )
         self.text = text
-        self._tree = _parse(text).body
+        self.tree = _parse(text).body
         self._literals: dict[int, Decimal] = {}
-        self._check(self._tree, 1)
+        self._check(self.tree, 1)
 
     def evaluate(self, usage: Mapping[str, Quantity]) -> Decimal:
         """The cost of one call. Kinds that were not reported count 0.
@@ -90,7 +90,7 @@ class Formula:
         Raises FormulaError when the result is negative, not a number or out of range.
         """
         try:
-            value = self._number(self._tree, usage)
+            value = self._number(self.tree, usage)
         except DecimalException as error:
             raise FormulaError(
                 "formula cannot be computed for this usage", field="expression"
@@ -98,6 +98,10 @@ class Formula:
         if value < 0:
             raise FormulaError("formula gives a negative cost", field="expression")
         return value
+
+    def literal(self, node: ast.Constant) -> Decimal:
+        """The number that a constant of `tree` is, as it was written."""
+        return self._literals[id(node)]
 
     def _check(self, node: ast.expr, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -129,11 +133,11 @@ class Formula:
     def _value(self, node: ast.expr, usage: Mapping[str, Quantity]) -> _Value:
         match node:
             case ast.Constant():
-                return self._literals[id(node)]
+                return self.literal(node)
             case ast.Name(id=name):
                 return _named(name, usage)
             case ast.BinOp(left=left, op=op, right=right):
-                return _BINARY[type(op)](self._number(left, usage), self._number(right, usage))
+                return apply_binary(op, self._number(left, usage), self._number(right, usage))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return not self._truth(operand, usage)
             case ast.UnaryOp(op=op, operand=operand):
@@ -153,7 +157,7 @@ class Formula:
         left = self._number(node.left, usage)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self._number(comparator, usage)
-            if not _COMPARE[type(op)](left, right):
+            if not compare(op, left, right):
                 return False
             left = right
         return True
@@ -162,16 +166,30 @@ class Formula:
         assert isinstance(node, ast.Call)  # noqa: S101 - every other node kind was handled above
         assert isinstance(node.func, ast.Name)  # noqa: S101 - checked when parsed
         numbers = [self._number(argument, usage) for argument in node.args]
-        name = node.func.id
-        if name in ("min", "max"):
-            return min(numbers) if name == "min" else max(numbers)
-        if name == "abs":
-            return abs(numbers[0])
-        places = int(numbers[1]) if len(numbers) == 2 else 0
-        if not 0 <= places <= 20:
-            raise FormulaError("round() takes 0 to 20 places", field="expression")
-        rounding = {"round": ROUND_HALF_EVEN, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR}[name]
-        return numbers[0].quantize(Decimal(1).scaleb(-places), rounding=rounding, context=_CONTEXT)
+        return apply_call(node.func.id, numbers)
+
+
+def apply_binary(op: ast.operator, left: Decimal, right: Decimal) -> Decimal:
+    """An operation of the language. Raises DecimalException."""
+    return _BINARY[type(op)](left, right)
+
+
+def compare(op: ast.cmpop, left: Decimal, right: Decimal) -> bool:
+    """A comparison of the language."""
+    return _COMPARE[type(op)](left, right)
+
+
+def apply_call(name: str, numbers: Sequence[Decimal]) -> Decimal:
+    """A function of the language. Raises FormulaError, DecimalException."""
+    if name in ("min", "max"):
+        return min(numbers) if name == "min" else max(numbers)
+    if name == "abs":
+        return abs(numbers[0])
+    places = int(numbers[1]) if len(numbers) == 2 else 0
+    if not 0 <= places <= 20:
+        raise FormulaError("round() takes 0 to 20 places", field="expression")
+    rounding = {"round": ROUND_HALF_EVEN, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR}[name]
+    return numbers[0].quantize(Decimal(1).scaleb(-places), rounding=rounding, context=_CONTEXT)
 
 
 def _parse(text: str) -> ast.Expression:

@@ -113,6 +113,20 @@ class CompiledRate:
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._weights: dict[tuple[str, ...], tuple[Weights | None, ...]] = {}
 
+    @property
+    def bounds(self) -> Sequence[int]:
+        """Input tokens above which prices change, ascending: step n begins above bound n - 1."""
+        return self._bounds
+
+    def unit_prices(self, step: int) -> dict[str, Fraction]:
+        """Effective prices of one unit by kind at a step, in units of the card's currency."""
+        table = self._effective[step]
+        return {kind: Fraction(units, self._denominator) for kind, units in table.items()}
+
+    def structure_factor(self) -> Fraction:
+        """What adjustments make of the cost of a structure."""
+        return self._factor_of_structure(effective=True)
+
     def _scaled(self, table: Mapping[str, Fraction]) -> dict[str, int]:
         return {kind: int(rate * self._denominator) for kind, rate in table.items()}
 

@@ -22,6 +22,9 @@ MILLION = 1_000_000
 MAX_TIERS = 32
 TYPES = ("per_token", "per_request", "tiered", "formula")
 
+FAR = 10**18
+"""A monthly volume beyond every tier."""
+
 _PER_TOKEN_KINDS = {
     "input": "input_tokens",
     "output": "output_tokens",
@@ -68,13 +71,39 @@ def structure_cost(
         return _per_request_cost(structure, Fraction(usage.get("requests", 1)), Fraction(volume))
     if structure["type"] == "tiered":
         return _tiered_cost(structure, usage, Fraction(volume))
+    return Fraction(formula_of(structure).evaluate(usage))
+
+
+def formula_of(structure: Mapping[str, object]) -> Formula:
+    """The formula of a structure of that type, parsed once."""
     text = cast("str", structure["expression"])
     formula = _formulas.get(text)
     if formula is None:
         formula = Formula(text)
         if len(_formulas) < 1_000:
             _formulas[text] = formula
-    return Fraction(formula.evaluate(usage))
+    return formula
+
+
+def dearest_volumes(
+    structure: Mapping[str, object], input_tokens: Quantity, output_tokens: Quantity
+) -> list[Quantity]:
+    """Monthly volumes before a call of which one makes it dearest, whatever the volume is: none,
+    one beyond every tier, and those with which the call's input or output begins or ends where a
+    tier does. Between these the cost is a line, or that of the tier which the next of them is in.
+    """
+    edges = [
+        bound - part
+        for bound in tier_bounds(structure)
+        for part in (0, input_tokens, input_tokens + output_tokens)
+    ]
+    return [0, *(edge for edge in edges if edge > 0), FAR]
+
+
+def tier_bounds(structure: Mapping[str, object]) -> list[int]:
+    """Where tiers of volume end."""
+    tiers = cast("list[dict[str, int | None]]", structure.get("tiers", []))
+    return [bound for tier in tiers if (bound := tier["up_to"]) is not None]
 
 
 def volume_metric(structure: Mapping[str, object] | None) -> str | None:

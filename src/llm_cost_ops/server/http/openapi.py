@@ -98,6 +98,9 @@ def document(routes: Sequence[BaseRoute], rooms: Sequence[Room], version: str) -
         Bearer={"type": "http", "scheme": "bearer", "description": "An API key."},
         ApiKey={"type": "apiKey", "in": "header", "name": "X-API-Key"},
     )
+    sent = {event: each for room in rooms for event, each in deepcopy(dict(room.sends)).items()}
+    if sent:
+        base["webhooks"] = dict(sorted(sent.items()))
     base["paths"] = {path: dict(sorted(paths[path].items())) for path in sorted(paths)}
     return base
 

@@ -29,8 +29,11 @@ CLIENT_CLOSED = 499
 
 STATUS_OF: Mapping[str, int] = {
     "AUTH_001": 401,
+    "BUDGET_EXCEEDED": 402,
     "CONFLICT": 409,
     "COST_001": 404,
+    "FORECAST_001": 422,
+    "FORECAST_002": 422,
     "INSUFFICIENT_PERMISSIONS": 403,
     "INTERNAL_ERROR": 500,
     "INVALID_DATE_RANGE": 422,
@@ -40,6 +43,7 @@ STATUS_OF: Mapping[str, int] = {
     "NOT_FOUND": 404,
     "ORGANIZATION_MISMATCH": 403,
     "PAYLOAD_TOO_LARGE": 413,
+    "RATE_LIMIT_EXCEEDED": 429,
     "SERVICE_UNAVAILABLE": 503,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "USAGE_001": 422,
@@ -60,8 +64,11 @@ _CODE_OF_STATUS = {
 
 
 class Problem(HTTPException):
-    """An answer that is an error. It is an HTTPException so that FastAPI lets it pass unchanged
-    when it is raised while a body is being read."""
+    """An answer that is an error; `details` are further fields of it.
+
+    It is an HTTPException so that FastAPI lets it pass unchanged when it is raised while a body is
+    being read.
+    """
 
     def __init__(
         self,
@@ -70,12 +77,14 @@ class Problem(HTTPException):
         message: str,
         field_errors: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(status, message, dict(headers) if headers else None)
         self.status = status
         self.code = code
         self.message = message
         self.field_errors: dict[str, str] = dict(field_errors or {})
+        self.details: dict[str, object] = dict(details or {})
 
 
 def invalid(field: str, message: str) -> Problem:
@@ -97,6 +106,7 @@ def unavailable(message: str, retry_after: int = RETRY_SECONDS) -> Problem:
 def error_body(problem: Problem, identifier: str) -> dict[str, object]:
     """The envelope."""
     error: dict[str, object] = {"code": problem.code, "message": problem.message}
+    error.update(problem.details)
     if problem.field_errors:
         error["field_errors"] = problem.field_errors
     error["request_id"] = identifier

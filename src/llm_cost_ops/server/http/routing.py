@@ -97,12 +97,14 @@ def refuse_unknown(request: Request, known: Collection[str]) -> None:
 @dataclass(frozen=True, slots=True)
 class Room:
     """What a room serves: FastAPI routes, plain routes for the hot paths, and for those their part
-    of the OpenAPI document (path -> method -> operation)."""
+    of the OpenAPI document (path -> method -> operation); and what it sends to others (event ->
+    method -> operation)."""
 
     name: str
     router: APIRouter | None = None
     routes: Sequence[Route] = ()
     paths: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    sends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
 
 def room_router(prefix: str, tag: str) -> APIRouter:

@@ -31,6 +31,8 @@ from llm_cost_ops.server.pricing.resolve import OrganizationPrices, Quote
 PENDING_VOLUME = -1
 """A price that depends on the month's volume is computed in the transaction that knows it."""
 
+RESERVATION = "reservation"
+"""The source of calls that settle reservations, whose event ids are the reservations' own."""
 DAY_US = 24 * 3_600 * 1_000_000
 PROCESSING = (None, "realtime", "batch")
 MAX_ID = 255
@@ -98,7 +100,7 @@ class Door:
         if model is None:
             raise UsageError("model", "is required")
         blank.model_name = model
-        _check_processing(processing)
+        check_processing(processing)
         if service_tier is not None and service_tier != "default":
             blank.service_tier = service_tier
         if processing is not None:
@@ -189,7 +191,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     entry = copy_of(door.blank)
     entry.timestamp = to_micros(_instant(record, door))
     entry.provider = door.prices.provider(record.provider)
-    _check_processing(record.processing)
+    check_processing(record.processing)
     if record.usage is not None:
         raise UsageError("response", "must not be given together with counts")
     refuse_counts(record, "response")
@@ -226,7 +228,8 @@ def _storable_id(value: str | None) -> str | None:
     return value if value and len(value) <= MAX_ID and is_sane(value) else None
 
 
-def _check_processing(processing: str | None) -> None:
+def check_processing(processing: str | None) -> None:
+    """Raises UsageError for what no call is processed as."""
     if processing not in PROCESSING:
         raise UsageError("processing", "must be one of: realtime, batch")
 

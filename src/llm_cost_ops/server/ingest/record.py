@@ -37,8 +37,11 @@ from llm_cost_ops.server.ingest.submission import (
 from llm_cost_ops.server.ledger import imports, rollup, store
 from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.told import RECORDED
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import Event, publish
+from llm_cost_ops.server.spend.move import Moves
 
 CLIENT_ERROR = 400
 
@@ -59,8 +62,10 @@ def record(
     *,
     now_us: int,
     keep_seconds: int,
+    moves: Moves | None = None,
 ) -> list[Answer | Problem]:
-    """Commit the submissions in the caller's transaction; one answer each, in order.
+    """Commit the submissions in the caller's transaction; one answer each, in order. `moves` are
+    settled last but for the cards.
 
     Raises AtomicRefused when the only submission is atomic and conflicts.
     """
@@ -76,7 +81,8 @@ def record(
     refused = _claim_imports(session, [submissions[index] for index in fresh])
     answers.update((fresh[place], problem) for place, problem in refused.items())
     fresh = [index for index in fresh if index not in answers]
-    appended = _append(session, [submissions[index] for index in fresh], repricing, now_us)
+    late = Extremes(moves)
+    appended = _append(session, [submissions[index] for index in fresh], repricing, late, now_us)
     for index, fate in zip(fresh, appended.fates, strict=True):
         submission = submissions[index]
         answer = submission.render(fate)
@@ -88,9 +94,12 @@ def record(
             )
         answers[index] = answer
     # The rollups late, because everybody adds to the same few rows and waits for who has them; then
-    # cards, as re-rating has it. Members come before both, so that no two wait for each other.
+    # budgets, then cards, as re-rating has it. Members come before all of them, so that no two wait
+    # for each other.
     if appended.created:
+        late.moves.add_calls(session, appended.created, now_us)
         rollup.apply(session, rollup.deltas_of(appended.created))
+    late.settle(session)
     repricing.keep(appended.versions, now_us)
     return [answers[index] for index in range(len(submissions))]
 
@@ -128,6 +137,7 @@ def _append(
     session: WriteSession,
     submissions: Sequence[Submission],
     repricing: Repricing,
+    late: Extremes,
     now_us: int,
 ) -> _Appended:
     correcting = len(submissions) == 1 and submissions[0].correct
@@ -139,7 +149,7 @@ def _append(
     ensure_members(session, _members(new), now_us=now_us)
     for organization_id, items in settle_existing(session, unique, existing).items():
         if correcting:
-            recount(session, organization_id, items, repricing, now_us)
+            recount(session, organization_id, items, repricing, now_us, late)
     for item in unique:
         if item.status == CREATED:
             item.digests = (item.entry.payload_digest,)
@@ -223,4 +233,4 @@ def _announcements(fates: Sequence[Sequence[Item]]) -> Iterator[Event]:
             created.setdefault(item.entry.organization_id, []).append(item.id)
     for organization_id, ids in created.items():
         payload = {"first_id": min(ids), "last_id": max(ids), "count": len(ids)}
-        yield Event(organization_id, "usage.recorded", payload)
+        yield Event(organization_id, RECORDED, payload)

@@ -3,7 +3,7 @@ and those that depend on the month's volume."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from llm_cost_ops.core.pricing.rate import PRICED, CompiledRate
 from llm_cost_ops.core.pricing.structures import volume_metric
@@ -30,12 +30,8 @@ class Repricing:
         self._prices = prices
         self._views: dict[str, OrganizationPrices] = {}
         waiting = [s for s in submissions if any(_waits(entry) for entry in s.entries)]
-        alone = {
-            s.organization_id
-            for s in submissions
-            if s.correct or any(entry.volume == PENDING_VOLUME for entry in s.entries)
-        }
-        take_turns(session, alone, {s.organization_id for s in waiting})
+        correcting = {s.organization_id for s in submissions if s.correct}
+        take_turns_for(session, (e for s in submissions for e in s.entries), correcting)
         for submission in waiting:
             if self._is_stale(submission):
                 self._quote_again(submission)
@@ -99,6 +95,20 @@ class Repricing:
                 apply_quote(entry, quote)
         if any(entry.volume == PENDING_VOLUME for entry in submission.entries):
             take_turn(self._session, submission.organization_id)
+
+
+def take_turns_for(
+    session: WriteSession, entries: Iterable[Entry], correcting: Iterable[str] = ()
+) -> None:
+    """The turns that recording these entries needs; alone those of `correcting` organizations and
+    where the month's volume decides a price."""
+    alone, shared = set(correcting), set[str]()
+    for entry in entries:
+        if entry.volume == PENDING_VOLUME:
+            alone.add(entry.organization_id)
+        if _waits(entry):
+            shared.add(entry.organization_id)
+    take_turns(session, alone, shared)
 
 
 def _waits(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.ids import is_id
 from llm_cost_ops.server.access.deps import authenticate
 from llm_cost_ops.server.access.principal import Principal
@@ -26,7 +26,7 @@ from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import require_json
 from llm_cost_ops.server.ingest import answer, decode
 from llm_cost_ops.server.ingest.deps import writer as writer_of
-from llm_cost_ops.server.ingest.draft import Door, draft_cost, draft_usage
+from llm_cost_ops.server.ingest.draft import RESERVATION, Door, draft_cost, draft_usage
 from llm_cost_ops.server.ingest.schema import WireCost, WireRecord
 from llm_cost_ops.server.ingest.submission import (
     CONFLICT,
@@ -132,6 +132,8 @@ def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Inval
     if isinstance(record, Invalid):
         return record
     try:
+        if record.source == RESERVATION:
+            raise UsageError("source", "is kept for calls that settle a reservation")
         if isinstance(record, WireCost):
             return draft_cost(record, door)
         return draft_usage(record, door)

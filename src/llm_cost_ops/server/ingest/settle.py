@@ -20,6 +20,7 @@ from llm_cost_ops.server.ingest.submission import (
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.append import Existing
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.requote import Requoting
 from llm_cost_ops.server.ledger.rerate import MANUAL
 from llm_cost_ops.server.ledger.wire import usage_of
@@ -69,6 +70,7 @@ def recount(
     items: Sequence[Item],
     repricing: Repricing,
     now_us: int,
+    extremes: Extremes,
 ) -> None:
     """A growing log reports the same call with other counts: the last counts stand.
 
@@ -95,7 +97,7 @@ def recount(
     if changes:
         entry = items[0].entry
         occasion = correct.Occasion("recount", entry.import_id, entry.recorded_by, now_us)
-        correct.recount(session, changes, occasion)
+        correct.recount(session, changes, occasion, extremes)
 
 
 def settle_repeats(

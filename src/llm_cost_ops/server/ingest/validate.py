@@ -175,13 +175,13 @@ def _convert(fields: dict[str, object], shape: type[_Wire]) -> _Wire | Invalid:
     try:
         record = msgspec.convert(fields, shape, strict=True)
     except msgspec.ValidationError as error:
-        return _explain(str(error))
+        return explain(str(error))
     if isinstance(raw, msgspec.Raw):
         record.metadata = raw
     return record
 
 
-def _explain(text: str) -> Invalid:
+def explain(text: str) -> Invalid:
     """msgspec's sentence as a field and a text of ours."""
     match = _AT.search(text)
     field = match[1] if match and match[1] else "record"

@@ -13,8 +13,14 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.labels import checked_labels
 from llm_cost_ops.server.ledger.tables import usage_records
+from llm_cost_ops.server.ledger.told import RELABELLED
 from llm_cost_ops.server.ledger.wire import call_row, stored_json
 from llm_cost_ops.server.pricing.lock import take_turn
+from llm_cost_ops.server.queue.outbox import Event, publish
+from llm_cost_ops.server.spend.move import Moves, of_row
+
+RELABELS = "costs.update"
+"""In the audit log."""
 
 
 class CallUnknown(DomainError):
@@ -53,12 +59,14 @@ def relabel(
             .values(**values)
         )
         correct.relabel(session, record_id, organization_id, values)
+        _move(session, call, values, now_us)
+        publish(session, [Event(organization_id, RELABELLED, {"id": record_id})], now_us=now_us)
         before = {name: stored_json(call[name], None) for name in values}
         audit.record(
             session,
             organization_id=organization_id,
             actor_id=actor_id,
-            action="costs.update",
+            action=RELABELS,
             resource_type="cost",
             resource_id=record_id,
             before=before,
@@ -67,6 +75,18 @@ def relabel(
             now_us=now_us,
         )
     return call_row(_call(session, organization_id, record_id))
+
+
+def _move(
+    session: WriteSession, call: Mapping[str, Any], values: Mapping[str, Any], now_us: int
+) -> None:
+    """Take the call out of the budgets of its old labels and into those of its new ones."""
+    cost = call["cost_e10"]
+    amounts = {"e10": cost or 0, "unpriced": call["requests"] if cost is None else 0}
+    moves = Moves()
+    labelled = ((-1, call), (1, {**call, **values}))
+    moves.add(session, (of_row(row, **amounts, sign=sign) for sign, row in labelled), now_us)
+    moves.settle(session)
 
 
 def remove(

@@ -21,6 +21,8 @@ from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.rollup import HOUR_US, Delta, Key, apply
 from llm_cost_ops.server.ledger.store import ADDITIVE, LAST_CORRECTION
 from llm_cost_ops.server.ledger.tables import usage_corrections
+from llm_cost_ops.server.ledger.told import tell_corrections
+from llm_cost_ops.server.spend.move import Movement, of_row
 
 _COPIED = (
     "organization_id",
@@ -102,7 +104,10 @@ def rerate(
 
 
 def recount(
-    session: WriteSession, changes: Sequence[tuple[Mapping[str, Any], Entry]], occasion: Occasion
+    session: WriteSession,
+    changes: Sequence[tuple[Mapping[str, Any], Entry]],
+    occasion: Occasion,
+    extremes: Extremes | None = None,
 ) -> None:
     """Replace the counts and the cost of calls by those of newer entries."""
     rows: list[_Row] = []
@@ -118,7 +123,7 @@ def recount(
         )
         rows += _replaced(call, {name: getattr(entry, name) for name in ADDITIVE}, price)
         rows[-1].values.update(payload_digest=entry.payload_digest, usage=entry.usage)
-    _write(session, rows, occasion, None)
+    _write(session, rows, occasion, extremes)
 
 
 def _replaced(call: Mapping[str, Any], counts: Mapping[str, int], price: NewPrice) -> list[_Row]:
@@ -211,6 +216,7 @@ def _write(
             recorded_at=occasion.now_us,
         )
     session.connection.execute(insert(usage_corrections), [row.values for row in rows])
+    tell_corrections(session, [row.values for row in rows], now_us=occasion.now_us)
     pending = extremes or Extremes()
     groups: dict[Key, Delta] = {}
     for row in rows:
@@ -218,9 +224,16 @@ def _write(
         _add(groups.setdefault(key, Delta()), row)
         if row.before is not None and row.before != row.after:
             pending.take_away(key, row.before)
+    # Before the rollups, as whoever records calls has it: this locks the version of the budgets.
+    moved = (_movement(row.values) for row in rows)
+    pending.moves.add(session, moved, occasion.now_us)
     apply(session, groups)
     if extremes is None:
         pending.settle(session)
+
+
+def _movement(values: Mapping[str, Any]) -> Movement:
+    return of_row(values, e10=values["cost_e10"], unpriced=values["unpriced"])
 
 
 def _time_ms(rows: Sequence[_Row], occasion: Occasion) -> int:

@@ -14,13 +14,16 @@ from sqlalchemy import BigInteger, Table, bindparam, select, update
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.projection import day_extremes
 from llm_cost_ops.server.ledger.rollup import ROLLUPS, Delta, Key, projected
+from llm_cost_ops.server.spend.move import Moves
 
 
 class Extremes:
-    """Costs taken away from groups, until `settle`, which comes after all corrections."""
+    """Costs taken away from groups, until `settle`, which comes after all corrections; `moves` of
+    budgets wait for the same moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, moves: Moves | None = None) -> None:
         self._gone: dict[Key, Delta] = {}
+        self.moves = Moves() if moves is None else moves
 
     def take_away(self, key: Key, cost: int) -> None:
         """A call of the group (a key of `rollup.deltas_of`) no longer costs this."""
@@ -39,6 +42,7 @@ class Extremes:
             found = _extremes(session, organization_id, day)
             for (table, names, _), keys, group in zip(ROLLUPS, wanted, found, strict=True):
                 _write(session, table, names, {key: group.get(key) for key in keys})
+        self.moves.settle(session)
 
 
 def _may_have_been(

@@ -21,6 +21,7 @@ from llm_cost_ops.server.ledger.projection import (
     day_deltas,
     organizations_with_rows,
 )
+from llm_cost_ops.server.ledger.recount import first_difference
 from llm_cost_ops.server.ledger.rollup import (
     DAY_US,
     ROLLUPS,
@@ -41,7 +42,7 @@ _EXTREMES = ("min_cost_e10", "max_cost_e10")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first rollup row that is not what the ledger says."""
+    """The first rollup row, or counter of a budget, that is not what the ledger says."""
 
     rollup: str
     key: dict[str, Any]
@@ -67,7 +68,7 @@ class Verification:
 
 
 def verify(session: ReadSession, organization_id: str | None = None) -> Verification:
-    """Compare the rollups with the ledger, for one organization or all.
+    """Compare both rollups and the counters of budgets with the ledger, of one organization or all.
 
     Give it a snapshot: what is committed meanwhile would look like a difference.
     """
@@ -81,8 +82,18 @@ def verify(session: ReadSession, organization_id: str | None = None) -> Verifica
                 totals[key[-1]] = totals.get(key[-1], 0) + delta.cost
             difference = difference or _compare(session, organization, day, ledger)
             records += _count_calls(session, organization, day)
+    difference = difference or _of_counters(session, organization_id)
     amounts = {currency: from_e10(units) for currency, units in sorted(totals.items())}
     return Verification(difference is None, records, amounts, difference)
+
+
+def _of_counters(session: ReadSession, organization_id: str | None) -> Difference | None:
+    """The first counter of a budget that is not what the ledger says."""
+    found = first_difference(session, organization_id)
+    if found is None:
+        return None
+    key = {"budget_id": found.budget_id, "period_start": found.period_start}
+    return Difference("budgets", key, found.ledger, found.stored)
 
 
 def rebuild(session: WriteSession, organization_id: str | None = None) -> int:

@@ -28,6 +28,7 @@ from llm_cost_ops.server.pricing import store
 from llm_cost_ops.server.pricing.cards import prices_json
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 from llm_cost_ops.server.pricing.tables import price_versions
+from llm_cost_ops.server.pricing.told import tell
 
 FIELDS = frozenset(
     {
@@ -305,6 +306,7 @@ def _insert(
         request_id=actor.request_id,
         now_us=now_us,
     )
+    tell(session, actor.organization_id, action, pricing_id, wire(stored), now_us=now_us)
     return wire(stored)
 
 

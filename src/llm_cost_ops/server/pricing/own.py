@@ -27,6 +27,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.pricing import store
 from llm_cost_ops.server.pricing.manage import Actor, PriceUnknown, text_field
 from llm_cost_ops.server.pricing.tables import deployments, price_adjustments
+from llm_cost_ops.server.pricing.told import tell
 
 MAX_ADJUSTMENTS = 200
 _ADJUSTMENT_FIELDS = frozenset(
@@ -256,3 +257,6 @@ def _audit(
         request_id=actor.request_id,
         now_us=to_micros(actor.now),
     )
+    shown = after or before or {}
+    now_us = to_micros(actor.now)
+    tell(session, actor.organization_id, action, resource_id, shown, now_us=now_us)

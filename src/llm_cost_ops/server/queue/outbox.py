@@ -72,16 +72,18 @@ def relay(session: WriteSession, subscriptions: Sequence[Subscription], *, now_u
     ).all()
     if not rows:
         return 0
-    enqueue_all(session, _jobs(rows, subscriptions), now_us=now_us)
+    enqueue_all(session, _jobs(session, rows, subscriptions), now_us=now_us)
     session.execute(
         update(outbox).where(_ROW.id.in_([row.id for row in rows])).values(delivered_at=now_us)
     )
     return len(rows)
 
 
-def _jobs(rows: Sequence[Any], subscriptions: Sequence[Subscription]) -> list[NewJob]:
+def _jobs(
+    session: WriteSession, rows: Sequence[Any], subscriptions: Sequence[Subscription]
+) -> list[NewJob]:
     """One job for some events of one organization and subscription, in a lane of these two."""
-    topics = {each.topic for each in subscriptions}
+    topics = frozenset[str]().union(*(each.topics for each in subscriptions))
     events: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         if row.topic in topics:
@@ -93,10 +95,17 @@ def _jobs(rows: Sequence[Any], subscriptions: Sequence[Subscription]) -> list[Ne
                     "payload": loads(row.payload),
                 }
             )
+    asking = {
+        each.name: set(each.wanted(session, sorted(events)))
+        for each in subscriptions
+        if each.wanted is not None and events
+    }
     made: list[NewJob] = []
     for organization_id, told in events.items():
         for each in subscriptions:
-            wanted = [event for event in told if event["topic"] == each.topic]
+            if organization_id not in asking.get(each.name, events):
+                continue
+            wanted = [event for event in told if event["topic"] in each.topics]
             for first in range(0, len(wanted), EVENTS_A_JOB):
                 payload = {"events": wanted[first : first + EVENTS_A_JOB]}
                 lane = f"{each.name}/{organization_id}"

@@ -49,9 +49,11 @@ _UNAVAILABLE = (DatabaseUnavailable, SerializationRetry)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How a runner goes about it. `poll_s` is the longest it does not look."""
+    """How a runner goes about it: `waiting` are the places of kinds that wait, beside those of the
+    others. `poll_s` is the longest it does not look."""
 
     concurrency: int = 4
+    waiting: int = 16
     poll_s: float = 1.0
     lease_s: float = 60.0
     drain_s: float = 30.0
@@ -207,20 +209,39 @@ class Runner:
         return reaped
 
     def _take(self, now_us: int) -> list[Job]:
-        free = self._pace.concurrency - len(self.held)
-        if free <= 0 or self._stopping:
+        groups = [] if self._stopping else self._free()
+        if not groups:
             return []
-        return self._write(
-            partial(
-                leases.take,
-                kinds=self._kinds,
-                count=free,
-                token=self._token(),
-                holder=self._holder,
-                now_us=now_us,
-                lease_us=self._lease_us,
-            )
-        )
+
+        def take(session: WriteSession) -> list[Job]:
+            return [
+                job
+                for kinds, count in groups
+                for job in leases.take(
+                    session,
+                    kinds,
+                    count,
+                    token=token,
+                    holder=self._holder,
+                    now_us=now_us,
+                    lease_us=self._lease_us,
+                )
+            ]
+
+        token = self._token()
+        return self._write(take)
+
+    def _free(self) -> list[tuple[list[str], int]]:
+        """Kinds and how many jobs of them may be taken, where that is more than none."""
+        held = [self._kinds[job.kind][0].waits for job in self.held]
+        places = {False: self._pace.concurrency, True: self._pace.waiting}
+        groups: list[tuple[list[str], int]] = []
+        for waits, count in places.items():
+            names = [name for name, (kind, _) in self._kinds.items() if kind.waits is waits]
+            free = count - held.count(waits)
+            if names and free > 0:
+                groups.append((names, free))
+        return groups
 
     def _start(self, taken: list[Job]) -> int:
         now_s = self._clock.monotonic()

@@ -15,11 +15,11 @@ there exactly once, however often the handler ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.queue.retry import Retry, exponential
 
 T = TypeVar("T")
@@ -33,13 +33,16 @@ MAX_NAME = 64
 class Kind:
     """A kind of job. `name` is stored with each job and must not change while there are some.
 
-    An attempt that takes longer than `time_limit_s` is left to itself and counts as failed.
+    An attempt that takes longer than `time_limit_s` is left to itself and counts as failed. Jobs
+    that mostly wait for others, such as calls to strangers, have places of their own (`waits`), so
+    that a slow stranger does not hold up everybody's work.
     """
 
     name: str
     max_attempts: int = 8
     time_limit_s: float = 3600.0
     retry: Retry = field(default_factory=exponential, compare=False)
+    waits: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= MAX_NAME:
@@ -118,12 +121,22 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Whoever wants the events of a topic. Each organization's events reach `kind` in order, some
-    at a time, as `payload["events"]`: a list of id, topic, created_at (microseconds), payload."""
+    """Whoever wants the events of a topic, and of the `further` ones in one order with them. Each
+    organization's events reach `kind` in order, some at a time, as `payload["events"]`: a list of
+    id, topic, created_at (microseconds), payload.
+
+    `wanted` tells which of some organizations want any: no jobs are made for the others.
+    """
 
     name: str
     topic: str
     kind: Kind
+    further: tuple[str, ...] = ()
+    wanted: Callable[[ReadSession, Collection[str]], Collection[str]] | None = None
+
+    @property
+    def topics(self) -> frozenset[str]:
+        return frozenset((self.topic, *self.further))
 
 
 @dataclass(frozen=True, slots=True)

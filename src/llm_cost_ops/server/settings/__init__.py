@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.server.settings.background import WorkerSettings
+from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
+from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
+from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -21,12 +23,15 @@ from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings
 
 __all__ = [
     "SETTINGS",
+    "AnomalySettings",
     "AppSettings",
     "AuthSettings",
     "CacheSettings",
     "CorsSettings",
     "DatabaseSettings",
+    "DeliverySettings",
     "DocsSettings",
+    "EmailSettings",
     "Explained",
     "IngestSettings",
     "LoggingSettings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from llm_cost_ops.server.settings.spec import setting
 
@@ -25,6 +26,12 @@ class WorkerSettings:
         flag="--concurrency",
         low=1,
         high=64,
+    )
+    waiting: int = setting(
+        16,
+        "Jobs beside these that mostly wait for others, such as deliveries of webhooks.",
+        low=1,
+        high=256,
     )
     poll_seconds: float = setting(
         1.0,
@@ -69,3 +76,35 @@ class WorkerSettings:
         low=1,
         high=65_535,
     )
+
+
+def _wanted_amount(text: str) -> str | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(-1)
+    fits = number.is_finite() and 0 <= number <= 10**8
+    return None if fits else "a decimal number from 0 to 100000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalySettings:
+    """`[anomalies]`: how the worker watches what organizations spend."""
+
+    watch: bool = setting(True, "Whether the worker looks for anomalies each hour.")
+    min_amount: str = setting(
+        "1",
+        "What an hour must differ by from what was expected to be an anomaly, in the currency of "
+        "the calls; of a day five times as much.",
+        check=_wanted_amount,
+    )
+    sensitivity: str = setting(
+        "medium",
+        "How readily something is flagged: noise alone once in 12, 3 or 1 months on each side.",
+        choices=("low", "medium", "high"),
+    )
+
+    @property
+    def least(self) -> Decimal:
+        """`min_amount` as a number."""
+        return Decimal(self.min_amount)

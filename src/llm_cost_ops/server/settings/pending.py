@@ -26,7 +26,8 @@ FILE_KEYS = frozenset(
     observability.tracing.* observability.health.*
     monitoring.datadog.enabled monitoring.datadog.api_key monitoring.datadog.tags
     monitoring.health_check.enabled monitoring.health_check.path monitoring.health_check.interval
-    email.* storage.* export.* forecasting.* rate_limiting.* compression.* roles.*
+    email.backend email.templates_dir
+    storage.* export.* forecasting.* rate_limiting.* compression.* roles.*
     features.webhooks features.exports features.analytics features.audit_logs
     llm_cost_ops.*
     """.split()
@@ -39,7 +40,6 @@ VARIABLES = frozenset(
     RATELIMIT_ENABLED RATELIMIT_REQUESTS_PER_MINUTE RATELIMIT_BURST
     WORKER_CLASS MAX_REQUESTS MAX_REQUESTS_JITTER
     SENTRY_DSN SENTRY_ENVIRONMENT DATADOG_API_KEY
-    SMTP_HOST SMTP_PORT SMTP_USER SMTP_PASSWORD SMTP_FROM
     STORAGE_BACKEND S3_BUCKET S3_REGION S3_ACCESS_KEY S3_SECRET_KEY
     ENABLE_WEBHOOKS ENABLE_EXPORTS DATA_RETENTION_DAYS NATS_URL
     """.split()

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_cost_ops.server.settings.background import WorkerSettings
+from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
+from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
     MetricsSettings,
     PricingSettings,
 )
+from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
     AuthSettings,
@@ -48,6 +50,9 @@ class Settings:
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    email: EmailSettings = field(default_factory=EmailSettings)
+    anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -73,6 +78,9 @@ SECTIONS: Mapping[str, type[Any]] = {
     "logging": LoggingSettings,
     "metrics": MetricsSettings,
     "worker": WorkerSettings,
+    "delivery": DeliverySettings,
+    "email": EmailSettings,
+    "anomalies": AnomalySettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(

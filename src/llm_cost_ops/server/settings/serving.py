@@ -22,6 +22,12 @@ def _key_prefix(value: str) -> str | None:
     return "at most 24 letters, digits and underscores that end in an underscore, such as sk_live_"
 
 
+def _public_url(value: str) -> str | None:
+    if re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?", value, re.ASCII):
+        return None
+    return "an http or https address such as https://costs.example.com"
+
+
 def _secret(value: str) -> str | None:
     return None if len(value) >= 32 else "a secret of at least 32 characters"
 
@@ -113,6 +119,14 @@ class ServerSettings:
         "Host headers that are answered; `*` answers all.",
         env=("ALLOWED_HOSTS",),
         files=("security.allowed_hosts",),
+    )
+    public_url: str | None = setting(
+        None,
+        "Address under which people reach this server, such as https://costs.example.com; links in "
+        "notices begin with it. Without it notices have no links.",
+        env=("PUBLIC_URL",),
+        files=("api.public_url",),
+        check=_public_url,
     )
     tls_cert_file: str | None = setting(
         None,

@@ -1,0 +1,31 @@
+"""One forecast as it is asked for, so that it can be handed to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from llm_cost_ops.core.series import Series
+from llm_cost_ops.forecasting.forecast import Forecast
+from llm_cost_ops.forecasting.holidays import generate_with
+
+NO_LIBRARY = 3
+"""The exit code where `auto` lacks its library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The arguments of `generate_with`."""
+
+    series: Series
+    horizon: int
+    model: str
+    confidence: float
+    holidays: frozenset[date] = field(default=frozenset())
+
+
+def made_of(ask: Ask) -> Forecast:
+    """The forecast. Raises as `generate_with` does."""
+    return generate_with(
+        ask.series, ask.horizon, ask.holidays, model=ask.model, confidence=ask.confidence
+    )

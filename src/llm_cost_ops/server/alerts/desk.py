@@ -1,0 +1,48 @@
+"""What this room needs of the installation: how it seals secrets, how it sends, its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from llm_cost_ops.server.alerts.sending import Send, Sender
+from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.delivery.channels import Channel
+from llm_cost_ops.server.delivery.deliver import Carriers, deliver
+from llm_cost_ops.server.delivery.notice import Notice, Outcome
+from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDesk:
+    """Made once for a process."""
+
+    seal: Vault
+    send: Send
+    public_url: str | None
+
+    def sender(self, database: Database, clock: Clock) -> Sender:
+        """The one that carries out deliveries."""
+        return Sender(database, clock, self.send, self.seal, self.public_url)
+
+
+def channel_vault(key: str | None, *, required: bool = False) -> Vault:
+    """Seals the configuration of channels."""
+    return Vault(key, "llm-cost-ops alert channels", required=required)
+
+
+def alert_desk(settings: Settings, clock: Clock, send: Send | None = None) -> AlertDesk:
+    """The desk of an installation; it sends for real unless told how."""
+    carriers = Carriers(http=Outbound(settings.delivery, clock), mail=settings.email, clock=clock)
+    return AlertDesk(
+        channel_vault(settings.security.secret_key, required=settings.production),
+        send or partial(_deliver, carriers),
+        settings.server.public_url,
+    )
+
+
+def _deliver(carriers: Carriers, channel: Channel, notice: Notice, delivery_id: str) -> Outcome:
+    return deliver(channel, notice, through=carriers, delivery_id=delivery_id)

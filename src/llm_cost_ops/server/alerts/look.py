@@ -1,0 +1,85 @@
+"""What an evaluation looks at: an organization, its rules, the ledger, an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+from llm_cost_ops.server.alerts import measures, store, text
+from llm_cost_ops.server.alerts.finding import Finding
+from llm_cost_ops.server.alerts.rules import Rule, default_rule
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable
+from llm_cost_ops.server.db.session import ReadSession, read
+from llm_cost_ops.server.http.logs import logger
+from llm_cost_ops.server.identity.organizations import Organization, get_organization
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One organization at one instant (microseconds). `rules` are those in force."""
+
+    session: ReadSession
+    organization: Organization
+    rules: Sequence[Rule]
+    now_us: int
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return text.zone_of(self.organization.time_zone)
+
+    def of(self, *kinds: str) -> list[Rule]:
+        """The rules of these types."""
+        return [rule for rule in self.rules if rule.type in kinds]
+
+    def or_default(self, kind: str) -> list[Rule]:
+        """The rules of a type; what holds without one where there is none."""
+        return self.of(kind) or [default_rule(self.organization.id, kind)]
+
+    def currency(self, rule: Rule) -> str:
+        return rule.given.get("currency") or self.organization.currency
+
+
+def look_at(session: ReadSession, organization_id: str, now_us: int) -> Look | None:
+    """None where there is no such organization any more."""
+    organization = get_organization(session, organization_id)
+    if organization is None:
+        return None
+    return Look(session, organization, store.rules(session, organization_id), now_us)
+
+
+def news(look: Look, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings of which there is no alert yet, each once."""
+    known = store.known_keys(
+        look.session, look.organization.id, (each.dedup_key for each in findings)
+    )
+    fresh = {each.dedup_key: each for each in findings if each.dedup_key not in known}
+    return list(fresh.values())
+
+
+def driven(database: Database, findings: Sequence[Finding], now_us: int) -> list[Finding]:
+    """The findings with what drove them. Each is asked for in a transaction of its own: an alert is
+    worth more than its drivers, and where these take too long it goes without."""
+    return [_driven(database, each, now_us) for each in findings]
+
+
+def _driven(database: Database, finding: Finding, now_us: int) -> Finding:
+    if finding.window is None:
+        return finding
+    window = measures.days_around(finding.window, now_us)
+    measure = str(finding.details.get("metric", "cost"))
+    try:
+        with read(database) as session:
+            found = measures.drivers(
+                session,
+                finding.rule.organization_id,
+                finding.scope,
+                window,
+                finding.currency,
+                measure,
+            )
+    except DatabaseUnavailable as error:
+        logger("alerts").warning("alert without drivers", reason=error.message)
+        return finding
+    return replace(finding, drivers=found)

@@ -1,0 +1,191 @@
+"""The events that can be wanted: their names, other names that are read, and what their data is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Schema = dict[str, Any]
+
+EVERYTHING = "*"
+PING = "webhook.test"
+DISABLED = "webhook.disabled"
+_TEXT: Schema = {"type": "string"}
+_MAYBE: Schema = {"type": ["string", "null"]}
+_MONEY: Schema = {"type": ["number", "null"], "description": "Exact digits; null is unknown."}
+_COUNT: Schema = {"type": "integer"}
+_INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+_CALL = _object(
+    "id cost currency provider model timestamp",
+    id={"type": "string", "description": "Id of the call (usg_..)."},
+    cost=_MONEY,
+    currency=_TEXT,
+    cost_status={"enum": ["priced", "partially_priced", "unpriced", "voided"]},
+    provider=_TEXT,
+    model=_TEXT,
+    prompt_tokens=_COUNT,
+    completion_tokens=_COUNT,
+    total_tokens=_COUNT,
+    cached_tokens=_COUNT,
+    requests=_COUNT,
+    project_id=_MAYBE,
+    team_id=_MAYBE,
+    user_id=_MAYBE,
+    environment=_MAYBE,
+    feature=_MAYBE,
+    source=_TEXT,
+    event_id=_TEXT,
+    timestamp=_INSTANT,
+    tags={"type": "array", "items": _TEXT},
+    metadata={"type": "object"},
+    truncated={"type": "boolean", "description": "Tags and metadata were too large and left out."},
+)
+_BUDGET = _object(
+    "budget_id budget_name utilization spent currency",
+    budget_id=_TEXT,
+    budget_name=_TEXT,
+    enforcement=_TEXT,
+    currency=_TEXT,
+    amount=_MONEY,
+    spent=_MONEY,
+    requests=_COUNT,
+    tokens=_COUNT,
+    utilization={"type": "number", "description": "The used fraction of the limit; 1 is all."},
+    threshold={"type": "number", "description": "The fraction that was reached."},
+    period_start=_INSTANT,
+    period_end=_INSTANT,
+)
+_PRICE = _object(
+    "id provider model action",
+    id=_TEXT,
+    version=_COUNT,
+    provider=_TEXT,
+    model=_MAYBE,
+    currency=_MAYBE,
+    effective_date=_INSTANT,
+    end_date=_INSTANT,
+    action=_TEXT,
+)
+_ANY: Schema = {"type": "object"}
+_OPERATIONAL = _object(
+    "webhook_id url reason", webhook_id=_TEXT, url=_TEXT, reason=_TEXT, failing_since=_INSTANT
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A kind of event. `published` says whether this release has a source of it."""
+
+    name: str
+    description: str
+    data: Schema
+    aliases: Sequence[str] = ()
+    published: bool = True
+
+
+EVENTS: Mapping[str, EventKind] = {
+    kind.name: kind
+    for kind in (
+        EventKind(
+            "usage.submitted",
+            "A call was recorded, priced or not.",
+            _CALL,
+            ("usage.created", "usage.recorded"),
+        ),
+        EventKind(
+            "cost.created",
+            "A call has its first cost: when it was recorded, or when a price for it came later.",
+            _CALL,
+            ("costs.created",),
+        ),
+        EventKind(
+            "cost.updated",
+            "The cost or the labels of a call changed; the data is the call as it is now.",
+            _CALL,
+            ("costs.updated",),
+        ),
+        EventKind(
+            "cost.deleted",
+            "A call was taken back; `cost` is what was taken back.",
+            _CALL,
+            ("costs.deleted",),
+        ),
+        EventKind(
+            "budget.threshold_exceeded",
+            "A threshold of a budget was reached, once a period.",
+            _BUDGET,
+            ("budget.threshold", "budget.threshold.reached", "budget.threshold_reached",
+             "budget.alert"),
+        ),
+        EventKind(
+            "budget.exceeded",
+            "A budget was exceeded, once a period.",
+            _BUDGET,
+            ("budget.limit_exceeded", "budget.limit.exceeded"),
+        ),
+        EventKind(
+            "cost.anomaly_detected",
+            "A cost is not as it should have been.",
+            _ANY,
+            ("cost.anomaly", "cost.anomaly.detected", "forecast.anomaly_detected",
+             "anomaly.detected"),
+        ),
+        EventKind(
+            "pricing.updated",
+            "A price or contract of the organization was set, changed or ended.",
+            _PRICE,
+            ("pricing.changed", "price.updated"),
+        ),
+        EventKind(
+            "forecast.generated", "A forecast was made.", _ANY, ("forecast.created",)
+        ),
+        EventKind(
+            "export.completed",
+            "An export can be fetched. No source yet: exports are a later feature.",
+            _ANY,
+            ("export.created",),
+            published=False,
+        ),
+        EventKind(
+            "report.generated",
+            "A report was made. No source yet: reports are a later feature.",
+            _ANY,
+            ("report.created",),
+            published=False,
+        ),
+        EventKind(
+            DISABLED,
+            "An endpoint was disabled because it failed for five days or answered 410; told to "
+            "the other endpoints.",
+            _OPERATIONAL,
+        ),
+    )
+}  # fmt: skip
+_CANONICAL: Mapping[str, str] = {
+    spelling: kind.name for kind in EVENTS.values() for spelling in (kind.name, *kind.aliases)
+}
+
+
+def canonical(spelling: str) -> str | None:
+    """The event that a name means, `*` for all of them, or None."""
+    return EVERYTHING if spelling == EVERYTHING else _CANONICAL.get(spelling)
+
+
+def spellings(registered: Sequence[str]) -> dict[str, str]:
+    """Events by their canonical names, each as an endpoint that registered these names spells it;
+    with `*` all others under their own."""
+    found: dict[str, str] = {}
+    for name in registered:
+        meant = canonical(name)
+        if meant == EVERYTHING:
+            found = {**{each: each for each in EVENTS}, **found}
+        elif meant is not None:
+            found[meant] = name
+    return found

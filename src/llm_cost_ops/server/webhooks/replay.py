@@ -1,0 +1,185 @@
+"""Send again what was sent, or could not be: one delivery, those of a range, or a test event."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.core.instant import format_micros, parse_instant, to_micros
+from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.webhooks import attempt, store
+from llm_cost_ops.server.webhooks.catalogue import EVENTS, PING, canonical
+from llm_cost_ops.server.webhooks.define import (
+    Actor,
+    WebhookConflict,
+    WebhookError,
+    WebhookUnknown,
+    found,
+)
+from llm_cost_ops.server.webhooks.pump import Means, sent
+from llm_cost_ops.server.webhooks.tables import webhook_deliveries
+from llm_cost_ops.server.webhooks.wake import pump_now
+
+REPLAYED = (store.FAILED, store.SKIPPED)
+_DEL = webhook_deliveries.c
+
+
+def one(session: ReadSession, organization_id: str, endpoint_id: str, delivery_id: str) -> Any:
+    """A delivery of an endpoint. Raises WebhookUnknown."""
+    found(session, organization_id, endpoint_id)
+    row = store.delivery(session, organization_id, endpoint_id, delivery_id)
+    if row is None:
+        raise WebhookUnknown("Delivery not found")
+    return row
+
+
+def redeliver(
+    session: WriteSession, endpoint_id: str, delivery_id: str, actor: Actor
+) -> dict[str, Any]:
+    """Attempt a delivery from now on as if it were new, with the same ids. Raises WebhookUnknown,
+    WebhookConflict."""
+    _enabled(session, endpoint_id, actor)
+    one(session, actor.organization_id, endpoint_id, delivery_id)
+    _begin(session, endpoint_id, [_DEL.id == delivery_id], actor)
+    after: dict[str, Any] = one(session, actor.organization_id, endpoint_id, delivery_id)
+    return after
+
+
+def replay(
+    session: WriteSession, endpoint_id: str, fields: Mapping[str, object], actor: Actor
+) -> int:
+    """Attempt again the deliveries whose events happened from `start` up to before `end`: those
+    that failed or were left out while the endpoint was disabled, or the ones of `status`. How many
+    there are. Raises WebhookUnknown, WebhookConflict, WebhookError."""
+    for name in fields:
+        if name not in ("start", "end", "status", "events"):
+            raise WebhookError("is not a known field", field=name)
+    start_us, end_us = _micros(fields, "start", 0), _micros(fields, "end", actor.now_us + 1)
+    if start_us >= end_us:
+        raise WebhookError("must be after start", field="end")
+    conditions: list[ColumnElement[bool]] = [
+        _DEL.event_at >= start_us,
+        _DEL.event_at < end_us,
+        _DEL.status.in_(_statuses(fields.get("status"))),
+    ]
+    topics = _topics(fields.get("events"))
+    if topics is not None:
+        conditions.append(_DEL.topic.in_(topics))
+    _enabled(session, endpoint_id, actor)
+    return _begin(session, endpoint_id, conditions, actor)
+
+
+def _begin(
+    session: WriteSession, endpoint_id: str, conditions: list[ColumnElement[bool]], actor: Actor
+) -> int:
+    organization_id, now_us = actor.organization_id, actor.now_us
+    count = store.begin_again(session, organization_id, endpoint_id, conditions, now_us)
+    if count:
+        pump_now(session, organization_id, [endpoint_id], now_us=now_us)
+    audit.record(
+        session,
+        organization_id=organization_id,
+        actor_id=actor.actor_id,
+        action="webhooks.replay",
+        resource_type="webhook",
+        resource_id=endpoint_id,
+        after={"deliveries": count},
+        request_id=actor.request_id,
+        now_us=now_us,
+    )
+    return count
+
+
+def _enabled(session: WriteSession, endpoint_id: str, actor: Actor) -> None:
+    row = store.locked(session, actor.organization_id, endpoint_id)
+    if row is None:
+        raise WebhookUnknown("Webhook not found")
+    if not row["enabled"]:
+        raise WebhookConflict("The webhook is disabled: enable it first.")
+
+
+def _micros(fields: Mapping[str, object], name: str, default: int) -> int:
+    value = fields.get(name)
+    if value is None:
+        if name == "start":
+            raise WebhookError("is required", field=name)
+        return default
+    if not isinstance(value, str):
+        raise WebhookError("must be an instant such as 2026-01-31T12:00:00Z", field=name)
+    try:
+        return to_micros(parse_instant(value))
+    except DomainError as error:
+        raise WebhookError(error.message, field=name) from None
+
+
+def _statuses(value: object) -> tuple[str, ...]:
+    if value is None:
+        return REPLAYED
+    if value == "all":
+        return (store.DELIVERED, *REPLAYED)
+    if not isinstance(value, str) or value not in (store.DELIVERED, *REPLAYED):
+        raise WebhookError("must be delivered, failed, skipped or all", field="status")
+    return (value,)
+
+
+def _topics(value: object) -> list[str] | None:
+    if value is None:
+        return None
+    names = cast("list[object]", value) if isinstance(value, list) else []
+    meant = [canonical(name) for name in names if isinstance(name, str)]
+    topics = [name for name in meant if name is not None and name in EVENTS]
+    if not topics or len(topics) != len(names):
+        raise WebhookError("must be a list of events", field="events")
+    return topics
+
+
+def ping(means: Means, endpoint_id: str, actor: Actor) -> tuple[store.Row, list[store.Row]]:
+    """Send a test event now, also to a disabled endpoint, and wait for the answer: the delivery
+    and its attempts. It is not repeated and no mark against the endpoint. Raises WebhookUnknown."""
+    organization_id, now_us = actor.organization_id, actor.now_us
+    with read(means.database) as session:
+        endpoint = found(session, organization_id, endpoint_id)
+    event_id = single_id("evt", now_us // 1_000, secrets.randbits(80))
+    delivery_id = single_id("whd", now_us // 1_000, secrets.randbits(80))
+    delivery = {
+        "id": delivery_id,
+        "organization_id": organization_id,
+        "endpoint_id": endpoint_id,
+        "event_id": event_id,
+        "topic": PING,
+        "event_type": PING,
+        "status": store.FAILED,
+        "event_at": now_us,
+        "next_attempt_at": None,
+        "created_at": now_us,
+    }
+    data = dumps({"webhook_id": endpoint_id, "sent_at": format_micros(now_us)})
+    attempted = {**delivery, "attempts": 0, "step": 0, "data": data, "occurred_at": now_us}
+    call = sent(means, endpoint, attempted, now_us)
+    event = {"id": event_id, "topic": PING, "data": data, "created_at": now_us}
+
+    def keep(session: WriteSession) -> None:
+        store.add_events(session, [{**event, "organization_id": organization_id}])
+        store.add_deliveries(session, [delivery])
+        attempt.keep(
+            session,
+            endpoint_id,
+            attempted,
+            call,
+            began_us=now_us,
+            now_us=means.clock.micros(),
+            random=means.random,
+            retrying=False,
+        )
+
+    write_retrying(means.database, keep)
+    with read(means.database) as session:
+        row = one(session, organization_id, endpoint_id, delivery_id)
+        return row, store.attempts(session, organization_id, delivery_id)

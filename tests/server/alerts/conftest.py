@@ -1,0 +1,22 @@
+"""Alerts on each database, and on SQLite alone for what no database can change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from llm_cost_ops.server.settings import DatabaseSettings
+from tests.support.alerts import Room, room_on
+
+
+@pytest.fixture
+def room(database_settings: DatabaseSettings) -> Iterator[Room]:
+    with room_on(database_settings) as made:
+        yield made
+
+
+@pytest.fixture
+def quick(sqlite_settings: DatabaseSettings) -> Iterator[Room]:
+    with room_on(sqlite_settings) as made:
+        yield made

@@ -1,0 +1,85 @@
+"""One of everything that an address can name, for tests of every operation."""
+
+from __future__ import annotations
+
+import httpx
+
+from llm_cost_ops.server.alerts.finding import Finding
+from llm_cost_ops.server.alerts.fire import fire
+from llm_cost_ops.server.alerts.rules import default_rule
+from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.forecasts.store import anomalies_since
+from llm_cost_ops.server.forecasts.watch import keep
+from tests.support.application import Application
+from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
+
+
+def _alert(application: Application, canary: str) -> str:
+    """The id of an alert about an anomaly."""
+    now_us = application.clock.micros()
+    rule = default_rule(application.organization_id, "anomaly")
+    finding = Finding(
+        rule=rule, subject=canary, period=new_text(), severity="info", title=canary, summary=canary
+    )
+    with write(application.database) as session:
+        return fire(session, [finding], now_us)[0]
+
+
+def made(application: Application, canary: str = "canary") -> dict[str, str]:
+    """One of each thing that has an id, named after a canary: the ids by path parameter."""
+
+    def created(path: str, body: Body) -> httpx.Response:
+        answer = application.post(path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+        return answer
+
+    price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
+    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary}
+    budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
+    ask = {"estimated_cost": "0.1", "project_id": canary}
+    channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
+    forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
+    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
+    hook = {
+        "url": "https://hooks.invalid/x",
+        "events": ["*"],
+        "secret": f"secret-of-{canary}",
+        "description": canary,
+    }
+    webhook_id = created("/api/v1/webhooks", hook).json()["id"]
+    tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
+    return {
+        "webhook_id": webhook_id,
+        "delivery_id": tested.json()["id"],
+        "record_id": created("/api/v1/usage", record).json()["id"],
+        "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
+        "pricing_id": created("/api/v1/pricing", price).json()["id"],
+        "adjustment_id": created(
+            "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
+        ).json()["id"],
+        "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
+        "key_id": key.json()["id"],
+        "budget_id": created("/api/v1/budgets", budget).json()["id"],
+        "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
+        "rule_id": created("/api/v1/alerts/rules", {**RULE, "name": canary}).json()["id"],
+        "channel_id": created("/api/v1/alerts/channels", channel).json()["id"],
+        "alert_id": _alert(application, canary),
+        "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
+        "anomaly_id": _anomaly(application, canary),
+    }
+
+
+def _anomaly(application: Application, canary: str) -> str:
+    """An anomaly such as the worker stores: no request makes one."""
+    row = {
+        "frequency": "hour", "dimension": "project_id", "value": canary, "currency": "USD",
+        "bucket_start": 1_761_955_200_000_000, "bucket_end": 1_761_958_800_000_000,
+        "date": "2025-11-01T00:00:00Z", "actual_e10": 5 * 10**10, "expected_e10": 10**10,
+        "lower_e10": 0, "upper_e10": 2 * 10**10, "score_e4": 50_000, "severity": "high",
+        "method": "auto", "found_at": 1_761_958_900_000_000, "causes": None,
+    }  # fmt: skip
+    own = application.organization_id
+    with write(application.database) as session:
+        keep(session, own, [row], application.clock.micros())
+        (stored,) = anomalies_since(session, own, 0)
+    return str(stored["id"])
