@@ -16,7 +16,7 @@ from llm_cost_ops.server.alerts.work import EVENTS, SWEEP
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.queue import dead_letters
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
-from llm_cost_ops.server.queue.tables import outbox
+from llm_cost_ops.server.queue.tables import jobs, outbox
 from tests.support.alerts import Room
 from tests.support.budgets import make_budget
 from tests.support.calls import accepted, record, send, usage
@@ -80,6 +80,21 @@ class TestSingleCalls:
             alert = room.only()
             assert (alert["status"], alert["occurrences"]) == (state, 2)
         assert room.said() == [("ops", "trigger"), ("ops", "resolve")]
+
+    def test_calls_make_no_job_where_no_rule_asks(self, room: Room) -> None:
+        def looked() -> int:
+            with read(room.app.database) as session:
+                query = select(jobs).where(jobs.c.kind == EVENTS.name)
+                return len(session.execute(query).all())
+
+        room.spend(10)
+        rule = room.rule("call_cost", threshold=100)
+        assert room.app.delete(f"/api/v1/alerts/rules/{rule}").status_code == 204
+        room.spend(10)
+        assert looked() == 0
+        room.rule("call_cost", threshold=100)
+        room.spend(10)
+        assert looked() == 1
 
     def test_of_a_batch_there_is_one_alert(self, quick: Room) -> None:
         quick.rule("call_cost", threshold="0.005")

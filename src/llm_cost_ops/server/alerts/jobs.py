@@ -59,6 +59,8 @@ ANOMALY_TOPIC = "cost.anomaly_detected"
 PRICES_TOPIC = "pricing.updated"
 RECORDED_TOPIC = "usage.recorded"
 _TOPICS = (*on_budget.TOPICS, ANOMALY_TOPIC, PRICES_TOPIC, RECORDED_TOPIC)
+_OF_RULES = frozenset({PRICES_TOPIC, RECORDED_TOPIC})
+"""Topics that say nothing where nobody made a rule."""
 _SWEPT = (USAGE, ERROR_RATE, UNPRICED, BUDGET)
 _MICROS = 1_000_000
 Over = Sequence[tuple[str, str]]
@@ -81,12 +83,17 @@ def work(database: Database, clock: Clock, sender: Sender) -> Work:
             CLEAR: room.clear,
             DELIVER: sender.deliver,
         },
-        subscriptions=[Subscription(f"alerts.{topic}", topic, EVENTS) for topic in _TOPICS],
+        subscriptions=[_subscription(topic) for topic in _TOPICS],
         schedules=[
             SystemSchedule("alerts.sweep", "* * * * *", SWEEP),
             SystemSchedule("alerts.outlook", "*/15 * * * *", OUTLOOK),
         ],
     )
+
+
+def _subscription(topic: str) -> Subscription:
+    wanted = store.having_rules if topic in _OF_RULES else None
+    return Subscription(f"alerts.{topic}", topic, EVENTS, wanted=wanted)
 
 
 class _Room:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, update
@@ -79,6 +79,15 @@ def lock_rule(session: WriteSession, organization_id: str, rule_id: str) -> Row 
         _R.id == rule_id, _R.organization_id == organization_id, _R.deleted_at.is_(None)
     )
     return _first(session, lock_rows(query))
+
+
+# lint: allow tenant-scope: asked by the relay for all organizations of some events
+def having_rules(session: ReadSession, organization_ids: Collection[str]) -> set[str]:
+    """Those of the organizations that have a rule in force."""
+    query = select(_R.organization_id).where(
+        _R.organization_id.in_(organization_ids), _R.enabled == 1, _R.deleted_at.is_(None)
+    )
+    return {row[0] for row in session.execute(query.distinct())}
 
 
 # lint: allow tenant-scope: the sweep serves every organization
