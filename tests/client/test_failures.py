@@ -28,7 +28,7 @@ def failure(status: int, body: Any, **headers: str) -> errors.APIError:
     [
         (400, errors.APIError),
         (401, errors.AuthenticationError),
-        (402, errors.APIError),
+        (402, errors.BudgetExceededError),
         (403, errors.PermissionDenied),
         (404, errors.NotFoundError),
         (409, errors.ConflictError),

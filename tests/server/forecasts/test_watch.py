@@ -375,8 +375,8 @@ def test_causes_where_nothing_like_it_was_spent_before(app: Application) -> None
         with write(app.database) as session:
             made = row("hour", 20, 8, **{"value": "gpt-4o", **more})
             watch.keep(session, app.organization_id, [made], app.clock.micros())
-        (newest, *_) = listed(app)
-        path = f"/api/v1/forecasts/anomalies/{newest['id']}/causes"
+        [kept] = listed(app, f"?dimension={made['dimension']}")
+        path = f"/api/v1/forecasts/anomalies/{kept['id']}/causes"
         return accepted(app.get(path), 200)
 
     spike(app, dollars=7)
