@@ -43,7 +43,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     hook = {
         "url": "https://hooks.invalid/x",
         "events": ["*"],
-        "secret": f"secret-of-{canary}",
+        "secret": f"a-long-secret-of-{canary}",
         "description": canary,
     }
     webhook_id = created("/api/v1/webhooks", hook).json()["id"]
@@ -81,5 +81,5 @@ def _anomaly(application: Application, canary: str) -> str:
     own = application.organization_id
     with write(application.database) as session:
         keep(session, own, [row], application.clock.micros())
-        (stored,) = anomalies_since(session, own, 0)
+        (stored,) = (row for row in anomalies_since(session, own, 0) if row["value"] == canary)
     return str(stored["id"])

@@ -80,7 +80,8 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("webhooks", router=webhooks.router, sends=webhooks_openapi.WEBHOOKS_SENT),
     Room("alerts", router=alerts.router),
-    Room("forecasts", router=forecasts.with_alias),
+    Room("forecasts", router=forecasts.router),
+    Room("forecast", router=forecasts.singular),
 )
 
 

@@ -137,7 +137,13 @@ def test_every_route_is_documented_and_every_documented_path_is_a_route(
         for method in operations
     }
     assert documented - live == set()
-    assert live - documented == OTHER_SPELLINGS
+    plural = "/api/v1/forecasts"
+    singular = {
+        (path.replace(plural, plural[:-1], 1), method)
+        for path, method in documented
+        if path.startswith(plural)
+    }
+    assert live - documented == OTHER_SPELLINGS | singular
 
 
 def test_it_starts_without_its_database_and_says_so(tmp_path: Path) -> None:

@@ -220,6 +220,9 @@ def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
         "budgets.expire",
         "webhooks.retention",
         "webhooks.sweep",
+        "alerts.sweep",
+        "alerts.outlook",
+        "forecasts.watch",
     ]
     with write(quick_place.database) as session:
         session.announce()

@@ -277,7 +277,6 @@ def get_forecast(forecast_id: str, request: Request, principal: Principal = Read
 def _alias(plural: APIRouter) -> APIRouter:
     """The same routes below the singular, beside the document."""
     made = APIRouter()
-    made.include_router(plural)
     for route in [*plural.routes]:
         if isinstance(route, APIRoute):
             made.add_api_route(
@@ -291,4 +290,4 @@ def _alias(plural: APIRouter) -> APIRouter:
     return made
 
 
-with_alias = _alias(router)
+singular = _alias(router)
