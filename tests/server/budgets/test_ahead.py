@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets import define
 from llm_cost_ops.server.db.session import snapshot, write
 from llm_cost_ops.server.ledger import ahead as ahead_module
@@ -26,13 +27,13 @@ LABELLED = {"name": "x", "amount": 5, "scope": {"metadata.k": "v"}}
 MINE = {"metadata": {"k": "v"}}
 
 
-def looked(app: Application, fields: Any) -> tuple[Ahead, define.Actor]:
-    actor = define.Actor(app.organization_id, None, None, app.clock.micros())
+def looked(app: Application, fields: Any) -> tuple[Ahead, Actor]:
+    actor = Actor(app.organization_id, None, None, app.clock.micros())
     with snapshot(app.database) as session:
         return define.ahead_of(session, fields, actor), actor
 
 
-def created(app: Application, fields: Any, ahead: Ahead, actor: define.Actor) -> Any:
+def created(app: Application, fields: Any, ahead: Ahead, actor: Actor) -> Any:
     """The money and requests that a new budget begins with."""
     with write(app.database) as session:
         made = define.create(session, fields, actor, ahead)

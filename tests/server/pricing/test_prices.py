@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import read, write
-from llm_cost_ops.server.pricing.manage import Actor, create
+from llm_cost_ops.server.pricing.manage import create
 from llm_cost_ops.server.pricing.store import OPERATOR
 from tests.support.application import Application
 from tests.support.calls import (
@@ -214,7 +216,7 @@ def test_prices_can_be_asked_for_as_they_were_known(application: Application) ->
 
 
 def test_the_operators_price_holds_for_all_under_their_own(application: Application) -> None:
-    actor = Actor(OPERATOR, None, None, datetime(2025, 1, 1, tzinfo=UTC))
+    actor = Actor(OPERATOR, None, None, to_micros(datetime(2025, 1, 1, tzinfo=UTC)))
     view = application.app.state.prices.view(application.organization_id)
     with write(application.database) as session:
         made = create(session, {**PRICE, "input_price_per_million": 6}, view, actor)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.alerts import channels, define, openapi, store, wire
 from llm_cost_ops.server.alerts.deps import desk
-from llm_cost_ops.server.alerts.lifecycle import Actor
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery import sample
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
-from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
@@ -28,11 +27,9 @@ from llm_cost_ops.server.http.pagination import (
     paging_parameters,
     rows_before,
 )
-from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.ledger.routes import Body
-from llm_cost_ops.server.pricing.change import KEYED, Raw
 
 Reader = Depends(require("read:alerts"))
 Writer = Depends(require("write:alerts"))
@@ -56,12 +53,11 @@ def create_rule(
     """Make a rule: on what alerts fire, whom they tell, and when they keep quiet."""
     fields = own_fields(principal, body)
 
-    def work(session: WriteSession) -> Response:
-        actor = actor_of(request, principal)
+    def work(session: WriteSession, actor: Actor) -> Response:
         made = define.create_rule(session, fields, actor)
         return json_response(_rule(session, actor.organization_id, made), 201)
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.get(
@@ -111,12 +107,11 @@ def update_rule(
     """Change a rule; what is not named stays, null takes a field away."""
     fields = own_fields(principal, body)
 
-    def work(session: WriteSession) -> Response:
-        actor = actor_of(request, principal)
+    def work(session: WriteSession, actor: Actor) -> Response:
         define.update_rule(session, rule_id, fields, actor)
         return json_response(_rule(session, actor.organization_id, rule_id))
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.delete(
@@ -130,11 +125,11 @@ def delete_rule(
 ) -> Response:
     """Remove a rule; the alerts that it made stay."""
 
-    def work(session: WriteSession) -> Response:
-        define.remove_rule(session, rule_id, actor_of(request, principal))
+    def work(session: WriteSession, actor: Actor) -> Response:
+        define.remove_rule(session, rule_id, actor)
         return Response(status_code=204)
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.post(
@@ -154,12 +149,11 @@ def create_channel(
     fields = own_fields(principal, body)
     seal = desk(request).seal
 
-    def work(session: WriteSession) -> Response:
-        actor = actor_of(request, principal)
+    def work(session: WriteSession, actor: Actor) -> Response:
         made = define.create_channel(session, fields, seal, actor)
         return json_response(_channel(session, actor.organization_id, made, seal), 201)
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.get(
@@ -213,12 +207,11 @@ def update_channel(
     fields = own_fields(principal, body)
     seal = desk(request).seal
 
-    def work(session: WriteSession) -> Response:
-        actor = actor_of(request, principal)
+    def work(session: WriteSession, actor: Actor) -> Response:
         found = define.update_channel(session, channel_id, fields, seal, actor)
         return json_response(_channel(session, actor.organization_id, found, seal))
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.delete(
@@ -232,11 +225,11 @@ def delete_channel(
 ) -> Response:
     """Remove a channel that no rule names."""
 
-    def work(session: WriteSession) -> Response:
-        define.remove_channel(session, channel_id, actor_of(request, principal))
+    def work(session: WriteSession, actor: Actor) -> Response:
+        define.remove_channel(session, channel_id, actor)
         return Response(status_code=204)
 
-    return changed(request, principal, raw, work)
+    return change(request, principal, raw, work)
 
 
 @router.post(
@@ -278,30 +271,3 @@ def _channel(
     session: ReadSession, organization_id: str, channel_id: str, seal: Vault
 ) -> dict[str, Any]:
     return wire.channel_row(channels.row(session, organization_id, channel_id), seal)
-
-
-def actor_of(request: Request, principal: Principal) -> Actor:
-    """Who asks; people read the name of the key."""
-    return Actor(
-        principal.organization_id,
-        principal.key_id,
-        principal.key_id or "the operator",
-        request_id(request.scope),
-        deps.clock(request).micros(),
-    )
-
-
-def changed(
-    request: Request,
-    principal: Principal,
-    raw: bytes,
-    work: Callable[[WriteSession], Response],
-) -> Response:
-    """Carry out a change once for its idempotency key."""
-    now_us = deps.clock(request).micros()
-    call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
-
-    def attempt(session: WriteSession) -> Response:
-        return idempotency.once(session, call, now_us, partial(work, session))
-
-    return write_retrying(deps.database(request), attempt)

@@ -9,10 +9,9 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts import channels, store
 from llm_cost_ops.server.alerts.fields import Fields, RuleError
-from llm_cost_ops.server.alerts.lifecycle import Actor
 from llm_cost_ops.server.alerts.rules import DIGEST, canonical, digest_slots
 from llm_cost_ops.server.alerts.work import DIGEST as DIGEST_JOB
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.channels import shown_fields
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
@@ -53,7 +52,7 @@ def create_rule(session: WriteSession, fields: Mapping[str, object], actor: Acto
             "created_by": actor.actor_id,
         },
     )
-    _audit(session, actor, "alert_rules.create", "alert_rule", rule_id, None, definition)
+    actor.record(session, "alert_rules.create", "alert_rule", rule_id, None, definition)
     return rule_id
 
 
@@ -88,7 +87,7 @@ def update_rule(
             now_us=actor.now_us,
         )
     store.change_rule(session, actor.organization_id, rule_id, **_columns(definition, actor))
-    _audit(session, actor, "alert_rules.update", "alert_rule", rule_id, old, definition)
+    actor.record(session, "alert_rules.update", "alert_rule", rule_id, old, definition)
 
 
 def remove_rule(session: WriteSession, rule_id: str, actor: Actor) -> None:
@@ -100,7 +99,7 @@ def remove_rule(session: WriteSession, rule_id: str, actor: Actor) -> None:
         remove_schedule(session, actor.organization_id, row["schedule_id"])
     store.change_rule(session, actor.organization_id, rule_id, enabled=0, deleted_at=actor.now_us)
     old = loads(row["definition"])
-    _audit(session, actor, "alert_rules.delete", "alert_rule", rule_id, old, None)
+    actor.record(session, "alert_rules.delete", "alert_rule", rule_id, old, None)
 
 
 def _columns(definition: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
@@ -181,7 +180,7 @@ def create_channel(
         actor_id=actor.actor_id,
         now_us=actor.now_us,
     )
-    _audit(session, actor, "alert_channels.create", "alert_channel", channel_id, None,
+    actor.record(session, "alert_channels.create", "alert_channel", channel_id, None,
            _shown(given))  # fmt: skip
     return channel_id
 
@@ -203,7 +202,7 @@ def update_channel(
         whole = {"name": row["name"], "type": row["kind"], **fields}
         given, old = channels.read_given(whole), None
     channels.replace(session, actor.organization_id, row["id"], given, seal, actor.now_us)
-    _audit(session, actor, "alert_channels.update", "alert_channel", row["id"], old,
+    actor.record(session, "alert_channels.update", "alert_channel", row["id"], old,
            _shown(given))  # fmt: skip
     return str(row["id"])
 
@@ -218,7 +217,7 @@ def remove_channel(session: WriteSession, channel_id: str, actor: Actor) -> None
         if row["id"] in named:
             raise RuleConflict(f"The rule {rule['name']} names the channel: change it first.")
     channels.remove(session, actor.organization_id, row["id"])
-    _audit(session, actor, "alert_channels.delete", "alert_channel", row["id"],
+    actor.record(session, "alert_channels.delete", "alert_channel", row["id"],
            {"name": row["name"], "type": row["kind"]}, None)  # fmt: skip
 
 
@@ -232,26 +231,3 @@ def _shown(given: channels.Given) -> dict[str, Any]:
         "enabled": given.enabled,
         "config": shown_fields(given.channel),
     }
-
-
-def _audit(
-    session: WriteSession,
-    actor: Actor,
-    action: str,
-    kind: str,
-    resource_id: str,
-    before: Mapping[str, object] | None,
-    after: Mapping[str, object] | None,
-) -> None:
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=action,
-        resource_type=kind,
-        resource_id=resource_id,
-        before=before,
-        after=after,
-        request_id=actor.request_id,
-        now_us=actor.now_us,
-    )

@@ -5,8 +5,6 @@ Whoever changes an alert holds its row; jobs that come late look at what it is b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.alerts import store
@@ -22,6 +20,7 @@ from llm_cost_ops.server.alerts.notify import (
 from llm_cost_ops.server.alerts.rules import Rule, default_rule
 from llm_cost_ops.server.alerts.store import ACKNOWLEDGED, ACTIVE, RESOLVED, SNOOZED, Row
 from llm_cost_ops.server.alerts.work import WAKE
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue
 
@@ -39,17 +38,6 @@ class AlertClosed(DomainError):
     """The alert is resolved already."""
 
     code = "CONFLICT"
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something, when (microseconds) and in which request; `name` is for people."""
-
-    organization_id: str
-    actor_id: str | None
-    name: str
-    request_id: str | None
-    now_us: int
 
 
 def acknowledge(session: WriteSession, alert_id: str, comment: str, actor: Actor) -> None:

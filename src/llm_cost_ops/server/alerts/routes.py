@@ -10,14 +10,16 @@ from sqlalchemy import ColumnElement
 from starlette.responses import Response
 
 from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_fields
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.alerts import channels, lifecycle, openapi, store, wire
-from llm_cost_ops.server.alerts.admin import Reader, Writer, actor_of, changed, router
+from llm_cost_ops.server.alerts.admin import Reader, Writer, router
 from llm_cost_ops.server.alerts.fields import Fields, RuleError
-from llm_cost_ops.server.alerts.lifecycle import MAX_COMMENT, Actor, AlertUnknown
+from llm_cost_ops.server.alerts.lifecycle import MAX_COMMENT, AlertUnknown
 from llm_cost_ops.server.alerts.rules import SEVERITIES, TYPES
 from llm_cost_ops.server.alerts.tables import alerts
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
@@ -32,7 +34,6 @@ from llm_cost_ops.server.http.pagination import (
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body, json_object
-from llm_cost_ops.server.pricing.change import KEYED, Raw
 from llm_cost_ops.server.spend import store as budgets
 
 _FILTERS = ("status", "severity", "type", "rule_id", "budget_id", "since", "until")
@@ -274,12 +275,11 @@ def _acted(
     alert_id: str,
     work: Callable[[WriteSession, Actor], None],
 ) -> Response:
-    def run(session: WriteSession) -> Response:
-        actor = actor_of(request, principal)
+    def run(session: WriteSession, actor: Actor) -> Response:
         work(session, actor)
         return json_response(_whole(session, actor.organization_id, alert_id))
 
-    return changed(request, principal, raw, run)
+    return change(request, principal, raw, run)
 
 
 def _whole(session: ReadSession, organization_id: str, alert_id: str) -> dict[str, Any]:

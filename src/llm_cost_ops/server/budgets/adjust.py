@@ -12,8 +12,8 @@ from llm_cost_ops.core.budget import MAX_LIMIT_E10, Budget, BudgetError
 from llm_cost_ops.core.definition import parse_amount
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.money import E10, from_e10
-from llm_cost_ops.server.audit import record as audit
-from llm_cost_ops.server.budgets.define import Actor, BudgetUnknown
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.budgets.define import BudgetUnknown
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.counters import Counter, Counters, Place, places_of
@@ -158,14 +158,5 @@ def _record(
             created_at=actor.now_us,
         )
     )
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=f"budgets.{kind}",
-        resource_type="budget",
-        resource_id=budget.id,
-        after={"amount": from_e10(e10), "reason": reason},
-        request_id=actor.request_id,
-        now_us=actor.now_us,
-    )
+    after = {"amount": from_e10(e10), "reason": reason}
+    actor.record(session, f"budgets.{kind}", "budget", budget.id, None, after)

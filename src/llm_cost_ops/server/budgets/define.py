@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from llm_cost_ops.core.budget import (
     CUSTOM,
@@ -23,7 +22,7 @@ from llm_cost_ops.core.definition import Defaults, canonical, make_budget
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.providers.names import provider_id
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets.rehold import rehold
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.budgets.terms import keep_terms
@@ -56,16 +55,6 @@ class BudgetInUse(DomainError):
     code = "CONFLICT"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who changes budgets, when (microseconds) and in which request."""
-
-    organization_id: str
-    actor_id: str | None
-    request_id: str | None
-    now_us: int
-
-
 def create(
     session: WriteSession,
     fields: Mapping[str, object],
@@ -79,7 +68,7 @@ def create(
     rehold(session, actor.organization_id, index, {made.id, *ancestors(made.id, index.parents)})
     for counted in _counted(index, made):
         recount(session, index, counted, actor.now_us, ahead=ahead)
-    _audit(session, actor, "budgets.create", made.id, None, definition)
+    actor.record(session, "budgets.create", "budget", made.id, None, definition)
     return index.budgets[made.id]
 
 
@@ -162,7 +151,7 @@ def update(
             recount(session, index, index.budgets[counted], actor.now_us)
     if kept is not None:
         _grant_again(session, made, kept, actor.now_us)
-    _audit(session, actor, "budgets.update", budget_id, old, definition)
+    actor.record(session, "budgets.update", "budget", budget_id, old, definition)
     return index.budgets[budget_id]
 
 
@@ -185,7 +174,7 @@ def remove(session: WriteSession, budget_id: str, actor: Actor) -> None:
     for above in ancestors(budget_id, known.parents):
         if not gone.scope.is_within(index.budgets[above].scope):
             recount(session, index, index.budgets[above], actor.now_us)
-    _audit(session, actor, "budgets.delete", budget_id, store.definition_of(row), None)
+    actor.record(session, "budgets.delete", "budget", budget_id, store.definition_of(row), None)
 
 
 def _index(session: ReadSession, organization_id: str) -> Index:
@@ -309,25 +298,3 @@ def _check_sums_below(index: Index, budget_id: str) -> None:
             amounts.setdefault(budget.parent_id, []).append(budget.limits.e10)
     for budget in family:
         check_children(budget, amounts.get(budget.id, ()))
-
-
-def _audit(
-    session: WriteSession,
-    actor: Actor,
-    action: str,
-    budget_id: str,
-    before: Mapping[str, object] | None,
-    after: Mapping[str, object] | None,
-) -> None:
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=action,
-        resource_type="budget",
-        resource_id=budget_id,
-        before=before,
-        after=after,
-        request_id=actor.request_id,
-        now_us=actor.now_us,
-    )

@@ -10,14 +10,16 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from llm_cost_ops.core.budget import BudgetError
+from llm_cost_ops.server.access.change import KEYED, Raw, actor_of, change
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets import adjust, define, openapi, wire
 from llm_cost_ops.server.budgets.current import current
-from llm_cost_ops.server.budgets.define import Actor, BudgetUnknown
+from llm_cost_ops.server.budgets.define import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings, status
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, snapshot, write_retrying
-from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, snapshot
+from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.edge import untimed
 from llm_cost_ops.server.http.pagination import (
@@ -27,10 +29,8 @@ from llm_cost_ops.server.http.pagination import (
     paging_parameters,
     rows_before,
 )
-from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
-from llm_cost_ops.server.pricing.change import KEYED, Raw
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone
@@ -64,7 +64,7 @@ def create_budget(
 
     untimed(request)  # the ledger of a period may take a while to add up
     with snapshot(deps.database(request)) as seen:
-        ahead = define.ahead_of(seen, fields, _actor(request, principal))
+        ahead = define.ahead_of(seen, fields, actor_of(request, principal))
     return _changed(request, principal, raw, work)
 
 
@@ -129,7 +129,7 @@ def get_current(request: Request, principal: Principal = Reader) -> Response:
 def get_budget(budget_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One budget with where it stands."""
     with read(deps.database(request)) as session:
-        actor = _actor(request, principal)
+        actor = actor_of(request, principal)
         return json_response(_shown(session, actor, budget_id))
 
 
@@ -272,20 +272,4 @@ def _changed(
     work: Callable[[WriteSession, Actor], Response],
 ) -> Response:
     untimed(request)  # the ledger of a period may take a while to add up
-    actor = _actor(request, principal)
-    call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
-
-    def attempt(session: WriteSession) -> Response:
-        hold_alone(session, principal.organization_id)  # a twin waits here, then finds the answer
-        return idempotency.once(session, call, actor.now_us, lambda: work(session, actor))
-
-    return write_retrying(deps.database(request), attempt)
-
-
-def _actor(request: Request, principal: Principal) -> Actor:
-    return Actor(
-        principal.organization_id,
-        principal.key_id,
-        request_id(request.scope),
-        deps.clock(request).micros(),
-    )
+    return change(request, principal, raw, work, hold=hold_alone)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.access.change import KEYED, Raw
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
@@ -38,7 +39,6 @@ from llm_cost_ops.server.http.pagination import (
 from llm_cost_ops.server.http.problems import not_found
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
-from llm_cost_ops.server.pricing.change import KEYED, Raw
 from llm_cost_ops.server.queue.outbox import Event, publish
 
 T = TypeVar("T")

@@ -13,9 +13,11 @@ from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.jsontext import JsonError
 from llm_cost_ops.core.period import ALL_TIME, time_zone, window_between
 from llm_cost_ops.core.providers.names import provider_id
+from llm_cost_ops.server.access.change import KEYED, Raw
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read, snapshot
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
@@ -31,9 +33,8 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger import amend, imports, openapi, rerate, unpriced
 from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
-from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
+from llm_cost_ops.server.pricing.change import Untimed, change
 from llm_cost_ops.server.pricing.deps import prices as prices_of
-from llm_cost_ops.server.pricing.manage import Actor
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.pricing.routes import Change
 
@@ -304,7 +305,7 @@ def backfill(request: Request) -> Change:
             provider=price["provider"],
         )
         priced = rerate.backfill(
-            session, selection, prices, actor_id=actor.actor_id, now_us=to_micros(actor.now)
+            session, selection, prices, actor_id=actor.actor_id, now_us=actor.now_us
         )
         return {"priced_records": priced}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from llm_cost_ops.core.instant import (
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import check_currency
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.pricing import store
 from llm_cost_ops.server.pricing.cards import prices_json
@@ -53,21 +53,11 @@ class PriceUnknown(DomainError):
     code = "NOT_FOUND"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who changes prices, in which request, when."""
-
-    organization_id: str
-    actor_id: str | None
-    request_id: str | None
-    now: datetime
-
-
 def create(
     session: WriteSession, body: Mapping[str, object], prices: OrganizationPrices, actor: Actor
 ) -> dict[str, Any]:
     """A new price from the `POST /api/v1/pricing` body. Raises PricingError, UsageError."""
-    pricing_id = single_id("price", to_micros(actor.now) // 1_000, secrets.randbits(80))
+    pricing_id = single_id("price", actor.now_us // 1_000, secrets.randbits(80))
     row = _row(_checked(body), prices)
     return _insert(session, row, pricing_id, 1, actor, "pricing.created", None)
 
@@ -99,7 +89,7 @@ def end(session: WriteSession, pricing_id: str, actor: Actor) -> dict[str, Any]:
     """End a price now: a version with an end date, or when the last one has not begun yet, one
     that is never in force and cuts off what was. Raises PriceUnknown."""
     last = _last(session, actor.organization_id, pricing_id)
-    now_us = to_micros(actor.now)
+    now_us = actor.now_us
     row = {name: last[name] for name in _COPIED}
     row["prices"] = dumps(store.parsed(last["prices"]))
     structure = store.parsed(last["structure"])
@@ -280,7 +270,7 @@ def _insert(
     action: str,
     before: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    now_us = to_micros(actor.now)
+    now_us = actor.now_us
     if before is not None:
         now_us = max(now_us, before["recorded_at"] + 1)  # knowledge grows, whatever the clock does
     stored = {
@@ -294,18 +284,9 @@ def _insert(
         "request": dumps(_storable(row["request"])),
     }
     session.execute(insert(price_versions).values(**stored))
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=action,
-        resource_type="pricing",
-        resource_id=pricing_id,
-        before=None if before is None else wire(before),
-        after=wire(stored),
-        request_id=actor.request_id,
-        now_us=now_us,
-    )
+    shown = None if before is None else wire(before)
+    at_its_time = replace(actor, now_us=now_us)
+    at_its_time.record(session, action, "pricing", pricing_id, shown, wire(stored))
     tell(session, actor.organization_id, action, pricing_id, wire(stored), now_us=now_us)
     return wire(stored)
 

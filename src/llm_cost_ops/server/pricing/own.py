@@ -22,10 +22,10 @@ from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import parse_decimal, plain
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.core.usage import KINDS
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.pricing import store
-from llm_cost_ops.server.pricing.manage import Actor, PriceUnknown, text_field
+from llm_cost_ops.server.pricing.manage import PriceUnknown, text_field
 from llm_cost_ops.server.pricing.tables import deployments, price_adjustments
 from llm_cost_ops.server.pricing.told import tell
 
@@ -75,7 +75,7 @@ def add_adjustment(
         raise PricingError(f"at most {MAX_ADJUSTMENTS} discounts can stand at once", field="label")
     kinds = _kinds(body.get("kinds"))
     row: dict[str, Any] = {
-        "id": single_id("adj", to_micros(actor.now) // 1_000, secrets.randbits(80)),
+        "id": single_id("adj", actor.now_us // 1_000, secrets.randbits(80)),
         "organization_id": actor.organization_id,
         "position": _position(body.get("position"), last + 1),
         "label": text_field(body, "label"),
@@ -84,7 +84,7 @@ def add_adjustment(
         "kinds": None if kinds is None else dumps(kinds),
         "factor": plain(_factor(body)),
         **_validity(body, actor),
-        "recorded_at": to_micros(actor.now),
+        "recorded_at": actor.now_us,
         "removed_at": None,
         "recorded_by": actor.actor_id,
     }
@@ -105,7 +105,7 @@ def remove_adjustment(session: WriteSession, adjustment_id: str, actor: Actor) -
     session.execute(
         update(price_adjustments)
         .where(table.id == adjustment_id, *standing)
-        .values(removed_at=to_micros(actor.now))
+        .values(removed_at=actor.now_us)
     )
     before = _adjustment_wire(dict(row))
     _audit(session, actor, "pricing.adjustment_removed", adjustment_id, before, None)
@@ -147,7 +147,7 @@ def set_deployment(
         "deployment": deployment,
         "model": text_field(body, "model") if body.get("model") is not None else None,
         "region": text_field(body, "region") if body.get("region") else None,
-        "created_at": to_micros(actor.now),
+        "created_at": actor.now_us,
     }
     if row["model"] is not None:
         session.execute(insert(deployments).values(**row))
@@ -245,18 +245,6 @@ def _audit(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=action,
-        resource_type="pricing",
-        resource_id=resource_id,
-        before=before,
-        after=after,
-        request_id=actor.request_id,
-        now_us=to_micros(actor.now),
-    )
+    actor.record(session, action, "pricing", resource_id, before, after)
     shown = after or before or {}
-    now_us = to_micros(actor.now)
-    tell(session, actor.organization_id, action, resource_id, shown, now_us=now_us)
+    tell(session, actor.organization_id, action, resource_id, shown, now_us=actor.now_us)

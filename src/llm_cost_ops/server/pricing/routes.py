@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.instant import parse_instant
+from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_fields, own_organization, require
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
@@ -23,12 +25,11 @@ from llm_cost_ops.server.http.pagination import (
     paging_parameters,
     rows_before,
 )
-from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.pricing import catalogue, manage, openapi, own, store
-from llm_cost_ops.server.pricing.change import KEYED, Raw, Untimed, change
+from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.pricing.deps import prices as prices_of
-from llm_cost_ops.server.pricing.manage import Actor
+from llm_cost_ops.server.pricing.lock import take_turn
 
 Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
@@ -268,16 +269,6 @@ def _add_deployments(router: APIRouter, after_change: AfterChange) -> None:
 
 def _changed(request: Request, principal: Principal, raw: bytes, alter: Alter) -> Response:
     """Change prices while nobody else does, and let this process see it at once."""
-    actor = _actor(request, principal)
-    answer = change(request, principal, raw, lambda session: alter(session, actor))
+    answer = change(request, principal, raw, alter, hold=take_turn)
     prices_of(request).forget(principal.organization_id)
     return answer
-
-
-def _actor(request: Request, principal: Principal) -> Actor:
-    return Actor(
-        principal.organization_id,
-        principal.key_id,
-        request_id(request.scope),
-        deps.clock(request).now(),
-    )

@@ -11,7 +11,7 @@ from typing import Any, cast
 from llm_cost_ops.core import signature
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.target import Guard, TargetRefused
@@ -44,16 +44,6 @@ class WebhookConflict(DomainError):
     """Not possible in the state in which the endpoint is."""
 
     code = "CONFLICT"
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who changes endpoints, in which request, when."""
-
-    organization_id: str
-    actor_id: str | None
-    request_id: str | None
-    now_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +83,7 @@ def create(
         },
     )
     made = found(session, actor.organization_id, endpoint_id)
-    _audit(session, actor, "webhooks.create", endpoint_id, None, _facts(made))
+    actor.record(session, "webhooks.create", "webhook", endpoint_id, None, _facts(made))
     return Shown(made, secret)
 
 
@@ -133,7 +123,9 @@ def update(
     if after["enabled"] and not before["enabled"]:
         pump_now(session, actor.organization_id, [endpoint_id], now_us=actor.now_us)
     if values:
-        _audit(session, actor, "webhooks.update", endpoint_id, _facts(before), _facts(after))
+        actor.record(
+            session, "webhooks.update", "webhook", endpoint_id, _facts(before), _facts(after)
+        )
     return Shown(after, secret)
 
 
@@ -170,7 +162,7 @@ def rotate(
     }
     store.change_endpoint(session, actor.organization_id, endpoint_id, values)
     after = found(session, actor.organization_id, endpoint_id)
-    _audit(session, actor, "webhooks.rotate", endpoint_id, None, {"overlap_hours": hours})
+    actor.record(session, "webhooks.rotate", "webhook", endpoint_id, None, {"overlap_hours": hours})
     return Shown(after, secret)
 
 
@@ -178,7 +170,7 @@ def remove(session: WriteSession, endpoint_id: str, actor: Actor) -> None:
     """Remove an endpoint; nothing is delivered to it any more. Raises WebhookUnknown."""
     before = _locked(session, actor, endpoint_id)
     store.remove_endpoint(session, actor.organization_id, endpoint_id)
-    _audit(session, actor, "webhooks.delete", endpoint_id, _facts(before), None)
+    actor.record(session, "webhooks.delete", "webhook", endpoint_id, _facts(before), None)
 
 
 def _locked(session: WriteSession, actor: Actor, endpoint_id: str) -> store.Row:
@@ -279,25 +271,3 @@ def _secret(value: object) -> str:
 def _facts(row: store.Row) -> dict[str, object]:
     facts = {name: row[name] for name in ("url", "events", "description")}
     return {**facts, "enabled": bool(row["enabled"])}
-
-
-def _audit(
-    session: WriteSession,
-    actor: Actor,
-    action: str,
-    endpoint_id: str,
-    before: Mapping[str, object] | None,
-    after: Mapping[str, object] | None,
-) -> None:
-    audit.record(
-        session,
-        organization_id=actor.organization_id,
-        actor_id=actor.actor_id,
-        action=action,
-        resource_type="webhook",
-        resource_id=endpoint_id,
-        before=before,
-        after=after,
-        request_id=actor.request_id,
-        now_us=actor.now_us,
-    )

@@ -12,12 +12,11 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.instant import format_micros, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
-from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.webhooks import attempt, store
 from llm_cost_ops.server.webhooks.catalogue import EVENTS, PING, canonical
 from llm_cost_ops.server.webhooks.define import (
-    Actor,
     WebhookConflict,
     WebhookError,
     WebhookUnknown,
@@ -83,17 +82,7 @@ def _begin(
     count = store.begin_again(session, organization_id, endpoint_id, conditions, now_us)
     if count:
         pump_now(session, organization_id, [endpoint_id], now_us=now_us)
-    audit.record(
-        session,
-        organization_id=organization_id,
-        actor_id=actor.actor_id,
-        action="webhooks.replay",
-        resource_type="webhook",
-        resource_id=endpoint_id,
-        after={"deliveries": count},
-        request_id=actor.request_id,
-        now_us=now_us,
-    )
+    actor.record(session, "webhooks.replay", "webhook", endpoint_id, None, {"deliveries": count})
     return count
 
 

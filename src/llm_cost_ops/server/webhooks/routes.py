@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement
 from starlette.responses import Response
 
 from llm_cost_ops.core.jsontext import loads
+from llm_cost_ops.server.access.change import KEYED, Raw, actor_of, change
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
-from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.db.session import WriteSession, read
+from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
@@ -26,13 +28,10 @@ from llm_cost_ops.server.http.pagination import (
     rows_before,
 )
 from llm_cost_ops.server.http.problems import invalid
-from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
-from llm_cost_ops.server.pricing.change import KEYED, Raw
 from llm_cost_ops.server.webhooks import define, openapi, replay, store, wire
 from llm_cost_ops.server.webhooks.catalogue import EVENTS, PING, canonical
-from llm_cost_ops.server.webhooks.define import Actor
 from llm_cost_ops.server.webhooks.pump import Means
 from llm_cost_ops.server.webhooks.tables import webhook_deliveries
 
@@ -186,7 +185,7 @@ def rotate_secret(
 @router.post("/{webhook_id}/test", operation_id="testWebhook", responses=openapi.DELIVERY)
 def send_test(webhook_id: str, request: Request, principal: Principal = Writer) -> Response:
     """Send a test event now and tell how it went."""
-    row, attempts = replay.ping(means_of(request), webhook_id, _actor(request, principal))
+    row, attempts = replay.ping(means_of(request), webhook_id, actor_of(request, principal))
     return json_response(wire.delivery_shown(row, attempts))
 
 
@@ -309,22 +308,9 @@ def _changed(
     *,
     hidden: Collection[str] = (),
 ) -> Response:
-    """The answer of a change, or the one that a request with the same Idempotency-Key had. Answers
-    are kept without their `hidden` fields: a secret is shown once, and never to who repeats."""
-    actor = _actor(request, principal)
-    call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
-
-    def attempt(session: WriteSession) -> Response:
-        shown: list[Response] = []
-
-        def once() -> Response:
-            shown.append(work(session, actor))
-            return _without(shown[0], hidden)
-
-        kept = idempotency.once(session, call, actor.now_us, once)
-        return shown[0] if shown else kept
-
-    return write_retrying(deps.database(request), attempt)
+    """A change whose answer is kept without its `hidden` fields: a secret is shown once, and never
+    to who repeats."""
+    return change(request, principal, raw, work, kept=lambda answer: _without(answer, hidden))
 
 
 def _without(answer: Response, hidden: Collection[str]) -> Response:
@@ -333,12 +319,3 @@ def _without(answer: Response, hidden: Collection[str]) -> Response:
     body = cast("dict[str, object]", loads(bytes(answer.body).decode()))
     kept = {name: value for name, value in body.items() if name not in hidden}
     return json_response(kept, answer.status_code)
-
-
-def _actor(request: Request, principal: Principal) -> Actor:
-    return Actor(
-        principal.organization_id,
-        principal.key_id,
-        request_id(request.scope),
-        deps.clock(request).micros(),
-    )
