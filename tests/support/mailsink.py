@@ -35,7 +35,7 @@ class Taken:
         return read
 
 
-@dataclass(slots=True)
+@dataclass
 class MailSink:
     """`refuse` maps an address, or a command (MAIL, DATA, QUIT), to what is answered instead."""
 
