@@ -27,7 +27,7 @@ from llm_cost_ops.server.http.listen import (
     server_config,
     side_config,
 )
-from llm_cost_ops.server.http.logs import configure_logging, logger
+from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.http.metrics import expose
 from llm_cost_ops.server.http.workers import MetricsDirectory, Target, Workers, end_with_parent
 from llm_cost_ops.server.settings import ServerSettings, Settings
@@ -74,8 +74,11 @@ def run(settings: Settings) -> int:
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main)
+    finally:
+        abandon_unwritten()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -20,7 +20,7 @@ from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavail
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
 from llm_cost_ops.server.forecasts import jobs as forecasts
-from llm_cost_ops.server.http.logs import configure_logging, logger
+from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner
@@ -161,6 +161,7 @@ def _run(settings: Settings, *, once: bool, alone: bool, parent: Connection | No
         return _until_signal(runner, once=once, parent=parent)
     finally:
         database.dispose()
+        abandon_unwritten()
 
 
 def _until_signal(runner: Runner, *, once: bool, parent: Connection | None) -> int:

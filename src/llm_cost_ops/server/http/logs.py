@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -127,6 +128,15 @@ class _StandardError:
     def flush(self) -> None:
         with contextlib.suppress(OSError):  # told by the next write
             sys.stderr.flush()
+
+
+def abandon_unwritten() -> None:
+    """At the end of a process: what standard error could not take is not tried once more, because
+    Python then ends with 120 whatever the process came to."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class RequestLog:
