@@ -28,6 +28,8 @@ RESERVE = "/api/v1/budgets/reserve"
 CONNECTIONS = 32
 GOAL = 1_000
 P99_MS = 50
+P99_ANSWERS = P99_MS * PLAIN_RATE // 1000
+"""What the plain server of the machine of the goal answers in that time."""
 TIMES_OF_EIGHT = 3
 _ASKED = {
     "provider": "openai",
@@ -134,17 +136,19 @@ def main(given: Sequence[str] | None = None) -> int:
         alone = paired(one.ours, one.plain, chosen.runs)
         together = paired(eight.ours, one.ours, chosen.runs)
         p99, times = one.p99_ms(), 1 / together.ratio
+        answers = p99 / 1000 * alone.beside
         say(
             [
                 Figure(
                     f"reserve and settle, {CONNECTIONS} connections, one budget, {NAMES[kind]}",
                     f"{GOAL / PLAIN_RATE:.4f} of the plain server ({GOAL:,} pairs/s where that "
-                    f"does {PLAIN_RATE:,} a second); p99 under {P99_MS} ms",
+                    f"does {PLAIN_RATE:,} a second); p99 under {P99_ANSWERS:,} of its answers "
+                    f"({P99_MS} ms there)",
                     f"plain ASGI server that stores nothing: {thousands(alone.beside)} a second "
                     "of its CPU",
                     f"{thousands(alone.ours)} pairs/s (p99 {p99:.1f} ms)",
-                    ratio_text(alone, 3),
-                    [alone.ratio >= GOAL / PLAIN_RATE, p99 < P99_MS],
+                    f"{ratio_text(alone, 3)}; {thousands(answers)} answers",
+                    [alone.ratio >= GOAL / PLAIN_RATE, answers < P99_ANSWERS],
                     kind,
                 ),
                 Figure(

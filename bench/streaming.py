@@ -90,7 +90,7 @@ def main(given: Sequence[str] | None = None) -> int:
         ledger = filled(kind, rows)
         with serving(ledger.url) as server:
             stream = Stream(ledger, server, rows)
-            stream.read(tenth)
+            stream.read(rows)  # fills the page cache, whose size is bounded
             growths = [
                 [stream.growth(asked) for asked in (tenth, rows)] for _ in range(chosen.runs)
             ]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
-from llm_cost_ops.server.db.session import read, write
+from llm_cost_ops.server.db.session import read, report, write
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.support.database import small_pool
 from tests.support.faultproxy import FaultProxy, within
@@ -183,3 +183,19 @@ def test_a_full_pool_is_said_after_the_pool_timeout(server_settings: DatabaseSet
         assert not crowded.circuit.is_open
     assert answers(crowded)
     crowded.dispose()
+
+
+def test_a_report_whose_connection_broke_leaves_none_behind(
+    proxy: FaultProxy, remote: Database
+) -> None:
+    def lost() -> None:
+        with report(remote) as session:
+            assert session.scalar(text("SELECT 1")) == 1
+            proxy.down()
+            session.scalar(text("SELECT 1"))
+
+    with pytest.raises(DatabaseUnavailable) as failed:
+        lost()
+    assert failed.value.reason is Reason.CONNECTION
+    proxy.restore()
+    recovers_within(remote, 5)

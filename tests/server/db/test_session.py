@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +20,16 @@ from llm_cost_ops.server.db.session import (
     ReadSession,
     WriteSession,
     read,
+    report,
     snapshot,
     write,
     write_retrying,
 )
+from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.identity.tables import organizations
 from llm_cost_ops.server.settings import DatabaseSettings
 
+Sessions = Callable[[Database], AbstractContextManager[ReadSession]]
 INSERT = text("INSERT INTO organizations (id, name, slug, created_at) VALUES (:id, :id, :id, 1)")
 COUNT = text("SELECT count(*) FROM organizations")
 RENAME = text("UPDATE organizations SET name = :name WHERE id = :id")
@@ -284,3 +290,31 @@ def test_sqlite_locked_by_another_process_is_said_after_the_busy_timeout(
     with write(database) as session:
         insert(session, "a")
     database.dispose()
+
+
+def test_a_report_may_take_longer_than_other_statements(server_settings: DatabaseSettings) -> None:
+    limited = replace(
+        server_settings, statement_timeout_ms=300, report_timeout_ms=1500, pool_size=1
+    )
+    database = open_database(limited)
+    try:
+        assert gives_up(snapshot, database, 0.9)
+        assert not gives_up(report, database, 0.9)
+        assert gives_up(snapshot, database, 0.9)
+        assert gives_up(report, database, 3)
+        assert gives_up(snapshot, database, 0.9)
+    finally:
+        database.dispose()
+
+
+def gives_up(session_of: Sessions, database: Database, seconds: float) -> bool:
+    """Whether a statement of so many seconds is ended by the server."""
+    slow = f"SELECT SLEEP({seconds}) + MAX(1)"
+    if database.kind is DatabaseKind.POSTGRESQL:
+        slow = f"SELECT pg_sleep({seconds})"
+    try:
+        with session_of(database) as session:
+            session.execute(text(slow)).all()
+    except DatabaseUnavailable as unavailable:
+        return unavailable.reason is Reason.TIMEOUT
+    return False

@@ -191,13 +191,12 @@ class CompiledRate:
         """Status and cost in 1e-10 of a report of USUAL_KINDS, as `cost` has them. The caller has
         seen to it that cached tokens do not exceed the input, nor reasoning tokens the output."""
         usual = self._usual[bisect_left(self._bounds, input_tokens) if self._bounds else 0]
-        units = (
-            None
-            if usual is None
-            else usual.cost(input_tokens, output_tokens, read, written, reasoning)
-        )
-        if units is not None:
-            return PRICED, self._rounded(units)
+        if usual is not None:
+            units = usual.cost(input_tokens, output_tokens, read, written, reasoning)
+            if units is not None:
+                if self._divisor == 1 and 0 <= units <= MAX_AMOUNT_E10:
+                    return PRICED, units
+                return PRICED, self._rounded(units)
         counts = zip(
             USUAL_KINDS, (input_tokens, output_tokens, read, written, reasoning), strict=True
         )

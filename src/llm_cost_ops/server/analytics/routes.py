@@ -16,7 +16,7 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.record import get_call, get_entries
 from llm_cost_ops.server.analytics.request import Home, home
 from llm_cost_ops.server.analytics.stream import stream_calls
-from llm_cost_ops.server.db.session import ReadSession, read, snapshot
+from llm_cost_ops.server.db.session import ReadSession, read, report, snapshot
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import decode, json_response
 from llm_cost_ops.server.http.openapi import answers as documented
@@ -47,7 +47,7 @@ def asked_in_url(request: Request) -> Asked:
 
 def _answer(request: Request, principal: Principal, asked: Asked, read_it: Read) -> Response:
     """The answer of a read, all of whose statements see one state of the ledger."""
-    with snapshot(deps.database(request)) as session:
+    with report(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
         return json_response(read_it(session, asked, principal, at))
 
@@ -186,7 +186,7 @@ def query_costs(
     request: Request, body: dict[str, object] = Body, principal: Principal = Reader
 ) -> Response:
     """Calls that meet filters with operators; groups with `group_by` or `metrics`."""
-    with snapshot(deps.database(request)) as session:
+    with report(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
         return json_response(answers.query_answer(session, body, principal, at))
 

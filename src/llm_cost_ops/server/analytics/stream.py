@@ -21,7 +21,7 @@ from llm_cost_ops.server.analytics.calls import listed_calls, plain_calls
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, statement_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import ReadSession, read
+from llm_cost_ops.server.db.session import ReadSession, report
 from llm_cost_ops.server.ledger.store import apply_corrections
 from llm_cost_ops.server.ledger.tables import usage_corrections
 from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
@@ -69,7 +69,7 @@ def stream_calls(
     left = limit
     while left is None or left > 0:
         size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
-        with read(database) as session:
+        with report(database) as session:
             rows, position = _batch(session, selection, wanted, position, size)
         if rows:
             yield encode(rows)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from pymysql.connections import Connection as PyMySQLConnection
+from pymysql.err import Error as MySQLError
 from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 
 from llm_cost_ops.server.db.dialects.strings import unpadded_collation
@@ -31,8 +32,10 @@ else:
 
 
 class TimedConnection(_Connection):
-    """A connection whose patience with the server can be shortened for a ping."""
+    """A connection whose patience with the server can be shortened for a ping, and made longer,
+    with the server's own, for a report."""
 
+    usual_statement_ms = 0
     _read_timeout: float | None
     _sock: socket.socket | None
 
@@ -43,6 +46,23 @@ class TimedConnection(_Connection):
             yield
         finally:
             self._read_timeout = usual
+
+    @contextmanager
+    def statements_within(self, statement_ms: int) -> Generator[None]:
+        """The server's limit of a statement, until the end of the block."""
+        self._limit_statements(statement_ms)
+        try:
+            yield
+        finally:
+            try:
+                self._limit_statements(self.usual_statement_ms)
+            except MySQLError:  # mostly broken already; nobody else may get it with this limit
+                if self.open:
+                    self.close()
+
+    def _limit_statements(self, statement_ms: int) -> None:
+        with self.cursor() as cursor:
+            cursor.execute(f"SET SESSION {statement_limit(server_version(self), statement_ms)}")
 
     def wait_for_answers(self, seconds: float | None) -> None:
         self._read_timeout = seconds
@@ -78,6 +98,7 @@ def mysql_engine(url: URL, settings: DatabaseSettings, waits: Waits) -> Engine:
     ) -> TimedConnection:
         connection = TimedConnection(*arguments, **options)
         connection.wait_for_answers(waits.answer_seconds)
+        connection.usual_statement_ms = waits.statement_ms
         return connection
 
     def on_connect(connection: TimedConnection, _record: object) -> None:
@@ -107,17 +128,21 @@ def connect_arguments(settings: DatabaseSettings, waits: Waits) -> dict[str, Any
 
 
 def session_settings(server: str, waits: Waits) -> str:
-    """`server` is the version text of the handshake; the statement limit has two names."""
+    """`server` is the version text of the handshake."""
     collation = unpadded_collation(mariadb=is_mariadb(server))
-    if is_mariadb(server):
-        limit = f"max_statement_time = {waits.statement_ms / 1000:.3f}"
-    else:
-        limit = f"max_execution_time = {waits.statement_ms}"
     return (
         f"SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', "
         f"collation_connection = {collation}, "
-        f"innodb_lock_wait_timeout = {max(1, math.ceil(waits.lock_ms / 1000))}, {limit}"
+        f"innodb_lock_wait_timeout = {max(1, math.ceil(waits.lock_ms / 1000))}, "
+        f"{statement_limit(server, waits.statement_ms)}"
     )
+
+
+def statement_limit(server: str, statement_ms: int) -> str:
+    """The assignment of the limit, which has two names and two units."""
+    if is_mariadb(server):
+        return f"max_statement_time = {statement_ms / 1000:.3f}"
+    return f"max_execution_time = {statement_ms}"
 
 
 def is_mariadb(server: str) -> bool:

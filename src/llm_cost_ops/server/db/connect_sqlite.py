@@ -39,6 +39,7 @@ def reader_engine(url: URL, settings: DatabaseSettings) -> Engine:
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout_seconds,
+        pool_use_lifo=True,  # each connection has a page cache of its own
     )
     prepare(engine, settings, writer=False)
     return engine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
@@ -18,6 +18,7 @@ from llm_cost_ops.server.db.classify import Failure, classify
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason, SerializationRetry
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.db.waits import answer_seconds
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -94,6 +95,28 @@ def snapshot(database: Database) -> Generator[ReadSession]:
         if database.kind is DatabaseKind.MYSQL:
             connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         yield ReadSession(connection, database.kind)
+
+
+@contextmanager
+def report(database: Database) -> Generator[ReadSession]:
+    """Like `snapshot`, for sums over many calls: a statement may take `report_timeout_ms`."""
+    with snapshot(database) as session:
+        with _patience(session, database.settings.report_timeout_ms):
+            yield session
+
+
+@contextmanager
+def _patience(session: ReadSession, statement_ms: int) -> Generator[None]:
+    # The first statement is still bounded as usual: it finds out whether the server answers.
+    with ExitStack() as patience:
+        if session.kind is DatabaseKind.POSTGRESQL:  # forgotten at the end of the transaction
+            session.connection.exec_driver_sql(f"SET LOCAL statement_timeout = {statement_ms}")
+        elif session.kind is DatabaseKind.MYSQL:
+            patience.enter_context(session.driver.statements_within(statement_ms))
+        if session.kind is not DatabaseKind.SQLITE:
+            seconds = answer_seconds(statement_ms)
+            patience.enter_context(session.driver.answering_within(seconds))
+        yield
 
 
 @contextmanager

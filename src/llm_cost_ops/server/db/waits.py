@@ -25,8 +25,13 @@ def request_waits(settings: DatabaseSettings) -> Waits:
     return Waits(
         statement_ms=settings.statement_timeout_ms,
         lock_ms=settings.lock_timeout_ms,
-        answer_seconds=settings.statement_timeout_ms / 1000 + CLIENT_MARGIN_SECONDS,
+        answer_seconds=answer_seconds(settings.statement_timeout_ms),
     )
+
+
+def answer_seconds(statement_ms: int) -> float:
+    """How long the client waits for a statement that the server gives up after `statement_ms`."""
+    return statement_ms / 1000 + CLIENT_MARGIN_SECONDS
 
 
 def maintenance_waits() -> Waits:

@@ -93,7 +93,8 @@ def settle_metadata(records: Sequence[WireRecord | WireCost]) -> None:
     having = [record for record in records if record.metadata]
     if not having:
         return
-    body = b"[%s]" % b",".join([record.metadata for record in having])
+    given = b",".join([record.metadata for record in having])
+    body = b"[%s]" % given
     values = cast("list[object]", _decoded(body))
     again = _sorted_lines(values)
     if not _says_all(body, again):
@@ -101,6 +102,8 @@ def settle_metadata(records: Sequence[WireRecord | WireCost]) -> None:
     flat = body.count(b"{") + body.count(b"[") == 1 + len(values) and {*map(type, values)} == {dict}
     if not flat:
         check_depth(values, 0)
+    if again[:-1].replace(b"\n", b",") == given and not any(one in given for one in _EMPTY):
+        return
     for record, line in zip(having, again.split(b"\n"), strict=False):
         record.metadata = NO_METADATA if line in _EMPTY else msgspec.Raw(line)
 

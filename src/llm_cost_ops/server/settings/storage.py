@@ -95,6 +95,12 @@ class DatabaseSettings:
         low=100,
         high=3_600_000,
     )
+    report_timeout_ms: int = setting(
+        30_000,
+        "The same for what sums or lists calls: aggregates, summaries, queries and streams.",
+        low=100,
+        high=3_600_000,
+    )
     lock_timeout_ms: int = setting(
         2000,
         "How long a statement waits for a row or table lock.",
