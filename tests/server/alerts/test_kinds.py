@@ -102,7 +102,7 @@ class TestSingleCalls:
         call(quick, 3)
         alert = quick.only()
         assert (alert["occurrences"], len(alert["drivers"])) == (3, 3)
-        assert alert["summary"].endswith(" 2 calls more of the same batch reached it, too.")
+        assert alert["summary"].endswith(" 2 more of the same batch reached it, too.")
 
     def test_another_currency_is_another_amount(self, quick: Room) -> None:
         quick.rule("call_cost", threshold=10, currency="EUR")

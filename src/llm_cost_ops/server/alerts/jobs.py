@@ -200,7 +200,7 @@ class _Room:
             organizations = store.organizations_with(session, kinds)
         until_s = self._clock.monotonic() + LONGEST_SWEEP_S
         failed = 0
-        for organization_id in _in_turn(organizations, running.job):
+        for organization_id in in_turn(organizations, running.job):
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
             if self._clock.monotonic() >= until_s:
@@ -302,7 +302,7 @@ def _tell_of(
     enqueue_all(session, apart, now_us=now_us)
 
 
-def _in_turn(organizations: Sequence[str], job: Job) -> Sequence[str]:
+def in_turn(organizations: Sequence[str], job: Job) -> Sequence[str]:
     """All of them, beginning elsewhere at each slot and attempt: where there is not time for all,
     everybody has a turn. Multiples of the golden section lie apart."""
     slot = job.payload.get(SLOT)

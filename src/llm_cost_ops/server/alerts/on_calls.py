@@ -130,7 +130,7 @@ def _dear_finding(look: Look, rule: Rule, found: _Dear, currency: str, event_id:
     amount, bound = measures.amount_of(first), Decimal(rule.given["threshold"])
     model = text.name(first["model_name"])
     others = found.calls - 1
-    more = f" {text.calls(others)} more of the same batch reached it, too." if others else ""
+    more = f" {others:,} more of the same batch reached it, too." if others else ""
     attributed = [
         (label, first[name])
         for label, name in (("Project", "project_id"), ("User", "user_id"), ("Team", "team_id"))
