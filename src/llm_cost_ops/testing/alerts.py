@@ -158,7 +158,7 @@ class FakeAlerts:
     def add_rule(self, given: Mapping[str, Any]) -> Row:
         """A new rule. Raises Refusal."""
         rule_id = self._new_id("alr")
-        made = {"id": rule_id, "created_at": self._at, "created_by": None}
+        made = {"id": rule_id, "created_at": self._at}
         self.rules[rule_id] = {**made, **self._rule(given)}
         return self.rules[rule_id]
 

@@ -228,7 +228,10 @@ class FakeBudgets:
             "currency": ask.get("currency", "USD"),
             "delay_ms": 0,
             "reason": "BUDGET_EXCEEDED" if refused else None,
-            "budgets": [{**self._left(budget, amounts), "allowed": fits} for budget, fits in asked],
+            "budgets": [
+                {**self._left(budget, amounts), **self._stands(budget), "allowed": fits}
+                for budget, fits in asked
+            ],
         }
 
     def reserve(self, ask: Mapping[str, Any], amounts: Amounts) -> Row:
@@ -255,7 +258,9 @@ class FakeBudgets:
             "budget_ids": [budget.id for budget, _ in asked],
         }
         self._reservations[row["id"]] = row
-        return {**self.reservation(row["id"]), "delay_ms": 0, "budgets": left}
+        names = ("id", "status", "amount", "currency", "expires_at")
+        shown = {name: row[name] for name in names}
+        return {"reservation_id": row["id"], **shown, "delay_ms": 0, "budgets": left}
 
     def reservation(self, reservation_id: str) -> Row:
         """What became of it so far. Raises Refusal."""
@@ -313,14 +318,17 @@ class FakeBudgets:
                 total = self.used(budget).plus(self._held(budget)).plus(amounts)
                 yield budget, budget.enforcement != HARD or budget.limits.fits(total)
 
+    def _stands(self, budget: Budget) -> Row:
+        row = self.shown(budget.id)
+        return {name: row[name] for name in ("spent", "reserved", "limit")}
+
     def _left(self, budget: Budget, amounts: Amounts) -> Row:
         row = self.shown(budget.id)
         total = self.used(budget).plus(self._held(budget)).plus(amounts)
         left = None
         if budget.limits.e10 is not None:
             left = from_e10(max(0, budget.limits.e10 - total.e10))
-        names = ("id", "name", "enforcement", "utilization", "spent", "reserved", "limit")
-        shown = {name: row[name] for name in names}
+        shown = {name: row[name] for name in ("id", "name", "enforcement", "utilization")}
         return {**shown, "remaining": left, "exceeded": not budget.limits.fits(total)}
 
 

@@ -146,7 +146,8 @@ def _spent(fake: FakeServer, ask: Mapping[str, Any], given: Mapping[str, Any]) -
     if given.get("cost") is not None:
         return owned(fake, cost_call({"model": "unspecified", **call}, fake.now()))
     if given.get("usage") is None and given.get("response") is None:
-        raise invalid("cost", "is required, or usage or response")
+        text = "cost is required, or usage or response"
+        raise Refusal(422, "VALIDATION_ERROR", text)
     row = owned(fake, usage_call(call, fake.now()))
     rerated(fake, row)
     return row

@@ -89,13 +89,14 @@ class FakeWebhooks:
             if name not in FIELDS:
                 raise invalid(name, "is not a known field")
         row = {**before, **fields, "updated_at": self._at}
-        row["disabled_reason"] = None if row["enabled"] else "disabled"
+        row["disabled_reason"] = None if row["enabled"] else "user"
         split = urlsplit(str(row["url"]))
         if split.scheme not in ("http", "https") or not split.hostname:
             raise invalid("url", "must be an http or https URL")
         wanted = cast("Sequence[object]", row["events"]) if isinstance(row["events"], list) else ()
         if not wanted or not all(name in _CANONICAL or name == EVERYTHING for name in wanted):
-            raise invalid("events", "must be a list of known events")
+            known = ", ".join([*EVENTS, EVERYTHING])
+            raise invalid("events", f"has an event that is not one of: {known}")
         return row
 
     def endpoint(self, webhook_id: str) -> Row:
