@@ -10,6 +10,7 @@ import pytest
 
 from llm_cost_ops import CostOpsClient
 from llm_cost_ops.exceptions import (
+    APIError,
     BudgetExceededError,
     ConflictError,
     NotFoundError,
@@ -150,7 +151,7 @@ class TestBudgets:
             with pytest.raises(ValidationError):
                 client.budgets.check(**missing)
         other = client.budgets.reserve(**ask, max_tokens=5)
-        with pytest.raises(ValidationError):
+        with pytest.raises(APIError, match="cost is required"):
             client.budgets.settle(other)
 
 
