@@ -182,7 +182,7 @@ class FakeAlerts:
             raise invalid("type", f"must be one of: {', '.join(TYPES)}")
         kept = {name: value for name, value in fields.items() if value is not None}
         kept.pop("organization_id", None)
-        known = {"enabled": True, "scope": {}, "channels": []}
+        known: Row = {"enabled": True, "scope": {}, "channels": []}
         return {**known, **kept, "type": kind, "updated_at": self._at}
 
     def rule(self, rule_id: str) -> Row:
@@ -211,7 +211,7 @@ class FakeAlerts:
         fields = {n: v for n, v in _opened(given, "config").items() if v is not None}
         own = {name: fields.pop(name) for name in _OWN if name in fields}
         own.pop("organization_id", None)
-        row = {
+        row: Row = {
             "severities": ["info", "warning", "critical"],
             "default": True,
             "enabled": True,

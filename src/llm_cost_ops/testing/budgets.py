@@ -142,8 +142,8 @@ class FakeBudgets:
             at_us = to_micros(parse_instant(row["timestamp"]))
             inside = window.start_us <= at_us < window.end_us
             if inside and any(scope.holds(facts_of(row)) for scope in scopes):
-                own = row["currency"] == budget.currency and row["total_cost"] is not None
-                e10 = to_e10(row["total_cost"], "cost") if own else 0
+                cost = row["total_cost"] if row["currency"] == budget.currency else None
+                e10 = 0 if cost is None else to_e10(cost, "cost")
                 found = found.plus(Amounts(e10, 1, row["total_tokens"]))
         return found
 

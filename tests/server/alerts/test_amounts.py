@@ -140,6 +140,7 @@ class TestWindows:
     def test_a_cooldown_of_nothing_is_none(self, quick: Room) -> None:
         quick.rule("usage", metric="requests", threshold=1, window_minutes=1440, cooldown_minutes=0)
         for number in range(1, 4):
+            quick.later(seconds=1)
             call(quick, 1)
             assert len(quick.alerts()) == number
             quick.act(quick.alerts()[-1]["id"], "resolve")

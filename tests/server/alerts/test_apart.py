@@ -214,8 +214,8 @@ def test_a_batch_asks_for_the_rules_and_budgets_that_it_is_about(quick: Room) ->
     quick.rule("budget", thresholds=["0.5"])
     with statements(quick) as seen:
         for number in range(20):
-            body = [{"model": "m", "provider": "openai", "cost": 6, "project_id": "p7"}] * 1
-            assert quick.app.post("/api/v1/costs", json=body[0]).status_code == 201, number
+            body = {"model": "m", "provider": "openai", "cost": "0.25", "project_id": "p7"}
+            assert quick.app.post("/api/v1/costs", json=body).status_code == 201, number
         quick.work()
     assert len(seen) < 40  # of 20 events and 60 rules
     assert sorted(each["type"] for each in quick.alerts()) == ["budget", "usage"]
@@ -231,7 +231,7 @@ def test_calls_with_too_many_labels_concern_every_rule(
     monkeypatch.setattr(watched, "MAX_LABELS", 2)
     quick.rule("usage", metric="requests", threshold=3, window="day")
     quick.rule("budget", thresholds=["0.5"])
-    make_budget(quick.app, amount="0.01", alert_thresholds=[])
+    make_budget(quick.app, amount="0.03", alert_thresholds=[])
     now = f"{quick.clock.current:%Y-%m-%dT%H:%M:%SZ}"
     batch = [
         {"provider": "openai", "model": "gpt-4o", "prompt_tokens": 1000, "completion_tokens": 500,

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Executable, Select, delete, func, insert, select, update
 
 from llm_cost_ops.core.ids import batch_ids, batch_stem, single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -335,7 +335,7 @@ def change_delivery(
     )
 
 
-def _rows(session: ReadSession, query: Select[Any]) -> list[Row]:
+def _rows(session: ReadSession, query: Executable) -> list[Row]:
     return [dict(row) for row in session.execute(query).mappings()]
 
 

@@ -70,7 +70,7 @@ def noteworthy(
         _U.id, _U.cost_e10, _U.currency, _U.total_tokens, _U.timestamp, *_BY_LABEL
     ).where(_U.organization_id == organization_id, _in_any(batches), or_(*wanted))
     for row in session.execute(query).mappings():
-        yield row, tuple(row[name] for name in _LABELS)
+        yield dict(row), tuple(row[name] for name in _LABELS)
 
 
 def _in_any(batches: Sequence[Batch]) -> ColumnElement[bool]:
