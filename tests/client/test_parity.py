@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core import jsontext
+from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.settings import DatabaseSettings, Settings
 from llm_cost_ops.testing import FakeServer
@@ -29,6 +31,7 @@ CALL = {
     "completion_tokens": 500,
 }
 AT = {"timestamp": "2025-01-15T10:30:00Z"}
+LATER = {"timestamp": "2026-03-15T09:00:00Z"}
 COST = {
     "model": "gpt-4",
     "tokens_used": 1000,
@@ -48,9 +51,17 @@ PRICE = {
         "cached_input_discount": 0.5,
     },
 }
-NOT_ALIKE = re.compile(r"(^|\.)(id|request_id|price_version|rerate_id|next_cursor|message)$")
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+NOT_ALIKE = re.compile(
+    r"(^|\.)(id|request_id|price_version|rerate_id|next_cursor|message|reservation_id|record_id"
+    r"|budget_id|parent_id|secret|signing_secret|url|channel_id|created_at|updated_at|expires_at)$"
+)
 """Made up anew by each server, or worded for people."""
 
+MADE = {
+    "/usage": "row", "/pricing": "price", "/budgets": "budget", "/budgets/reserve": "held",
+    "/alerts/rules": "rule", "/webhooks": "hook",
+}  # fmt: skip
 Ask = Callable[..., tuple[int, Any]]
 SCRIPT: list[tuple[str, str, Any]] = [
     ("POST", "/usage", {**CALL, **AT, "event_id": "e1", "cached_tokens": 100, "tags": ["a", "b"]}),
@@ -125,6 +136,82 @@ SCRIPT: list[tuple[str, str, Any]] = [
 ]  # fmt: skip
 
 
+CONTROL: list[tuple[str, str, Any]] = [
+    ("GET", "/budgets/current", None),
+    ("POST", "/budgets", {"name": "all", "amount": 10, "enforcement": "hard"}),
+    ("POST", "/budgets", {"name": "team", "amount": "2.5", "scope": {"team_id": "t"},
+                          "parent_id": "{budget}", "alert_thresholds": [50, 100]}),
+    ("POST", "/budgets", {"name": "tokens", "token_limit": 1000, "period": "daily"}),
+    ("POST", "/budgets", {"amount": 10}),
+    ("POST", "/budgets", {"name": "x", "amount": -1}),
+    ("POST", "/budgets", {"name": "x"}),
+    ("POST", "/budgets", {"name": "x", "amount": 1, "period": "never"}),
+    ("POST", "/budgets", {"name": "x", "amount": 1, "scope": {"colour": "red"}}),
+    ("POST", "/costs", {"model": "m", "provider": "openai", "cost": 1.5, "tokens_used": 400,
+                        "team_id": "t", "event_id": "k1", **LATER}),
+    ("GET", "/budgets", None),
+    ("GET", "/budgets?name=team", None),
+    ("GET", "/budgets?limit=1", None),
+    ("GET", "/budgets/{budget}", None),
+    ("GET", "/budgets/bud_nothing", None),
+    ("GET", "/budgets/current", None),
+    ("PUT", "/budgets/{budget}", {"description": "of the whole house"}),
+    ("PUT", "/budgets/{budget}", {"period": "never"}),
+    ("DELETE", "/budgets/{budget}", None),
+    ("POST", "/budgets/check", {"estimated_cost": 8.5}),
+    ("POST", "/budgets/check", {"estimated_cost": 8.6}),
+    ("POST", "/budgets/check", {"estimated_cost": "much"}),
+    ("POST", "/budgets/reserve", {"estimated_cost": 5, "team_id": "t"}),
+    ("POST", "/budgets/reserve", {"estimated_cost": 5}),
+    ("GET", "/budgets/{budget}", None),
+    ("GET", "/budgets/reservations/{held}", None),
+    ("GET", "/budgets/reservations/rsv_nothing", None),
+    ("POST", "/budgets/reservations/{held}/settle", {}),
+    ("POST", "/budgets/reservations/{held}/settle", {"cost": 1}),
+    ("POST", "/budgets/reservations/{held}/settle", {"cost": 1}),
+    ("POST", "/budgets/reservations/{held}/settle", {"cost": 2}),
+    ("POST", "/budgets/reservations/{held}/release", {}),
+    ("GET", "/budgets/reservations/{held}", None),
+    ("GET", "/budgets/{budget}", None),
+    ("GET", "/budgets/bud_nothing/alerts", None),
+    ("GET", "/alerts?colour=red", None),
+    ("GET", "/alerts/alt_nothing", None),
+    ("POST", "/alerts/alt_nothing/acknowledge", {}),
+    ("POST", "/alerts/rules", {"name": "r", "type": "call_cost", "threshold": 10}),
+    ("POST", "/alerts/rules", {"name": "r", "type": "magic"}),
+    ("POST", "/alerts/rules", {"type": "usage"}),
+    ("GET", "/alerts/rules", None),
+    ("GET", "/alerts/rules/{rule}", None),
+    ("PUT", "/alerts/rules/{rule}", {"severity": "critical"}),
+    ("PUT", "/alerts/rules/{rule}", {"clear": ["severity"]}),
+    ("PUT", "/alerts/rules/{rule}", {"type": "usage"}),
+    ("POST", "/alerts/channels", {"name": "ops", "type": "email", "recipients": ["a@b.example"]}),
+    ("POST", "/alerts/channels", {"name": "ops", "type": "email", "recipients": ["a@b.example"]}),
+    ("POST", "/alerts/channels", {"name": "x", "type": "fax"}),
+    ("POST", "/alerts/channels", {"name": "x", "type": "email"}),
+    ("GET", "/alerts/channels", None),
+    ("GET", "/alerts/channels/ops", None),
+    ("PUT", "/alerts/channels/ops", {"enabled": False}),
+    ("DELETE", "/alerts/channels/ops", None),
+    ("DELETE", "/alerts/channels/ops", None),
+    ("DELETE", "/alerts/rules/{rule}", None),
+    ("GET", "/alerts/rules/{rule}", None),
+    ("POST", "/webhooks", {"url": "https://93.184.216.34/h", "events": ["budget.threshold"]}),
+    ("POST", "/webhooks", {"url": "https://93.184.216.34/h", "events": ["*"], "secret": "s" * 24}),
+    ("POST", "/webhooks", {"url": "https://93.184.216.34/h"}),
+    ("POST", "/webhooks", {"url": "https://93.184.216.34/h", "events": ["odd"]}),
+    ("GET", "/webhooks", None),
+    ("GET", "/webhooks/{hook}", None),
+    ("PUT", "/webhooks/{hook}", {"enabled": False}),
+    ("PUT", "/webhooks/{hook}", {"colour": "red"}),
+    ("POST", "/webhooks/{hook}/rotate-secret", {}),
+    ("GET", "/webhooks/{hook}/deliveries", None),
+    ("GET", "/webhooks/{hook}/deliveries/dlv_nothing", None),
+    ("DELETE", "/webhooks/{hook}", None),
+    ("GET", "/webhooks/{hook}", None),
+]  # fmt: skip
+
+
 def of_server(app: Application) -> Ask:
     def ask(method: str, path: str, body: bytes | None) -> tuple[int, str]:
         headers = {"Content-Type": "application/json"}
@@ -143,14 +230,17 @@ def of_fake(fake: FakeServer) -> Ask:
 
 
 def asking(exchange: Callable[[str, str, bytes | None], tuple[int, str]]) -> Ask:
-    """Asks with JSON bodies; `{row}` and `{price}` in a path are the first ones made."""
+    """Asks with JSON bodies; `{row}` and others of MADE in a path or body are the first ones
+    made."""
     ids: dict[str, str] = {}
 
     def ask(method: str, path: str, body: Any) -> tuple[int, Any]:
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        for name, made_id in ids.items():
+            sent = sent and sent.replace(b"{%s}" % name.encode(), made_id.encode())
         status, text = exchange(method, path.format(**ids), sent)
         answer: Any = jsontext.loads(text) if text else None
-        made = {"/usage": "row", "/pricing": "price"}.get(path)
+        made = MADE.get(path)
         if status == 201 and made is not None:
             ids.setdefault(made, answer["id"])
         return status, answer
@@ -184,11 +274,39 @@ def application(tmp_path: Path) -> Iterator[Application]:
         yield made
 
 
+class Ticking(FixedClock):
+    """A millisecond later at each look, because ids are in the order of their milliseconds."""
+
+    def now(self) -> datetime:
+        self.current += timedelta(milliseconds=1)
+        return self.current
+
+    def micros(self) -> int:
+        self.current += timedelta(milliseconds=1)
+        return super().micros()
+
+
+@pytest.fixture
+def ticking(tmp_path: Path) -> Iterator[Application]:
+    database = DatabaseSettings(url=f"sqlite:///{tmp_path}/parity.db")
+    Migrations().upgrade(database)
+    with running(Settings(database=database), clock=Ticking(NOW)) as made:
+        yield made
+
+
 def test_the_fake_answers_as_the_server(application: Application) -> None:
-    server = of_server(application)
-    fake = of_fake(FakeServer(organization_id=application.organization_id))
+    fake = FakeServer(organization_id=application.organization_id)
+    compare(SCRIPT, of_fake(fake), of_server(application))
+
+
+def test_the_fake_controls_as_the_server(ticking: Application) -> None:
+    fake = FakeServer(organization_id=ticking.organization_id, now=Ticking(NOW).now)
+    compare(CONTROL, of_fake(fake), of_server(ticking))
+
+
+def compare(script: list[tuple[str, str, Any]], fake: Ask, server: Ask) -> None:
     found: list[str] = []
-    for method, path, body in SCRIPT:
+    for method, path, body in script:
         said, meant = fake(method, path, body), server(method, path, body)
         asked = f"{method} {path} {str(body)[:60] if body else ''}"
         if said[0] != meant[0]:

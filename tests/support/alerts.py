@@ -71,7 +71,7 @@ class Room:
             [
                 queue_jobs.work(Settings().worker, self.clock),
                 budget_jobs.work(database, self.clock),
-                alert_jobs.work(database, self.clock, sender),
+                alert_jobs.work(database, self.clock, sender, Settings().worker.keep_alerts_days),
             ]
         )
         return Runner(

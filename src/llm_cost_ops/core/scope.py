@@ -32,6 +32,11 @@ MAX_LENGTH = 255
 _NOBODY: frozenset[str] = frozenset()
 
 
+def is_label(dimension: str) -> bool:
+    """Whether it is none of the columns, but tags or a key of the metadata."""
+    return dimension == TAGS or dimension.startswith(METADATA)
+
+
 class ScopeError(DomainError):
     """A scope that names an unknown dimension, or values that no call can have."""
 
@@ -75,6 +80,11 @@ class Scope:
         return all(
             dimension in own and own[dimension] <= values for dimension, values in other.dimensions
         )
+
+    def also(self, dimension: str, value: str) -> Scope:
+        """The part of this scope with one value of a dimension."""
+        others = [each for each in self.dimensions if each[0] != dimension]
+        return Scope(tuple(sorted([*others, (dimension, frozenset({value}))])))
 
     def wire(self) -> dict[str, Any]:
         """As people write it: one value bare, several as a list, metadata as an object."""

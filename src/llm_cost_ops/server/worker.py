@@ -43,7 +43,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             queue.work(settings.worker, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
-            alerts.work(database, clock, sender),
+            alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
         ]
     )

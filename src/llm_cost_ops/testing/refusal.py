@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class Refusal(Exception):
-    """An error answer: status, code, message and the fields at fault."""
+    """An error answer: status, code, message, the fields at fault, and `details` beside these."""
 
     def __init__(
         self,
@@ -15,6 +15,7 @@ class Refusal(Exception):
         message: str,
         field_errors: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -22,9 +23,10 @@ class Refusal(Exception):
         self.message = message
         self.field_errors = dict(field_errors or {})
         self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
     def error(self) -> dict[str, object]:
-        error: dict[str, object] = {"code": self.code, "message": self.message}
+        error: dict[str, object] = {"code": self.code, "message": self.message, **self.details}
         if self.field_errors:
             error["field_errors"] = self.field_errors
         return error

@@ -50,16 +50,17 @@ Reader = Callable[["FakeServer", object], Row]
 
 
 def _read_usage(fake: FakeServer, given: object) -> Row:
-    row = _owned(fake, usage_call(given, fake.now()))
-    _rerated(fake, row)
+    row = owned(fake, usage_call(given, fake.now()))
+    rerated(fake, row)
     return row
 
 
 def _read_cost(fake: FakeServer, given: object) -> Row:
-    return _owned(fake, cost_call(given, fake.now()))
+    return owned(fake, cost_call(given, fake.now()))
 
 
-def _owned(fake: FakeServer, row: Row) -> Row:
+def owned(fake: FakeServer, row: Row) -> Row:
+    """The row with the organization of the key. Raises Refusal for another's."""
     own = fake.organization_id
     if own is not None and row["organization_id"] not in (None, own):
         text = "organization_id does not belong to this API key"
@@ -75,7 +76,10 @@ def _payload(given: object) -> dict[str, Any]:
 
 def _store(fake: FakeServer, given: object, read: Reader) -> tuple[str, Row]:
     row = read(fake, given)
-    return fake.ledger.append(row, _payload(given))
+    status, row = fake.ledger.append(row, _payload(given))
+    if status == "created":
+        fake.recorded(row)
+    return status, row
 
 
 def post_usage(fake: FakeServer, request: Request) -> Reply:
@@ -249,10 +253,11 @@ def _price_what_waited(fake: FakeServer, price: Row) -> None:
     """A new price prices the calls of its provider that had none, or not for every kind."""
     for row in fake.ledger.rows:
         if row["provider"] == price["provider"] and row["cost_status"] != "priced":
-            _rerated(fake, row)
+            rerated(fake, row)
 
 
-def _rerated(fake: FakeServer, row: Row) -> None:
+def rerated(fake: FakeServer, row: Row) -> None:
+    """Price a call by the prices of now."""
     rated, version, currency = fake.prices.rate(row)
     row.update(cost_status=rated.status, price_version=version, currency=currency)
     with_cost(row, rated.cost)
@@ -312,7 +317,7 @@ def rerate(fake: FakeServer, request: Request) -> Reply:
     if dry_run:
         return 200, report
     for row in changed:
-        _rerated(fake, row)
+        rerated(fake, row)
     return 200, {**report, "rerate_id": fake.new_id("rer")}
 
 

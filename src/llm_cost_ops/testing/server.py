@@ -17,10 +17,14 @@ from llm_cost_ops.client import clock
 from llm_cost_ops.core import ids, jsontext
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.testing import control
+from llm_cost_ops.testing.alerts import FakeAlerts
+from llm_cost_ops.testing.budgets import FakeBudgets
 from llm_cost_ops.testing.ledger import FakeLedger
 from llm_cost_ops.testing.prices import FakePrices
 from llm_cost_ops.testing.refusal import Refusal
 from llm_cost_ops.testing.routes import ROUTES, Request
+from llm_cost_ops.testing.webhooks import FakeWebhooks
 
 if TYPE_CHECKING:
     import httpx
@@ -66,7 +70,8 @@ class FakeServer:
     Use `client()` and `async_client()`, or `mount(session)` and `transport()` for clients of your
     own (they reach it under `fake.address`), or `serve()` for a real local socket. Any API key is
     welcome unless `api_keys` names them. Calls are priced by the packaged price book and by what
-    `POST /pricing` adds. `requests` holds what was asked, faults included.
+    `POST /pricing` adds. Budgets count them, refuse what does not fit, and alert; webhooks list
+    what they would deliver. `requests` holds what was asked, faults included.
     """
 
     address = ADDRESS
@@ -83,8 +88,12 @@ class FakeServer:
         self.now = now
         self.prices = FakePrices(book)
         self.ledger = FakeLedger(self.new_id)
+        self.budgets = FakeBudgets(self.ledger, self.new_id, now)
+        self.alerts = FakeAlerts(self.new_id, now)
+        self.webhooks = FakeWebhooks(self.new_id, now)
         self.requests: deque[Request] = deque(maxlen=MAX_KEPT_REQUESTS)
         self._api_keys = api_keys
+        self._recorded: list[dict[str, Any]] = []
         self._numbers = count(1)
         self._faults: deque[_Fault] = deque()
         self._replies: dict[str, tuple[bytes, Answer]] = {}
@@ -95,6 +104,15 @@ class FakeServer:
         """All calls that count, as the API shows them."""
         with self._lock:
             return [dict(row) for row in self.ledger.rows]
+
+    def raise_alert(self, kind: str, title: str, **fields: Any) -> dict[str, Any]:
+        """Make an alert such as `raise_alert("anomaly", "Unusual cost", severity="critical")`."""
+        with self._lock:
+            return dict(self.alerts.make(kind, title, **fields))
+
+    def recorded(self, row: dict[str, Any]) -> None:
+        """Note a new call, which is told of when its request has succeeded."""
+        self._recorded.append(row)
 
     def fail_next(
         self,
@@ -200,7 +218,10 @@ class FakeServer:
         request_id = f"req_{next(self._numbers)}"
         try:
             self._authorize(request)
+            self._recorded.clear()
             status, body = self._route(request)
+            if request.method != "GET":
+                control.tell(self, self._recorded)
         except Refusal as refusal:
             return _refused(refusal, request_id)
         except DomainError as error:
@@ -220,7 +241,7 @@ class FakeServer:
 
     def _route(self, request: Request) -> tuple[int, Any]:
         found = False
-        for method, pattern, handler in ROUTES:
+        for method, pattern, handler in (*ROUTES, *control.CONTROL):
             match = pattern.fullmatch(request.path)
             if match is None:
                 continue

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import levels
 from llm_cost_ops.server.alerts.look import Look
+from llm_cost_ops.server.alerts.rules import Rule
 from llm_cost_ops.server.alerts.work import EVENTS, SWEEP
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.queue import dead_letters
@@ -101,7 +102,7 @@ class TestSingleCalls:
         call(quick, 3)
         alert = quick.only()
         assert (alert["occurrences"], len(alert["drivers"])) == (3, 3)
-        assert "and 2 more" in alert["summary"]
+        assert alert["summary"].endswith(" 2 more of the same batch reached it, too.")
 
     def test_another_currency_is_another_amount(self, quick: Room) -> None:
         quick.rule("call_cost", threshold=10, currency="EUR")
@@ -210,10 +211,10 @@ def test_an_organization_that_cannot_be_evaluated_holds_up_no_other(
         call(each, 1)
     real = levels.levels
 
-    def broken(look: Look, **options: Any) -> Any:
+    def broken(look: Look, rule: Rule) -> Any:
         if look.organization.id == min(quick.app.organization_id, other.app.organization_id):
             raise ValueError("cannot be")
-        return real(look, **options)
+        return real(look, rule)
 
     with monkeypatch.context() as patched:
         patched.setattr(levels, "levels", broken)
@@ -345,7 +346,7 @@ class TestAnomalies:
             ({"dimension": "user_id"}, 0),
             ({"scope": {"model": "gpt-4o"}}, 1),
             ({"scope": {"model": "other"}}, 0),
-            ({"enabled": False}, 1),  # which is no rule in force: the default holds
+            ({"enabled": False}, 0),  # who switches the only rule off wants to be told less
         ],
     )
     def test_rules_choose(self, quick: Room, rule: dict[str, Any], alerts: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Unpack
 
-from llm_cost_ops.client.caller import Caller, many, one, segment
+from llm_cost_ops.client.caller import Caller, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
 from llm_cost_ops.client.fields import (
     AlertQuery,
@@ -36,9 +36,10 @@ class AlertCalls:
         return one((yield from self._caller.get(f"/alerts/{segment(alert_id)}")), Alert)
 
     @endpoint
-    def history(self, alert_id: str, /) -> Flow[Page[Row]]:
+    def history(self, alert_id: str, /, **query: Any) -> Flow[Page[Row]]:
         """What happened to an alert, the oldest first."""
-        return many((yield from self._caller.get(f"/alerts/{segment(alert_id)}/history")), Row)
+        path = f"/alerts/{segment(alert_id)}/history"
+        return listed(self._caller, path, scoped(self._caller, query), Row)
 
     @endpoint
     def acknowledge(self, alert_id: str, /, *, comment: str | None = None) -> Flow[Alert]:

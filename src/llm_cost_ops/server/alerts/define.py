@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
@@ -75,8 +75,8 @@ def update_rule(
         merged.pop("window_minutes", None)
     if "window_minutes" in fields and "window" not in fields:
         merged.pop("window", None)
-    definition = _settled(session, canonical(merged), actor)
-    if definition["type"] == DIGEST:
+    definition = _settled(session, canonical(merged), actor, old.get("budget_ids", ()))
+    if definition["type"] == DIGEST and _fires(definition) != _fires(old):
         change_schedule(
             session,
             actor.organization_id,
@@ -102,6 +102,11 @@ def remove_rule(session: WriteSession, rule_id: str, actor: Actor) -> None:
     actor.record(session, "alert_rules.delete", "alert_rule", rule_id, old, None)
 
 
+def _fires(definition: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """When a digest fires: planned anew, it would miss a slot that is due this moment."""
+    return digest_slots(definition), definition["timezone"], definition["enabled"]
+
+
 def _columns(definition: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     return {
         "name": definition["name"],
@@ -112,8 +117,14 @@ def _columns(definition: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     }
 
 
-def _settled(session: ReadSession, definition: dict[str, Any], actor: Actor) -> dict[str, Any]:
-    """The definition with ids for names, and its own time zone where it fires by one."""
+def _settled(
+    session: ReadSession,
+    definition: dict[str, Any],
+    actor: Actor,
+    named_before: Collection[str] = (),
+) -> dict[str, Any]:
+    """The definition with ids for names, and its own time zone where it goes by one. Budgets that
+    it named before may be gone by now: it must be possible to switch it off all the same."""
     organization_id = actor.organization_id
     if definition.get("channels"):
         definition["channels"] = channels.ids_of(
@@ -127,12 +138,18 @@ def _settled(session: ReadSession, definition: dict[str, Any], actor: Actor) -> 
     if named:
         known = {row["id"] for row in budgets.rows(session, organization_id)}
         for budget_id in named:
-            if budget_id not in known:
+            if budget_id not in known and budget_id not in named_before:
                 message = f"{budget_id!r} is no budget of the organization"
                 raise RuleError(message, field="budget_ids")
-    if definition["type"] == DIGEST and "timezone" not in definition:
-        organization = get_organization(session, organization_id)
-        definition["timezone"] = "UTC" if organization is None else organization.time_zone
+    quiet = definition.get("quiet_hours")
+    of_clocks = [definition] if definition["type"] == DIGEST else []
+    if quiet is not None:
+        quiet = definition["quiet_hours"] = {n: v for n, v in quiet.items() if v is not None}
+        of_clocks.append(quiet)
+    for each in of_clocks:
+        if "timezone" not in each:
+            organization = get_organization(session, organization_id)
+            each["timezone"] = "UTC" if organization is None else organization.time_zone
     return definition
 
 

@@ -143,9 +143,10 @@ class Fields:
         number = parse_decimal(value, self._prefix + name)
         if number > most:
             number /= _HUNDRED
+        number = round(number, 6)
         if not 0 < number <= most:
             raise self.wrong(name, "must be a fraction such as 0.8, or a percentage such as 80")
-        return round(number, 6).normalize()
+        return number.normalize()
 
     def currency(self, name: str) -> str | None:
         value = self._take(name)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts import rules, store
 from llm_cost_ops.server.alerts.finding import Finding
-from llm_cost_ops.server.alerts.notify import DIGEST, TRIGGER, tell
+from llm_cost_ops.server.alerts.look import is_cooling
+from llm_cost_ops.server.alerts.notify import DIGEST, TRIGGER, WORSE, due, tell
+from llm_cost_ops.server.alerts.rules import SEVERITIES
 from llm_cost_ops.server.alerts.store import ACTIVE, RESOLVED, Row
 from llm_cost_ops.server.alerts.work import CLEAR, ESCALATE
 from llm_cost_ops.server.db.session import WriteSession
@@ -45,7 +47,7 @@ def _fire_one(session: WriteSession, finding: Finding, now_us: int) -> str | Non
         if finding.joins and latest["status"] != RESOLVED:
             _join(session, finding, latest, now_us)
             return None
-        if _is_cooling(finding, latest, now_us):
+        if is_cooling(finding, latest, now_us):
             _suppress(session, finding, latest, now_us)
             return None
     return _make(session, finding, now_us)
@@ -60,23 +62,37 @@ def _is_seen(finding: Finding, latest: Row) -> bool:
     return event_id in known or (len(known) >= MAX_EVENTS and event_id < min(known))
 
 
-def _is_cooling(finding: Finding, latest: Row, now_us: int) -> bool:
-    if latest["dedup_key"] == finding.dedup_key:
-        return False  # not suppressed, but the very same
-    age_us = now_us - int(latest["fired_at"])
-    return 0 <= age_us < finding.rule.cooldown_us  # a clock that was set back suppresses nothing
-
-
 def _join(session: WriteSession, finding: Finding, alert: Row, now_us: int) -> None:
     more = 0 if finding.event_id is None else finding.times
+    organization_id, alert_id = alert["organization_id"], alert["id"]
     store.change_alert(
         session,
-        alert["organization_id"],
-        alert["id"],
+        organization_id,
+        alert_id,
         occurrences=int(alert["occurrences"]) + more,
         last_seen_at=now_us,
         event_ids=_remembered(finding, alert),
     )
+    severity = finding.shown_severity
+    if SEVERITIES.index(severity) <= SEVERITIES.index(alert["severity"]):
+        return
+    worse = {
+        "severity": severity,
+        "title": finding.title,
+        "summary": finding.summary,
+        "details": dumps(finding.details),
+        "notice": dumps({**loads(alert["notice"]), "facts": _facts(finding)}),
+    }
+    store.change_alert(session, organization_id, alert_id, **worse)
+    store.note(
+        session, organization_id, alert_id, "worsened", f"It is {severity} now: {finding.summary}",
+        now_us=now_us, details={"severity": severity},
+    )  # fmt: skip
+    if alert["status"] == ACTIVE:  # else somebody knows of it
+        changed = {**alert, **worse}
+        said = f"This got worse and is {severity} now."
+        rule = finding.rule
+        tell(session, changed, rule, f"{WORSE}-{severity}", rule.channels, now_us=now_us, said=said)
 
 
 def _suppress(session: WriteSession, finding: Finding, alert: Row, now_us: int) -> None:
@@ -116,7 +132,7 @@ def _make(session: WriteSession, finding: Finding, now_us: int) -> str | None:
         "summary": finding.summary,
         "notice": dumps(
             {
-                "facts": [[fact.label, fact.value] for fact in finding.facts],
+                "facts": _facts(finding),
                 "drivers": [[each.name, each.amount, each.share] for each in finding.drivers],
                 "since": finding.since_us,
             }
@@ -137,20 +153,31 @@ def _make(session: WriteSession, finding: Finding, now_us: int) -> str | None:
     organization_id = rule.organization_id
     alert = {**row, "organization_id": organization_id}
     moment = DIGEST if rule.type == rules.DIGEST else TRIGGER
-    tell(session, alert, rule, moment, rule.channels, now_us=now_us)
+    if not tell(session, alert, rule, moment, rule.channels, now_us=now_us):
+        store.note(
+            session, organization_id, alert_id, "not_told",
+            f"No channel that is on takes {finding.shown_severity} alerts: nobody is told.",
+            now_us=now_us,
+        )  # fmt: skip
     enqueue_all(session, _later(finding, alert_id, now_us), now_us=now_us)
     return alert_id
 
 
+def _facts(finding: Finding) -> list[list[str]]:
+    return [[fact.label, fact.value] for fact in finding.facts]
+
+
 def _later(finding: Finding, alert_id: str, now_us: int) -> list[NewJob]:
-    """What is to be looked at again: whether somebody took care, whether it is over."""
+    """What is to be looked at again: whether somebody took care, so long after they could know of
+    it, and whether it is over."""
     rule = finding.rule
+    known_us = due(finding.shown_severity, rule, now_us)
     jobs = [
         NewJob(
             ESCALATE,
             {"alert_id": alert_id, "step": place},
             rule.organization_id,
-            now_us + step.after_us,
+            known_us + step.after_us,
             Priority.HIGH,
         )
         for place, step in enumerate(rule.escalation)

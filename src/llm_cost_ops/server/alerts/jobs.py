@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import (
     digest,
-    levels,
     lifecycle,
+    on_batch,
     on_budget,
     on_calls,
     on_news,
-    outlook,
     store,
+    swept,
 )
-from llm_cost_ops.server.alerts.finding import Finding, subject_key
+from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.fire import fire
-from llm_cost_ops.server.alerts.look import Look, driven, look_at, news
+from llm_cost_ops.server.alerts.look import Look, driven, look_at, news, unseen
+from llm_cost_ops.server.alerts.outlook import foreseen
+from llm_cost_ops.server.alerts.retention import retain
 from llm_cost_ops.server.alerts.rules import (
     BUDGET,
+    CALL_COST,
     ERROR_RATE,
+    PRICE_CHANGE,
     PROJECTED,
     UNPRICED,
     USAGE,
@@ -36,18 +39,21 @@ from llm_cost_ops.server.alerts.work import (
     ESCALATE,
     EVENTS,
     OUTLOOK,
+    RETENTION,
     SWEEP,
     WAKE,
 )
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable
+from llm_cost_ops.server.db.errors import is_outage
 from llm_cost_ops.server.db.session import WriteSession, read
-from llm_cost_ops.server.http.logs import logger
+from llm_cost_ops.server.http.logs import logger, redact_text
+from llm_cost_ops.server.queue.enqueue import NewJob, enqueue_all
 from llm_cost_ops.server.queue.schedule import SLOT
 from llm_cost_ops.server.queue.work import (
     Again,
     Effect,
+    Job,
     LeaseLost,
     Running,
     Subscription,
@@ -59,18 +65,23 @@ ANOMALY_TOPIC = "cost.anomaly_detected"
 PRICES_TOPIC = "pricing.updated"
 RECORDED_TOPIC = "usage.recorded"
 _TOPICS = (*on_budget.TOPICS, ANOMALY_TOPIC, PRICES_TOPIC, RECORDED_TOPIC)
-_OF_RULES = frozenset({PRICES_TOPIC, RECORDED_TOPIC})
-"""Topics that say nothing where nobody made a rule."""
+_OF_RULES: Mapping[str, Sequence[str]] = {
+    PRICES_TOPIC: (PRICE_CHANGE,),
+    RECORDED_TOPIC: (BUDGET, USAGE, ERROR_RATE, CALL_COST, UNPRICED),
+}
+"""Topics that say nothing where nobody made a rule of these types."""
 _SWEPT = (USAGE, ERROR_RATE, UNPRICED, BUDGET)
+ALONE = "alone"
+"""Of a job with one event that could not be read together with others."""
+LONGEST_SWEEP_S = 480.0
 _MICROS = 1_000_000
-Over = Sequence[tuple[str, str]]
-"""Alerts whose reason is gone, with why."""
-Evaluated = tuple[Sequence[Finding], Over]
-NOTHING: Evaluated = ((), ())
+_MINUTE_US = 60 * _MICROS
+_GOLDEN, _WHOLE = 6_180_339_887, 10**10
+T = TypeVar("T")
 
 
-def work(database: Database, clock: Clock, sender: Sender) -> Work:
-    """Alerts of all organizations."""
+def work(database: Database, clock: Clock, sender: Sender, keep_days: int) -> Work:
+    """Alerts of all organizations; those that are over are kept for `keep_days`."""
     room = _Room(database, clock)
     return Work(
         handlers={
@@ -82,17 +93,20 @@ def work(database: Database, clock: Clock, sender: Sender) -> Work:
             WAKE: room.wake,
             CLEAR: room.clear,
             DELIVER: sender.deliver,
+            RETENTION: retain(clock, keep_days),
         },
         subscriptions=[_subscription(topic) for topic in _TOPICS],
         schedules=[
             SystemSchedule("alerts.sweep", "* * * * *", SWEEP),
             SystemSchedule("alerts.outlook", "*/15 * * * *", OUTLOOK),
+            SystemSchedule("alerts.retention", "37 * * * *", RETENTION),
         ],
     )
 
 
 def _subscription(topic: str) -> Subscription:
-    wanted = store.having_rules if topic in _OF_RULES else None
+    kinds = _OF_RULES.get(topic)
+    wanted = None if kinds is None else partial(store.having_rules, kinds=kinds)
     return Subscription(f"alerts.{topic}", topic, EVENTS, wanted=wanted)
 
 
@@ -104,77 +118,125 @@ class _Room:
         self._clock = clock
 
     def events(self, running: Running) -> Effect | None:
-        """Events of one topic and organization, some at a time."""
+        """Events of one topic and organization, some at a time. Those that cannot be read get jobs
+        of their own, so that they hold up and take along no others."""
         job, now_us = running.job, self._clock.micros()
         events = cast("Sequence[Mapping[str, Any]]", job.payload["events"])
+        look = self._look_at(job.organization_id or "", now_us)
+        if look is None:
+            return None
+        alone = bool(job.payload.get(ALONE))
+        found, odd = self._read_events(look, events, alone=alone)
+        recorded = [event for event in events if event["topic"] == RECORDED_TOPIC]
+        if recorded and not alone:
+            parts = self._ask(look, partial(on_batch.parts, events=recorded)) or ()
+            found += [each for part in parts for each in (self._ask(look, part) or ())]
+        findings = driven(self._database, self._unseen(look, found), now_us)
+        apart = [
+            NewJob(EVENTS, {"events": [event], ALONE: True}, job.organization_id) for event in odd
+        ]
+        if not findings and not apart:
+            return None
+        return partial(_tell_of, findings=findings, apart=apart, now_us=now_us)
+
+    def _read_events(
+        self, look: Look, events: Sequence[Mapping[str, Any]], *, alone: bool
+    ) -> tuple[list[Finding], list[Mapping[str, Any]]]:
+        """What the events mean, and those that cannot be read."""
+        try:
+            return self._with(look, partial(_of_events, events=events)), []
+        except Exception as error:
+            if alone or is_outage(error):
+                raise
+        found, odd = list[Finding](), list[Mapping[str, Any]]()
+        for event in events:
+            one = self._ask(look, partial(_of_events, events=[event]))
+            if one is None:
+                odd.append(event)
+            else:
+                found += one
+        return found, odd
+
+    def _look_at(self, organization_id: str, now_us: int) -> Look | None:
         with read(self._database) as session:
-            look = look_at(session, job.organization_id or "", now_us)
-            if look is None:
-                return None
-            found = [each for event in events for each in _of_event(look, event)]
-            if any(event["topic"] == RECORDED_TOPIC for event in events):
-                found += levels.reached(levels.levels(look, quick=True))
-                found += on_budget.standing(look, named_only=True)
-            seen = _unseen(look, found)
-        findings = driven(self._database, seen, now_us)
-        return partial(fire, findings=findings, now_us=now_us) if findings else None
+            return look_at(session, organization_id, now_us)
+
+    def _with(self, look: Look, part: Callable[[Look], T]) -> T:
+        """A part of an evaluation in a transaction of its own."""
+        with read(self._database) as session:
+            return part(replace(look, session=session))
+
+    def _ask(self, look: Look, part: Callable[[Look], T]) -> T | None:
+        """The same, None where that part fails: what is wrong with one rule must not stop others.
+        Raises what stops them all."""
+        try:
+            return self._with(look, part)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger("alerts").error(
+                "not evaluated", organization=look.organization.id, reason=redact_text(str(error))
+            )
+            return None
+
+    def _unseen(self, look: Look, found: Sequence[Finding]) -> list[Finding]:
+        return self._with(look, partial(unseen, found=found)) if found else []
 
     def sweep(self, running: Running) -> None:
         """What only the clock tells: long windows, and what is over."""
-        self._each(running, _SWEPT, self._swept)
+        self._each(running, _SWEPT, swept.parts)
 
     def outlook(self, running: Running) -> None:
         """Where budgets are heading."""
-        self._each(running, (PROJECTED,), self._foreseen)
+        self._each(running, (PROJECTED,), lambda _: [foreseen])
 
     def _each(
-        self,
-        running: Running,
-        kinds: Sequence[str],
-        evaluate: Callable[[Look], Evaluated],
+        self, running: Running, kinds: Sequence[str], parts: Callable[[Look], Sequence[swept.Part]]
     ) -> None:
         """Evaluate every organization that has something of these kinds, each in a transaction of
-        its own. Raises RuntimeError after the last one for those that failed."""
+        its own, for as long as there is time; with another one first at each slot. Raises
+        RuntimeError after the last one for those that failed."""
         with read(self._database) as session:
             organizations = store.organizations_with(session, kinds)
+        until_s = self._clock.monotonic() + LONGEST_SWEEP_S
         failed = 0
-        for organization_id in organizations:
+        for organization_id in in_turn(organizations, running.job):
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
+            if self._clock.monotonic() >= until_s:
+                logger("alerts").warning("sweep cut short", kind=running.job.kind)
+                break
             try:
-                now_us = self._clock.micros()
-                with read(self._database) as session:
-                    look = look_at(session, organization_id, now_us)
-                    found, over = NOTHING if look is None else evaluate(look)
-                findings = driven(self._database, found, now_us)
-                if findings or over:
-                    running.write(partial(_apply, organization_id, findings, over, now_us))
-            except (DatabaseUnavailable, LeaseLost):
-                raise
+                failed += not self._evaluate(running, organization_id, parts)
             except Exception as error:
+                if isinstance(error, LeaseLost) or is_outage(error):
+                    raise
                 failed += 1
                 logger("alerts").error(
-                    "not evaluated", organization=organization_id, reason=str(error)
+                    "not evaluated", organization=organization_id, reason=redact_text(str(error))
                 )
         if failed:
             raise RuntimeError(f"alerts of {failed} organizations were not evaluated")
 
-    def _swept(self, look: Look) -> Evaluated:
-        measured = levels.levels(look)
-        found = [*levels.reached(measured), *on_budget.standing(look)]
-        over = [*_fallen(look, measured), *_priced(look), *_within(look)]
-        return _unseen(look, found), over
-
-    def _foreseen(self, look: Look) -> Evaluated:
-        seen = outlook.outlook(look)
-        rules = {rule.id: rule for rule in look.of(PROJECTED)}
-        over: list[tuple[str, str]] = []
-        for alert in store.open_alerts(look.session, look.organization.id, (PROJECTED,)):
-            if alert["rule_id"] not in rules:
-                over.append((alert["id"], "The rule is gone."))
-            elif (alert["rule_id"], alert["budget_id"]) not in seen.holding:
-                over.append((alert["id"], "The budget is not heading for its limit any more."))
-        return _unseen(look, seen.findings), over
+    def _evaluate(
+        self,
+        running: Running,
+        organization_id: str,
+        parts: Callable[[Look], Sequence[swept.Part]],
+    ) -> bool:
+        """Whether every part could be evaluated; what was found is written either way."""
+        now_us = self._clock.micros()
+        look = self._look_at(organization_id, now_us)
+        if look is None:
+            return True
+        evaluated = [self._ask(look, part) for part in parts(look)]
+        known = [each for each in evaluated if each is not None]
+        found = [finding for each, _ in known for finding in each]
+        over = [each for _, ended in known for each in ended]
+        findings = driven(self._database, self._unseen(look, found), now_us)
+        if findings or over:
+            running.write(partial(_apply, organization_id, findings, over, now_us))
+        return len(known) == len(evaluated)
 
     def digest(self, running: Running) -> Effect | None:
         """The digest of a rule for a slot of its schedule."""
@@ -219,65 +281,34 @@ class _Room:
         )
 
 
-def _of_event(look: Look, event: Mapping[str, Any]) -> list[Finding]:
+def _of_events(look: Look, events: Sequence[Mapping[str, Any]]) -> list[Finding]:
     readers: Mapping[str, Callable[[Look, Mapping[str, Any]], list[Finding]]] = {
         ANOMALY_TOPIC: on_news.anomaly,
         PRICES_TOPIC: on_news.price_change,
-        RECORDED_TOPIC: on_calls.recorded,
         **dict.fromkeys(on_budget.TOPICS, on_budget.told),
     }
-    return readers[str(event["topic"])](look, event)
+    recorded = [event for event in events if event["topic"] == RECORDED_TOPIC]
+    found = on_calls.recorded(look, recorded) if recorded else []
+    for event in events:
+        if event["topic"] != RECORDED_TOPIC:
+            found += readers[str(event["topic"])](look, event)
+    return found
 
 
-def _unseen(look: Look, found: Sequence[Finding]) -> list[Finding]:
-    """What is to be fired: findings without an alert, and those that join one that is open."""
-    fresh = news(look, [each for each in found if not each.joins])
-    joining = [each for each in found if each.joins]
-    known = {
-        each.subject_key: store.latest_of(look.session, look.organization.id, each.subject_key)
-        for each in joining
-    }
-    is_open = {key for key, row in known.items() if row and row["status"] in store.OPEN}
-    beginning = news(look, [each for each in joining if each.subject_key not in is_open])
-    again = [each for each in joining if each.subject_key in is_open]
-    return [*fresh, *beginning, *(replace(each, window=None) for each in again)]
+def _tell_of(
+    session: WriteSession, findings: Sequence[Finding], apart: Sequence[NewJob], now_us: int
+) -> None:
+    fire(session, findings, now_us)
+    enqueue_all(session, apart, now_us=now_us)
 
 
-def _fallen(look: Look, measured: Mapping[str, Sequence[levels.Level]]) -> list[tuple[str, str]]:
-    """Open alerts of usage and errors whose level is below the bound now."""
-    rules = {rule.id: rule for rule in look.of(USAGE, ERROR_RATE)}
-    holding = {
-        subject_key(rules[rule_id], level.subject)
-        for rule_id, each in measured.items()
-        for level in each
-        if level.reached
-    }
-    return [
-        (alert["id"], "It is below the bound again.")
-        for alert in store.open_alerts(look.session, look.organization.id, (USAGE, ERROR_RATE))
-        if alert["subject"] not in holding
-    ]
-
-
-def _priced(look: Look) -> list[tuple[str, str]]:
-    """Open alerts of calls without a price whose calls have one now."""
-    rules = {rule.id: rule for rule in look.of(UNPRICED)}
-    over: list[tuple[str, str]] = []
-    for alert in store.open_alerts(look.session, look.organization.id, (UNPRICED,)):
-        rule = rules.get(alert["rule_id"])
-        details = loads(alert["details"])
-        if rule is None:
-            over.append((alert["id"], "The rule is gone."))
-        elif not on_calls.unpriced_calls(look, rule, details["provider"], details["model"]):
-            over.append((alert["id"], "All of these calls have a price now."))
-    return over
-
-
-def _within(look: Look) -> list[tuple[str, str]]:
-    """Open alerts of budgets that are within their thresholds again."""
-    found = store.open_alerts(look.session, look.organization.id, (BUDGET,))
-    opened = [{**alert, "details": loads(alert["details"])} for alert in found]
-    return list(on_budget.gone(look, opened))
+def in_turn(organizations: Sequence[str], job: Job) -> Sequence[str]:
+    """All of them, beginning elsewhere at each slot and attempt: where there is not time for all,
+    everybody has a turn. Multiples of the golden section lie apart."""
+    slot = job.payload.get(SLOT)
+    turn = int(cast("int", slot)) // _MINUTE_US if slot is not None else 0
+    first = (turn + job.attempt - 1) * _GOLDEN % _WHOLE * len(organizations) // _WHOLE
+    return [*organizations[first:], *organizations[:first]]
 
 
 def _apply(

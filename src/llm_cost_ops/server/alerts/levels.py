@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
 
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10, to_e10
-from llm_cost_ops.core.period import DAY_US, HOUR_US, Window, named_period
+from llm_cost_ops.core.period import HOUR_US, Window, named_period
 from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.alerts import measures, text
 from llm_cost_ops.server.alerts.finding import Finding
@@ -16,11 +17,13 @@ from llm_cost_ops.server.alerts.look import Look
 from llm_cost_ops.server.alerts.rules import ERROR_RATE, USAGE, Rule
 from llm_cost_ops.server.delivery.notice import Fact
 from llm_cost_ops.server.ledger import watched
-from llm_cost_ops.server.ledger.scoped import Sums, breakdown, sums
+from llm_cost_ops.server.ledger.scoped import Sums, breakdown, is_rolled_up, sums
 
 _MINUTE_US = 60_000_000
 _LONGEST_US = 25 * HOUR_US
 """A window that is looked at with every batch; longer ones once a minute."""
+MAX_GROUPS = 100
+"""Of the values of `group_by` the largest alert: ten thousand at once are read by nobody."""
 
 
 class Level(NamedTuple):
@@ -31,24 +34,30 @@ class Level(NamedTuple):
     finding: Finding | None
 
 
-def levels(look: Look, *, quick: bool = False) -> dict[str, list[Level]]:
-    """What the rules of usage and errors measure now, by rule; `quick` leaves out long windows."""
-    found: dict[str, list[Level]] = {}
-    for rule in look.of(USAGE, ERROR_RATE):
-        window = _window(look, rule)
-        if quick and window.end_us - window.start_us > _LONGEST_US:
-            continue
-        if rule.type == USAGE:
-            found[rule.id or ""] = _usage(look, rule, window)
-        else:
-            found[rule.id or ""] = [_errors(look, rule, window)]
-    return found
+def rules_of(look: Look, *, quick: bool = False) -> list[Rule]:
+    """The rules of usage and errors; `quick` leaves out those of long windows."""
+    return [
+        rule
+        for rule in look.of(USAGE, ERROR_RATE)
+        if not quick or _width(_window(look, rule)) <= _LONGEST_US
+    ]
 
 
-def reached(measured: dict[str, list[Level]]) -> list[Finding]:
+def levels(look: Look, rule: Rule) -> list[Level]:
+    """What a rule of usage or errors measures now."""
+    window = _window(look, rule)
+    if rule.type == ERROR_RATE:
+        return [_errors(look, rule, window)]
+    return _usage(look, rule, window)
+
+
+def reached(measured: Iterable[Level]) -> list[Finding]:
     """The findings among what was measured."""
-    every: Sequence[Level] = [level for each in measured.values() for level in each]
-    return [level.finding for level in every if level.finding is not None]
+    return [level.finding for level in measured if level.finding is not None]
+
+
+def _width(window: Window) -> int:
+    return window.end_us - window.start_us
 
 
 def _window(look: Look, rule: Rule) -> Window:
@@ -68,30 +77,57 @@ def _usage(look: Look, rule: Rule, window: Window) -> list[Level]:
     currency = look.currency(rule)
     by = rule.given.get("group_by")
     if by is None:
-        whole = sums(look.session, look.organization.id, [rule.scope], window, currency)
+        whole = _summed(look, rule.scope, window, currency)
         return [_level(look, rule, window, "", rule.scope, whole)]
     found = breakdown(look.session, look.organization.id, rule.scope, window, currency, (by,))
+    known = ((value, each) for (value,), each in found.items() if value is not None)
+    ranked = sorted(known, key=lambda group: (-_units(rule, group[1]), group[0]))
     return [
-        _level(look, rule, window, f"{by}={value}", _narrowed(rule.scope, by, value), each)
-        for (value,), each in found.items()
-        if value is not None
+        _level(
+            look, rule, window, f"{by}={value}", rule.scope.also(by, value), each,
+            silent=place >= MAX_GROUPS,
+        )
+        for place, (value, each) in enumerate(ranked)
+    ]  # fmt: skip
+
+
+def _summed(look: Look, scope: Scope, window: Window, currency: str) -> Sums:
+    """The sums of a window: its whole hours by the rollup where that knows the scope, what is left
+    before and after them by the calls."""
+    first_us = -(-window.start_us // HOUR_US) * HOUR_US
+    last_us = window.end_us // HOUR_US * HOUR_US
+    edges = (window.start_us, first_us, last_us, window.end_us)
+    if last_us <= first_us or not is_rolled_up([scope], Window(first_us, last_us)):
+        edges = (window.start_us, window.end_us)
+    whole = Sums()
+    for start_us, end_us in pairwise(edges):
+        if start_us < end_us:
+            part = Window(start_us, end_us)
+            whole.plus(sums(look.session, look.organization.id, [scope], part, currency))
+    return whole
+
+
+def _units(rule: Rule, found: Sums) -> int:
+    return {"tokens": found.tokens, "requests": found.requests, "cost": found.e10}[
+        rule.given["metric"]
     ]
 
 
-def _narrowed(scope: Scope, dimension: str, value: str) -> Scope:
-    others = [(name, values) for name, values in scope.dimensions if name != dimension]
-    return Scope(tuple(sorted([*others, (dimension, frozenset({value}))])))
-
-
 def _level(
-    look: Look, rule: Rule, window: Window, subject: str, scope: Scope, found: Sums
+    look: Look,
+    rule: Rule,
+    window: Window,
+    subject: str,
+    scope: Scope,
+    found: Sums,
+    *,
+    silent: bool = False,
 ) -> Level:
-    metric, bound = rule.given["metric"], Decimal(rule.given["threshold"])
-    units = {"tokens": found.tokens, "requests": found.requests, "cost": found.e10}[metric]
-    over = units >= (to_e10(bound) if metric == "cost" else int(bound))
-    if not over:
-        return Level(subject, reached=False, finding=None)
-    return Level(subject, True, _usage_finding(look, rule, window, subject, scope, units))
+    units, bound = _units(rule, found), Decimal(rule.given["threshold"])
+    over = units >= (to_e10(bound) if rule.given["metric"] == "cost" else int(bound))
+    if not over or silent:
+        return Level(subject, over, None)
+    return Level(subject, over, _usage_finding(look, rule, window, subject, scope, units))
 
 
 def _usage_finding(
@@ -164,7 +200,7 @@ def _errors(look: Look, rule: Rule, window: Window) -> Level:
             "requests": found.requests,
             "value": round(found.share, 6),
             "threshold": bound,
-            "metric": "requests",
+            "metric": measures.FAILURES,
         },
         since_us=window.start_us,
         joins=True,
@@ -176,9 +212,7 @@ def _errors(look: Look, rule: Rule, window: Window) -> Level:
 
 
 def _period(rule: Rule, window: Window) -> str:
-    """A window of the calendar is its own period; of one that slides each stretch of its length."""
+    """A window of the calendar is its own period. One that slides has a new one at each look: what
+    goes on joins the open alert, and what comes again after its end is another."""
     minutes = rule.given.get("window_minutes")
-    if minutes is None:
-        return str(window.start_us)
-    width = min(minutes * _MINUTE_US, DAY_US)
-    return str(window.end_us // width)
+    return str(window.start_us if minutes is None else window.end_us)

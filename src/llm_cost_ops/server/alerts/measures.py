@@ -12,10 +12,12 @@ from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.alerts import text
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.delivery.notice import Driver
+from llm_cost_ops.server.ledger import watched
 from llm_cost_ops.server.ledger.scoped import Sums, breakdown
 
 TOP = 3
 DRIVEN_BY = ("model", "project_id")
+FAILURES = "failures"
 _SHARE_UNITS = 1_000
 
 
@@ -27,9 +29,13 @@ def drivers(
     currency: str,
     measure: str = "cost",
 ) -> tuple[Driver, ...]:
-    """The three that contributed most to a cost, or to tokens or requests, by model and project."""
-    found = breakdown(session, organization_id, scope, window, currency, DRIVEN_BY)
-    sized = {values: _size(sums, measure) for values, sums in found.items()}
+    """The three that contributed most to a cost, or to tokens, requests or failures, by model and
+    project."""
+    if measure == FAILURES:
+        sized = watched.failed_by(session, organization_id, scope, window, DRIVEN_BY)
+    else:
+        found = breakdown(session, organization_id, scope, window, currency, DRIVEN_BY)
+        sized = {values: _size(sums, measure) for values, sums in found.items()}
     whole = sum(sized.values())
     ranked = sorted(sized.items(), key=lambda each: (-each[1], str(each[0])))
     return tuple(

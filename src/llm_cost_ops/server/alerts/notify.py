@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import channels, store, text
@@ -17,14 +17,16 @@ from llm_cost_ops.server.identity.organizations import Organization
 from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue_all
 
 TRIGGER, ACKNOWLEDGE, RESOLVE, DIGEST = "trigger", "acknowledge", "resolve", "digest"
-AGAIN, ESCALATION = "again", "escalation"
-"""Moments of ours beside those of a notice: told again after a snooze, told to more people. They
-are stored as `again-<micros>` and `escalation-<step>`."""
+AGAIN, ESCALATION, WORSE = "again", "escalation", "worse"
+"""Moments of ours beside those of a notice: told again after a snooze, told to more people, told
+because it got worse. They are stored as `again-<micros>`, `escalation-<step>` and
+`worse-<severity>`."""
 HEAR_OF_ACKNOWLEDGEMENT = frozenset({"pagerduty", "webhook"})
 """Machines keep a state of the alert; people would read one message more."""
 _MOMENTS: Mapping[str, Moment] = {
     AGAIN: "trigger",
     ESCALATION: "trigger",
+    WORSE: "trigger",
     TRIGGER: "trigger",
     ACKNOWLEDGE: "acknowledge",
     RESOLVE: "resolve",
@@ -50,8 +52,24 @@ def tell(
     """Plan to tell the wanted channels, or the default ones; how many deliveries are new. Each is a
     job of its own; those of one alert and channel keep their order."""
     found = channels.routed(session, alert["organization_id"], wanted, alert["severity"])
-    targets = [(row["id"], range(int(row["addressees"]))) for row in found]
-    return _plan(session, alert, rule, moment, targets, now_us, said)
+    due_us = due(alert["severity"], rule, now_us)
+    targets = [Target(row["id"], range(int(row["addressees"])), due_us) for row in found]
+    return _plan(session, alert, moment, targets, now_us, said)
+
+
+def due(severity: str, rule: Rule, now_us: int) -> int:
+    """When people may be told of an alert of now."""
+    if rule.quiet is None:
+        return now_us
+    return rule.quiet.due(now_us, critical=severity == "critical")
+
+
+class Target(NamedTuple):
+    """A channel, which of its addressees, and when."""
+
+    channel_id: str
+    parts: Sequence[int]
+    due_us: int
 
 
 def tell_same(
@@ -64,42 +82,41 @@ def tell_same(
     said: str,
     kinds: frozenset[str] | None = None,
 ) -> int:
-    """Plan to tell those who were told of the alert, or are about to be."""
+    """Plan to tell those who were told of the alert, or are about to be. Machines are told at once:
+    one that keeps an incident would page people all night for what is over."""
     told: dict[str, set[int]] = {}
     for each in store.deliveries(session, alert["organization_id"], alert["id"]):
         if each["state"] in (DELIVERED, PENDING) and moment_of(each["moment"]) == "trigger":
             told.setdefault(each["channel_id"], set()).add(int(each["part"]))
-    known = {row["id"]: row for row in channels.rows(session, alert["organization_id"])}
+    known = {row["id"]: row["kind"] for row in channels.rows(session, alert["organization_id"])}
+    due_us = due(alert["severity"], rule, now_us)
     wanted = [
-        (channel_id, sorted(places))
+        Target(channel_id, sorted(places), now_us if kind in HEAR_OF_ACKNOWLEDGEMENT else due_us)
         for channel_id, places in sorted(told.items())
-        if channel_id in known and (kinds is None or known[channel_id]["kind"] in kinds)
+        if (kind := known.get(channel_id)) is not None and (kinds is None or kind in kinds)
     ]
-    return _plan(session, alert, rule, moment, wanted, now_us, said)
+    return _plan(session, alert, moment, wanted, now_us, said)
 
 
 def _plan(
     session: WriteSession,
     alert: Row,
-    rule: Rule,
     moment: str,
-    targets: Iterable[tuple[str, Sequence[int]]],
+    targets: Iterable[Target],
     now_us: int,
     said: str,
 ) -> int:
-    critical = alert["severity"] == "critical"
-    due_us = now_us if rule.quiet is None else rule.quiet.due(now_us, critical=critical)
     wanted = [
         {
             "alert_id": alert["id"],
-            "channel_id": channel_id,
+            "channel_id": target.channel_id,
             "moment": moment,
             "part": part,
             "said": said,
-            "due_at": due_us,
+            "due_at": target.due_us,
         }
-        for channel_id, places in targets
-        for part in places
+        for target in targets
+        for part in target.parts
     ]
     new = store.add_deliveries(session, alert["organization_id"], wanted, now_us)
     jobs = [
@@ -107,7 +124,7 @@ def _plan(
             DELIVER,
             {"delivery_id": row["id"]},
             alert["organization_id"],
-            due_us,
+            row["due_at"],
             Priority.HIGH,
             lane=f"alert/{alert['id']}/{row['channel_id']}/{row['part']}",
         )

@@ -3,14 +3,16 @@ budgets stand for rules with thresholds of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from llm_cost_ops.core.budget import WHOLE_SHARE, Budget
+from llm_cost_ops.core.budget import WHOLE_SHARE, Amounts, Budget, Limits
 from llm_cost_ops.core.instant import parse_instant, to_micros
-from llm_cost_ops.core.money import from_e10
+from llm_cost_ops.core.money import from_e10, to_e10
 from llm_cost_ops.core.period import Window
+from llm_cost_ops.core.scope import is_label
 from llm_cost_ops.server.alerts import text
 from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.look import Look
@@ -18,7 +20,7 @@ from llm_cost_ops.server.alerts.rules import BUDGET, Rule
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.delivery.notice import Fact, Severity
 from llm_cost_ops.server.spend.counters import Standing
-from llm_cost_ops.server.spend.index import Index, index_seen
+from llm_cost_ops.server.spend.index import Labels, index_seen
 from llm_cost_ops.server.spend.move import EXCEEDED_TOPIC, THRESHOLD_TOPIC
 
 TOPICS = (THRESHOLD_TOPIC, EXCEEDED_TOPIC)
@@ -38,40 +40,55 @@ def told(look: Look, event: Mapping[str, Any]) -> list[Finding]:
     budget = index.budgets.get(str(payload["budget_id"]))
     if budget is None:
         return []  # removed since
+    now = standings(look.session, [budget], look.now_us)[budget.id]
+    reached = _Reached.of_event(payload, budget, now)
     found: list[Finding] = []
     for rule in look.or_default(BUDGET):
         level = payload.get("threshold")
         if level is not None and rule.given.get("thresholds"):
             continue  # of its own, which `standing` looks at
         if _concerns(rule, budget):
-            found.append(_finding(look, rule, budget, _Reached.of_event(payload), level))
+            found.append(_finding(look, rule, budget, reached, level))
     return found
 
 
-def standing(look: Look, *, named_only: bool = False) -> list[Finding]:
-    """What rules with thresholds of their own find where budgets stand now; with `named_only` those
-    rules that name their budgets, which are few enough for every batch of calls."""
-    rules = [
-        rule
-        for rule in look.of(BUDGET)
-        if rule.given.get("thresholds") and (rule.given.get("budget_ids") or not named_only)
-    ]
+def with_thresholds(look: Look) -> list[Rule]:
+    """The rules with thresholds of their own."""
+    return [rule for rule in look.of(BUDGET) if rule.given.get("thresholds")]
+
+
+def counting(look: Look, labels: Iterable[Labels]) -> list[Budget]:
+    """The budgets in which calls with these labels count."""
+    index = index_seen(look.session, look.organization.id)
+    found = {budget.id: budget for each in labels for budget in index.of(each)}
+    return [found[budget_id] for budget_id in sorted(found)]
+
+
+def sees_labels(look: Look) -> bool:
+    """Whether any budget looks at tags or metadata of calls."""
+    index = index_seen(look.session, look.organization.id)
+    return any(is_label(name) for b in index.budgets.values() for name, _ in b.scope.dimensions)
+
+
+def standing(look: Look, among: Sequence[Budget] | None = None) -> list[Finding]:
+    """What rules with thresholds of their own find where budgets stand now, of all budgets or of
+    some."""
+    rules = with_thresholds(look)
     if not rules:
         return []
     index = index_seen(look.session, look.organization.id)
-    concerned = {
-        budget.id: budget
-        for rule in rules
-        for budget in _candidates(index, rule)
-        if _concerns(rule, budget)
-    }
-    where = standings(look.session, list(concerned.values()), look.now_us)
+    concerned = [
+        budget
+        for budget in (index.budgets.values() if among is None else among)
+        if any(_concerns(rule, budget) for rule in rules)
+    ]
+    where = standings(look.session, concerned, look.now_us)
     found: list[Finding] = []
     for rule in rules:
-        for budget in concerned.values():
+        for budget in concerned:
             now = where[budget.id]
             if now is not None and _concerns(rule, budget):
-                found += _reached(look, rule, budget, now)
+                found += _over(look, rule, budget, now)
     return found
 
 
@@ -103,65 +120,101 @@ def _why_gone(where: Mapping[str, Standing | None], alert: Mapping[str, Any]) ->
     return None
 
 
-def _candidates(index: Index, rule: Rule) -> Sequence[Budget]:
-    named = rule.given.get("budget_ids")
-    if not named:
-        return list(index.budgets.values())
-    return [index.budgets[each] for each in named if each in index.budgets]
-
-
 def _concerns(rule: Rule, budget: Budget) -> bool:
     named = rule.given.get("budget_ids")
     return (not named or budget.id in named) and budget.scope.is_within(rule.scope)
 
 
-def _reached(look: Look, rule: Rule, budget: Budget, now: Standing) -> Iterator[Finding]:
+def _over(look: Look, rule: Rule, budget: Budget, now: Standing) -> Iterator[Finding]:
     for level in rule.given["thresholds"]:
         if now.share >= int(level * WHOLE_SHARE):
-            yield _finding(look, rule, budget, _Reached.of_standing(now), level)
+            found = _finding(look, rule, budget, _Reached.of_standing(now), level)
+            yield replace(found, joins=True)  # with other terms it may hold still
 
 
+@dataclass(frozen=True, slots=True)
 class _Reached:
-    """Where a budget stood when it reached something."""
+    """Where a budget stood when it reached something: in which window, with what used of which
+    limits. `terms` are the limits that somebody set for the period, without what was carried into
+    it: with others its thresholds begin anew."""
 
-    def __init__(
-        self, window: Window, spent: Decimal, amount: Decimal | None, used: Decimal
-    ) -> None:
-        self.window = window
-        self.spent = spent
-        self.amount = amount
-        self.used = used
+    window: Window
+    used: Amounts
+    limits: Limits
+    share: Decimal
+    terms: str
 
     @staticmethod
-    def of_event(payload: Mapping[str, Any]) -> _Reached:
+    def of_event(payload: Mapping[str, Any], budget: Budget, now: Standing | None) -> _Reached:
         window = Window(
             to_micros(parse_instant(payload["period_start"])),
             to_micros(parse_instant(payload["period_end"])),
         )
         amount = payload.get("amount")
+        money = None if amount is None else to_e10(Decimal(amount))
         return _Reached(
             window,
-            Decimal(payload["spent"]),
-            None if amount is None else Decimal(amount),
+            Amounts(to_e10(Decimal(payload["spent"])), payload["requests"], payload["tokens"]),
+            replace(budget.limits, e10=money),
             Decimal(payload["utilization"]),
+            _terms(budget, 0 if now is None else now.adjusted_e10),
         )
 
     @staticmethod
     def of_standing(now: Standing) -> _Reached:
-        amount = now.limits.e10
         return _Reached(
             now.window,
-            from_e10(now.used.e10),
-            None if amount is None else from_e10(amount),
+            now.used,
+            now.limits,
             Decimal(now.share) / WHOLE_SHARE,
+            _terms(now.budget, now.adjusted_e10),
         )
+
+    @property
+    def metric(self) -> str:
+        """Which limit is used most: the one that it is about."""
+        shares = {
+            "cost": Limits(e10=self.limits.e10).share(self.used),
+            "requests": Limits(requests=self.limits.requests).share(self.used),
+            "tokens": Limits(tokens=self.limits.tokens).share(self.used),
+        }
+        return max(shares, key=lambda name: shares[name])
+
+
+def _terms(budget: Budget, adjusted_e10: int) -> str:
+    limits = budget.limits
+    amount = None if limits.e10 is None else limits.e10 + adjusted_e10
+    return f"{amount}/{limits.requests}/{limits.tokens}"
+
+
+def _measured(budget: Budget, reached: _Reached) -> list[Fact]:
+    """What is used of each limit; of a budget without an amount what was spent, too."""
+    used, limits = reached.used, reached.limits
+    spent = text.money(from_e10(used.e10), budget.currency)
+    if limits.e10 is not None:
+        spent += f" of {text.money(from_e10(limits.e10), budget.currency)}"
+    found = [Fact("Spent", spent)]
+    if limits.requests is not None:
+        found.append(Fact("Requests", f"{used.requests:,} of {limits.requests:,}"))
+    if limits.tokens is not None:
+        found.append(Fact("Tokens", f"{used.tokens:,} of {limits.tokens:,}"))
+    return found
+
+
+def _said(budget: Budget, reached: _Reached, facts: Sequence[Fact]) -> str:
+    share = f"({text.percent(reached.share)} of the budget {text.name(budget.name)})"
+    if len(facts) == 1:
+        return f"{facts[0].value} is spent {share}"
+    units = {"Spent": "", "Requests": " requests", "Tokens": " tokens"}
+    of_limits = facts if reached.limits.e10 is not None else facts[1:]
+    parts = [f"{fact.value}{units[fact.label]}" for fact in of_limits]
+    return f"{' and '.join(parts)} are used {share}"
 
 
 def _finding(look: Look, rule: Rule, budget: Budget, reached: _Reached, given: object) -> Finding:
     level = None if given is None else Decimal(str(given))
     name = text.name(budget.name)
-    spent = text.money(reached.spent, budget.currency)
-    limit = "" if reached.amount is None else f" of {text.money(reached.amount, budget.currency)}"
+    measured = _measured(budget, reached)
     verb = "is exceeded" if level is None else f"has reached {text.percent(level)}"
     subject = f"{budget.id}@{EXCEEDED if level is None else level.normalize()}"
     window = reached.window
@@ -171,18 +224,18 @@ def _finding(look: Look, rule: Rule, budget: Budget, reached: _Reached, given: o
         if budget.slide is None
         else text.instant(look.now_us, text.zone_of(budget.zone))[:10]
     )
+    amount = reached.limits.e10
     return Finding(
         rule=rule,
         subject=subject,
-        period=period,
+        period=f"{period}/{reached.terms}",
         severity=_severity(level),
         title=f"Budget {name} {verb}",
-        summary=f"{spent}{limit} is spent ({text.percent(reached.used)} of the budget {name}); "
-        f"{_TEXTS[budget.enforcement]}.",
+        summary=f"{_said(budget, reached, measured)}; {_TEXTS[budget.enforcement]}.",
         facts=(
             Fact("Budget", name),
-            Fact("Spent", f"{spent}{limit}"),
-            Fact("Used", text.percent(reached.used)),
+            *measured,
+            Fact("Used", text.percent(reached.share)),
             Fact("Threshold", "the limit" if level is None else text.percent(level)),
             Fact("Period", _period(window, budget.zone)),
             Fact("Scope", text.scope(budget.scope)),
@@ -192,10 +245,15 @@ def _finding(look: Look, rule: Rule, budget: Budget, reached: _Reached, given: o
             "budget_id": budget.id,
             "budget_name": budget.name,
             "threshold": level,
-            "spent": reached.spent,
-            "amount": reached.amount,
+            "metric": reached.metric,
+            "spent": from_e10(reached.used.e10),
+            "amount": None if amount is None else from_e10(amount),
             "currency": budget.currency,
-            "utilization": reached.used,
+            "requests": reached.used.requests,
+            "request_limit": reached.limits.requests,
+            "tokens": reached.used.tokens,
+            "token_limit": reached.limits.tokens,
+            "utilization": reached.share,
             "period_start_us": window.start_us,
         },
         since_us=window.start_us,

@@ -9,36 +9,41 @@ from typing import Any
 
 from llm_cost_ops.core.budget import Budget
 from llm_cost_ops.core.instant import parse_instant, to_micros
-from llm_cost_ops.server.alerts import text
+from llm_cost_ops.server.alerts import store, text
 from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.look import Look
 from llm_cost_ops.server.alerts.rules import PROJECTED, Rule
+from llm_cost_ops.server.alerts.swept import GONE, Evaluated
 from llm_cost_ops.server.budgets.standings import status
 from llm_cost_ops.server.delivery.notice import Fact
-from llm_cost_ops.server.spend import store
+from llm_cost_ops.server.spend import store as spend_store
 from llm_cost_ops.server.spend.index import index_seen
 
+EXCEEDED = "exceeded"
 SLACK = Decimal("0.1")
 """An alert clears only when the probability is so much below the rule's: forecasts waver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What rules of projected breaches find, and of which rules and subjects it still holds."""
+    """What rules of projected breaches find, of which rules and budgets it still holds, and which
+    budgets came to be exceeded."""
 
     findings: tuple[Finding, ...]
     holding: frozenset[tuple[str, str]]
+    exceeded: frozenset[str]
 
 
 def outlook(look: Look) -> Outlook:
     """Looks at every budget that a rule concerns; each costs a query of its last days."""
     rules = look.of(PROJECTED)
     if not rules:
-        return Outlook((), frozenset())
+        return Outlook((), frozenset(), frozenset())
     index = index_seen(look.session, look.organization.id)
-    rows = {row["id"]: row for row in store.rows(look.session, look.organization.id)}
+    rows = {row["id"]: row for row in spend_store.rows(look.session, look.organization.id)}
     findings: list[Finding] = []
     holding: set[tuple[str, str]] = set()
+    exceeded: set[str] = set()
     for budget in index.budgets.values():
         concerned = [rule for rule in rules if _concerns(rule, budget)]
         if not concerned or budget.id not in rows:
@@ -46,6 +51,8 @@ def outlook(look: Look) -> Outlook:
         row = rows[budget.id]
         shown = status(look.session, index, budget, row, look.now_us)
         chance = _chance(shown)
+        if shown.get("status") == EXCEEDED:
+            exceeded.add(budget.id)
         for rule in concerned:
             bound = Decimal(rule.given["probability"])
             if chance is None or chance < bound - SLACK:
@@ -53,7 +60,22 @@ def outlook(look: Look) -> Outlook:
             holding.add((rule.id or "", budget.id))
             if chance >= bound:
                 findings.append(_finding(look, rule, budget, shown, chance))
-    return Outlook(tuple(findings), frozenset(holding))
+    return Outlook(tuple(findings), frozenset(holding), frozenset(exceeded))
+
+
+def foreseen(look: Look) -> Evaluated:
+    """What is to be alerted, and the open alerts that hold no more."""
+    seen = outlook(look)
+    rules = {rule.id for rule in look.of(PROJECTED)}
+    over: list[tuple[str, str]] = []
+    for alert in store.open_alerts(look.session, look.organization.id, (PROJECTED,)):
+        if alert["rule_id"] not in rules:
+            over.append((alert["id"], GONE))
+        elif alert["budget_id"] in seen.exceeded:
+            over.append((alert["id"], "The budget came to be exceeded."))
+        elif (alert["rule_id"], alert["budget_id"]) not in seen.holding:
+            over.append((alert["id"], "The budget is not heading for its limit any more."))
+    return seen.findings, over
 
 
 def _concerns(rule: Rule, budget: Budget) -> bool:

@@ -26,10 +26,12 @@ from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
     PageRequest,
+    counted_page,
     encode_cursor,
     page_answer,
     page_request,
     paging_parameters,
+    rows_before,
 )
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
@@ -154,16 +156,23 @@ def get_alert(alert_id: str, request: Request, principal: Principal = Reader) ->
 
 
 @router.get(
-    "/alerts/{alert_id}/history", operation_id="listAlertHistory", responses=openapi.HISTORY
+    "/alerts/{alert_id}/history",
+    operation_id="listAlertHistory",
+    responses=openapi.HISTORY,
+    dependencies=[Depends(paging_parameters)],
 )
 def get_history(alert_id: str, request: Request, principal: Principal = Reader) -> Response:
     """What happened to an alert, the oldest first."""
+    refuse_unknown(request, PARAMETERS | {"organization_id"})
+    organization_id = principal.organization_id
+    subject = f"{organization_id} history {alert_id}"
+    page = page_request(request.query_params, subject, (int,))
+    start = rows_before(page)
     with read(deps.database(request)) as session:
-        whole = _whole(session, principal.organization_id, alert_id)
-    rows = whole["history"]
-    return json_response(
-        {"data": rows, "has_more": False, "next_cursor": None, "pagination": {"count": len(rows)}}
-    )
+        if store.alert_row(session, organization_id, alert_id) is None:
+            raise AlertUnknown("Alert not found")
+        rows = store.history_from(session, organization_id, alert_id, start, page.limit + 1)
+    return json_response(counted_page([wire.history_row(row) for row in rows], page, subject))
 
 
 @router.post(

@@ -51,12 +51,13 @@ class Sender:
         self._public_url = public_url
 
     def deliver(self, running: Running) -> Effect | None:
-        """The handler of a delivery's job."""
+        """The handler of a delivery's job. One that failed for good comes again only where somebody
+        replays its dead letter, and then it is sent."""
         job = running.job
         organization_id = job.organization_id or ""
         with read(self._database) as session:
             row = store.delivery(session, organization_id, str(job.payload["delivery_id"]))
-            if row is None or row["state"] != PENDING:
+            if row is None or row["state"] not in (PENDING, FAILED):
                 return None
             found = self._prepared(session, row)
         if isinstance(found, str):

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Executable, Select, delete, func, insert, select, update
 
 from llm_cost_ops.core.ids import batch_ids, batch_stem, single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -47,29 +47,18 @@ def rule_row(session: ReadSession, organization_id: str, rule_id: str) -> Row | 
     return _first(session, query)
 
 
-def rule_rows(
-    session: ReadSession, organization_id: str, *, kind: str | None = None, enabled: bool = False
-) -> list[Row]:
-    """The organization's rules by id; of one kind, or those in force alone."""
+def rule_rows(session: ReadSession, organization_id: str) -> list[Row]:
+    """The organization's rules by id, also those that are switched off."""
     query = (
         select(alert_rules)
         .where(_R.organization_id == organization_id, _R.deleted_at.is_(None))
         .order_by(_R.id)
     )
-    if kind is not None:
-        query = query.where(_R.kind == kind)
-    if enabled:
-        query = query.where(_R.enabled == 1)
     return _rows(session, query)
 
 
 def rule_of(row: Row) -> Rule:
     return make_rule(row["id"], row["organization_id"], loads(row["definition"]))
-
-
-def rules(session: ReadSession, organization_id: str) -> list[Rule]:
-    """The rules in force, by id."""
-    return [rule_of(row) for row in rule_rows(session, organization_id, enabled=True)]
 
 
 def lock_rule(session: WriteSession, organization_id: str, rule_id: str) -> Row | None:
@@ -82,10 +71,15 @@ def lock_rule(session: WriteSession, organization_id: str, rule_id: str) -> Row 
 
 
 # lint: allow tenant-scope: asked by the relay for all organizations of some events
-def having_rules(session: ReadSession, organization_ids: Collection[str]) -> set[str]:
-    """Those of the organizations that have a rule in force."""
+def having_rules(
+    session: ReadSession, organization_ids: Collection[str], kinds: Collection[str]
+) -> set[str]:
+    """Those of the organizations that have a rule of these kinds in force."""
     query = select(_R.organization_id).where(
-        _R.organization_id.in_(organization_ids), _R.enabled == 1, _R.deleted_at.is_(None)
+        _R.organization_id.in_(organization_ids),
+        _R.kind.in_(sorted(kinds)),
+        _R.enabled == 1,
+        _R.deleted_at.is_(None),
     )
     return {row[0] for row in session.execute(query.distinct())}
 
@@ -210,6 +204,29 @@ def fired_between(
     return {row.severity: int(row.fired) for row in session.execute(query)}
 
 
+# lint: allow tenant-scope: retention serves every organization
+def ended_before(
+    session: ReadSession, before_us: int, after: str, end: str, limit: int
+) -> list[Row]:
+    """The first alerts that were over before an instant, of those with ids between `after` and
+    `end`; ids are in the order of the making, and no alert is over before it is made."""
+    query = (
+        select(_A.id, _A.organization_id, _A.kind, _A.budget_id, _A.fired_at)
+        .where(_A.id > after, _A.id < end, _A.status == RESOLVED, _A.resolved_at < before_us)
+        .order_by(_A.id)
+        .limit(limit)
+    )
+    return _rows(session, query)
+
+
+# lint: allow tenant-scope: retention serves every organization
+def remove_alerts(session: WriteSession, ids: Sequence[str]) -> None:
+    """Remove alerts with their history and deliveries."""
+    session.execute(delete(alert_history).where(_H.alert_id.in_(ids)))
+    session.execute(delete(alert_deliveries).where(_D.alert_id.in_(ids)))
+    session.execute(delete(alerts).where(_A.id.in_(ids)))
+
+
 # --- history -----------------------------------------------------------------------------------
 
 
@@ -241,14 +258,23 @@ def note(
 
 
 def history(session: ReadSession, organization_id: str, alert_id: str) -> list[Row]:
-    """What happened to an alert, oldest first, at most MAX_HISTORY."""
-    query = (
-        select(alert_history)
-        .where(_H.alert_id == alert_id, _H.organization_id == organization_id)
-        .order_by(_H.at, _H.id)
-        .limit(MAX_HISTORY)
+    """The last MAX_HISTORY things that happened to an alert, oldest first."""
+    query = _history(organization_id, alert_id).order_by(_H.at.desc(), _H.id.desc())
+    return _rows(session, query.limit(MAX_HISTORY))[::-1]
+
+
+def history_from(
+    session: ReadSession, organization_id: str, alert_id: str, start: int, limit: int
+) -> list[Row]:
+    """At most `limit` of what happened to an alert, oldest first, after the first `start`."""
+    query = _history(organization_id, alert_id).order_by(_H.at, _H.id)
+    return _rows(session, query.offset(start).limit(limit))
+
+
+def _history(organization_id: str, alert_id: str) -> Select[Any]:
+    return select(alert_history).where(
+        _H.alert_id == alert_id, _H.organization_id == organization_id
     )
-    return _rows(session, query)
 
 
 # --- deliveries --------------------------------------------------------------------------------
@@ -309,7 +335,7 @@ def change_delivery(
     )
 
 
-def _rows(session: ReadSession, query: Select[Any]) -> list[Row]:
+def _rows(session: ReadSession, query: Executable) -> list[Row]:
     return [dict(row) for row in session.execute(query).mappings()]
 
 

@@ -51,6 +51,11 @@ def count(number: int | Decimal) -> str:
     return f"{int(number):,}"
 
 
+def calls(number: int) -> str:
+    """`1 call`, `2,000 calls`."""
+    return f"{number:,} call{'' if number == 1 else 's'}"
+
+
 def instant(micros: int, zone: ZoneInfo) -> str:
     """`2026-11-27 14:05 CET`."""
     local = from_micros(micros).astimezone(zone)

@@ -13,6 +13,7 @@ from llm_cost_ops.core.definition import parse_amount
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.budgets.again import tell_again
 from llm_cost_ops.server.budgets.define import BudgetUnknown
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.spend import store
@@ -51,6 +52,7 @@ def adjust(
     for parent in _parents(index, involved):
         _check_below(index, counters, parent, actor.now_us)
     counters.write()
+    tell_again(session, actor.organization_id, index, involved, actor.now_us)
     _record(session, budget, counters, kind if other is None else "transfer_out", takes, other,
             reason, actor)  # fmt: skip
     if other is not None:

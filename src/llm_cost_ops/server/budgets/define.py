@@ -23,6 +23,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.budgets.again import tell_again
 from llm_cost_ops.server.budgets.rehold import rehold
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.budgets.terms import keep_terms
@@ -151,8 +152,15 @@ def update(
             recount(session, index, index.budgets[counted], actor.now_us)
     if kept is not None:
         _grant_again(session, made, kept, actor.now_us)
+    judged = [b for b in index.family(budget_id) if _is_judged_anew(known.budgets.get(b.id), b)]
+    tell_again(session, actor.organization_id, index, judged, actor.now_us)
     actor.record(session, "budgets.update", "budget", budget_id, old, definition)
     return index.budgets[budget_id]
+
+
+def _is_judged_anew(before: Budget | None, after: Budget) -> bool:
+    """Whether other limits or thresholds hold for it."""
+    return before is None or (before.limits, before.thresholds) != (after.limits, after.thresholds)
 
 
 def remove(session: WriteSession, budget_id: str, actor: Actor) -> None:

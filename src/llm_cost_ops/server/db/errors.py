@@ -77,3 +77,11 @@ class DatabaseConfiguration(DomainError):
     """A database URL or server that cannot be used as it is configured."""
 
     code = "DATABASE_ERROR"
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether whatever else is asked now would fail, too; a statement that took too long says
+    nothing of others."""
+    if isinstance(error, DatabaseUnavailable):
+        return error.reason is not Reason.TIMEOUT
+    return isinstance(error, SerializationRetry)

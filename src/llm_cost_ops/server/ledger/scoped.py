@@ -63,6 +63,14 @@ class Sums:
         else:
             self.other_currency += row["requests"]
 
+    def plus(self, other: Sums) -> None:
+        """Add what another window or scope holds."""
+        self.e10 += other.e10
+        self.requests += other.requests
+        self.tokens += other.tokens
+        self.unpriced += other.unpriced
+        self.other_currency += other.other_currency
+
 
 def sums(
     session: ReadSession,

@@ -70,6 +70,13 @@ class WorkerSettings:
         low=1,
         high=8760,
     )
+    keep_alerts_days: int = setting(
+        400,
+        "How long alerts are kept that are over, with their history. Those of a budget stay until "
+        "its period is over.",
+        low=32,
+        high=3650,
+    )
     metrics_port: int | None = setting(
         None,
         "A listener for the metrics of `cost-ops worker`; a worker beside the API has the API's.",
