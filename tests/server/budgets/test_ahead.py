@@ -10,6 +10,7 @@ import pytest
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets import define
+from llm_cost_ops.server.budgets.plan import creation
 from llm_cost_ops.server.db.session import snapshot, write
 from llm_cost_ops.server.ledger import ahead as ahead_module
 from llm_cost_ops.server.ledger import recount as recount_module
@@ -30,7 +31,8 @@ MINE = {"metadata": {"k": "v"}}
 def looked(app: Application, fields: Any) -> tuple[Ahead, Actor]:
     actor = Actor(app.organization_id, None, None, app.clock.micros())
     with snapshot(app.database) as session:
-        return define.ahead_of(session, fields, actor), actor
+        ahead = define.ahead_of(session, lambda s: creation(s, fields, actor), actor.now_us)
+    return ahead, actor
 
 
 def created(app: Application, fields: Any, ahead: Ahead, actor: Actor) -> Any:
@@ -145,3 +147,28 @@ def test_the_operation_looks_ahead(at_noon: Timed, whole_sums: list[int]) -> Non
     odd = {"period": "custom", "start_date": "2027-03-01", "end_date": "2027-03-31"}
     assert make_budget(app, **{**LABELLED, **odd})["spent"] == 1
     assert_counted(app)
+
+
+def test_a_change_and_a_removal_look_ahead(at_noon: Timed, whole_sums: list[int]) -> None:
+    app, _ = at_noon
+    parent = make_budget(app, amount=9, scope={"metadata.p": "v"})
+    child = make_budget(app, **LABELLED, parent_id=parent["id"])
+    spend(app, 1, **MINE)
+    spend(app, 2, metadata={"k": "other"})
+    path = f"/api/v1/budgets/{child['id']}"
+    other = dumps({"scope": {"metadata.k": "other"}})
+    assert accepted(app.request("PATCH", path, content=other, headers=JSON), 200)["spent"] == 2
+    above = f"/api/v1/budgets/{parent['id']}"
+    assert app.get(above).json()["spent"] == 2
+    assert_counted(app)
+    assert app.delete(path).status_code == 204
+    assert app.get(above).json()["spent"] == 0
+    assert whole_sums == []
+    assert_counted(app)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_budget_that_is_not_there_is_no_reason_to_look(at_noon: Timed, method: str) -> None:
+    app, _ = at_noon
+    found = app.request(method, "/api/v1/budgets/bud_none", content=b"{}", headers=JSON)
+    assert found.status_code == 404

@@ -14,7 +14,7 @@ from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets.again import tell_again
-from llm_cost_ops.server.budgets.define import BudgetUnknown
+from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.counters import Counter, Counters, Place, places_of

@@ -7,7 +7,7 @@ from typing import Any
 from llm_cost_ops.core.budget import Budget
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.server.budgets import wire
-from llm_cost_ops.server.budgets.define import BudgetUnknown
+from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.spend import store

@@ -14,11 +14,11 @@ from llm_cost_ops.server.access.change import KEYED, Raw, actor_of, change
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
-from llm_cost_ops.server.budgets import adjust, define, openapi, wire
+from llm_cost_ops.server.budgets import adjust, define, openapi, plan, wire
 from llm_cost_ops.server.budgets.current import current
-from llm_cost_ops.server.budgets.define import BudgetUnknown
+from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings, status
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, snapshot
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, report
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.edge import untimed
@@ -30,6 +30,7 @@ from llm_cost_ops.server.http.pagination import (
     rows_before,
 )
 from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.ledger.ahead import Ahead
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.index import Index
@@ -58,14 +59,14 @@ def create_budget(
     """Make a budget; it begins with what its current period has spent already."""
     fields = own_fields(principal, body)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def planned(session: ReadSession, actor: Actor) -> plan.Creation:
+        return plan.creation(session, fields, actor)
+
+    def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
         made = define.create(session, fields, actor, ahead)
         return json_response(_shown(session, actor, made.id), 201)
 
-    untimed(request)  # the ledger of a period may take a while to add up
-    with snapshot(deps.database(request)) as seen:
-        ahead = define.ahead_of(seen, fields, actor_of(request, principal))
-    return _changed(request, principal, raw, work)
+    return _counted(request, principal, raw, planned, work)
 
 
 @router.get(
@@ -164,11 +165,14 @@ def update_budget(
     """Change a budget; what is not named stays."""
     fields = own_fields(principal, body)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
-        define.update(session, budget_id, fields, actor)
+    def planned(session: ReadSession, actor: Actor) -> plan.Change:
+        return plan.change(session, budget_id, fields, actor)
+
+    def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
+        define.update(session, budget_id, fields, actor, ahead)
         return json_response(_shown(session, actor, budget_id))
 
-    return _changed(request, principal, raw, work)
+    return _counted(request, principal, raw, planned, work)
 
 
 @router.put(
@@ -203,11 +207,14 @@ def delete_budget(
 ) -> Response:
     """Remove a budget; the ledger stays as it is."""
 
-    def work(session: WriteSession, actor: Actor) -> Response:
-        define.remove(session, budget_id, actor)
+    def planned(session: ReadSession, actor: Actor) -> plan.Removal:
+        return plan.removal(session, budget_id, actor)
+
+    def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
+        define.remove(session, budget_id, actor, ahead)
         return Response(status_code=204)
 
-    return _changed(request, principal, raw, work)
+    return _counted(request, principal, raw, planned, work)
 
 
 @router.post(
@@ -265,11 +272,28 @@ def _shown(session: ReadSession, actor: Actor, budget_id: str) -> dict[str, Any]
     return wire.budget_row(budget, row, where)
 
 
+def _counted(
+    request: Request,
+    principal: Principal,
+    raw: bytes,
+    planned: Callable[[ReadSession, Actor], plan.Creation | plan.Change | plan.Removal],
+    work: Callable[[WriteSession, Actor, Ahead], Response],
+) -> Response:
+    """A change for which the ledger of whole periods may have to be summed, mostly before the
+    budgets are held."""
+    untimed(request)
+    looking = actor_of(request, principal)
+    with report(deps.database(request)) as seen:
+        ahead = define.ahead_of(seen, lambda session: planned(session, looking), looking.now_us)
+
+    return _changed(request, principal, raw, lambda session, actor: work(session, actor, ahead))
+
+
 def _changed(
     request: Request,
     principal: Principal,
     raw: bytes,
     work: Callable[[WriteSession, Actor], Response],
 ) -> Response:
-    untimed(request)  # the ledger of a period may take a while to add up
+    untimed(request)  # whoever holds the budgets may sum the ledger of a period
     return change(request, principal, raw, work, hold=hold_alone)

@@ -15,7 +15,7 @@ from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import Home
-from llm_cost_ops.server.budgets.define import BudgetUnknown
+from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.forecasts.breach import THRESHOLDS, BudgetEndless, Course, read_days
