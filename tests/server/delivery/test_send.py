@@ -104,9 +104,7 @@ def test_a_wait_of_nothing_is_none(receiver: Sink, value: str) -> None:
     assert outbound().post(receiver.url, b"", {}).outcome.retry_after_s is None
 
 
-def test_what_nobody_foresaw_is_a_failure(
-    receiver: Sink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_nobody_foresaw_is_a_failure(receiver: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_off(*_: object, **__: object) -> None:
         raise ArithmeticError("never\nseen")
 

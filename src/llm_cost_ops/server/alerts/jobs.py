@@ -15,6 +15,7 @@ from llm_cost_ops.server.alerts import (
     on_budget,
     on_calls,
     on_news,
+    on_webhook,
     outlook,
     store,
 )
@@ -83,7 +84,10 @@ def work(database: Database, clock: Clock, sender: Sender) -> Work:
             CLEAR: room.clear,
             DELIVER: sender.deliver,
         },
-        subscriptions=[_subscription(topic) for topic in _TOPICS],
+        subscriptions=[
+            *(_subscription(topic) for topic in _TOPICS),
+            Subscription("alerts.webhooks", on_webhook.TOPICS[0], EVENTS, on_webhook.TOPICS[1:]),
+        ],
         schedules=[
             SystemSchedule("alerts.sweep", "* * * * *", SWEEP),
             SystemSchedule("alerts.outlook", "*/15 * * * *", OUTLOOK),
@@ -112,12 +116,15 @@ class _Room:
             if look is None:
                 return None
             found = [each for event in events for each in _of_event(look, event)]
+            over = [each for event in events for each in on_webhook.over(look, event)]
             if any(event["topic"] == RECORDED_TOPIC for event in events):
                 found += levels.reached(levels.levels(look, quick=True))
                 found += on_budget.standing(look, named_only=True)
             seen = _unseen(look, found)
         findings = driven(self._database, seen, now_us)
-        return partial(fire, findings=findings, now_us=now_us) if findings else None
+        if not findings and not over:
+            return None
+        return partial(_apply, job.organization_id or "", findings, over, now_us)
 
     def sweep(self, running: Running) -> None:
         """What only the clock tells: long windows, and what is over."""
@@ -225,6 +232,7 @@ def _of_event(look: Look, event: Mapping[str, Any]) -> list[Finding]:
         PRICES_TOPIC: on_news.price_change,
         RECORDED_TOPIC: on_calls.recorded,
         **dict.fromkeys(on_budget.TOPICS, on_budget.told),
+        **dict.fromkeys(on_webhook.TOPICS, on_webhook.told),
     }
     return readers[str(event["topic"])](look, event)
 

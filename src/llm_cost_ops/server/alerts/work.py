@@ -6,7 +6,9 @@ from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import Kind
 
 EVENTS = Kind("alerts.events", max_attempts=8, time_limit_s=600, retry=exponential(2, 300))
-DELIVER = Kind("alerts.deliver", max_attempts=30, time_limit_s=300, retry=exponential(5, 3600))
+DELIVER = Kind(
+    "alerts.deliver", max_attempts=30, time_limit_s=300, retry=exponential(5, 3600), waits=True
+)
 """Tried for about a day: mail servers that are down, or let new senders wait, are back by then."""
 ESCALATE = Kind("alerts.escalate", max_attempts=8, time_limit_s=60, retry=exponential(5, 300))
 WAKE = Kind("alerts.wake", max_attempts=8, time_limit_s=60, retry=exponential(5, 300))
