@@ -44,6 +44,21 @@ def test_the_wait_that_the_other_side_names_is_kept(room: Room) -> None:
     assert room.alert(alert)["deliveries"][0]["state"] == "delivered"
 
 
+def test_a_shorter_wait_than_our_own_does_not_use_up_the_attempts(quick: Room) -> None:
+    quick.channel()
+    quick.outcomes = [Outcome(False, "HTTP 503", 503, retry_after_s=1)] * 40
+    alert = raised(quick)
+    for _ in range(120):
+        quick.later(seconds=1)
+    begun = quick.alert(alert)["deliveries"][0]
+    assert begun["state"] == "pending"
+    assert begun["attempts"] < 8
+
+
+def test_slow_channels_take_no_place_from_other_work() -> None:
+    assert DELIVER.waits
+
+
 def test_what_cannot_be_delivered_is_a_dead_letter(room: Room) -> None:
     room.channel("bad")
     room.channel("good")

@@ -15,6 +15,7 @@ from llm_cost_ops.core import signature
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.delivery.trials import TRIALS
 from llm_cost_ops.server.queue import leases
 from llm_cost_ops.server.queue.enqueue import READY
 from llm_cost_ops.server.queue.tables import jobs
@@ -340,3 +341,15 @@ def test_a_page_for_many_endpoints_is_stored_in_parts() -> None:
         parts = list(fan_out._parts(page, endpoints))
         assert [each for part in parts for each in part] == page
         assert max(len(part) for part in parts) * endpoints <= max(fan_out.ROWS_AT_ONCE, endpoints)
+
+
+def test_a_test_waits_for_no_place_of_others(sqlite_place: Place) -> None:
+    """Each holds a thread of the API while its receiver thinks."""
+    place = sqlite_place
+    made = place.register(TOPIC)
+    with TRIALS.one(place.organization_id), TRIALS.one(place.organization_id):
+        answer = place.app.post(path_of(made, "/test"))
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "RATE_LIMIT_EXCEEDED"
+    assert place.receiver.got == []
+    assert answered(place.app.post(path_of(made, "/test")))["status"] == "delivered"

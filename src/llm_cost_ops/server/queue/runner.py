@@ -11,10 +11,11 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -216,31 +217,33 @@ class Runner:
         def take(session: WriteSession) -> list[Job]:
             return [
                 job
-                for kinds, count in groups
+                for free in groups
                 for job in leases.take(
                     session,
-                    kinds,
-                    count,
+                    free.kinds,
+                    free.count,
                     token=token,
                     holder=self._holder,
                     now_us=now_us,
                     lease_us=self._lease_us,
+                    without=free.without,
                 )
             ]
 
         token = self._token()
         return self._write(take)
 
-    def _free(self) -> list[tuple[list[str], int]]:
+    def _free(self) -> list[_Free]:
         """Kinds and how many jobs of them may be taken, where that is more than none."""
-        held = [self._kinds[job.kind][0].waits for job in self.held]
+        held = self.held
         places = {False: self._pace.concurrency, True: self._pace.waiting}
-        groups: list[tuple[list[str], int]] = []
+        groups: list[_Free] = []
         for waits, count in places.items():
             names = [name for name, (kind, _) in self._kinds.items() if kind.waits is waits]
-            free = count - held.count(waits)
+            own = [job for job in held if job.kind in names]
+            free = count - len(own)
             if names and free > 0:
-                groups.append((names, free))
+                groups.append(_shared(names, free, own, count) if waits else _Free(names, free))
         return groups
 
     def _start(self, taken: list[Job]) -> int:
@@ -367,6 +370,26 @@ class Runner:
             return result
 
         return self._write(part)
+
+
+class _Free(NamedTuple):
+    """Of which kinds how many jobs may be taken, and whose of which kind may not."""
+
+    kinds: Sequence[str]
+    count: int
+    without: Sequence[tuple[str, str]] = ()
+
+
+def _shared(kinds: Sequence[str], free: int, held: Sequence[Job], places: int) -> _Free:
+    """Free places for jobs that wait for strangers: those of one organization and kind have at most
+    half of all, so that receivers which do not answer it hold up nobody else."""
+    share = max(1, places // 2)
+    own = Counter(
+        (job.organization_id, job.kind) for job in held if job.organization_id is not None
+    )
+    full = [whose for whose, count in own.items() if count >= share]
+    most = max((count for count in own.values() if count < share), default=0)
+    return _Free(kinds, min(free, share - most), full)
 
 
 class _Running:
