@@ -57,7 +57,7 @@ def _addressed(look: Look, rule: Rule) -> Rule:
 
 def _finding(look: Look, rule: Rule, event: Mapping[str, Any]) -> Finding:
     payload: Mapping[str, Any] = event["payload"]
-    where = text.name(urlsplit(payload["url"]).netloc)  # a path may be a secret
+    where = text.name(urlsplit(str(payload["url"])).netloc)  # a path may be a secret
     since_us = to_micros(parse_instant(payload["failing_since"]))
     since = text.instant(since_us, look.zone)
     if payload["reason"] == webhooks.GONE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from llm_cost_ops.core.errors import DomainError
@@ -30,7 +30,7 @@ class Trials:
         self._lock = threading.Lock()
 
     @contextmanager
-    def one(self, organization_id: str) -> Iterator[None]:
+    def one(self, organization_id: str) -> Generator[None]:
         """A test of an organization, until the block ends. Raises TooManyTrials when `each` of its
         own, or `most` of all, are under way."""
         with self._lock:

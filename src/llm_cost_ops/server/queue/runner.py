@@ -221,7 +221,7 @@ class Runner:
                 for job in leases.take(
                     session,
                     free.kinds,
-                    free.count,
+                    free.places,
                     token=token,
                     holder=self._holder,
                     now_us=now_us,
@@ -376,7 +376,7 @@ class _Free(NamedTuple):
     """Of which kinds how many jobs may be taken, and whose of which kind may not."""
 
     kinds: Sequence[str]
-    count: int
+    places: int
     without: Sequence[tuple[str, str]] = ()
 
 
