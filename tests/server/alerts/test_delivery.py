@@ -12,6 +12,7 @@ from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.sealing import NoSecretKey, SecretUnreadable, Vault, is_sealed
+from llm_cost_ops.server.delivery.trials import TRIALS
 from llm_cost_ops.server.queue import dead_letters
 from tests.server.alerts.test_lifecycle import raised
 from tests.support.alerts import Room
@@ -57,6 +58,17 @@ def test_a_shorter_wait_than_our_own_does_not_use_up_the_attempts(quick: Room) -
 
 def test_slow_channels_take_no_place_from_other_work() -> None:
     assert DELIVER.waits
+
+
+def test_a_test_of_a_channel_holds_up_no_other_request(quick: Room) -> None:
+    path = f"/api/v1/alerts/channels/{quick.channel()}/test"
+    own = quick.app.organization_id
+    with TRIALS.one(own), TRIALS.one(own):
+        refused = quick.app.post(path)
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "RATE_LIMIT_EXCEEDED"
+    assert quick.told == []
+    assert quick.app.post(path).json()["delivered"] is True
 
 
 def test_what_cannot_be_delivered_is_a_dead_letter(room: Room) -> None:

@@ -98,10 +98,16 @@ def work(
 
 def _replay(running: Running, clock: Clock) -> None:
     organization_id, chosen = cast("str", running.job.organization_id), running.job.payload
-
-    def part(session: WriteSession) -> int:
-        return replay.go_on(session, organization_id, chosen, clock.micros())
-
-    while running.write(part):
+    after: str | None = str(chosen["after"])
+    while after is not None:
         if running.stopping:
             raise Again("the worker stops", delay_s=0, counted=False)
+        after = running.write(
+            partial(
+                replay.go_on,
+                organization_id=organization_id,
+                chosen=chosen,
+                after=after,
+                now_us=clock.micros(),
+            )
+        )

@@ -81,9 +81,9 @@ def replay(
             session, organization_id, endpoint_id, conditions, now_us, AT_ONCE
         )
         pump_now(session, organization_id, [endpoint_id], now_us=now_us)
-        if begun < count:
-            rest = NewJob(REPLAY, {"endpoint_id": endpoint_id, **chosen}, organization_id)
-            enqueue(session, rest, now_us=now_us)
+        if begun and len(begun) < count:
+            rest = {"endpoint_id": endpoint_id, **chosen, "after": begun[-1]}
+            enqueue(session, NewJob(REPLAY, rest, organization_id), now_us=now_us)
     said = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
     facts = {"deliveries": count, **said}
     actor.record(session, "webhooks.replay", "webhook", endpoint_id, None, facts)
@@ -91,19 +91,20 @@ def replay(
 
 
 def go_on(
-    session: WriteSession, organization_id: str, chosen: Mapping[str, Any], now_us: int
-) -> int:
-    """The next AT_ONCE deliveries of a replay, the oldest first; how many there were. None when the
-    endpoint was removed or disabled meanwhile."""
+    session: WriteSession, organization_id: str, chosen: Mapping[str, Any], after: str, now_us: int
+) -> str | None:
+    """Begin the next AT_ONCE deliveries of a replay, those after an id; the last one's. None when
+    there are no more, or the endpoint was removed or disabled meanwhile."""
     endpoint_id = str(chosen["endpoint_id"])
     row = store.locked(session, organization_id, endpoint_id)
     if row is None or not row["enabled"]:
-        return 0
-    conditions = _conditions(chosen)
-    begun = store.begin_again(session, organization_id, endpoint_id, conditions, now_us, AT_ONCE)
-    if begun:
-        pump_now(session, organization_id, [endpoint_id], now_us=now_us)
-    return begun
+        return None
+    further = [*_conditions(chosen), _DEL.id > after]
+    begun = store.begin_again(session, organization_id, endpoint_id, further, now_us, AT_ONCE)
+    if not begun:
+        return None
+    pump_now(session, organization_id, [endpoint_id], now_us=now_us)
+    return begun[-1]
 
 
 def _chosen(fields: Mapping[str, object], now_us: int) -> dict[str, Any]:

@@ -244,9 +244,9 @@ def begin_again(
     conditions: Sequence[ColumnElement[bool]],
     now_us: int,
     limit: int,
-) -> int:
-    """Let the oldest deliveries be attempted from now on as if they were new, at most `limit`; how
-    many there were. The endpoint is locked."""
+) -> Sequence[str]:
+    """Let the oldest deliveries be attempted from now on as if they were new, at most `limit`;
+    their ids in order. The endpoint is locked."""
     chosen = (
         select(_DEL.id)
         .where(
@@ -266,7 +266,7 @@ def begin_again(
             )
             .values(status=PENDING, step=0, next_attempt_at=now_us, finished_at=None)
         )
-    return len(ids)
+    return ids
 
 
 def add_attempt(session: WriteSession, row: Mapping[str, Any]) -> None:
