@@ -11,11 +11,10 @@ import random
 import secrets
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -26,6 +25,7 @@ from llm_cost_ops.server.queue import leases
 from llm_cost_ops.server.queue.look import look
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.outbox import relay
+from llm_cost_ops.server.queue.places import Group
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.schedule import fire_due, keep_system_schedules
 from llm_cost_ops.server.queue.work import (
@@ -210,41 +210,46 @@ class Runner:
         return reaped
 
     def _take(self, now_us: int) -> list[Job]:
-        groups = [] if self._stopping else self._free()
+        groups = [] if self._stopping else self._groups()
         if not groups:
             return []
 
         def take(session: WriteSession) -> list[Job]:
-            return [
-                job
-                for free in groups
-                for job in leases.take(
-                    session,
-                    free.kinds,
-                    free.places,
-                    token=token,
-                    holder=self._holder,
-                    now_us=now_us,
-                    lease_us=self._lease_us,
-                    without=free.without,
-                )
-            ]
+            taken: list[Job] = []
+            for group in groups:
+                free = group.free()
+                while free.count > 0:
+                    new = leases.take(
+                        session,
+                        group.kinds,
+                        free.count,
+                        token=token,
+                        holder=self._holder,
+                        now_us=now_us,
+                        lease_us=self._lease_us,
+                        without=free.without,
+                    )
+                    taken += new
+                    if len(new) < free.count:
+                        break
+                    group = group.with_jobs(new)
+                    free = group.free()
+            return taken
 
         token = self._token()
         return self._write(take)
 
-    def _free(self) -> list[_Free]:
-        """Kinds and how many jobs of them may be taken, where that is more than none."""
+    def _groups(self) -> list[Group]:
+        """The kinds that share places, and who holds those."""
         held = self.held
         places = {False: self._pace.concurrency, True: self._pace.waiting}
-        groups: list[_Free] = []
+        groups: list[Group] = []
         for waits, count in places.items():
             names = [name for name, (kind, _) in self._kinds.items() if kind.waits is waits]
-            own = [job for job in held if job.kind in names]
-            free = count - len(own)
-            if names and free > 0:
-                groups.append(_shared(names, free, own, count) if waits else _Free(names, free))
-        return groups
+            if names:
+                own = [job for job in held if job.kind in names]
+                groups.append(Group(names, count, own, shared=waits))
+        return [group for group in groups if group.free().count > 0]
 
     def _start(self, taken: list[Job]) -> int:
         now_s = self._clock.monotonic()
@@ -370,26 +375,6 @@ class Runner:
             return result
 
         return self._write(part)
-
-
-class _Free(NamedTuple):
-    """Of which kinds how many jobs may be taken, and whose of which kind may not."""
-
-    kinds: Sequence[str]
-    places: int
-    without: Sequence[tuple[str, str]] = ()
-
-
-def _shared(kinds: Sequence[str], free: int, held: Sequence[Job], places: int) -> _Free:
-    """Free places for jobs that wait for strangers: those of one organization and kind have at most
-    half of all, so that receivers which do not answer it hold up nobody else."""
-    share = max(1, places // 2)
-    own = Counter(
-        (job.organization_id, job.kind) for job in held if job.organization_id is not None
-    )
-    full = [whose for whose, count in own.items() if count >= share]
-    most = max((count for count in own.values() if count < share), default=0)
-    return _Free(kinds, min(free, share - most), full)
 
 
 class _Running:
