@@ -70,7 +70,7 @@ def _create(
         typer.Option(
             "--type",
             help="budget, projected_breach, anomaly, usage, error_rate, call_cost, unpriced, "
-            "price_change or digest.",
+            "price_change, digest or webhook_disabled.",
         ),
     ],
     severity: Annotated[str | None, typer.Option(help="info, warning or critical.")] = None,

@@ -325,6 +325,8 @@ def _show(_profile: Profile, row: Mapping[str, Any]) -> None:
             print(f"{name.replace('_at', '').replace('_', ' '):>14}  {row[name]}")
     if row.get("secret") is not None:
         print(f"{'secret':>14}  {row['secret']}  (shown this once)")
+        if row["signing_secret"] != row["secret"]:
+            print(f"{'for libraries':>14}  {row['signing_secret']}")
 
 
 def _show_delivery(_profile: Profile, row: Mapping[str, Any]) -> None:

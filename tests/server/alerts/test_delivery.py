@@ -12,6 +12,7 @@ from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.sealing import NoSecretKey, SecretUnreadable, Vault, is_sealed
+from llm_cost_ops.server.delivery.trials import TRIALS
 from llm_cost_ops.server.queue import dead_letters
 from tests.server.alerts.test_lifecycle import raised
 from tests.support.alerts import Room
@@ -42,6 +43,32 @@ def test_the_wait_that_the_other_side_names_is_kept(room: Room) -> None:
     assert room.told == []
     room.later(seconds=1)
     assert room.alert(alert)["deliveries"][0]["state"] == "delivered"
+
+
+def test_a_shorter_wait_than_our_own_does_not_use_up_the_attempts(quick: Room) -> None:
+    quick.channel()
+    quick.outcomes = [Outcome(False, "HTTP 503", 503, retry_after_s=1)] * 40
+    alert = raised(quick)
+    for _ in range(120):
+        quick.later(seconds=1)
+    begun = quick.alert(alert)["deliveries"][0]
+    assert begun["state"] == "pending"
+    assert begun["attempts"] < 8
+
+
+def test_slow_channels_take_no_place_from_other_work() -> None:
+    assert DELIVER.waits
+
+
+def test_a_test_of_a_channel_holds_up_no_other_request(quick: Room) -> None:
+    path = f"/api/v1/alerts/channels/{quick.channel()}/test"
+    own = quick.app.organization_id
+    with TRIALS.one(own), TRIALS.one(own):
+        refused = quick.app.post(path)
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "RATE_LIMIT_EXCEEDED"
+    assert quick.told == []
+    assert quick.app.post(path).json()["delivered"] is True
 
 
 def test_what_cannot_be_delivered_is_a_dead_letter(room: Room) -> None:

@@ -107,4 +107,4 @@ def test_each_address_is_tried_alone() -> None:
     outcomes = try_channel(channel, "Acme", "test_1", send)
     assert [each.delivered for each in outcomes] == [False, True]
     first, second = (EmailChannel(recipients=(each,)) for each in channel.recipients)
-    assert tried == [(first, "test_1.1"), (second, "test_1.2")]
+    assert tried == [(first, "test_1-1"), (second, "test_1-2")]

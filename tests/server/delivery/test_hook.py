@@ -7,9 +7,11 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from llm_cost_ops import WebhookSignatureError, verify_webhook
 from llm_cost_ops.server.delivery.channels import WebhookChannel
 from llm_cost_ops.server.delivery.deliver import Carriers, deliver
 from llm_cost_ops.server.delivery.hook import hook_message
@@ -35,6 +37,34 @@ def test_a_signed_notice(service: Sink, carriers: Callable[..., Carriers], notic
     assert got.header("x-llm-costops-delivery-id") == "job_1"
     assert got.header("x-llm-costops-timestamp") == "1795780800"
     assert got.header("content-type") == "application/json; charset=utf-8"
+
+
+def test_a_signed_notice_cannot_be_sent_again_later(
+    service: Sink, carriers: Callable[..., Carriers]
+) -> None:
+    """The signature of the body alone stays good for ever; these say when."""
+    channel = WebhookChannel(url=service.url, secret=SECRET)
+    assert deliver(channel, BUDGET, through=carriers(), delivery_id="job_1").delivered
+    (got,) = service.got
+    at = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    event = verify_webhook(got.body, got.headers, SECRET, now=lambda: at)
+    assert event["id"] == got.header("webhook-id") == "job_1"
+    with pytest.raises(WebhookSignatureError):
+        verify_webhook(got.body, got.headers, SECRET, now=lambda: at + timedelta(seconds=301))
+    timed = hmac.new(SECRET.encode(), b"1795780800." + got.body, hashlib.sha256).hexdigest()
+    assert got.header("x-llm-costops-signature-v2") == f"t=1795780800,v1={timed}"
+
+
+def test_a_secret_that_only_looks_like_base64_signs_by_its_text(
+    service: Sink, carriers: Callable[..., Carriers]
+) -> None:
+    secret = "whsec_is-how-mine-happens-to-begin"
+    channel = WebhookChannel(url=service.url, secret=secret)
+    assert deliver(channel, BUDGET, through=carriers(), delivery_id="job_1").delivered
+    (got,) = service.got
+    digest = hmac.new(secret.encode(), got.body, hashlib.sha256).hexdigest()
+    assert got.header("x-webhook-signature") == digest
+    assert "webhook-signature" not in got.headers
 
 
 @pytest.mark.parametrize(

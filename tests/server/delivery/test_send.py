@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -83,6 +84,8 @@ def test_410_is_final(receiver: Sink) -> None:
         ("1.5", None),
         ("٣", None),
         ("soon", None),
+        ("Fri, 27 Nov 2026 12:00:00 +99999999999999999", None),
+        ("Fri, 27 Nov 2026 99999999999999999999:00:00 GMT", None),
         (None, None),
     ],
 )
@@ -93,6 +96,31 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 def test_retry_after_comes_with_the_outcome(receiver: Sink) -> None:
     receiver.replies = [Reply(429, {"Retry-After": "30"})]
     assert outbound().post(receiver.url, b"", {}).outcome.retry_after_s == 30.0
+
+
+@pytest.mark.parametrize("value", ["0", "Fri, 27 Nov 2026 11:00:00 GMT", "soon"])
+def test_a_wait_of_nothing_is_none(receiver: Sink, value: str) -> None:
+    receiver.replies = [Reply(503, {"Retry-After": value})]
+    assert outbound().post(receiver.url, b"", {}).outcome.retry_after_s is None
+
+
+def test_what_nobody_foresaw_is_a_failure(receiver: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: object, **__: object) -> None:
+        raise ArithmeticError("never\nseen")
+
+    monkeypatch.setattr("llm_cost_ops.server.delivery.send._post_to", break_off)
+    outcome = outbound().post(receiver.url, b"", {}).outcome
+    assert (outcome.delivered, outcome.detail) == (False, "never seen")
+
+
+def test_a_long_reason_is_cut(receiver: Sink) -> None:
+    """A receiver chooses it, and what is kept of an attempt has bounds."""
+    raw = b"HTTP/1.1 500 " + b"x" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    receiver.replies = [Reply(raw=lambda handler: handler.wfile.write(raw))]
+    outcome = outbound().post(receiver.url, b"", {}).outcome
+    assert outcome.status == 500
+    assert outcome.detail.startswith("HTTP 500 xxx")
+    assert len(outcome.detail) == 200
 
 
 def test_a_receiver_that_sleeps_is_left(receiver: Sink) -> None:
@@ -180,6 +208,21 @@ def test_nobody_listens() -> None:
 def test_the_next_address_is_tried_when_one_takes_no_connection(receiver: Sink) -> None:
     url = f"http://hooks.test:{receiver.port}/hook"
     assert outbound("127.0.0.9", "127.0.0.1").post(url, b"", {}).outcome.delivered
+    assert len(receiver.got) == 1
+
+
+def test_an_address_that_leads_nowhere_leaves_time_for_the_next(receiver: Sink) -> None:
+    """As an IPv6 address does from a machine whose IPv6 is a black hole."""
+    with socket.socket() as hole, contextlib.ExitStack() as waiting:
+        hole.bind(("127.0.0.2", receiver.port))
+        hole.listen(0)  # whoever comes when the queue is full has no answer at all
+        for _ in range(2):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.2", receiver.port))
+        url = f"http://hooks.test:{receiver.port}/hook"
+        call = outbound("127.0.0.2", "127.0.0.1", timeout_seconds=2.0).post(url, b"", {})
+    assert call.outcome.delivered, call.outcome.detail
     assert len(receiver.got) == 1
 
 

@@ -245,3 +245,33 @@ def test_jobs_that_wait_have_places_of_their_own(quick_place: Place) -> None:
     assert runner.held == []
     assert runner.round() == 0
     assert Counter(job.kind for job in runner.held) == {"test.slow": 2, "test.job": 2}
+
+
+@pytest.mark.parametrize(("waiting", "share"), [(1, 1), (4, 2), (5, 2)])
+def test_places_for_those_who_wait_are_shared(place: Place, waiting: int, share: int) -> None:
+    """Strangers that do not answer one organization hold up nobody else."""
+    strangers, others = Kind("strangers", waits=True), Kind("others", waits=True)
+    begun: list[Callable[[], None]] = []
+    runner = place.runner(
+        kinds=(strangers, others), spawn=begun.append, waiting=waiting, concurrency=1
+    )
+    for _ in range(9):
+        place.enqueue(kind=strangers, organization_id="org_a")
+    while runner.round() == 0:
+        pass
+    assert len(begun) == share
+    place.later(1)
+    wanted = [("org_b", strangers), ("org_a", others), (None, strangers)][: waiting - share]
+    for organization_id, kind in wanted:
+        place.enqueue(kind=kind, organization_id=organization_id)
+    while runner.round() == 0:
+        pass
+    held = [(job.organization_id, job.kind) for job in runner.held]
+    assert sorted(held, key=str) == sorted(
+        [("org_a", "strangers")] * share + [(name, kind.name) for name, kind in wanted], key=str
+    )
+    for _ in range(20):
+        while begun:
+            begun.pop()()
+        runner.round()
+    assert len(place.ran) == 9 + len(wanted)

@@ -35,9 +35,9 @@ def test_a_recorded_call_reaches_the_receiver_once(place: Place) -> None:
     assert sorted(types(place)) == ["cost.created", "usage.submitted"]
     for got in place.receiver.got:
         body = body_of(got)
-        assert set(body) == {"type", "event", "id", "created_at", "data"}
+        assert set(body) == {"type", "event", "id", "created_at", "timestamp", "data"}
         assert body["event"] == body["type"]
-        assert body["created_at"] == "2026-11-01T12:00:00Z"
+        assert body["created_at"] == body["timestamp"] == "2026-11-01T12:00:00Z"
         data = body["data"]
         assert (data["id"], data["cost"]) == (record_id, Decimal("0.0075"))
         assert (data["user_id"], data["tags"], data["metadata"]) == ("u1", ["a"], {"k": 1})
@@ -252,6 +252,7 @@ def test_data_is_made_to_fit(size: int) -> None:
     other = loads(fitting({"id": "a", "drivers": ["y" * size], "note": "n" * size}))
     assert other["id"] == "a"
     assert ("truncated" in other) is (size > 9_000)
+    assert not {"tags", "metadata"} & set(other)
 
 
 def test_budget_events_have_the_documented_fields(sqlite_place: Place) -> None:

@@ -218,7 +218,7 @@ def test_a_worker_that_dies_after_the_call_sends_it_again_with_the_same_id(place
     killed: list[int] = []
     kept = attempt.keep
 
-    def keep(*args: Any, **options: Any) -> bool:
+    def keep(*args: Any, **options: Any) -> Any:
         if not killed:
             killed.append(1)
             raise LeaseLost("killed between the call and its record")

@@ -18,6 +18,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery import sample
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
+from llm_cost_ops.server.delivery.trials import TRIALS
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
@@ -250,7 +251,8 @@ def try_channel(channel_id: str, request: Request, principal: Principal = Writer
         outcomes = [Outcome(False, f"the channel's secrets cannot be read: {error}")]
     else:
         test_id = store.new_id("alt", now_us)
-        outcomes = sample.try_channel(whole, name, test_id, own.send, own.public_url)
+        with TRIALS.one(principal.organization_id):
+            outcomes = sample.try_channel(whole, name, test_id, own.send, own.public_url)
     results = [
         {"delivered": each.delivered, "detail": each.detail, "status": each.status}
         for each in outcomes

@@ -14,6 +14,7 @@ from llm_cost_ops.server.alerts import (
     on_budget,
     on_calls,
     on_news,
+    on_webhook,
     store,
     swept,
 )
@@ -95,7 +96,10 @@ def work(database: Database, clock: Clock, sender: Sender, keep_days: int) -> Wo
             DELIVER: sender.deliver,
             RETENTION: retain(clock, keep_days),
         },
-        subscriptions=[_subscription(topic) for topic in _TOPICS],
+        subscriptions=[
+            *(_subscription(topic) for topic in _TOPICS),
+            Subscription("alerts.webhooks", on_webhook.TOPICS[0], EVENTS, on_webhook.TOPICS[1:]),
+        ],
         schedules=[
             SystemSchedule("alerts.sweep", "* * * * *", SWEEP),
             SystemSchedule("alerts.outlook", "*/15 * * * *", OUTLOOK),
@@ -131,13 +135,19 @@ class _Room:
         if recorded and not alone:
             parts = self._ask(look, partial(on_batch.parts, events=recorded)) or ()
             found += [each for part in parts for each in (self._ask(look, part) or ())]
+        over = self._ask(look, partial(_over, events=events)) or []
         findings = driven(self._database, self._unseen(look, found), now_us)
         apart = [
             NewJob(EVENTS, {"events": [event], ALONE: True}, job.organization_id) for event in odd
         ]
-        if not findings and not apart:
+        if not findings and not over and not apart:
             return None
-        return partial(_tell_of, findings=findings, apart=apart, now_us=now_us)
+
+        def tell_of(session: WriteSession) -> None:
+            _apply(look.organization.id, findings, over, now_us, session)
+            enqueue_all(session, apart, now_us=now_us)
+
+        return tell_of
 
     def _read_events(
         self, look: Look, events: Sequence[Mapping[str, Any]], *, alone: bool
@@ -286,6 +296,7 @@ def _of_events(look: Look, events: Sequence[Mapping[str, Any]]) -> list[Finding]
         ANOMALY_TOPIC: on_news.anomaly,
         PRICES_TOPIC: on_news.price_change,
         **dict.fromkeys(on_budget.TOPICS, on_budget.told),
+        **dict.fromkeys(on_webhook.TOPICS, on_webhook.told),
     }
     recorded = [event for event in events if event["topic"] == RECORDED_TOPIC]
     found = on_calls.recorded(look, recorded) if recorded else []
@@ -295,11 +306,9 @@ def _of_events(look: Look, events: Sequence[Mapping[str, Any]]) -> list[Finding]
     return found
 
 
-def _tell_of(
-    session: WriteSession, findings: Sequence[Finding], apart: Sequence[NewJob], now_us: int
-) -> None:
-    fire(session, findings, now_us)
-    enqueue_all(session, apart, now_us=now_us)
+def _over(look: Look, events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Open alerts that the events end, with why."""
+    return [each for event in events for each in on_webhook.over(look, event)]
 
 
 def in_turn(organizations: Sequence[str], job: Job) -> Sequence[str]:

@@ -19,9 +19,10 @@ from llm_cost_ops.server.delivery.notice import Severity
 
 BUDGET, PROJECTED, ANOMALY, USAGE = "budget", "projected_breach", "anomaly", "usage"
 ERROR_RATE, CALL_COST, UNPRICED = "error_rate", "call_cost", "unpriced"
-PRICE_CHANGE, DIGEST = "price_change", "digest"
+PRICE_CHANGE, DIGEST, WEBHOOK = "price_change", "digest", "webhook_disabled"
 TYPES = (
     BUDGET, PROJECTED, ANOMALY, USAGE, ERROR_RATE, CALL_COST, UNPRICED, PRICE_CHANGE, DIGEST,
+    WEBHOOK,
 )  # fmt: skip
 SYNONYMS: Mapping[str, str] = {
     "budget_threshold": BUDGET,
@@ -230,7 +231,7 @@ def _unpriced(fields: Fields) -> dict[str, Any]:
     }
 
 
-def _price_change(_fields: Fields) -> dict[str, Any]:
+def _nothing_further(_fields: Fields) -> dict[str, Any]:
     return {}
 
 
@@ -264,6 +265,7 @@ _OF_TYPE = {
     ERROR_RATE: _error_rate,
     CALL_COST: _call_cost,
     UNPRICED: _unpriced,
-    PRICE_CHANGE: _price_change,
+    PRICE_CHANGE: _nothing_further,
+    WEBHOOK: _nothing_further,
     DIGEST: _digest,
 }

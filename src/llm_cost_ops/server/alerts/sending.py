@@ -23,6 +23,7 @@ from llm_cost_ops.server.alerts.store import (
     SNOOZED,
     Row,
 )
+from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
@@ -71,7 +72,10 @@ class Sender:
             effect = partial(self._finish, row, FAILED, outcome, attempts)
             raise GiveUp(outcome.detail, effect=effect)
         effect = partial(self._attempted, row, outcome, attempts)
-        raise Again(outcome.detail, delay_s=outcome.retry_after_s, effect=effect)
+        wait_s = outcome.retry_after_s
+        if wait_s is not None:  # not less than our own, or all attempts are over within a minute
+            wait_s = max(wait_s, DELIVER.retry(job.attempt, 0.0))
+        raise Again(outcome.detail, delay_s=wait_s, effect=effect)
 
     def _prepared(self, session: ReadSession, row: Row) -> tuple[Channel, Notice] | str:
         """What to send; or why nothing is. Raises GiveUp."""

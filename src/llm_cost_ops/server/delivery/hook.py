@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from llm_cost_ops.core import signature
 from llm_cost_ops.server.delivery.channels import WebhookChannel
 from llm_cost_ops.server.delivery.notice import Moment, Notice, Outcome
 from llm_cost_ops.server.delivery.post import judged, post_json
@@ -33,16 +33,28 @@ def hook_message(notice: Notice, delivery_id: str) -> dict[str, Any]:
 def hook_headers(
     channel: WebhookChannel, notice: Notice, delivery_id: str, body: bytes, now_s: int
 ) -> dict[str, str]:
-    """Which event it is; with a secret also the HMAC-SHA256 of the body, bare and prefixed."""
+    """Which event it is; with a secret also the signatures that webhooks of events have: of the
+    body alone, which stays good for ever, and beside it of id, time and body."""
     headers = {
         "X-LLM-CostOps-Event": TYPES[notice.moment],
         "X-LLM-CostOps-Delivery-ID": delivery_id,
         "X-LLM-CostOps-Timestamp": str(now_s),
     }
     if channel.secret is not None:
-        digest = hmac.new(channel.secret.encode(), body, hashlib.sha256).hexdigest()
-        headers["X-Webhook-Signature"] = digest
-        headers["X-LLM-CostOps-Signature"] = f"sha256={digest}"
+        digest = signature.plain(channel.secret, body)
+        timed = signature.timed(channel.secret, now_s, body)
+        headers |= {
+            "X-Webhook-Signature": digest,
+            "X-LLM-CostOps-Signature": f"sha256={digest}",
+            "X-LLM-CostOps-Signature-V2": f"t={now_s},v1={timed}",
+        }
+        with suppress(ValueError):  # a text that only looks like a secret of that form
+            standard = signature.standard(channel.secret, delivery_id, now_s, body)
+            headers |= {
+                "webhook-id": delivery_id,
+                "webhook-timestamp": str(now_s),
+                "webhook-signature": standard,
+            }
     return headers
 
 

@@ -20,10 +20,10 @@ def try_channel(
     outcomes: list[Outcome] = []
     for number, part in enumerate(parts(channel), start=1):
         began = sample_notice(organization, test_id, link=link)
-        outcome = send(part, began, f"{test_id}.{number}")
+        outcome = send(part, began, f"{test_id}-{number}")
         if outcome.delivered and isinstance(part, PagerDutyChannel):
             over = sample_notice(organization, test_id, moment="resolve", link=link)
-            outcome = send(part, over, f"{test_id}.{number}.over")
+            outcome = send(part, over, f"{test_id}-{number}-over")
         outcomes.append(outcome)
     return outcomes
 

@@ -28,12 +28,15 @@ from llm_cost_ops.server.delivery.target import (
     Unresolved,
     system_resolver,
 )
+from llm_cost_ops.server.delivery.wording import line
 from llm_cost_ops.server.settings import DeliverySettings
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER_S = 24 * 3600.0
 MAX_ADDRESSES = 4
+MAX_DETAIL = 200
 GONE = 410
+TIMED_OUT = "timed out"
 _PERMANENT = frozenset({GONE})
 
 
@@ -106,8 +109,9 @@ class Outbound:
         except Unresolved as error:
             outcome = Outcome(False, f"the name could not be resolved: {error}")
         except TimeoutError:
-            outcome = Outcome(False, "timed out")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            outcome = Outcome(False, TIMED_OUT)
+        except Exception as error:
+            # Also what nobody foresaw: an attempt that is not recorded is made again for ever.
             outcome = Outcome(False, _described(error))
         took_us = round((self._elapsed() - began_s) * 1_000_000)
         if answer is None:
@@ -118,10 +122,11 @@ class Outbound:
         status = answer.status
         if 200 <= status < 300:
             return Outcome(True, f"HTTP {status}", status)
-        detail = f"HTTP {status} {answer.reason}".rstrip()
+        detail = line(f"HTTP {status} {answer.reason}", MAX_DETAIL)
         if 300 <= status < 400:
             detail += ", redirects are not followed"
-        wait_s = retry_after_s(answer.headers.get("Retry-After"), self._clock)
+        # A wait of nothing is none: the sender's own holds then.
+        wait_s = retry_after_s(answer.headers.get("Retry-After"), self._clock) or None
         return Outcome(False, detail, status, final=status in _PERMANENT, retry_after_s=wait_s)
 
 
@@ -135,7 +140,7 @@ def retry_after_s(value: str | None, clock: Clock) -> float | None:
         return min(float(text[:12]), MAX_RETRY_AFTER_S)
     try:
         named = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if named.tzinfo is None:
         named = named.replace(tzinfo=UTC)
@@ -156,7 +161,7 @@ async def _post_to(
         verify=trust, trust_env=False, follow_redirects=False, timeout=timeout_s
     ) as client:
         async with asyncio.timeout_at(until):
-            response = await _head_from(client, addresses, target, body, headers)
+            response = await _head_from(client, addresses, target, body, headers, until)
         try:
             body = await _bounded(response, until)
         finally:
@@ -170,15 +175,25 @@ async def _head_from(
     target: Target,
     body: bytes,
     headers: Mapping[str, str],
+    until: float,
 ) -> httpx.Response:
-    """The answer's head, from the first address that can be connected to."""
+    """The answer's head, from the first address that can be connected to. Connecting to one may
+    take its part of the time that is left: an IPv6 address that leads nowhere from here must not
+    use up that of the IPv4 one."""
     extensions = {"sni_hostname": target.host} if target.scheme == "https" else {}
     failed: Exception = OSError("no address")
-    for address in addresses:
+    clock = asyncio.get_running_loop().time
+    for number, address in enumerate(addresses):
         host = f"[{address}]" if ":" in address else address
         url = f"{target.scheme}://{host}:{target.port}{target.request}"
+        left_s = max(until - clock(), 0.001)
         request = client.build_request(
-            "POST", url, content=body, headers=headers, extensions=extensions
+            "POST",
+            url,
+            content=body,
+            headers=headers,
+            extensions=extensions,
+            timeout=httpx.Timeout(left_s, connect=left_s / (len(addresses) - number)),
         )
         try:
             return await client.send(request, stream=True)
@@ -214,9 +229,8 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
 def _described(error: Exception) -> str:
     """One line about what went wrong on the way, such as a refused connection."""
     if isinstance(error, httpx.TimeoutException):
-        return "timed out"
-    text = " ".join(str(error).split())[:200]
-    return text or type(error).__name__
+        return TIMED_OUT
+    return line(str(error), MAX_DETAIL) or type(error).__name__
 
 
 def _head(answer: _Answer) -> str:

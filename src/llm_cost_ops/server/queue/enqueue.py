@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 
 from llm_cost_ops.core.ids import batch_ids, batch_stem
 from llm_cost_ops.core.jsontext import dumps
-from llm_cost_ops.server.db.dialects import insert_ignore
+from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.queue.tables import jobs
 from llm_cost_ops.server.queue.work import Kind
@@ -84,6 +84,16 @@ def enqueue_all(session: WriteSession, new: Sequence[NewJob], *, now_us: int) ->
     if any(row["run_at"] <= now_us for row in rows):
         session.announce()
     return [row["id"] for row in rows]
+
+
+def held_ready(session: WriteSession, lanes: Iterable[str]) -> set[str]:
+    """Those of the lanes in which a job waits, which is held back until the transaction ends: it
+    will see what the transaction writes, so who only wants to be looked at needs no further job."""
+    wanted = sorted(lanes)
+    if not wanted:
+        return set()
+    ready = select(_ROW.lane).where(_ROW.lane.in_(wanted), _ROW.state == READY)
+    return {row[0] for row in session.execute(lock_rows(ready, skip_locked=True))}
 
 
 def _rows(session: WriteSession, new: Sequence[NewJob], now_us: int) -> list[dict[str, Any]]:

@@ -39,9 +39,19 @@ def take(
     holder: str,
     now_us: int,
     lease_us: int,
+    without: Iterable[tuple[str, str]] = (),
 ) -> list[Job]:
-    """At most `count` jobs that are due, now ours until `now_us + lease_us`. An attempt counts from
-    here, so that a job that ends its process is counted too. Never waits for another worker."""
+    """At most `count` jobs that are due, now ours until `now_us + lease_us`; none of an
+    organization and kind that `without` names. An attempt counts from here, so that a job that ends
+    its process is counted too. Never waits for another worker."""
+    allowed = [
+        or_(
+            _ROW.organization_id.is_(None),
+            _ROW.organization_id != organization_id,
+            _ROW.kind != kind,
+        )
+        for organization_id, kind in without
+    ]
     rows: list[Any] = []
     lanes = try_lock(session, LANES)
     for priority in Priority:
@@ -50,6 +60,7 @@ def take(
             _ROW.priority == int(priority),
             _ROW.run_at <= now_us,
             _ROW.kind.in_(sorted(kinds)),
+            *allowed,
         )
         if len(rows) < count:
             rows += _free_of_lanes(session, due, count - len(rows))

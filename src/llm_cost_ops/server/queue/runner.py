@@ -25,6 +25,7 @@ from llm_cost_ops.server.queue import leases
 from llm_cost_ops.server.queue.look import look
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.outbox import relay
+from llm_cost_ops.server.queue.places import Group
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.schedule import fire_due, keep_system_schedules
 from llm_cost_ops.server.queue.work import (
@@ -209,39 +210,46 @@ class Runner:
         return reaped
 
     def _take(self, now_us: int) -> list[Job]:
-        groups = [] if self._stopping else self._free()
+        groups = [] if self._stopping else self._groups()
         if not groups:
             return []
 
         def take(session: WriteSession) -> list[Job]:
-            return [
-                job
-                for kinds, count in groups
-                for job in leases.take(
-                    session,
-                    kinds,
-                    count,
-                    token=token,
-                    holder=self._holder,
-                    now_us=now_us,
-                    lease_us=self._lease_us,
-                )
-            ]
+            taken: list[Job] = []
+            for group in groups:
+                free = group.free()
+                while free.count > 0:
+                    new = leases.take(
+                        session,
+                        group.kinds,
+                        free.count,
+                        token=token,
+                        holder=self._holder,
+                        now_us=now_us,
+                        lease_us=self._lease_us,
+                        without=free.without,
+                    )
+                    taken += new
+                    if len(new) < free.count:
+                        break
+                    group = group.with_jobs(new)
+                    free = group.free()
+            return taken
 
         token = self._token()
         return self._write(take)
 
-    def _free(self) -> list[tuple[list[str], int]]:
-        """Kinds and how many jobs of them may be taken, where that is more than none."""
-        held = [self._kinds[job.kind][0].waits for job in self.held]
+    def _groups(self) -> list[Group]:
+        """The kinds that share places, and who holds those."""
+        held = self.held
         places = {False: self._pace.concurrency, True: self._pace.waiting}
-        groups: list[tuple[list[str], int]] = []
+        groups: list[Group] = []
         for waits, count in places.items():
             names = [name for name, (kind, _) in self._kinds.items() if kind.waits is waits]
-            free = count - held.count(waits)
-            if names and free > 0:
-                groups.append((names, free))
-        return groups
+            if names:
+                own = [job for job in held if job.kind in names]
+                groups.append(Group(names, count, own, shared=waits))
+        return [group for group in groups if group.free().count > 0]
 
     def _start(self, taken: list[Job]) -> int:
         now_s = self._clock.monotonic()

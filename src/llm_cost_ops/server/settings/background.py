@@ -29,7 +29,8 @@ class WorkerSettings:
     )
     waiting: int = setting(
         16,
-        "Jobs beside these that mostly wait for others, such as deliveries of webhooks.",
+        "Jobs beside these that mostly wait for others, such as deliveries of webhooks; those of "
+        "one kind and organization have at most half of the places.",
         low=1,
         high=256,
     )

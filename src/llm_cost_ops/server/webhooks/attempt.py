@@ -3,20 +3,22 @@
 Eight attempts over 27 h 35 min 5 s (the schedule of Svix, which the Standard Webhooks specification
 recommends the like of); each wait is up to a tenth longer, that what failed together does not come
 back together. A receiver that names a wait gets it, all deliveries of the endpoint wait for that,
-and after 429, 502 and 504 in any case for a little. 410 disables the endpoint at once, 120 hours
-without a success do so at the next failure.
+and after 429, 502 and 504 in any case for a little. One that lets us wait and then fails is called
+the less the longer that lasts: its calls hold places that others need. 410 disables the endpoint at
+once, 120 hours without a success do so at the next failure.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.db.session import WriteSession
-from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.delivery.send import GONE as GONE_STATUS
 from llm_cost_ops.server.delivery.send import Call, Outbound
 from llm_cost_ops.server.queue.outbox import Event, publish
@@ -31,6 +33,10 @@ MAX_ATTEMPTS = len(DELAYS_S) + 1
 SPREAD = 0.1
 DISABLE_AFTER_S = 120 * 3600
 PAUSE_S = 5
+SLOW_S = 2
+"""Failed calls that take as long make the endpoint wait for a quarter of the time for which it has
+failed, from PAUSE_S to MAX_PAUSE_S; less than the schedule of any one delivery."""
+MAX_PAUSE_S = 300
 MAX_HEAD = 4_096
 _MICROS = 1_000_000
 _OVERLOADED = frozenset({429, 502, 504})
@@ -43,7 +49,9 @@ def secrets_of(endpoint: Row, vault: Vault, now_us: int) -> list[str]:
     """The secrets that sign now, the current one first. Raises SecretUnreadable."""
     opened = [vault.open(endpoint["secret"], endpoint["id"])]
     if endpoint["previous_secret"] is not None and now_us < (endpoint["previous_until"] or 0):
-        opened.append(vault.open(endpoint["previous_secret"], endpoint["id"]))
+        # One that was sealed under another `secret_key` must not keep the new one from signing.
+        with suppress(SecretUnreadable):
+            opened.append(vault.open(endpoint["previous_secret"], endpoint["id"]))
     return opened
 
 
@@ -72,12 +80,15 @@ def keep(
     now_us: int,
     random: Callable[[], float],
     retrying: bool = True,
-) -> bool:
-    """Store how an attempt went and what follows; whether the endpoint may be called again now.
-    Without `retrying` a failure is the end of the delivery and no mark against the endpoint."""
+) -> Row | None:
+    """Store how an attempt went and what follows; the endpoint as it is by then if it may be called
+    again now. Without `retrying` a failure is the end of the delivery and no mark against the
+    endpoint."""
     organization_id, delivery_id = delivery["organization_id"], delivery["id"]
     endpoint = store.locked(session, organization_id, endpoint_id)
-    number, step = int(delivery["attempts"]) + 1, int(delivery["step"]) + 1
+    # As it is now: it may have been begun again during the call.
+    known = store.standing(session, organization_id, delivery_id) or delivery
+    number, step = int(known["attempts"]) + 1, int(known["step"]) + 1
     store.add_attempt(session, _attempt(delivery, number, call, began_us))
     changes: dict[str, Any] = {
         "attempts": number,
@@ -93,8 +104,14 @@ def keep(
         changes.update(status=store.FAILED, next_attempt_at=None, finished_at=now_us)
     store.change_delivery(session, organization_id, delivery_id, changes)
     if endpoint is None or not (retrying or call.outcome.delivered):
-        return False
-    return _judge(session, endpoint, call, began_us, now_us)
+        return None
+    return endpoint if _judge(session, endpoint, call, began_us, now_us) else None
+
+
+def expire(session: WriteSession, delivery: Row, now_us: int) -> None:
+    """The end of a delivery whose event is not kept any more."""
+    ended = {"status": store.FAILED, "next_attempt_at": None, "finished_at": now_us}
+    store.change_delivery(session, delivery["organization_id"], delivery["id"], ended)
 
 
 def _attempt(delivery: Row, number: int, call: Call, began_us: int) -> dict[str, Any]:
@@ -131,7 +148,7 @@ def _judge(session: WriteSession, endpoint: Row, call: Call, began_us: int, now_
         return bool(endpoint["enabled"])
     since = began_us if endpoint["failing_since"] is None else int(endpoint["failing_since"])
     changes = {"failing_since": since, "last_failure_at": now_us}
-    pause_s = outcome.retry_after_s or (PAUSE_S if outcome.status in _OVERLOADED else 0)
+    pause_s = outcome.retry_after_s or _pause_s(call, now_us - since)
     if pause_s:
         changes["paused_until"] = now_us + round(pause_s * _MICROS)
     reason = None
@@ -144,6 +161,13 @@ def _judge(session: WriteSession, endpoint: Row, call: Call, began_us: int, now_
         publish(session, [_disabled(endpoint, reason, since)], now_us=now_us)
     _change(session, endpoint, changes)
     return bool(endpoint["enabled"]) and not (pause_s or reason)
+
+
+def _pause_s(call: Call, failing_us: int) -> float:
+    """For how long to leave an endpoint alone that named no wait."""
+    if call.took_us >= SLOW_S * _MICROS:
+        return min(max(failing_us / _MICROS / 4, PAUSE_S), MAX_PAUSE_S)
+    return PAUSE_S if call.outcome.status in _OVERLOADED else 0
 
 
 def _change(session: WriteSession, endpoint: Row, changes: Mapping[str, Any]) -> None:

@@ -11,6 +11,9 @@ Schema = dict[str, Any]
 EVERYTHING = "*"
 PING = "webhook.test"
 DISABLED = "webhook.disabled"
+RESTORED = "webhook.restored"
+"""What other rooms are told, and no endpoint: one that had been disabled by itself was enabled or
+removed."""
 _TEXT: Schema = {"type": "string"}
 _MAYBE: Schema = {"type": ["string", "null"]}
 _MONEY: Schema = {"type": ["number", "null"], "description": "Exact digits; null is unknown."}
@@ -62,11 +65,48 @@ _BUDGET = _object(
     period_start=_INSTANT,
     period_end=_INSTANT,
 )
+_ANOMALY = _object(
+    "anomaly_id date dimension value actual_cost expected_cost lower upper severity score",
+    anomaly_id=_TEXT,
+    organization_id=_TEXT,
+    date={"type": "string", "description": "The day, or the instant at which the hour begins."},
+    frequency=_TEXT,
+    dimension={"type": "string", "description": "`total` of the organization, or what it is of."},
+    value=_TEXT,
+    currency=_TEXT,
+    actual_cost=_MONEY,
+    expected_cost=_MONEY,
+    lower=_MONEY,
+    upper=_MONEY,
+    severity=_TEXT,
+    score={"type": "number"},
+    method=_TEXT,
+    period_start=_INSTANT,
+    period_end=_INSTANT,
+    parent_id=_MAYBE,
+    causes={"type": ["object", "null"], "description": "What the jump comes from, in its parts."},
+)
+_FORECAST = _object(
+    "forecast_id model frequency horizon currency confidence_level total",
+    forecast_id=_TEXT,
+    organization_id=_TEXT,
+    model=_TEXT,
+    frequency=_TEXT,
+    horizon={"type": "integer", "description": "Steps of the frequency."},
+    currency=_TEXT,
+    confidence_level={"type": "number"},
+    total=_object(
+        "predicted_cost lower_bound upper_bound",
+        predicted_cost=_MONEY,
+        lower_bound=_MONEY,
+        upper_bound=_MONEY,
+    ),
+)
 _PRICE = _object(
     "id provider model action",
     id=_TEXT,
     version=_COUNT,
-    provider=_TEXT,
+    provider={**_MAYBE, "description": "Null for a contract about all of them."},
     model=_MAYBE,
     currency=_MAYBE,
     effective_date=_INSTANT,
@@ -133,7 +173,7 @@ EVENTS: Mapping[str, EventKind] = {
         EventKind(
             "cost.anomaly_detected",
             "A cost is not as it should have been.",
-            _ANY,
+            _ANOMALY,
             ("cost.anomaly", "cost.anomaly.detected", "forecast.anomaly_detected",
              "anomaly.detected"),
         ),
@@ -144,7 +184,7 @@ EVENTS: Mapping[str, EventKind] = {
             ("pricing.changed", "price.updated"),
         ),
         EventKind(
-            "forecast.generated", "A forecast was made.", _ANY, ("forecast.created",)
+            "forecast.generated", "A forecast was made.", _FORECAST, ("forecast.created",)
         ),
         EventKind(
             "export.completed",

@@ -15,8 +15,9 @@ from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.target import Guard, TargetRefused
+from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.webhooks import store
-from llm_cost_ops.server.webhooks.catalogue import EVENTS, EVERYTHING, canonical
+from llm_cost_ops.server.webhooks.catalogue import EVENTS, EVERYTHING, RESTORED, canonical
 from llm_cost_ops.server.webhooks.wake import pump_now
 
 MAX_ENDPOINTS = 100
@@ -28,6 +29,7 @@ DEFAULT_OVERLAP_H = 24
 MAX_OVERLAP_H = 168
 FIELDS = ("url", "events", "description", "enabled")
 _HOUR_US = 3600 * 1_000_000
+_ANEW: Mapping[str, None] = {"failing_since": None, "paused_until": None}
 
 
 class WebhookError(DomainError):
@@ -103,8 +105,8 @@ def update(
     vault: Vault,
     actor: Actor,
 ) -> Shown:
-    """Change what is named. A `secret` takes the place of the old one at once; `enabled` forgets
-    that the endpoint failed. Raises WebhookUnknown, WebhookError."""
+    """Change what is named. A `secret` takes the place of the old one at once; `enabled` and a new
+    `url` forget that the endpoint failed. Raises WebhookUnknown, WebhookError."""
     _known(fields, (*FIELDS, "secret"))
     before = _locked(session, actor, endpoint_id)
     values = _parsed(fields, guard)
@@ -114,14 +116,18 @@ def update(
         values.update(
             secret=vault.seal(secret, endpoint_id), previous_secret=None, previous_until=None
         )
+    if values.get("url", before["url"]) != before["url"]:
+        values.update(_ANEW)
     if "enabled" in values:
         values.update(_switched(before, bool(values["enabled"])))
     if values:
         values["updated_at"] = actor.now_us
         store.change_endpoint(session, actor.organization_id, endpoint_id, values)
     after = found(session, actor.organization_id, endpoint_id)
-    if after["enabled"] and not before["enabled"]:
+    paused = before["paused_until"] is not None and after["paused_until"] is None
+    if after["enabled"] and (paused or not before["enabled"]):
         pump_now(session, actor.organization_id, [endpoint_id], now_us=actor.now_us)
+        _tell_restored(session, before, actor)
     if values:
         actor.record(
             session, "webhooks.update", "webhook", endpoint_id, _facts(before), _facts(after)
@@ -129,11 +135,17 @@ def update(
     return Shown(after, secret)
 
 
+def _tell_restored(session: WriteSession, before: store.Row, actor: Actor) -> None:
+    if before["disabled_reason"] in (store.FAILING, store.GONE):
+        event = Event(actor.organization_id, RESTORED, {"webhook_id": before["id"]})
+        publish(session, [event], now_us=actor.now_us)
+
+
 def _switched(before: store.Row, enabled: bool) -> dict[str, Any]:
     if not enabled:
         reason = before["disabled_reason"] if not before["enabled"] else store.BY_USER
         return {"disabled_reason": reason}
-    return {"disabled_reason": None, "failing_since": None, "paused_until": None}
+    return {"disabled_reason": None, **_ANEW}
 
 
 def rotate(
@@ -170,6 +182,7 @@ def remove(session: WriteSession, endpoint_id: str, actor: Actor) -> None:
     """Remove an endpoint; nothing is delivered to it any more. Raises WebhookUnknown."""
     before = _locked(session, actor, endpoint_id)
     store.remove_endpoint(session, actor.organization_id, endpoint_id)
+    _tell_restored(session, before, actor)
     actor.record(session, "webhooks.delete", "webhook", endpoint_id, _facts(before), None)
 
 
@@ -189,9 +202,9 @@ def _known(fields: Mapping[str, object], names: Sequence[str]) -> None:
 def _parsed(fields: Mapping[str, object], guard: Guard) -> dict[str, Any]:
     """The columns of the fields that are given."""
     values: dict[str, Any] = {}
-    if fields.get("url") is not None:
+    if "url" in fields:
         values["url"] = _url(fields["url"], guard)
-    if fields.get("events") is not None:
+    if "events" in fields:
         values["events"] = _events(fields["events"])
     if "description" in fields:
         values["description"] = _description(fields["description"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from llm_cost_ops.server.webhooks.derive import Happening, happenings
 from llm_cost_ops.server.webhooks.sign import fitting
 from llm_cost_ops.server.webhooks.wake import pump_now
 
+ROWS_AT_ONCE = 2_000
 Registered = Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]]
 """Endpoints by id: the row, and how it spells the events that it wants."""
 
@@ -39,7 +40,8 @@ def fan_out(running: Running, database: Database, clock: Clock) -> Effect | None
     touched: set[str] = set()
     events = cast("Sequence[Mapping[str, Any]]", job.payload["events"])
     for event in events:
-        for page in happenings(database, organization_id, event, wanted):
+        pages = happenings(database, organization_id, event, wanted)
+        for page in (part for whole in pages for part in _parts(whole, len(registered))):
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
             rows = _deliveries(page, registered, organization_id, ids, clock.micros())
@@ -49,6 +51,14 @@ def fan_out(running: Running, database: Database, clock: Clock) -> Effect | None
     if not touched:
         return None
     return lambda session: pump_now(session, organization_id, touched, now_us=clock.micros())
+
+
+def _parts(page: Sequence[Happening], endpoints: int) -> Iterator[Sequence[Happening]]:
+    """A page in parts of at most ROWS_AT_ONCE deliveries: while one is written on SQLite, nobody
+    else writes."""
+    size = max(1, ROWS_AT_ONCE // endpoints)
+    for first in range(0, len(page), size):
+        yield page[first : first + size]
 
 
 class _Ids:

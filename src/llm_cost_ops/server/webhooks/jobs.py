@@ -22,7 +22,7 @@ from llm_cost_ops.server.queue.work import (
     Work,
 )
 from llm_cost_ops.server.settings import Settings
-from llm_cost_ops.server.webhooks import store
+from llm_cost_ops.server.webhooks import replay, store
 from llm_cost_ops.server.webhooks.derive import TOPICS
 from llm_cost_ops.server.webhooks.fan_out import fan_out
 from llm_cost_ops.server.webhooks.pump import SECRETS, SYSTEM_RANDOM, Means, pump
@@ -80,6 +80,7 @@ def work(
             FAN_OUT: lambda running: fan_out(running, database, clock),
             PUMP: lambda running: pump(running, means),
             ALARM: alarm,
+            replay.REPLAY: lambda running: _replay(running, clock),
             SWEEP: sweep,
             PURGE: retain,
         },
@@ -93,3 +94,20 @@ def work(
             SystemSchedule("webhooks.sweep", "*/10 * * * *", SWEEP),
         ],
     )
+
+
+def _replay(running: Running, clock: Clock) -> None:
+    organization_id, chosen = cast("str", running.job.organization_id), running.job.payload
+    after: str | None = str(chosen["after"])
+    while after is not None:
+        if running.stopping:
+            raise Again("the worker stops", delay_s=0, counted=False)
+        after = running.write(
+            partial(
+                replay.go_on,
+                organization_id=organization_id,
+                chosen=chosen,
+                after=after,
+                now_us=clock.micros(),
+            )
+        )

@@ -125,7 +125,7 @@ _WHOLE_DELIVERY: Schema = {
     **_DELIVERY,
     "properties": {
         **_DELIVERY["properties"],
-        "data": {"type": "object"},
+        "data": {"type": ["object", "null"], "description": "Null when it is not kept any more."},
         "attempt_log": {"type": "array", "items": _ATTEMPT},
     },
 }
@@ -153,6 +153,10 @@ REPLAYED = answers(
 )
 _SENT_HEADERS = (
     ("X-Webhook-Signature", "HMAC-SHA256 of the body with the secret as key, in hex."),
+    (
+        "X-Webhook-Signature-Previous",
+        "The same with the old secret, while a secret is being changed.",
+    ),
     ("X-LLM-CostOps-Signature", "The same after `sha256=`."),
     ("X-LLM-CostOps-Signature-V2", "`t=SECONDS,v1=HEX`: the same over `SECONDS.BODY`."),
     ("X-LLM-CostOps-Event", "`type` of the body."),
@@ -167,12 +171,17 @@ _SENT_HEADERS = (
 def _sent(kind: EventKind) -> Schema:
     body: Schema = {
         "type": "object",
-        "required": ["type", "event", "id", "created_at", "data"],
+        "required": ["type", "event", "id", "created_at", "timestamp", "data"],
         "properties": {
             "type": {"type": "string", "examples": [kind.name]},
             "event": {"type": "string", "description": "As `type`."},
             "id": _TEXT,
             "created_at": {"type": "string", "format": "date-time"},
+            "timestamp": {
+                "type": "string",
+                "format": "date-time",
+                "description": "As `created_at`.",
+            },
             "data": kind.data,
         },
     }

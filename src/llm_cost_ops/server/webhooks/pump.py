@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -20,6 +20,7 @@ from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
 from llm_cost_ops.server.delivery.send import Call, Outbound
 from llm_cost_ops.server.queue.work import Again, Effect, Running
 from llm_cost_ops.server.webhooks import attempt, store, wake
+from llm_cost_ops.server.webhooks.attempt import Row
 
 BATCH = 20
 TURN_S = 20.0
@@ -48,6 +49,7 @@ def pump(running: Running, means: Means) -> Effect | None:
     until_s = means.clock.monotonic() + TURN_S
     while True:
         now_us = means.clock.micros()
+        endpoint: Row | None
         with read(means.database) as session:
             endpoint = store.endpoint(session, organization_id, endpoint_id)
             due = store.due(session, organization_id, endpoint_id, now_us, BATCH)
@@ -59,14 +61,17 @@ def pump(running: Running, means: Means) -> Effect | None:
         for delivery in due:
             if running.stopping or means.clock.monotonic() >= until_s:
                 raise Again("the turn is over", delay_s=0, counted=False)
-            if not _deliver(running, means, endpoint, delivery):
+            if delivery["data"] is None:
+                running.write(partial(attempt.expire, delivery=delivery, now_us=now_us))
+                continue
+            endpoint = _deliver(running, means, endpoint, delivery)
+            if endpoint is None:
                 break
 
 
-def _deliver(
-    running: Running, means: Means, endpoint: dict[str, Any], delivery: dict[str, Any]
-) -> bool:
-    """Attempt a delivery and store how it went; whether the endpoint may be called again now."""
+def _deliver(running: Running, means: Means, endpoint: Row, delivery: Row) -> Row | None:
+    """Attempt a delivery and store how it went; the endpoint as it is by then, with a URL or secret
+    that was changed meanwhile, if it may be called again now."""
     began_us = means.clock.micros()
     call = sent(means, endpoint, delivery, began_us)
     now_us = means.clock.micros()
@@ -83,7 +88,7 @@ def _deliver(
     )
 
 
-def sent(means: Means, endpoint: dict[str, Any], delivery: dict[str, Any], now_us: int) -> Call:
+def sent(means: Means, endpoint: Row, delivery: Row, now_us: int) -> Call:
     """Send a delivery once; a secret that cannot be read is a failure, too."""
     try:
         return attempt.make(means.outbound, means.vault, endpoint, delivery, now_us)
@@ -91,7 +96,7 @@ def sent(means: Means, endpoint: dict[str, Any], delivery: dict[str, Any], now_u
         return Call(Outcome(False, f"not signed: {error}"), 0)
 
 
-def _rest(session: WriteSession, endpoint: dict[str, Any], clock: Clock) -> None:
+def _rest(session: WriteSession, endpoint: Row, clock: Clock) -> None:
     """Nothing is due now: look again when something is, and the endpoint may be called."""
     organization_id, endpoint_id = endpoint["organization_id"], endpoint["id"]
     next_us = store.next_due(session, organization_id, endpoint_id)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
@@ -14,6 +14,9 @@ from llm_cost_ops.core.instant import format_micros, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
+from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
+from llm_cost_ops.server.queue.retry import exponential
+from llm_cost_ops.server.queue.work import Kind
 from llm_cost_ops.server.webhooks import attempt, store
 from llm_cost_ops.server.webhooks.catalogue import EVENTS, PING, canonical
 from llm_cost_ops.server.webhooks.define import (
@@ -27,6 +30,10 @@ from llm_cost_ops.server.webhooks.tables import webhook_deliveries
 from llm_cost_ops.server.webhooks.wake import pump_now
 
 REPLAYED = (store.FAILED, store.SKIPPED)
+FIELDS = ("start", "end", "status", "events")
+AT_ONCE = 2_000
+"""Deliveries that are begun again in one transaction; a job goes on with the others."""
+REPLAY = Kind("webhooks.replay", max_attempts=20, retry=exponential(first_s=1.0, most_s=300.0))
 _DEL = webhook_deliveries.c
 
 
@@ -45,9 +52,15 @@ def redeliver(
     """Attempt a delivery from now on as if it were new, with the same ids. Raises WebhookUnknown,
     WebhookConflict."""
     _enabled(session, endpoint_id, actor)
-    one(session, actor.organization_id, endpoint_id, delivery_id)
-    _begin(session, endpoint_id, [_DEL.id == delivery_id], actor)
-    after: dict[str, Any] = one(session, actor.organization_id, endpoint_id, delivery_id)
+    organization_id, now_us = actor.organization_id, actor.now_us
+    if one(session, organization_id, endpoint_id, delivery_id)["data"] is None:
+        raise WebhookConflict("The event of this delivery is not kept any more.")
+    mine = [_DEL.id == delivery_id]
+    store.begin_again(session, organization_id, endpoint_id, mine, now_us, 1)
+    pump_now(session, organization_id, [endpoint_id], now_us=now_us)
+    facts = {"delivery_id": delivery_id}
+    actor.record(session, "webhooks.redeliver", "webhook", endpoint_id, None, facts)
+    after: dict[str, Any] = one(session, organization_id, endpoint_id, delivery_id)
     return after
 
 
@@ -56,34 +69,71 @@ def replay(
 ) -> int:
     """Attempt again the deliveries whose events happened from `start` up to before `end`: those
     that failed or were left out while the endpoint was disabled, or the ones of `status`. How many
-    there are. Raises WebhookUnknown, WebhookConflict, WebhookError."""
+    there are; of more than AT_ONCE the rest is begun by a job. Test events are no events. Raises
+    WebhookUnknown, WebhookConflict, WebhookError."""
+    chosen = _chosen(fields, actor.now_us)
+    _enabled(session, endpoint_id, actor)
+    organization_id, now_us = actor.organization_id, actor.now_us
+    conditions = _conditions(chosen)
+    count = store.count_deliveries(session, organization_id, endpoint_id, conditions)
+    if count:
+        begun = store.begin_again(
+            session, organization_id, endpoint_id, conditions, now_us, AT_ONCE
+        )
+        pump_now(session, organization_id, [endpoint_id], now_us=now_us)
+        if begun and len(begun) < count:
+            rest = {"endpoint_id": endpoint_id, **chosen, "after": begun[-1]}
+            enqueue(session, NewJob(REPLAY, rest, organization_id), now_us=now_us)
+    said = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+    facts = {"deliveries": count, **said}
+    actor.record(session, "webhooks.replay", "webhook", endpoint_id, None, facts)
+    return count
+
+
+def go_on(
+    session: WriteSession, organization_id: str, chosen: Mapping[str, Any], after: str, now_us: int
+) -> str | None:
+    """Begin the next AT_ONCE deliveries of a replay, those after an id; the last one's. None when
+    there are no more, or the endpoint was removed or disabled meanwhile."""
+    endpoint_id = str(chosen["endpoint_id"])
+    row = store.locked(session, organization_id, endpoint_id)
+    if row is None or not row["enabled"]:
+        return None
+    further = [*_conditions(chosen), _DEL.id > after]
+    begun = store.begin_again(session, organization_id, endpoint_id, further, now_us, AT_ONCE)
+    if not begun:
+        return None
+    pump_now(session, organization_id, [endpoint_id], now_us=now_us)
+    return begun[-1]
+
+
+def _chosen(fields: Mapping[str, object], now_us: int) -> dict[str, Any]:
+    """What to send again, as a job can keep it. Raises WebhookError."""
     for name in fields:
-        if name not in ("start", "end", "status", "events"):
+        if name not in FIELDS:
             raise WebhookError("is not a known field", field=name)
-    start_us, end_us = _micros(fields, "start", 0), _micros(fields, "end", actor.now_us + 1)
+    start_us, end_us = _micros(fields, "start", 0), _micros(fields, "end", now_us + 1)
     if start_us >= end_us:
         raise WebhookError("must be after start", field="end")
-    conditions: list[ColumnElement[bool]] = [
-        _DEL.event_at >= start_us,
-        _DEL.event_at < end_us,
-        _DEL.status.in_(_statuses(fields.get("status"))),
+    return {
+        "start": start_us,
+        "end": end_us,
+        "statuses": list(_statuses(fields.get("status"))),
+        "topics": _topics(fields.get("events")),
+        "asked_at": now_us,
+    }
+
+
+def _conditions(chosen: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """A delivery that has ended since it was asked for has been sent again already."""
+    topics = chosen["topics"]
+    return [
+        _DEL.event_at >= int(chosen["start"]),
+        _DEL.event_at < int(chosen["end"]),
+        _DEL.status.in_(chosen["statuses"]),
+        or_(_DEL.finished_at.is_(None), _DEL.finished_at <= int(chosen["asked_at"])),
+        _DEL.topic != PING if topics is None else _DEL.topic.in_(topics),
     ]
-    topics = _topics(fields.get("events"))
-    if topics is not None:
-        conditions.append(_DEL.topic.in_(topics))
-    _enabled(session, endpoint_id, actor)
-    return _begin(session, endpoint_id, conditions, actor)
-
-
-def _begin(
-    session: WriteSession, endpoint_id: str, conditions: list[ColumnElement[bool]], actor: Actor
-) -> int:
-    organization_id, now_us = actor.organization_id, actor.now_us
-    count = store.begin_again(session, organization_id, endpoint_id, conditions, now_us)
-    if count:
-        pump_now(session, organization_id, [endpoint_id], now_us=now_us)
-    actor.record(session, "webhooks.replay", "webhook", endpoint_id, None, {"deliveries": count})
-    return count
 
 
 def _enabled(session: WriteSession, endpoint_id: str, actor: Actor) -> None:

@@ -16,6 +16,7 @@ from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read
+from llm_cost_ops.server.delivery.trials import TRIALS
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.pagination import (
@@ -185,7 +186,8 @@ def rotate_secret(
 @router.post("/{webhook_id}/test", operation_id="testWebhook", responses=openapi.DELIVERY)
 def send_test(webhook_id: str, request: Request, principal: Principal = Writer) -> Response:
     """Send a test event now and tell how it went."""
-    row, attempts = replay.ping(means_of(request), webhook_id, actor_of(request, principal))
+    with TRIALS.one(principal.organization_id):
+        row, attempts = replay.ping(means_of(request), webhook_id, actor_of(request, principal))
     return json_response(wire.delivery_shown(row, attempts))
 
 
@@ -216,8 +218,9 @@ def list_deliveries(
             principal.organization_id,
             webhook_id,
             conditions,
-            page.offset + page.limit + 1,
-        )[page.offset :]
+            page.limit + 1,
+            page.offset,
+        )
     shown = [wire.delivery_row(row) for row in rows[: page.limit]]
     more = len(rows) > page.limit
     cursor = encode_cursor(subject, [rows[page.limit - 1]["id"]]) if more else None

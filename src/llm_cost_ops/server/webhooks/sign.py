@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
@@ -14,30 +14,34 @@ from llm_cost_ops.core.jsontext import dumps, loads
 MAX_BODY_BYTES = 20_000
 _AGENT = f"LLM-Cost-Ops-Webhooks/{version('llm-cost-ops')}"
 _MICROS = 1_000_000
+_EMPTY: Mapping[str, object] = {"metadata": {}, "tags": []}
 
 
 def body_of(event_id: str, event_type: str, created_at: int, data: str) -> bytes:
-    """`{type, event, id, created_at, data}`; `event_type` as the endpoint spells it, `data` is JSON
-    text."""
+    """`{type, event, id, created_at, timestamp, data}`; `event_type` as the endpoint spells it,
+    `timestamp` as Standard Webhooks call `created_at`, `data` is JSON text."""
+    instant = format_micros(created_at)
     head = dumps(
         {
             "type": event_type,
             "event": event_type,
             "id": event_id,
-            "created_at": format_micros(created_at),
+            "created_at": instant,
+            "timestamp": instant,
         }
     )
     return f'{head[:-1]},"data":{data}}}'.encode()
 
 
 def fitting(data: dict[str, Any]) -> str:
-    """Data as JSON text so short that its body stays below MAX_BODY_BYTES: without tags and
-    metadata, or at last with its id alone, and `truncated`, when it is longer."""
+    """Data as JSON text so short that its body stays below MAX_BODY_BYTES: without its tags and
+    metadata, or at last with its short values alone, and `truncated`, when it is longer."""
     room = MAX_BODY_BYTES - 512
     text = dumps(data)
     if len(text.encode()) <= room:
         return text
-    text = dumps({**data, "metadata": {}, "tags": [], "truncated": True})
+    empty = {name: value for name, value in _EMPTY.items() if name in data}
+    text = dumps({**data, **empty, "truncated": True})
     if len(text.encode()) <= room:
         return text
     kept = {name: value for name, value in data.items() if _small(value)}

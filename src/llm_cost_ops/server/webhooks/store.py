@@ -133,13 +133,12 @@ def add_deliveries(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> 
 def due(
     session: ReadSession, organization_id: str, endpoint_id: str, now_us: int, limit: int
 ) -> list[Row]:
-    """Deliveries to attempt now, in the order in which they became due, with their events."""
+    """Deliveries to attempt now, in the order in which they became due, with their events. `data`
+    is None when the event is not kept any more."""
     query = (
-        select(webhook_deliveries, _EVENT.data, _EVENT.created_at.label("occurred_at"))
-        .join(webhook_events, _EVENT.id == _DEL.event_id)
+        _with_events(organization_id)
         .where(
             _DEL.organization_id == organization_id,
-            _EVENT.organization_id == organization_id,
             _DEL.endpoint_id == endpoint_id,
             _DEL.status == PENDING,
             _DEL.next_attempt_at <= now_us,
@@ -148,6 +147,23 @@ def due(
         .limit(limit)
     )
     return [dict(row) for row in session.execute(query).mappings()]
+
+
+def _with_events(organization_id: str) -> Any:
+    """An event is as old as it is and its delivery a little younger, so retention takes the event
+    a little earlier: a delivery without one is not sent, but it is one."""
+    mine = and_(_EVENT.id == _DEL.event_id, _EVENT.organization_id == organization_id)
+    shown = select(webhook_deliveries, _EVENT.data, _EVENT.created_at.label("occurred_at"))
+    return shown.select_from(webhook_deliveries.outerjoin(webhook_events, mine))
+
+
+def standing(session: ReadSession, organization_id: str, delivery_id: str) -> Row | None:
+    """A delivery as it is now, without its event."""
+    query = select(webhook_deliveries).where(
+        _DEL.id == delivery_id, _DEL.organization_id == organization_id
+    )
+    row = session.execute(query).mappings().first()
+    return None if row is None else dict(row)
 
 
 def next_due(session: ReadSession, organization_id: str, endpoint_id: str) -> int | None:
@@ -164,16 +180,11 @@ def next_due(session: ReadSession, organization_id: str, endpoint_id: str) -> in
 def delivery(
     session: ReadSession, organization_id: str, endpoint_id: str, delivery_id: str
 ) -> Row | None:
-    """One delivery with its event."""
-    query = (
-        select(webhook_deliveries, _EVENT.data, _EVENT.created_at.label("occurred_at"))
-        .join(webhook_events, _EVENT.id == _DEL.event_id)
-        .where(
-            _DEL.id == delivery_id,
-            _DEL.organization_id == organization_id,
-            _EVENT.organization_id == organization_id,
-            _DEL.endpoint_id == endpoint_id,
-        )
+    """One delivery with its event; `data` is None when that is not kept any more."""
+    query = _with_events(organization_id).where(
+        _DEL.id == delivery_id,
+        _DEL.organization_id == organization_id,
+        _DEL.endpoint_id == endpoint_id,
     )
     row = session.execute(query).mappings().first()
     return None if row is None else dict(row)
@@ -185,6 +196,7 @@ def deliveries(
     endpoint_id: str,
     conditions: Sequence[ColumnElement[bool]],
     limit: int,
+    offset: int = 0,
 ) -> list[Row]:
     """Deliveries of an endpoint, the newest first."""
     query = (
@@ -196,6 +208,7 @@ def deliveries(
         )
         .order_by(_DEL.id.desc())
         .limit(limit)
+        .offset(offset)
     )
     return [dict(row) for row in session.execute(query).mappings()]
 
@@ -211,24 +224,49 @@ def change_delivery(
     )
 
 
+def count_deliveries(
+    session: ReadSession,
+    organization_id: str,
+    endpoint_id: str,
+    conditions: Sequence[ColumnElement[bool]],
+) -> int:
+    """How many deliveries of an endpoint there are."""
+    query = select(func.count()).where(
+        _DEL.organization_id == organization_id, _DEL.endpoint_id == endpoint_id, *conditions
+    )
+    return int(session.scalar(query) or 0)
+
+
 def begin_again(
     session: WriteSession,
     organization_id: str,
     endpoint_id: str,
     conditions: Sequence[ColumnElement[bool]],
     now_us: int,
-) -> int:
-    """Let deliveries be attempted from now on as if they were new; how many there are."""
-    done = session.execute(
-        update(webhook_deliveries)
+    limit: int,
+) -> Sequence[str]:
+    """Let the oldest deliveries be attempted from now on as if they were new, at most `limit`;
+    their ids in order. The endpoint is locked."""
+    chosen = (
+        select(_DEL.id)
         .where(
             _DEL.organization_id == organization_id,
             _DEL.endpoint_id == endpoint_id,
             *conditions,
         )
-        .values(status=PENDING, step=0, next_attempt_at=now_us, finished_at=None)
+        .order_by(_DEL.id)
+        .limit(limit)
     )
-    return int(done.rowcount)
+    ids = session.execute(chosen).scalars().all()
+    for first in range(0, len(ids), _CHUNK):
+        session.execute(
+            update(webhook_deliveries)
+            .where(
+                _DEL.organization_id == organization_id, _DEL.id.in_(ids[first : first + _CHUNK])
+            )
+            .values(status=PENDING, step=0, next_attempt_at=now_us, finished_at=None)
+        )
+    return ids
 
 
 def add_attempt(session: WriteSession, row: Mapping[str, Any]) -> None:

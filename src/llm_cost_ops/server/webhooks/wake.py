@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llm_cost_ops.server.db.session import WriteSession
-from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue, enqueue_all
+from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue, enqueue_all, held_ready
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import Kind
 from llm_cost_ops.server.webhooks import store
@@ -27,18 +27,27 @@ ALARM = Kind("webhooks.alarm", max_attempts=20, retry=exponential(first_s=1.0, m
 def pump_now(
     session: WriteSession, organization_id: str, endpoint_ids: Iterable[str], *, now_us: int
 ) -> None:
-    """Attend to endpoints now, each in its own lane."""
+    """Attend to endpoints now, each in its own lane. A job that waits there already will see what
+    is written before this commits: another would make the lane longer with each event."""
+    lanes = {_lane(endpoint_id): endpoint_id for endpoint_id in sorted(endpoint_ids)}
+    waiting = held_ready(session, lanes)
     jobs = [
         NewJob(
             PUMP,
             {"endpoint_id": endpoint_id},
             organization_id,
             priority=Priority.HIGH,
-            lane=f"webhooks/{endpoint_id}",
+            lane=lane,
         )
-        for endpoint_id in sorted(endpoint_ids)
+        for lane, endpoint_id in lanes.items()
+        if lane not in waiting
     ]
     enqueue_all(session, jobs, now_us=now_us)
+    session.announce()  # a worker that looked meanwhile passed over the jobs that are held here
+
+
+def _lane(endpoint_id: str) -> str:
+    return f"webhooks/{endpoint_id}"
 
 
 def wake_at(

@@ -68,7 +68,7 @@ def delivery_shown(row: Row, attempts: Sequence[Row]) -> dict[str, object]:
     """A delivery with what was sent and how each attempt went."""
     return {
         **delivery_row(row),
-        "data": readable(row["data"]),
+        "data": None if row["data"] is None else readable(row["data"]),
         "attempt_log": [attempt_row(each) for each in attempts],
     }
 
