@@ -55,7 +55,7 @@ class TestLocal:
             "--set", "quiet_hours.end=07:00", "-o", "json",
         ).json()  # fmt: skip
         assert made["scope"] == {"team_id": ["a", "b"]}
-        assert made["quiet_hours"] == {"start": "22:00", "end": "07:00"}
+        assert made["quiet_hours"] == {"start": "22:00", "end": "07:00", "timezone": "UTC"}
         rule = made["id"]
         changed = run("alerts", "rules", "update", rule, "--set", "enabled=false", "--set",
                       "cooldown_minutes=", "-o", "json").json()  # fmt: skip

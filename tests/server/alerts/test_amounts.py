@@ -44,6 +44,23 @@ def test_a_raised_budget_tells_of_its_thresholds_again(room: Room, period: dict[
     assert len(room.alerts()) == 6
 
 
+def test_of_two_alerts_about_one_threshold_the_newer_stays(quick: Room) -> None:
+    quick.channel()
+    made = make_budget(quick.app, amount=10, alert_thresholds=["0.5"])
+    quick.spend(6)
+    put_amount(quick, made, amount=20)
+    quick.spend(5)  # before anybody looked whether the first one is over
+    assert [each["status"] for each in quick.alerts()] == ["active", "active"]
+    quick.told.clear()
+    quick.later(minutes=1)
+    first, second = quick.alerts()
+    assert (first["status"], second["status"]) == ("resolved", "active")
+    assert quick.told[0].notice.summary == (
+        "A newer alert tells of the limits that the budget has now. It began with: "
+        "USD 6.00 of USD 10.00 is spent (60 % of the budget test); calls go on."
+    )
+
+
 def test_an_increase_of_the_period_tells_again_too(room: Room) -> None:
     made = make_budget(room.app, amount=10, period="monthly", alert_thresholds=[1])
     room.spend(10)

@@ -140,6 +140,13 @@ def part_of(channel: Channel, part: int) -> Channel | None:
     return found[part] if part < len(found) else None
 
 
+def _summary(alert: Row, delivery: Row) -> str:
+    """What the moment says before what happened; at the end that is not so any more."""
+    ended = moment_of(delivery["moment"]) == "resolve"
+    happened = f"It began with: {alert['summary']}" if ended else alert["summary"]
+    return f"{delivery['said']} {happened}".strip()
+
+
 def notice_of(
     alert: Row, delivery: Row, organization: Organization, public_url: str | None
 ) -> Notice:
@@ -153,7 +160,7 @@ def notice_of(
         dedup_key=alert["dedup_key"],
         severity=alert["severity"],
         title=alert["title"],
-        summary=f"{delivery['said']} {alert['summary']}".strip(),
+        summary=_summary(alert, delivery),
         facts=tuple(Fact(label, value) for label, value in kept["facts"]),
         drivers=tuple(Driver(*each) for each in kept["drivers"]),
         organization=text.name(organization.name),

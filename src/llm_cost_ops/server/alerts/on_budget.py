@@ -97,8 +97,11 @@ def gone(look: Look, alerts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
     index = index_seen(look.session, look.organization.id)
     known = {str(each["budget_id"]) for each in alerts} & index.budgets.keys()
     where = standings(look.session, [index.budgets[b] for b in sorted(known)], look.now_us)
+    newest = {str(each["subject"]): each["id"] for each in alerts}  # they come by id
     for alert in alerts:
         why = _why_gone(where, alert)
+        if why is None and newest[str(alert["subject"])] != alert["id"]:
+            why = "A newer alert tells of the limits that the budget has now."
         if why is not None:
             yield str(alert["id"]), why
 
