@@ -11,6 +11,8 @@ from llm_cost_ops.forecasting.holidays import generate_with
 
 NO_LIBRARY = 3
 """The exit code where `auto` lacks its library."""
+NO_MEMORY = 4
+"""The exit code where the process is given no more memory."""
 
 
 @dataclass(frozen=True, slots=True)

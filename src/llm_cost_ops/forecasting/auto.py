@@ -46,6 +46,8 @@ def combine(values: Sequence[float], step: str, horizon: int, plan: Plan) -> Com
     def tried(family: Family, count: int, steps: int) -> dict[str, Values]:
         try:
             made = family(past[:count], steps)
+        except MemoryError:
+            raise
         except Exception:  # the library raises whatever its optimizers meet; the others stay
             return {}
         kept = {name: np.maximum(forecast, floor) for name, forecast in made.items()}

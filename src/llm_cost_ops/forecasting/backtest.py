@@ -45,6 +45,19 @@ def symmetric_error(actual: Sequence[float], forecast: Sequence[float]) -> float
     )
 
 
+def relative_error(
+    actual: Sequence[Sequence[float]], forecast: Sequence[Sequence[float]]
+) -> float | None:
+    """MAPE as a share: the mean of |a - f| / |a| where a is not 0; None where it always is."""
+    parts = [
+        abs((a - f) / a)
+        for row, made in zip(actual, forecast, strict=True)
+        for a, f in zip(row, made, strict=True)
+        if a
+    ]
+    return fmean(parts) if parts else None
+
+
 def season_scale(values: Sequence[float], season: int) -> float:
     """What MASE divides by: the mean absolute change over one season (Hyndman and Koehler 2006).
 

@@ -46,6 +46,7 @@ def test_a_forecast_is_kept_answered_again_and_told_of(any_app: Application) -> 
         assert each["lower_bound"] <= each["value"] <= each["upper_bound"]
     assert made["predictions"][0]["value"] == pytest.approx(Decimal(29))
     assert {"mase", "smape", "coverage"} <= made["backtest"].keys()
+    assert {"mape", "mae", "rmse"} <= made["metrics"].keys()
     assert made["total"]["predicted_cost"] == pytest.approx(Decimal(29 + 30 + 31))
     assert any_app.get(f"/api/v1/forecasts/{made['id']}").json()["id"] == made["id"]
     again = accepted(any_app.get(f"/api/v1/forecast/{made['id']}"), 200)
@@ -312,6 +313,44 @@ def test_a_process_that_fails_is_a_fault_of_the_server(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     answer = send(app, "/forecasts", {"model": "auto"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "raise MemoryError",
+        "import time; time.sleep(60)",
+    ],
+)
+def test_a_process_that_is_ended_is_to_be_asked_again(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: str
+) -> None:
+    spend_days(app, FIRST, 19)
+    (tmp_path / "numpy.py").write_text(child, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setattr("llm_cost_ops.server.forecasts.apart.LONGEST_S", 5)
+    answer = send(app, "/forecasts", {"model": "auto"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert accepted(app.get("/api/v1/forecasts"), 200)["data"] == []
+
+
+def test_a_process_that_cannot_begin_is_to_be_asked_again(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spend_days(app, FIRST, 19)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+    assert send(app, "/forecasts", {"model": "auto"}).status_code == 503
+
+
+def test_what_lies_where_the_server_stands_is_not_imported(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spend_days(app, FIRST, 19)
+    (tmp_path / "numpy.py").write_text("raise SystemExit(9)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert forecast(app, model="auto", horizon=1, drivers=False)["requested_model"] == "auto"
 
 
 def test_auto(app: Application) -> None:

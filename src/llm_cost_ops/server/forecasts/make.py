@@ -198,6 +198,7 @@ def _metrics(made: Forecast) -> Document:
     return {
         "mae": number(sum(abs(error) for error in errors) / len(errors)),
         "rmse": number((sum(error * error for error in errors) / len(errors)) ** 0.5),
+        "mape": number(test.mape),
         "mase": number(test.mase),
         "smape": number(test.smape),
     }
