@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -235,3 +236,15 @@ def test_the_shortest_series_have_two_origins_for_the_coverage(count: int) -> No
 def test_numbers_have_ten_digits(value: float, text: str) -> None:
     assert number(value) == Decimal(text)
     assert number(None) is None
+
+
+def test_a_season_that_early_origins_do_not_hold_can_be_chosen() -> None:
+    """Two years of weeks: from the earliest origins no yearly model can be tried."""
+    noise = random.Random(5)
+    weeks = [100 + 60 * math.sin(math.tau * week / 52) + noise.gauss(0, 4) for week in range(112)]
+    made = generate(series_of(weeks, "week"), 13)
+    assert any(name.startswith(("seasonal_", "mstl_", "log_mstl_")) for name in made.members)
+    assert sum(weight for weight, _ in made.members.values()) == pytest.approx(1)
+    ahead = [100 + 60 * math.sin(math.tau * week / 52) for week in range(112, 125)]
+    off = [abs(each.value - true) for each, true in zip(made.predictions, ahead, strict=True)]
+    assert fmean(off) < 0.5 * fmean(abs(weeks[-1] - true) for true in ahead)
