@@ -8,15 +8,14 @@ import pickle
 import sys
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.forecasting.asks import NO_LIBRARY, NO_MEMORY, Ask, made_of
-from llm_cost_ops.forecasting.forecast import Forecast
+from llm_cost_ops.forecasting.asks import NO_LIBRARY, NO_MEMORY, Ask, Outcome, made_of
 
 
 def main() -> int:
     """The exit code."""
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints is no answer
     asked: list[Ask] = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent wrote it
-    answer: list[Forecast] | DomainError
+    answer: list[Outcome] | DomainError
     try:
         answer = [made_of(each) for each in asked]
     except DomainError as error:

@@ -299,6 +299,50 @@ def test_without_the_library_auto_says_what_to_install(
     assert forecast(app, horizon=2)["model"] == "linear"
 
 
+def test_each_value_of_a_dimension_is_forecast_by_itself_too(
+    any_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_days(any_app, FIRST, 19, lambda day: 10 + day, project_id="grows")
+    spend_days(any_app, FIRST, 19, lambda _: 7, project_id="flat")
+    spend_days(any_app, datetime(2026, 11, 17, 12, tzinfo=UTC), 3, lambda _: 5, project_id="new")
+    spend_days(any_app, FIRST, 19, lambda _: 1)
+    made = forecast(any_app, horizon=4, group_by="project")
+    grows, flat, none, new = made["groups"]
+    assert [each["value"] for each in made["groups"]] == ["grows", "flat", "(none)", "new"]
+    assert grows["group"] == {"project": "grows"}
+    assert [each["date"] for each in flat["predictions"]] == [
+        each["date"] for each in made["predictions"]
+    ]
+    for row in flat["predictions"]:
+        assert row["value"] == row["predicted_cost"] == pytest.approx(Decimal(7))
+        assert row["lower_bound"] <= row["value"] <= row["upper_bound"]
+    alone = forecast(any_app, horizon=4, filters={"project_id": "grows"})
+    assert grows["predictions"] == alone["predictions"]
+    assert grows["total"] == alone["total"]
+    assert grows["backtest"].keys() == made["backtest"].keys()
+    assert none["spent"] == 19
+    assert (new["predictions"], new["error"]["code"]) == ([], "FORECAST_001")
+    assert made["groups_left_out"] == {"count": 0, "total_cost": 0}
+    assert accepted(any_app.get(f"/api/v1/forecasts/{made['id']}"), 200)["groups"] == made["groups"]
+    monkeypatch.setattr("llm_cost_ops.server.forecasts.parts.MAX_PREDICTIONS", 9)
+    asked = "model=linear&horizon=4&group_by=project"
+    cut = accepted(any_app.get(f"/api/v1/forecasts?{asked}"), 200)
+    assert [each["value"] for each in cut["groups"]] == ["grows", "flat"]
+    assert cut["groups_left_out"] == {"count": 2, "total_cost": 34}
+    assert "groups" not in alone
+    assert any_app.another().get("/api/v1/forecasts").json()["data"] == []
+
+
+def test_parts_by_auto_are_made_in_one_process(app: Application) -> None:
+    spend_days(app, FIRST, 19, lambda _: 7, project_id="a", tags=["team:x"])
+    made = forecast(app, horizon=2, model="auto", group_by=["project", "tag:team"], drivers=False)
+    (group,) = made["groups"]
+    assert group["group"] == {"project": "a", "tag:team": "x"}
+    assert [each["value"] for each in group["predictions"]] == [
+        each["value"] for each in made["predictions"]
+    ]
+
+
 def test_what_refuses_auto_comes_back_from_its_process(app: Application) -> None:
     spend_days(app, datetime(2026, 11, 14, 12, tzinfo=UTC), 6)
     answer = send(app, "/forecasts", {"model": "auto"})
@@ -379,6 +423,8 @@ def test_auto(app: Application) -> None:
         ({"holidays": ["2026-13-01"]}, "holidays"),
         ({"nonsense": 1}, "nonsense"),
         ({"timezone": "Mars"}, "timezone"),
+        ({"group_by": "day"}, "group_by"),
+        ({"group_by": "colour"}, "group_by"),
     ],
 )
 def test_what_is_refused(app: Application, body: dict[str, Any], field: str) -> None:

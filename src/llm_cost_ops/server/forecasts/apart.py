@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.forecasting.asks import NO_LIBRARY, NO_MEMORY, Ask, made_of
+from llm_cost_ops.core.errors import DomainError, InsufficientData
+from llm_cost_ops.forecasting.asks import NO_LIBRARY, NO_MEMORY, Ask, Outcome, made_of
 from llm_cost_ops.forecasting.forecast import Forecast
 from llm_cost_ops.server.http.problems import unavailable
 
@@ -37,10 +37,22 @@ class ForecastUnavailable(DomainError):
         )
 
 
-def forecasts_of(asked: Sequence[Ask]) -> list[Forecast]:
-    """The forecasts in order. Raises as `generate_with` does, ForecastUnavailable, Problem 503
-    where the process cannot begin, is ended from outside or takes too long, and RuntimeError where
-    it fails by itself."""
+def forecast_of(asked: Ask) -> Forecast:
+    """The forecast. Raises as `outcomes_of` does, and InsufficientData."""
+    return required(outcomes_of([asked])[0])
+
+
+def required(found: Outcome) -> Forecast:
+    """The forecast that it is. Raises InsufficientData."""
+    if isinstance(found, InsufficientData):
+        raise found
+    return found
+
+
+def outcomes_of(asked: Sequence[Ask]) -> list[Outcome]:
+    """The forecasts in order. Raises as `made_of` does, ForecastUnavailable, Problem 503 where the
+    process cannot begin, is ended from outside or takes too long, and RuntimeError where it fails
+    by itself."""
     if all(ask.model != "auto" for ask in asked):
         return [made_of(ask) for ask in asked]
     done = _run(pickle.dumps(list(asked)))
@@ -52,7 +64,7 @@ def forecasts_of(asked: Sequence[Ask]) -> list[Forecast]:
         told = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise RuntimeError(f"the process of a forecast ended with {done.returncode}: {told}")
     answer = cast(
-        "list[Forecast] | DomainError",
+        "list[Outcome] | DomainError",
         pickle.loads(done.stdout),  # noqa: S301 - our own child wrote it
     )
     if isinstance(answer, DomainError):

@@ -26,7 +26,7 @@ from llm_cost_ops.forecasting.asks import Ask
 from llm_cost_ops.forecasting.forecast import MAX_HORIZON, Forecast, number
 from llm_cost_ops.forecasting.sums import Sums, sums_of
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.forecasts.apart import forecasts_of
+from llm_cost_ops.server.forecasts.apart import forecast_of
 from llm_cost_ops.server.ledger.scoped import series
 
 HISTORY_DAYS = 182
@@ -110,7 +110,7 @@ def _forecast(course: Course, horizon: int, model: str, confidence: Decimal) -> 
     )
     if not course.days_e10:
         raise InsufficientData("Insufficient data: nothing was spent before today")
-    return forecasts_of([Ask(past, horizon, model, float(confidence))])[0]
+    return forecast_of(Ask(past, horizon, model, float(confidence)))
 
 
 def _by_model(

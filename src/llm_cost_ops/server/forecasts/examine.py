@@ -142,7 +142,7 @@ def _lines(history: History, asked: Examination) -> list[Line]:
         line
         for line in history.lines
         if (asked.currency is None or line.currency == asked.currency)
-        and any(not totals.is_unpriced for totals in line.totals.values())
+        and line.is_priced
         and from_e10(max(totals.cost for totals in line.totals.values())) >= least
     ]
     return sorted(kept, key=lambda line: (-line.spent_e10, line.values, line.currency))

@@ -46,6 +46,11 @@ class Line:
     def spent_e10(self) -> int:
         return sum(each.cost for each in self.totals.values())
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether some bucket has calls with a price."""
+        return any(not totals.is_unpriced for totals in self.totals.values())
+
 
 @dataclass(frozen=True, slots=True)
 class History:
