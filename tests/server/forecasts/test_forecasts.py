@@ -109,7 +109,7 @@ def test_seven_days_are_the_least(app: Application, days: int, status: int) -> N
     if status == 422:
         error = answer.json()["error"]
         assert error["code"] == "FORECAST_001"
-        assert "at least 7 days" in error["message"]
+        assert "minimum 7 days required" in error["message"]
 
 
 def test_days_since_the_first_use_count_even_without_calls(app: Application) -> None:
