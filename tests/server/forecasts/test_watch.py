@@ -177,12 +177,32 @@ def test_one_organization_is_not_in_the_way_of_another(
     assert len(listed(app)) == 3  # the next hour looks at the same hours again
 
 
+class Slot:
+    job = Job("job-1", None, jobs.WATCH.name, {}, 1, 4, "")
+
+
+def test_after_days_without_a_worker_they_are_judged_too(
+    app: Application, clock: FixedClock
+) -> None:
+    each = runner(app)
+    hours(app, 252)
+    run_until(app, clock, each, 45)
+    assert listed(app) == []
+    clock.current += timedelta(hours=100)
+    clock.elapsed_s += 100 * 3600
+    hours(app, 101, first=252)
+    spike(app, BAD + timedelta(hours=10))
+    run_until(app, clock, each, 60)
+    assert {row["date"] for row in listed(app, "?interval=hour")} == {"2026-11-20T18:00:00Z"}
+    assert len(events(app, "cost.anomaly_detected")) == 3
+
+
 def test_no_job_is_made_beside_one_that_has_not_ended(app: Application, clock: FixedClock) -> None:
     spread, _ = jobs.work(Settings(), app.database, clock).handlers.values()
     for others in (0, 0, 1):
         if others:
             app.another()
-        effect = spread(None)  # type: ignore[arg-type]
+        effect = spread(Slot())  # type: ignore[arg-type]
         assert effect is not None
         with write(app.database) as session:
             effect(session)
@@ -196,7 +216,9 @@ def test_an_organization_that_is_gone_is_not_watched(app: Application, clock: Fi
     _, look_at = jobs.work(Settings(), app.database, clock).handlers.values()
 
     class Gone:
-        job = Job("job-1", "org-gone", jobs.WATCH_ONE.name, {"steps": ["hour"]}, 1, 2, "")
+        job = Job(
+            "job-1", "org-gone", jobs.WATCH_ONE.name, {"steps": ["hour"], "since_us": 0}, 1, 2, ""
+        )
 
     assert look_at(Gone()) is None  # type: ignore[arg-type]
 

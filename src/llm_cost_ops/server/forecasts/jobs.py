@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 from zlib import crc32
 
-from llm_cost_ops.core.period import HOUR_US
+from llm_cost_ops.core.period import DAY_US, HOUR_US
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, snapshot
@@ -19,6 +19,7 @@ from llm_cost_ops.server.forecasts import watch
 from llm_cost_ops.server.identity.organizations import get_organization, list_organizations
 from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue_all, organizations_of
 from llm_cost_ops.server.queue.retry import exponential
+from llm_cost_ops.server.queue.schedule import SLOT, fired_before
 from llm_cost_ops.server.queue.work import Effect, Kind, Running, SystemSchedule, Work
 from llm_cost_ops.server.settings import Settings
 
@@ -36,20 +37,20 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
     chosen = settings.anomalies
     watching = watch.Watching(chosen.least, chosen.sensitivity)
 
-    def spread(_: Running) -> Effect:
+    def spread(running: Running) -> Effect:
         now_us = clock.micros()
-        is_for_days = now_us // HOUR_US % DAYS_EVERY == 1
-        steps = ("hour", "day") if is_for_days else ("hour",)
-        return lambda session: _spread(session, steps, now_us)
+        slot = running.job.payload.get(SLOT)
+        return lambda session: _spread(session, slot if isinstance(slot, int) else now_us, now_us)
 
     def look(running: Running) -> Effect | None:
         now_us = clock.micros()
-        steps = cast("Sequence[str]", running.job.payload["steps"])
+        asked = running.job.payload
+        steps, since_us = cast("Sequence[str]", asked["steps"]), cast("int", asked["since_us"])
         with snapshot(database) as session:
             organization = get_organization(session, running.job.organization_id or "")
         if organization is None:
             return None
-        found = watch.judge(database, organization, watching, steps, now_us)
+        found = watch.judge(database, organization, watching, steps, now_us, since_us)
         if not found:
             return None
         return lambda session: watch.keep(session, organization.id, found, now_us)
@@ -58,14 +59,17 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
     return Work(handlers=handlers, schedules=[SCHEDULE] if chosen.watch else ())
 
 
-def _spread(session: WriteSession, steps: Sequence[str], now_us: int) -> None:
+def _spread(session: WriteSession, slot_us: int, now_us: int) -> None:
     """A job for each organization but those whose last one has not ended: it will look at the same
     hours, and a worker that cannot follow must not fall behind without end."""
+    since_us = fired_before(session, SCHEDULE.name, slot_us) or now_us
+    is_for_days = now_us // HOUR_US % DAYS_EVERY == 1
+    steps = ["hour", "day"] if is_for_days or now_us - since_us > DAY_US else ["hour"]
     busy = organizations_of(session, WATCH_ONE)
     jobs = [
         NewJob(
             WATCH_ONE,
-            {"steps": list(steps)},
+            {"steps": steps, "since_us": since_us},
             organization.id,
             priority=Priority.LOW,
             lane=f"{WATCH_ONE.name}/{crc32(organization.id.encode()) % LANES}",

@@ -1,9 +1,10 @@
 """Anomalies as they happen: the newest whole hours and days of what an organization spends, in all
 and by its dearest providers, models and (by the day) projects, judged from the rollups.
 
-Each run judges the newest hours and days again, because calls and imports come late; a place and
-bucket is stored once, and the first verdict stands. A value that has just appeared is learnt from
-before it is judged, and what differs by less than the least amount is no anomaly.
+Each run judges the newest hours and days again, because calls and imports come late, and those
+since the last run where that is longer ago; a place and bucket is stored once, and the first
+verdict stands. A value that has just appeared is learnt from before it is judged, and what differs
+by less than the least amount is no anomaly.
 
 One episode is told of once: anomalies of one place and side that follow one another within a day
 (three days of days) belong to the first, and so does a day to an anomaly of one of its hours.
@@ -48,6 +49,8 @@ TOP = 20
 SETTLE_US = 5 * 60 * 1_000_000
 """How long after its end a bucket is left to calls that are still being sent."""
 NEWEST_US = {"hour": 48 * HOUR_US, "day": 7 * DAY_US}
+FURTHEST_US = {"hour": 14 * DAY_US, "day": 60 * DAY_US}
+"""What is judged at most after a time without a worker."""
 EPISODE_US = {"hour": DAY_US, "day": 3 * DAY_US}
 METHOD = "auto"
 MAX_EXPLAINED = 50
@@ -74,9 +77,11 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A history, what it is examined by, and the lines of it that are judged: (value, line)."""
+    """A history, what it is examined by, from when on, and the lines of it that are judged:
+    (value, line)."""
 
     history: History
+    begin_us: int
     asked: Examination
     dimension: str
     lines: tuple[tuple[str, Line], ...]
@@ -88,21 +93,22 @@ def judge(
     watching: Watching,
     steps: Iterable[str],
     now_us: int,
+    since_us: int | None = None,
 ) -> list[Row]:
-    """The anomalies of the newest buckets as rows to store, without those that are stored; the
-    first `MAX_EXPLAINED` of them with their causes. No connection is held while it judges."""
-    longest = max(NEWEST_US.values()) + DAY_US
+    """The anomalies of the newest buckets, and of those since an instant, as rows to store, without
+    those that are stored; the first `MAX_EXPLAINED` of them with their causes. No connection is
+    held while it judges."""
+    begins = {step: _begin(step, now_us, since_us) for step in steps}
     with snapshot(database) as session:
-        known = {
-            _place(row) for row in store.anomalies_since(session, organization.id, now_us - longest)
-        }
-        since_us = now_us - bar.LASTS_DAYS * DAY_US
-        bars = bar.bars_of(store.feedback(session, organization.id, since_us))
+        earliest = min(begins.values(), default=now_us) - DAY_US
+        known = {_place(row) for row in store.anomalies_since(session, organization.id, earliest)}
+        said_us = now_us - bar.LASTS_DAYS * DAY_US
+        bars = bar.bars_of(store.feedback(session, organization.id, said_us))
         watched = [
             each
-            for step in steps
+            for step, begin_us in begins.items()
             for name in WATCHED[step]
-            if (each := _watched(session, organization, watching, step, name, now_us)) is not None
+            if (each := _watched(session, organization, watching, step, name, begin_us, now_us))
         ]
     found = [row for each in watched for row in _judged(each, bars, now_us)]
     rows = [row for row in found if _place(row) not in known]
@@ -112,6 +118,12 @@ def judge(
     with snapshot(database) as session:
         explained = [_explained(session, organization, row) for row in rows[:MAX_EXPLAINED]]
     return [*explained, *({**row, "causes": None} for row in rows[MAX_EXPLAINED:])]
+
+
+def _begin(step: str, now_us: int, since_us: int | None) -> int:
+    """The first instant whose buckets are judged."""
+    newest_us = now_us - NEWEST_US[step]
+    return max(min(newest_us, since_us or newest_us), now_us - FURTHEST_US[step])
 
 
 def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -129,10 +141,11 @@ def _watched(
     watching: Watching,
     step: str,
     name: str,
+    begin_us: int,
     now_us: int,
 ) -> _Watched | None:
     options = watching.options(step)
-    selection = _selection(organization, step, now_us)
+    selection = _selection(organization, step, begin_us, now_us)
     by = () if name == TOTAL else (Dimension(name, find_field(name)),)
     try:
         if by:
@@ -143,25 +156,23 @@ def _watched(
         return None
     lines = ((ALL if name == TOTAL else line.values[0], line) for line in history.lines)
     judged = tuple((v, line) for v, line in lines if v != NONE and _is_judged(line, options))
-    return _Watched(history, asked, name, judged)
+    return _Watched(history, begin_us, asked, name, judged)
 
 
 def _judged(watched: _Watched, bars: bar.Bars, now_us: int) -> Iterator[Row]:
     step = watched.asked.step
     for value, line in watched.lines:
         place = (step, watched.dimension, value, line.currency)
-        for index, anomaly in flagged(
-            watched.history, line, watched.asked, now_us - NEWEST_US[step]
-        ):
+        for index, anomaly in flagged(watched.history, line, watched.asked, watched.begin_us):
             if bar.is_above(anomaly, place, bars):
                 yield _row(watched.history, index, place, anomaly, now_us)
 
 
-def _selection(organization: Organization, step: str, now_us: int) -> Selection:
+def _selection(organization: Organization, step: str, begin_us: int, now_us: int) -> Selection:
     rhythm = RHYTHMS[step]
     width = HOUR_US if step == "hour" else DAY_US
-    back = (rhythm.memory + rhythm.least) * width + NEWEST_US[step]
-    window = Window((now_us - back) // DAY_US * DAY_US, now_us)
+    learnt_us = (rhythm.memory + rhythm.least) * width
+    window = Window((begin_us - learnt_us) // DAY_US * DAY_US, now_us)
     return Selection(organization.id, window, time_zone(organization.time_zone))
 
 
