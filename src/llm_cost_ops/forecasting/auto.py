@@ -67,7 +67,7 @@ def combine(values: Sequence[float], step: str, horizon: int, plan: Plan) -> Com
 
     made: dict[str, tuple[Values, Tries]] = {}
     with quiet():
-        for family in families(past, step):
+        for family in families(past, step, plan.horizon):
             ahead = tried(family, len(past), horizon)
             back = [tried(family, origin, plan.horizon) for origin in plan.origins]
             for name in ahead:

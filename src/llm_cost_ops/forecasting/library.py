@@ -28,20 +28,21 @@ _AVERAGED = 3
 """Seasons that the seasonal average is the mean of, where there are as many."""
 
 
-def families(past: Values, step: str) -> Iterator[Family]:
-    """Everything that can be tried on a series."""
+def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
+    """Everything that can be tried on a series. The forms of exponential smoothing are not chosen
+    by its last `tested` values, which a back-test forecasts."""
     yield _single("naive", _models.Naive())
     season = MAIN[step]
     periods = periods_in(step, len(past))
     if season not in periods:
         season = 1
     if step != "hour" or season == 1:
-        yield _single("ets", _smoothing(past, 1))
+        yield _single("ets", _smoothing(past[: len(past) - tested], 1))
         yield _single("ces", _models.AutoCES(season_length=1, model="N"))
         yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
     if season > 1:
         if season < LONGEST_SEASON:
-            yield _single(f"ets_{season}", _smoothing(past, season))
+            yield _single(f"ets_{season}", _smoothing(past[: len(past) - tested], season))
         yield _single(f"ces_{season}", _models.AutoCES(season_length=season))
         yield _single(f"theta_{season}", _models.DynamicOptimizedTheta(season_length=season))
     for period in periods:
