@@ -159,7 +159,7 @@ def speed(count: int) -> Iterator[Figure]:
         list(pool.map(timed, [every[:1]] * PROCESSES, [MODELS] * PROCESSES))
         for names, goal in (((MODELS[0],), GOAL_AUTO_SECONDS), (MODELS[1:], GOAL_SIMPLE_SECONDS)):
             began = time.perf_counter()
-            cpu = sum(pool.map(timed, [[each] for each in every], [names] * count, chunksize=4))
+            cpu = sum(pool.map(timed, [[each] for each in every], [names] * count))
             seconds = time.perf_counter() - began
             allowed = goal * count / GOAL_COUNT
             yield Figure(

@@ -34,14 +34,16 @@ def plan_of(count: int, horizon: int, most: int) -> Plan:
 
 def absolute_error(actual: Sequence[float], forecast: Sequence[float]) -> float:
     """Mean absolute error."""
-    return fmean(abs(a - f) for a, f in zip(actual, forecast, strict=True))
+    return fmean([abs(a - f) for a, f in zip(actual, forecast, strict=True)])
 
 
 def symmetric_error(actual: Sequence[float], forecast: Sequence[float]) -> float:
     """sMAPE as in the M4 competition, 0 to 2: the mean of 2|a - f| / (|a| + |f|), 0 for 0/0."""
     return fmean(
-        2 * abs(a - f) / (abs(a) + abs(f)) if a or f else 0.0
-        for a, f in zip(actual, forecast, strict=True)
+        [
+            2 * abs(a - f) / (abs(a) + abs(f)) if a or f else 0.0
+            for a, f in zip(actual, forecast, strict=True)
+        ]
     )
 
 
