@@ -24,7 +24,7 @@ FURTHEST = 2.0
 """A model with more than this many times the error of the best is no member."""
 LEAST_TRIED = 2
 """Origins from which a candidate must have a forecast."""
-ORIGINS = {"hour": 6, "day": 6, "week": 10, "month": 8}
+ORIGINS = {"hour": 6, "day": 5, "week": 10, "month": 8}
 """Origins of the back-test, by step; more of them where the models are quick."""
 LONGEST = {"hour": 8 * 168, "day": 1100, "week": 1200, "month": 600}
 """Values that are looked at, the latest; older ones cost time and say little."""

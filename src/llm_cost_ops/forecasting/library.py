@@ -40,7 +40,8 @@ def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
     if step != "hour" or season == 1:
         yield _single("ets", _smoothing(past, 1, tested))
         yield _single("ces", _models.AutoCES(season_length=1, model="N"))
-        yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
+        if step != "day" or season == 1:  # theta_7 tests itself whether there is a season
+            yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
     if season > 1:
         if season < LONGEST_SEASON:
             yield _single(f"ets_{season}", _smoothing(past, season, tested))
