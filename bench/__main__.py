@@ -26,6 +26,7 @@ PARTS = (
     "aggregates",
     "streaming",
     "forecasting",
+    "anomalies",
 )
 FILLED = frozenset({"aggregates", "streaming"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""

@@ -227,6 +227,7 @@ class TestOptions:
             ("method", {"method": "prophet"}),
             ("sensitivity", {"sensitivity": "none"}),
             ("threshold", {"threshold": 0.0}),
+            ("threshold", {"threshold": 9e-7}),
             ("threshold", {"threshold": math.inf}),
             ("threshold", {"threshold": math.nan}),
             ("min_amount", {"min_amount": Decimal(-1)}),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cost_ops.anomalies.rules import RULES, Trailing, over_range
+from llm_cost_ops.anomalies.detection import severity_of
+from llm_cost_ops.anomalies.rules import RULES, Trailing, over_range, zscore
 from llm_cost_ops.anomalies.tail import LEAST, tail_bound
 from llm_cost_ops.anomalies.windows import SortedWindow
 
@@ -95,6 +96,13 @@ class TestWhole:
         bounds = over_range(method, [0.1] * 7, 1.0)
         assert not bounds.is_out(9.0)
         assert bounds.score(9.0) == 0
+
+
+def test_a_bound_that_numbers_do_not_tell_from_the_expected_value_is_far_behind() -> None:
+    bounds = zscore([1e16, 1e16, 1e16, 1e16 + 4e4], 1e-6)
+    assert bounds.upper == bounds.expected
+    assert bounds.excess(1e17) == math.inf
+    assert severity_of(bounds.excess(1e17)) == "critical"
 
 
 class TestTrailing:

@@ -110,7 +110,7 @@ def test_what_chooses_calls_is_refused_beside_a_file(run: Run, series: Path) -> 
         ("2026-01-01,1\n2026-01-02,nan\n", (), 2, "'nan' is not a finite decimal number"),
         ("2026-01-01,1\n\xff,nan\n", (), 2, "line 2: "),
         ("", (), 2, "has no rows"),
-        (days(6), (), 1, "Error [FORECAST_001]: Insufficient data: a forecast needs at least 7"),
+        (days(6), (), 1, "Error [FORECAST_001]: Insufficient historical data for forecast (mi"),
         (days(30), ("--horizon", "0"), 2, "horizon: must be from 1 to 1000 steps"),
         (days(30), ("--horizon", "1001"), 2, "]: --horizon: must be from 1 to 1000 steps"),
         (days(30), ("--confidence", "1"), 2, "]: --confidence: must be a number from 0.5 to 0.99"),

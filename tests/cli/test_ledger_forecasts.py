@@ -53,6 +53,19 @@ class TestLocal:
         assert answer["id"].startswith("fct_")
         assert "history" not in answer
 
+    def test_each_project_by_itself(self, run: Run) -> None:
+        asked = (*GENERATE, "--horizon", 2, "--group-by", "project")
+        rows = list(csv.DictReader(io.StringIO(run(*asked, "-o", "csv").out)))
+        assert [row["group"] for row in rows] == ["all"] * 2 + ["chat"] * 2 + ["search"] * 2
+        drawn = run(*asked).out
+        assert "search: " in drawn
+        assert "USD in all, between" in drawn
+        noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+        late = call(7, **LARGE, timestamp=(noon - timedelta(days=2)).isoformat(), project_id="new")
+        assert run("ingest", "-f", "-", stdin=json.dumps(late).encode()).code == 0
+        assert "new: Insufficient historical data" in run(*asked).out
+        assert run("forecast", "--series", "x.csv", "--group-by", "project").code == 2
+
     def test_what_is_chosen(self, run: Run) -> None:
         whole = run(*GENERATE, "--horizon", 1, "-o", "json").json()
         part = run(*GENERATE, "--horizon", 1, "--filter", "project_id=chat", "--holiday",

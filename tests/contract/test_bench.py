@@ -28,11 +28,10 @@ PARTS = {
     "forecasting": [
         "`auto`, 13 weeks",
         "`auto`, 48 hours",
-        "`auto`, a daily",
-        "`linear`, a daily",
-        "`moving_average`",
-        "`exponential_smoothing`",
+        "4 daily series of a year, 30 days ahead, two cores: `auto`",
+        "4 daily series of a year, 30 days ahead, two cores: `linear`",
     ],
+    "anomalies": ["`auto` of anomalies"],
 }
 """Parts that need no peer, and how the work of their figures begins."""
 

@@ -90,7 +90,7 @@ def test_other_steps_need_an_interval(lines: list[str]) -> None:
     ("lines", "line", "text"),
     [
         (["2025-01-01,1", "2025-01-01,2"], 2, "has the same date as line 1"),
-        (["2025-01-02,1", "2025-01-01,2"], 2, "is earlier than line 1"),
+        (["2025-01-02,1", "2025-01-01,1", "2025-01-02,2"], 3, "has the same date as line 1"),
         (["date,value", "2025-01-01,nan"], 2, "'nan' is not a finite decimal number"),
         (["2025-01-01,1", "2025-01-02,inf"], 2, "'inf' is not a finite"),
         (["2025-01-01,1", "2025-01-02,1_0"], 2, "is not a finite"),
@@ -148,6 +148,24 @@ def test_an_empty_value_is_missing_and_an_absent_row_is_what_the_caller_says() -
     assert read(*lines, gaps="zero").values == (1, None, 0, 4)
 
 
+def test_rows_may_come_in_any_order() -> None:
+    lines = days("2025-01-01", 9)
+    assert read("date,value", *reversed(lines)) == read(*lines)
+    mixed = ["2025-10-26T02:00+01:00,3", "2025-10-26T02:00+02:00,2", "2025-10-26T01:00+02:00,1"]
+    assert read(*mixed).values == (1, 2, 3)
+
+
+def test_dates_are_written_as_they_were_read() -> None:
+    spaced = read("2025-01-01 00:00:00,1", "2025-01-01 01:00:00,2")
+    assert [spaced.label(0), *spaced.labels_after(1)] == [
+        "2025-01-01 00:00:00", "2025-01-01 02:00:00"
+    ]  # fmt: skip
+    zoned = read("2025-01-01 00:00+01:00,1", "2025-01-01 01:00+01:00,2")
+    assert zoned.label(1) == "2025-01-01 01:00:00+01:00"
+    assert read(*hours("2025-01-01", 8, 15), interval="hour").label(1) == "2025-01-01 01:00:00"
+    assert read("2025-01-01T00:00,1", "2025-01-01T01:00,2").label(0) == "2025-01-01T00:00:00"
+
+
 def test_dst_in_instants_with_offsets() -> None:
     series = read(
         "2025-10-26T01:00+02:00,1", "2025-10-26T02:00+02:00,2",
@@ -179,7 +197,7 @@ def test_rows_closer_than_the_interval_are_added_up_over_whole_steps() -> None:
     quarters = hours("2025-01-01 00:15", 4 * 4, 15)
     series = read(*quarters, interval="hour")
     # Without a step of their own, rows cannot show that an hour is only begun.
-    assert (series.label(0), series.values) == ("2025-01-01T00:00:00", (3, 4, 4, 4, 1))
+    assert (series.label(0), series.values) == ("2025-01-01 00:00:00", (3, 4, 4, 4, 1))
     weeks = read(*days("2025-01-07", 6 + 7 + 7 + 3), interval="week")
     assert weeks.label(0) == "2025-01-13"
     assert len(weeks) == 2

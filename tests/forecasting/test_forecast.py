@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -125,7 +126,9 @@ def test_the_answer_has_the_documented_fields() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_seven_days_suffice_and_six_do_not(model: str) -> None:
-    with pytest.raises(InsufficientData, match="at least 7 days, the series has 6") as caught:
+    with pytest.raises(
+        InsufficientData, match=r"for forecast \(minimum 7 days required\): .* 6 days"
+    ) as caught:
         generate(series_of(weekly(6)), 30, model=model)
     assert caught.value.code == "FORECAST_001"
     keeps_its_promises(generate(series_of(weekly(7)), 30, model=model), 30, floor=True)
@@ -135,7 +138,7 @@ def test_hours_need_seven_days_of_them() -> None:
     hours = [float(hour % 24) for hour in range(168)]
     assert len(generate(series_of(hours, "hour"), 1, model="linear").predictions) == 1
     with pytest.raises(
-        InsufficientData, match=r"at least 168 hours \(7 days\), the series has 167"
+        InsufficientData, match=r"minimum 7 days required\): the series has 167 hours"
     ):
         generate(series_of(hours[1:], "hour"), 1, model="linear")
 
@@ -150,7 +153,7 @@ def test_weeks_and_months_need_seven() -> None:
 
 def test_seven_values_must_be_known() -> None:
     gaps: list[float | None] = [1.0, None, 1.0, 1.0, 1.0, None, 1.0, 2.0]
-    with pytest.raises(InsufficientData, match="at least 7 values, the series has 6"):
+    with pytest.raises(InsufficientData, match=r"minimum 7 values required\): the series has 6"):
         generate(series_of(gaps), 1, model="linear")
     made = generate(series_of([*gaps, 2.0]), 1, model="linear")
     assert (made.observed, made.missing) == (7, 2)
@@ -233,3 +236,15 @@ def test_the_shortest_series_have_two_origins_for_the_coverage(count: int) -> No
 def test_numbers_have_ten_digits(value: float, text: str) -> None:
     assert number(value) == Decimal(text)
     assert number(None) is None
+
+
+def test_a_season_that_early_origins_do_not_hold_can_be_chosen() -> None:
+    """Two years of weeks: from the earliest origins no yearly model can be tried."""
+    noise = random.Random(5)
+    weeks = [100 + 60 * math.sin(math.tau * week / 52) + noise.gauss(0, 4) for week in range(112)]
+    made = generate(series_of(weeks, "week"), 13)
+    assert any(name.startswith(("seasonal_", "mstl_", "log_mstl_")) for name in made.members)
+    assert sum(weight for weight, _ in made.members.values()) == pytest.approx(1)
+    ahead = [100 + 60 * math.sin(math.tau * week / 52) for week in range(112, 125)]
+    off = [abs(each.value - true) for each, true in zip(made.predictions, ahead, strict=True)]
+    assert fmean(off) < 0.5 * fmean(abs(weeks[-1] - true) for true in ahead)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llm_cost_ops.forecasting.backtest import (
     absolute_error,
     plan_of,
+    relative_error,
     season_scale,
     symmetric_error,
 )
@@ -21,7 +22,7 @@ from llm_cost_ops.forecasting.simple import (
     exponential_smoothing,
     linear,
     moving_average,
-    smoothing_weight,
+    smoothing_weights,
 )
 
 numbers = st.floats(-1e6, 1e6)
@@ -44,8 +45,17 @@ def test_smoothing_follows_by_its_weight() -> None:
 
 
 def test_the_weight_is_high_for_a_walk_and_low_for_noise() -> None:
-    assert smoothing_weight([float(i) for i in range(30)]) == 1.0
-    assert smoothing_weight([5.0, 7.0] * 20) < 0.3
+    assert smoothing_weights([float(i) for i in range(30)], [30]) == [1.0]
+    assert smoothing_weights([5.0, 7.0] * 20, [40])[0] < 0.3
+
+
+def test_a_weight_knows_nothing_of_what_comes_after() -> None:
+    past = [*([5.0, 7.0] * 20), *(float(i) for i in range(40))]
+    late, early, again = smoothing_weights(past, [80, 40, 40])
+    assert (late, early) == (
+        smoothing_weights(past, [80])[0], smoothing_weights(past[:40], [40])[0]
+    )  # fmt: skip
+    assert late > 0.7 > 0.3 > early == again
 
 
 @given(st.lists(numbers, min_size=2, max_size=60))
@@ -57,6 +67,11 @@ def test_a_line_has_the_least_squares(past: list[float]) -> None:
     size = max(map(abs, past)) * len(past) + 1
     assert sum(residuals) == pytest.approx(0, abs=1e-6 * size)
     assert sum(i * r for i, r in enumerate(residuals)) == pytest.approx(0, abs=1e-4 * size)
+
+
+def test_relative_errors_pass_over_zeros() -> None:
+    assert relative_error([[10, 0], [-4, 8]], [[5, 3], [-5, 8]]) == pytest.approx(0.25)
+    assert relative_error([[0.0]], [[1.0]]) is None
 
 
 def test_a_plan_of_a_long_series_overlaps_by_half() -> None:

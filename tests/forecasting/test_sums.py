@@ -8,8 +8,14 @@ from decimal import Decimal
 import pytest
 
 from llm_cost_ops.core.errors import InsufficientData
-from llm_cost_ops.core.series import Series
-from llm_cost_ops.forecasting.forecast import Backtest, Forecast, Prediction, generate
+from llm_cost_ops.core.series import Series, SeriesError
+from llm_cost_ops.forecasting.forecast import (
+    MAX_HORIZON,
+    Backtest,
+    Forecast,
+    Prediction,
+    generate,
+)
 from llm_cost_ops.forecasting.holidays import generate_with
 from llm_cost_ops.forecasting.sums import Sums, sums_of
 
@@ -86,6 +92,10 @@ def test_holidays_at_the_ends() -> None:
     found = generate_with(days(values), 2, off, model="moving_average")
     assert [each.date for each in found.predictions] == ["2026-04-02", "2026-04-03"]
     assert [each.value for each in found.predictions] == [100, 100]  # no holiday to compare with
+    most = generate_with(days(values), MAX_HORIZON, off, model="moving_average")
+    assert len(most.predictions) == MAX_HORIZON
+    with pytest.raises(SeriesError, match="from 1 to 1000 steps"):
+        generate_with(days(values), MAX_HORIZON + 1, off, model="moving_average")
     values[10] = 30
     off.add((FIRST + timedelta(days=10)).date())
     found = generate_with(days(values), 2, off, model="moving_average")

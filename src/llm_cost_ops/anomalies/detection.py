@@ -38,6 +38,7 @@ SEVERITIES = ("low", "medium", "high", "critical")
 THRESHOLDS: Mapping[str, float] = MappingProxyType(
     {"zscore": 3.0, "iqr": 1.5, "mad": 3.5, "seasonal": 5.0, "auto": 5.0}
 )
+LEAST_THRESHOLD = 1e-6
 _WIDER: Mapping[str, float] = MappingProxyType({"low": 4 / 3, "medium": 1.0, "high": 5 / 6})
 _MONTHS: Mapping[str, float] = MappingProxyType({"low": 12.0, "medium": 3.0, "high": 1.0})
 _SEVERE = (1.5, 2.5, 4.0)
@@ -67,8 +68,8 @@ class Options:
             raise AnomalyError(f"must be one of: {', '.join(METHODS)}", field="method")
         if self.sensitivity not in SENSITIVITIES:
             raise AnomalyError(f"must be one of: {', '.join(SENSITIVITIES)}", field="sensitivity")
-        if self.threshold is not None and not 0 < self.threshold < float("inf"):
-            raise AnomalyError("must be a number above 0", field="threshold")
+        if self.threshold is not None and not LEAST_THRESHOLD <= self.threshold < float("inf"):
+            raise AnomalyError("must be a number above 0, of 0.000001 or more", field="threshold")
         if not self.min_amount.is_finite() or self.min_amount < 0:
             raise AnomalyError("must be 0 or more", field="min_amount")
 

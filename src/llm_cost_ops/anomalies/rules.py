@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum, sqrt
+from math import fsum, inf, sqrt
 from types import MappingProxyType
 
 from llm_cost_ops.anomalies.windows import SortedWindow, median_of_sorted, quantile_of_sorted
@@ -42,9 +42,10 @@ class Bounds:
         return self.unit > 0 and not self.lower - last <= value <= self.upper + last
 
     def excess(self, value: float) -> float:
-        """How far off the value is, in distances of the bound on its side; they are not 0."""
+        """How far off the value is, in distances of the bound on its side; infinite where a bound
+        is so near that the numbers do not tell it from the expected value."""
         bound = self.upper - self.expected if value > self.expected else self.expected - self.lower
-        return abs(value - self.expected) / bound
+        return abs(value - self.expected) / bound if bound > 0 else inf
 
     def score(self, value: float) -> float:
         low, high = self.anchors

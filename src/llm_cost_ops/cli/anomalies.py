@@ -95,9 +95,7 @@ def anomalies(
     $ cost-ops forecast anomalies --series hourly.csv --sensitivity high --min-amount 5 -o json
     $ cost-ops forecast anomalies --series daily.csv --method zscore --threshold 3 -o csv
     """
-    of = asked_of(interval, start_date, end_date, timezone, filter_)
-    if group_by is not None:
-        of["group_by"] = group_by
+    of = asked_of(interval, start_date, end_date, timezone, filter_, group_by)
     if series is None:
         how = {"method": method, "sensitivity": sensitivity, "min_amount": min_amount}
         _of_ledger(

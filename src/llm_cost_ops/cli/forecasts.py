@@ -71,6 +71,10 @@ def generate(
     holiday: Annotated[
         list[str] | None, typer.Option(help="A date that is no ordinary day; repeatable.")
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", help="Dimensions with commas; each value is forecast, too."),
+    ] = None,
 ) -> int:
     """Forecast what the ledger's calls cost, or any series of dates and values from a file.
 
@@ -85,10 +89,11 @@ def generate(
 
     $ cost-ops forecast generate --horizon 30
     $ cost-ops forecast generate --filter project_id=search --interval week --model linear
+    $ cost-ops forecast generate --group-by project --model linear -o csv
     $ cost-ops forecast generate --series daily.csv --horizon 30
     $ cost-ops forecast generate --series hourly.csv --interval day --model linear -o csv
     """
-    of = asked_of(interval, start_date, end_date, timezone, filter_)
+    of = asked_of(interval, start_date, end_date, timezone, filter_, group_by)
     if series is None:
         with named_as_typed("confidence"):
             share = _share(confidence)
@@ -153,7 +158,15 @@ def _show(profile: Profile, document: dict[str, Any], past: Series | None, made:
         print(plot(past, made))
     columns = [Column("date", kind="time")]
     columns += [Column(name, kind="number", read=rounded(name)) for name in FIELDS[1:]]
-    show_rows(profile, rows, Listing(columns, FIELDS, notes=lambda _: _notes(document)))
+    fields = FIELDS
+    if "groups" in document and profile.format is not Output.TABLE:
+        fields = ("group", *FIELDS)
+        rows = [
+            {**row, "group": name}
+            for name, of in (("all", document), *((g["value"], g) for g in document["groups"]))
+            for row in of["predictions"]
+        ]
+    show_rows(profile, rows, Listing(columns, fields, notes=lambda _: _notes(document)))
 
 
 def _notes(document: dict[str, Any]) -> Iterator[str]:
@@ -171,11 +184,26 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
     yield f"Interval: {share:.3%} by the errors of the back-test.".replace(".000%", "%")
     if document["missing"]:
         yield f"{document['missing']} steps of the series have no value."
+    for part in document.get("groups", ()):
+        yield _part(part, document["currency"])
+    if document.get("groups") and document["groups_left_out"]["count"]:
+        yield f"And {document['groups_left_out']['count']} more, which cost less."
     if document.get("drivers"):
         yield _because(document["drivers"], document["currency"])
     for each in document.get("left_out", ()):
         what = each.get("date") or each["currency"]
         yield f"Left out: {what} ({each['reason']}, {plain(Decimal(str(each['cost'])))})."
+
+
+def _part(part: dict[str, Any], currency: str) -> str:
+    """What one value adds up to, or why nothing can be said of it."""
+    if "error" in part:
+        return f"{part['value']}: {part['error']['message']}."
+    low, middle, high = (
+        f"{Decimal(str(part['total'][name])):,.2f}"
+        for name in ("lower_bound", "predicted_cost", "upper_bound")
+    )
+    return f"{part['value']}: {middle} {currency} in all, between {low} and {high}."
 
 
 def _because(drivers: dict[str, Any], currency: str) -> str:

@@ -18,6 +18,7 @@ def asked_of(
     end_date: str | None,
     timezone: str | None,
     filters: Sequence[str] | None,
+    group_by: str | None = None,
 ) -> dict[str, Any]:
     """The fields that say of what, those alone that were given. Raises CommandError."""
     found: dict[str, list[str]] = {}
@@ -32,6 +33,7 @@ def asked_of(
         "end_date": end_date,
         "timezone": timezone,
         "filters": found or None,
+        "group_by": group_by,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -331,6 +331,7 @@ class ForecastFields(HistoryFields, total=False):
     drivers: bool | None
     include_history: bool | None
     holidays: Sequence[Day] | None
+    group_by: Names | None
 
 
 class ExaminationFields(HistoryFields, total=False):

@@ -259,6 +259,7 @@ class Forecast(Row):
     drivers: Row | None
     year_over_year: Row | None
     left_out: list[Row]
+    groups: list[Row]
 
 
 class BudgetForecast(Row):

@@ -39,8 +39,8 @@ class Series:
 
     `start` is naive: the clock that dates are counted by. That is the local clock for days, weeks
     and months, and UTC for the hours of a series whose times carry an offset (`form` "offset");
-    `offset` is what its dates are then written with. `anchor` is the day of the month of monthly
-    steps, `MONTH_END` for the last.
+    `offset` is what its dates are then written with, and `separator` stands between a date and a
+    time. `anchor` is the day of the month of monthly steps, `MONTH_END` for the last.
     """
 
     step: str
@@ -49,6 +49,7 @@ class Series:
     form: str = "date"
     offset: timedelta = _NO_OFFSET
     anchor: int = 1
+    separator: str = "T"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,14 +68,15 @@ class Series:
 
     def label(self, index: int) -> str:
         """The date of a step as text, in the form in which the series writes its own: `2025-01`,
-        `2025-01-31`, `2025-01-31T13:00:00` or `2025-01-31T13:00:00+01:00` (`Z` for UTC)."""
+        `2025-01-31`, `2025-01-31T13:00:00` or `2025-01-31T13:00:00+01:00` (`Z` for UTC), the time
+        after a space where that is how it writes them."""
         moment = self.moment(index)
         if self.form == "offset":
             zone = timezone(self.offset)
             shown = moment.replace(tzinfo=UTC).astimezone(zone) if self.step == "hour" else moment
-            return shown.replace(tzinfo=zone).isoformat().replace("+00:00", "Z")
+            return shown.replace(tzinfo=zone).isoformat(self.separator).replace("+00:00", "Z")
         if self.form == "naive":
-            return moment.isoformat()
+            return moment.isoformat(self.separator)
         return moment.date().isoformat()[: 7 if self.form == "month" else 10]
 
     def labels_after(self, count: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Reading a series from the rows of a CSV text: `date,value`.
 
-A date is ISO 8601: a month, a day, or an instant with or without an offset, one form throughout.
+A date is ISO 8601: a month, a day, or an instant with or without an offset, one form throughout,
+each once and in any order.
 Instants without an offset are read by one clock that never changes; local times over a clock change
 need their offset, and their days are then local days. An empty value is a step known to be missing.
 A step without a row is missing too, unless the caller says that an absent row is zero, as in sums
@@ -54,6 +55,7 @@ class _Row:
     form: str
     local: datetime
     offset: timedelta
+    separator: str
     value: Decimal | None
 
     @property
@@ -117,11 +119,17 @@ def _rows(lines: Iterable[str]) -> list[_Row]:
                     continue
             _check_width(cells, width, reader.line_num)
             rows.append(_row(cells, columns, reader.line_num))
-            _check_follows(rows)
+            _check_form(rows)
     except csv.Error as error:
         raise SeriesError(f"is not CSV: {error}", line=reader.line_num) from None
     if not rows:
         raise SeriesError("has no rows: expected lines of date,value", field="series")
+    rows.sort(key=lambda row: (row.utc, row.line))
+    for before, row in pairwise(rows):
+        if row.utc == before.utc:
+            hint = "; times over a clock change need their UTC offset"
+            told = hint if row.form == "naive" else ""
+            raise SeriesError(f"has the same date as line {before.line}{told}", line=row.line)
     return rows
 
 
@@ -166,8 +174,10 @@ def _row(cells: Sequence[str], columns: tuple[int, int], line: int) -> _Row:
     if len(cells) <= max(columns):
         hint = _separator_hint(cells[0])
         raise SeriesError(f"has no value: expected date,value{hint}", line=line)
-    form, local, offset = _date(cells[columns[0]].strip(), line)
-    return _Row(line, form, local, offset, _number(cells[columns[1]].strip(), line))
+    text = cells[columns[0]].strip()
+    form, local, offset = _date(text, line)
+    separator = " " if text[10:11] == " " else "T"
+    return _Row(line, form, local, offset, separator, _number(cells[columns[1]].strip(), line))
 
 
 def _date(text: str, line: int) -> tuple[str, datetime, timedelta]:
@@ -202,22 +212,15 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
-def _check_follows(rows: list[_Row]) -> None:
-    if len(rows) < 2:
-        return
-    before, row = rows[-2], rows[-1]
+def _check_form(rows: list[_Row]) -> None:
+    row = rows[-1]
     if len(rows) > MAX_ROWS:
         raise SeriesError(f"has more than {MAX_ROWS} rows", line=row.line)
-    if row.form != before.form:
+    if row.form != rows[0].form:
         raise SeriesError(
-            f"has another form of date than line {before.line}: use one form throughout",
+            f"has another form of date than line {rows[0].line}: use one form throughout",
             line=row.line,
         )
-    if row.utc == before.utc:
-        hint = "" if row.form != "naive" else "; times over a clock change need their UTC offset"
-        raise SeriesError(f"has the same date as line {before.line}{hint}", line=row.line)
-    if row.utc < before.utc:
-        raise SeriesError(f"is earlier than line {before.line}: sort the dates", line=row.line)
 
 
 def _check_not_finer(rows: Sequence[_Row], interval: str, seen: str | None, gaps: str) -> None:
@@ -294,8 +297,11 @@ def _place(rows: Sequence[_Row], step: str) -> tuple[Series, set[int]]:
     values: list[Decimal | None] = [None] * (places[-1] + 1)
     for place, row in zip(places, rows, strict=True):
         values[place] = row.value
-    series = Series(step, clock[0], tuple(values), rows[0].form, rows[-1].offset, anchor)
-    return series, set(places)
+    first, last = rows[0], rows[-1]
+    return (
+        Series(step, clock[0], tuple(values), first.form, last.offset, anchor, first.separator),
+        set(places),
+    )
 
 
 def _with_absent(rows: Sequence[_Row], step: str, gaps: str) -> list[_Row]:
@@ -323,7 +329,8 @@ def _add_up(rows: Sequence[_Row], step: str, seen: str | None) -> tuple[Series, 
     _check_length(places[-1] + 1)
     values = tuple(sums(places, [row.value for row in rows]))
     form = rows[0].form if step == "hour" else "date"
-    series = Series(step, start, values, form, rows[-1].offset)
+    separator = rows[0].separator
+    series = Series(step, start, values, form, rows[-1].offset, separator=separator)
     since, until = 0, len(series)
     if seen is not None:
         after = Series(seen, clock[-1], (None,)).moment(1)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from llm_cost_ops.core.errors import InsufficientData
 from llm_cost_ops.core.series import Series
 from llm_cost_ops.forecasting.forecast import Forecast
 from llm_cost_ops.forecasting.holidays import generate_with
 
 NO_LIBRARY = 3
 """The exit code where `auto` lacks its library."""
+NO_MEMORY = 4
+"""The exit code where the process is given no more memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,15 @@ class Ask:
     holidays: frozenset[date] = field(default=frozenset())
 
 
-def made_of(ask: Ask) -> Forecast:
-    """The forecast. Raises as `generate_with` does."""
-    return generate_with(
-        ask.series, ask.horizon, ask.holidays, model=ask.model, confidence=ask.confidence
-    )
+Outcome = Forecast | InsufficientData
+"""A forecast, or why the series is too short for one."""
+
+
+def made_of(ask: Ask) -> Outcome:
+    """The forecast. Raises as `generate_with` does but for a series that is too short."""
+    try:
+        return generate_with(
+            ask.series, ask.horizon, ask.holidays, model=ask.model, confidence=ask.confidence
+        )
+    except InsufficientData as error:
+        return error

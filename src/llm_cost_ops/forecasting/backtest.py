@@ -34,15 +34,30 @@ def plan_of(count: int, horizon: int, most: int) -> Plan:
 
 def absolute_error(actual: Sequence[float], forecast: Sequence[float]) -> float:
     """Mean absolute error."""
-    return fmean(abs(a - f) for a, f in zip(actual, forecast, strict=True))
+    return fmean([abs(a - f) for a, f in zip(actual, forecast, strict=True)])
 
 
 def symmetric_error(actual: Sequence[float], forecast: Sequence[float]) -> float:
     """sMAPE as in the M4 competition, 0 to 2: the mean of 2|a - f| / (|a| + |f|), 0 for 0/0."""
     return fmean(
-        2 * abs(a - f) / (abs(a) + abs(f)) if a or f else 0.0
-        for a, f in zip(actual, forecast, strict=True)
+        [
+            2 * abs(a - f) / (abs(a) + abs(f)) if a or f else 0.0
+            for a, f in zip(actual, forecast, strict=True)
+        ]
     )
+
+
+def relative_error(
+    actual: Sequence[Sequence[float]], forecast: Sequence[Sequence[float]]
+) -> float | None:
+    """MAPE as a share: the mean of |a - f| / |a| where a is not 0; None where it always is."""
+    parts = [
+        abs((a - f) / a)
+        for row, made in zip(actual, forecast, strict=True)
+        for a, f in zip(row, made, strict=True)
+        if a
+    ]
+    return fmean(parts) if parts else None
 
 
 def season_scale(values: Sequence[float], season: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +14,7 @@ from llm_cost_ops.forecasting.backtest import (
     Plan,
     absolute_error,
     plan_of,
+    relative_error,
     season_scale,
     symmetric_error,
 )
@@ -25,7 +25,7 @@ from llm_cost_ops.forecasting.simple import (
     exponential_smoothing,
     linear,
     moving_average,
-    smoothing_weight,
+    smoothing_weights,
 )
 
 MODELS = ("auto", "linear", "moving_average", "exponential_smoothing")
@@ -54,7 +54,8 @@ class Backtest:
     """What the model would have done: errors over `origins` x `horizon` steps of the past.
 
     `mase` is the mean absolute error over that of the seasonal naive forecast within the series
-    (None where the series never changes), `smape` runs from 0 to 2. `coverage` is the share of
+    (None where the series never changes), `smape` runs from 0 to 2, `mape` is the mean of the
+    errors over the values that are not zero (None where all are). `coverage` is the share of
     actual values inside the intervals, each origin's made from the errors of the others.
     """
 
@@ -63,6 +64,7 @@ class Backtest:
     coverage: float
     origins: int
     horizon: int
+    mape: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,15 @@ class _Run:
 
 
 def generate(
-    series: Series, horizon: int, *, model: str = "auto", confidence: float = 0.95
+    series: Series,
+    horizon: int,
+    *,
+    model: str = "auto",
+    confidence: float = 0.95,
+    lead: int = 0,
 ) -> Forecast:
-    """Forecast `horizon` steps after the end of a series with an interval of this confidence.
+    """Forecast `horizon` steps after the end of a series with an interval of this confidence, and
+    the `lead` steps before them.
 
     The same series gives the same answer. A series without a negative value gets none.
 
@@ -140,6 +148,7 @@ def generate(
     for arguments out of range, and ModuleNotFoundError where `auto` lacks its library.
     """
     _check(horizon, model, confidence)
+    horizon += lead
     series = trimmed(series)
     missing = len(series.missing())
     _check_length(series, len(series) - missing)
@@ -174,6 +183,7 @@ def generate(
             _coverage(errors, confidence),
             len(plan.origins),
             plan.horizon,
+            relative_error(actual, back),
         ),
         len(series) - missing,
         missing,
@@ -200,15 +210,15 @@ def check_confidence(confidence: float) -> None:
 
 def _check_length(series: Series, known: int) -> None:
     least = LEAST[series.step]
+    told = "7 days" if series.step == "hour" else f"{least} {series.step}s"
     if len(series) < least:
-        days = " (7 days)" if series.step == "hour" else ""
         raise InsufficientData(
-            f"Insufficient data: a forecast needs at least {least} {series.step}s{days}, "
-            f"the series has {len(series)}"
+            f"Insufficient historical data for forecast (minimum {told} required): the series has "
+            f"{len(series)} {series.step}s"
         )
     if known < LEAST_KNOWN:
         raise InsufficientData(
-            f"Insufficient data: a forecast needs at least {LEAST_KNOWN} values, "
+            f"Insufficient historical data for forecast (minimum {LEAST_KNOWN} values required): "
             f"the series has {known}"
         )
 
@@ -224,14 +234,21 @@ def _auto(values: list[float], step: str, horizon: int) -> tuple[list[float], Pl
 
 
 def _simple(model: str, values: list[float], step: str, horizon: int, plan: Plan) -> _Run:
-    if model == "linear":
-        forecast = linear
-    elif model == "moving_average":
-        forecast = partial(moving_average, window=WINDOWS[step])
-    else:
-        forecast = partial(exponential_smoothing, weight=smoothing_weight(values))
-    back = [forecast(values[:origin], plan.horizon) for origin in plan.origins]
-    return _Run(model, forecast(values, horizon), back)
+    counts = [len(values), *plan.origins]
+    weights = [0.0] * len(counts)
+    if model == "exponential_smoothing":
+        weights = smoothing_weights(values, counts)
+
+    def forecast(place: int, steps: int) -> list[float]:
+        past = values[: counts[place]]
+        if model == "linear":
+            return linear(past, steps)
+        if model == "moving_average":
+            return moving_average(past, steps, WINDOWS[step])
+        return exponential_smoothing(past, steps, weights[place])
+
+    back = [forecast(place, plan.horizon) for place in range(1, len(counts))]
+    return _Run(model, forecast(0, horizon), back)
 
 
 def _floored(forecast: Sequence[float], floor: float | None) -> list[float]:

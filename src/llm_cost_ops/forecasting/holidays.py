@@ -7,7 +7,7 @@ median of actual over usual daily sums. The forecast of a holiday is multiplied 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import date
 from statistics import median
@@ -39,14 +39,14 @@ def generate_with(
     past = trimmed(series)
     ended = _trailing(past, holidays)
     known = replace(past, values=past.values[: len(past) - ended])
-    inside = [
-        index
+    inside = {
+        index: None
         for index, value in enumerate(known.values)
         if value is not None and known.moment(index).date() in holidays
-    ]
+    }
     values = [None if index in inside else value for index, value in enumerate(known.values)]
     ordinary = replace(known, values=tuple(values))
-    made = generate(ordinary, horizon + ended, model=model, confidence=confidence)
+    made = generate(ordinary, horizon, model=model, confidence=confidence, lead=ended)
     factor = _factor(known, ordinary, inside)
     dates = [past.moment(len(past) + step).date() for step in range(horizon)]
     predictions = [
@@ -73,7 +73,7 @@ def _trailing(past: Series, holidays: Collection[date]) -> int:
     raise InsufficientData("Insufficient data: every day of the series is a holiday")
 
 
-def _factor(past: Series, ordinary: Series, inside: Sequence[int]) -> float:
+def _factor(past: Series, ordinary: Series, inside: Iterable[int]) -> float:
     """What a holiday is of an ordinary day; 1 where none is known."""
     first = next(index for index, value in enumerate(ordinary.values) if value is not None)
     usual = [0.0] * first

@@ -26,10 +26,10 @@ def half_widths(errors: Sequence[Sequence[float]], horizon: int, confidence: flo
     growth = _growth(errors)
     reach = [step**growth for step in range(1, max(horizon, len(errors[0])) + 1)]
     scaled = sorted(
-        abs(error) / by for row in errors for error, by in zip(row, reach, strict=False)
+        [abs(error) / by for row in errors for error, by in zip(row, reach, strict=False)]
     )
     ordinary = NormalDist().inv_cdf((1 + confidence) / 2)
-    by_square = ordinary * sqrt(fmean(value * value for value in scaled))
+    by_square = ordinary * sqrt(fmean([value * value for value in scaled]))
     size = (quantile(scaled, confidence) + by_square) / 2
     size *= inflation(len(errors), confidence)
     return [size * by for by in reach[:horizon]]
@@ -51,8 +51,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 def _growth(errors: Sequence[Sequence[float]]) -> float:
     """The exponent of the horizon by which the errors grew, least squares on logarithms."""
-    count = len(errors[0])
-    squares = [fmean(row[step] ** 2 for row in errors) for step in range(count)]
+    squares = [fmean([error * error for error in column]) for column in zip(*errors, strict=True)]
     steps = [step for step, square in enumerate(squares, 1) if square > 0]
     if len(steps) < 4:
         return _USUAL_GROWTH

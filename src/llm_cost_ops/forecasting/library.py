@@ -23,25 +23,28 @@ Family = Callable[[Values, int], Mapping[str, Values]]
 LONGEST_SEASON = 24
 """From it on, exponential smoothing with one state a step of the season is slow and unstable."""
 _SEASONS_FOR_FORM = 26
+_LEAST_FOR_FORM = 10
 _models: Any = statsforecast.models
 _AVERAGED = 3
 """Seasons that the seasonal average is the mean of, where there are as many."""
 
 
-def families(past: Values, step: str) -> Iterator[Family]:
-    """Everything that can be tried on a series."""
+def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
+    """Everything that can be tried on a series. The forms of exponential smoothing are not chosen
+    by its last `tested` values, which a back-test forecasts."""
     yield _single("naive", _models.Naive())
     season = MAIN[step]
     periods = periods_in(step, len(past))
     if season not in periods:
         season = 1
     if step != "hour" or season == 1:
-        yield _single("ets", _smoothing(past, 1))
+        yield _single("ets", _smoothing(past, 1, tested))
         yield _single("ces", _models.AutoCES(season_length=1, model="N"))
-        yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
+        if step != "day" or season == 1:  # theta_7 tests itself whether there is a season
+            yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
     if season > 1:
         if season < LONGEST_SEASON:
-            yield _single(f"ets_{season}", _smoothing(past, season))
+            yield _single(f"ets_{season}", _smoothing(past, season, tested))
         yield _single(f"ces_{season}", _models.AutoCES(season_length=season))
         yield _single(f"theta_{season}", _models.DynamicOptimizedTheta(season_length=season))
     for period in periods:
@@ -93,10 +96,12 @@ def _decomposed_logarithms(
     return {"log_mstl_theta": np.exp(made["mstl_theta"])}
 
 
-def _smoothing(past: Values, season: int) -> Any:
-    """Exponential smoothing of the form that suits the series (a seasonal one: its newest
-    part) best by AICc; the back-test fits it anew at each origin, but does not choose it again.
-    """
+def _smoothing(past: Values, season: int, tested: int) -> Any:
+    """Exponential smoothing of the form that suits the series (a seasonal one: its newest part)
+    best by AICc, without its last `tested` values where enough are left; the back-test fits it anew
+    at each origin, but does not choose it again."""
+    if len(past) - tested >= max(_LEAST_FOR_FORM, 2 * season + 2):
+        past = past[: len(past) - tested]
     newest = past[-_SEASONS_FOR_FORM * season :] if season > 1 else past
     if newest.min() > 0 >= past.min():  # a multiplicative form would not fit the older values
         newest = past

@@ -5,7 +5,7 @@ Each takes the values of the past, oldest first, and returns `horizon` values af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 WINDOWS = {"hour": 24, "day": 7, "week": 4, "month": 3}
 """How many of the last steps `moving_average` is the mean of."""
@@ -36,15 +36,24 @@ def exponential_smoothing(past: Sequence[float], horizon: int, weight: float) ->
     return [level] * horizon
 
 
-def smoothing_weight(past: Sequence[float]) -> float:
-    """The weight, of 0.05 to 1, whose forecasts of one step have the least squared error."""
-    return min(_WEIGHTS, key=lambda weight: _squared_error(past, weight))
+def smoothing_weights(past: Sequence[float], counts: Sequence[int]) -> list[float]:
+    """For each count the weight, of 0.05 to 1, whose forecasts of one step within so many first
+    values have the least squared error: one that knows nothing of what comes after them."""
+    until = sorted(set(counts))
+    least = dict.fromkeys(until, (float("inf"), _WEIGHTS[0]))
+    for weight in _WEIGHTS:
+        for count, error in zip(until, _squared_errors(past, weight, until), strict=True):
+            if error < least[count][0]:
+                least[count] = error, weight
+    return [least[count][1] for count in counts]
 
 
-def _squared_error(past: Sequence[float], weight: float) -> float:
-    level, total = past[0], 0.0
-    for value in past:
-        error = value - level
-        total += error * error
-        level += weight * error
-    return total
+def _squared_errors(past: Sequence[float], weight: float, until: Sequence[int]) -> Iterator[float]:
+    level, total, first = past[0], 0.0, 0
+    for count in until:
+        for value in past[first:count]:
+            error = value - level
+            total += error * error
+            level += weight * error
+        first = count
+        yield total

@@ -71,6 +71,7 @@ def test_of_today_only_the_rest_is_forecast(app: Application, clock: FixedClock)
     found = asked(app, amount=1000)
     assert (found["spent"], len(found["predictions"])) == (300, 1)
     assert found["projected_spend"] == pytest.approx(Decimal("302.5"))
+    assert found["daily_rate"] == pytest.approx(Decimal(10))
 
 
 def test_the_scope_and_the_budgets_below_it(app: Application) -> None:
@@ -132,7 +133,7 @@ def test_budgets_that_have_no_end_or_amount(app: Application) -> None:
         ({"period": "monthly"}, "amount"),
         ({"amount": 5, "period": "weekly", "rolling": True}, "period"),
         ({"amount": 5, "period": "custom", "start_date": "2026-11-01",
-          "end_date": "2031-11-01"}, "budget_id"),
+          "end_date": "2031-11-01"}, "period"),
         ({"amount": 5, "budget_id": calls["id"]}, "amount"),
         ({"amount": 5, "alert_thresholds": [0]}, "alert_thresholds"),
         ({"amount": 5, "alert_thresholds": ["x"]}, "alert_thresholds"),

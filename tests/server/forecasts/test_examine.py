@@ -5,9 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from llm_cost_ops.core.instant import from_micros, to_micros
+from llm_cost_ops.core.period import HOUR_US, Window
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.forecasts.cause import Jump, like_windows
+from llm_cost_ops.server.forecasts.examine import MAX_POINTS
 from tests.server.forecasts.conftest import (
     cost,
     examined,
@@ -149,6 +155,68 @@ def test_weeks_and_months_have_causes(app: Application) -> None:
         assert [row["date"] for row in found] == [date]
         assert total(found[0]["causes"]["drivers"]) == found[0]["causes"]["jump"]
         assert found[0]["causes"]["actual_cost"] == found[0]["actual_cost"]
+
+
+def test_causes_where_every_call_says_something_else(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_days(app, FIRST, 50, steady)
+    at = datetime(2026, 11, 12, 15, tzinfo=UTC)
+    spend(app, *(cost(at, 1, metadata={"attempt": n + 1}) for n in range(60)))
+    monkeypatch.setattr("llm_cost_ops.server.analytics.groups.MAX_GROUPS", 55)
+    (row,) = examined(app, start_date="2026-11-10", explain=True)
+    causes = row["causes"]
+    assert total(causes["drivers"]) == causes["jump"] != 0
+    assert {each["name"]: each["amount"] for each in causes["drivers"]}["retries"] == 0
+
+
+def test_the_dearest_are_judged_of_more_points_than_one_request_may(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, name in enumerate(("a", "b", "c")):
+        spend_days(app, FIRST, 50, lambda day, by=place + 1: steady(day) * by, project_id=name)
+    monkeypatch.setitem(MAX_POINTS, "learning", 100)
+    asked = {"group_by": "project", "start_date": "2026-11-01"}
+    answer = accepted(send(app, "/forecasts/anomalies", asked), 200)
+    assert (answer["series"], answer["series_left_out"]) == (2, 1)
+    plain = accepted(send(app, "/forecasts/anomalies", {**asked, "method": "iqr"}), 200)
+    assert (plain["series"], plain["series_left_out"]) == (3, 0)
+
+
+def test_more_hours_than_can_be_judged_are_refused(app: Application) -> None:
+    spend(
+        app, cost(datetime(2016, 1, 1, tzinfo=UTC), 5), cost(datetime(2026, 11, 1, tzinfo=UTC), 5)
+    )
+    for method in ("auto", "zscore"):
+        body = {"interval": "hour", "days": 4000, "method": method}
+        answer = send(app, "/forecasts/anomalies", body)
+        assert answer.status_code == 422
+        assert "interval" in answer.json()["error"]["field_errors"]
+
+
+def test_hours_follow_the_clock_of_the_people(app: Application) -> None:
+    """Use from nine on by the clock of Berlin, which was changed on the 25th of October."""
+    zone = ZoneInfo("Europe/Berlin")
+    calls: list[dict[str, Any]] = []
+    for hour in range(30 * 24):
+        at = datetime(2026, 10, 1, tzinfo=UTC) + timedelta(hours=hour)
+        busy = 9 <= at.astimezone(zone).hour < 18
+        calls.append(use(app, at, (4_000_000 if busy else 40_000) + hour % 7 * 9_000))
+    record_all(app, calls)
+    asked = {"interval": "hour", "start_date": "2026-10-20", "end_date": "2026-10-29"}
+    assert examined(app, timezone="Europe/Berlin", **asked) == []
+    assert examined(app, timezone="UTC", **asked) != []
+
+
+def test_the_hours_that_are_like_one_are_those_of_the_same_clock() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 10, 26, 9, tzinfo=zone)
+    begin_us = to_micros(start)
+    window = Window(begin_us, begin_us + HOUR_US)
+    jump = Jump(Selection("org-1", window, zone), "hour", window, "USD", Decimal(1))
+    found = [from_micros(each.start_us).astimezone(zone) for each in like_windows(jump)]
+    assert [(each.day, each.hour) for each in found[:3]] == [(25, 9), (24, 9), (23, 9)]
+    assert len(found) == 14
 
 
 def test_nothing_to_judge(app: Application) -> None:

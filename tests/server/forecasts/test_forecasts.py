@@ -46,6 +46,7 @@ def test_a_forecast_is_kept_answered_again_and_told_of(any_app: Application) -> 
         assert each["lower_bound"] <= each["value"] <= each["upper_bound"]
     assert made["predictions"][0]["value"] == pytest.approx(Decimal(29))
     assert {"mase", "smape", "coverage"} <= made["backtest"].keys()
+    assert {"mape", "mae", "rmse"} <= made["metrics"].keys()
     assert made["total"]["predicted_cost"] == pytest.approx(Decimal(29 + 30 + 31))
     assert any_app.get(f"/api/v1/forecasts/{made['id']}").json()["id"] == made["id"]
     again = accepted(any_app.get(f"/api/v1/forecast/{made['id']}"), 200)
@@ -108,7 +109,7 @@ def test_seven_days_are_the_least(app: Application, days: int, status: int) -> N
     if status == 422:
         error = answer.json()["error"]
         assert error["code"] == "FORECAST_001"
-        assert "at least 7 days" in error["message"]
+        assert "minimum 7 days required" in error["message"]
 
 
 def test_days_since_the_first_use_count_even_without_calls(app: Application) -> None:
@@ -298,6 +299,50 @@ def test_without_the_library_auto_says_what_to_install(
     assert forecast(app, horizon=2)["model"] == "linear"
 
 
+def test_each_value_of_a_dimension_is_forecast_by_itself_too(
+    any_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_days(any_app, FIRST, 19, lambda day: 10 + day, project_id="grows")
+    spend_days(any_app, FIRST, 19, lambda _: 7, project_id="flat")
+    spend_days(any_app, datetime(2026, 11, 17, 12, tzinfo=UTC), 3, lambda _: 5, project_id="new")
+    spend_days(any_app, FIRST, 19, lambda _: 1)
+    made = forecast(any_app, horizon=4, group_by="project")
+    grows, flat, none, new = made["groups"]
+    assert [each["value"] for each in made["groups"]] == ["grows", "flat", "(none)", "new"]
+    assert grows["group"] == {"project": "grows"}
+    assert [each["date"] for each in flat["predictions"]] == [
+        each["date"] for each in made["predictions"]
+    ]
+    for row in flat["predictions"]:
+        assert row["value"] == row["predicted_cost"] == pytest.approx(Decimal(7))
+        assert row["lower_bound"] <= row["value"] <= row["upper_bound"]
+    alone = forecast(any_app, horizon=4, filters={"project_id": "grows"})
+    assert grows["predictions"] == alone["predictions"]
+    assert grows["total"] == alone["total"]
+    assert grows["backtest"].keys() == made["backtest"].keys()
+    assert none["spent"] == 19
+    assert (new["predictions"], new["error"]["code"]) == ([], "FORECAST_001")
+    assert made["groups_left_out"] == {"count": 0, "total_cost": 0}
+    assert accepted(any_app.get(f"/api/v1/forecasts/{made['id']}"), 200)["groups"] == made["groups"]
+    monkeypatch.setattr("llm_cost_ops.server.forecasts.parts.MAX_PREDICTIONS", 9)
+    asked = "model=linear&horizon=4&group_by=project"
+    cut = accepted(any_app.get(f"/api/v1/forecasts?{asked}"), 200)
+    assert [each["value"] for each in cut["groups"]] == ["grows", "flat"]
+    assert cut["groups_left_out"] == {"count": 2, "total_cost": 34}
+    assert "groups" not in alone
+    assert any_app.another().get("/api/v1/forecasts").json()["data"] == []
+
+
+def test_parts_by_auto_are_made_in_one_process(app: Application) -> None:
+    spend_days(app, FIRST, 19, lambda _: 7, project_id="a", tags=["team:x"])
+    made = forecast(app, horizon=2, model="auto", group_by=["project", "tag:team"], drivers=False)
+    (group,) = made["groups"]
+    assert group["group"] == {"project": "a", "tag:team": "x"}
+    assert [each["value"] for each in group["predictions"]] == [
+        each["value"] for each in made["predictions"]
+    ]
+
+
 def test_what_refuses_auto_comes_back_from_its_process(app: Application) -> None:
     spend_days(app, datetime(2026, 11, 14, 12, tzinfo=UTC), 6)
     answer = send(app, "/forecasts", {"model": "auto"})
@@ -312,6 +357,44 @@ def test_a_process_that_fails_is_a_fault_of_the_server(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     answer = send(app, "/forecasts", {"model": "auto"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "raise MemoryError",
+        "import time; time.sleep(60)",
+    ],
+)
+def test_a_process_that_is_ended_is_to_be_asked_again(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: str
+) -> None:
+    spend_days(app, FIRST, 19)
+    (tmp_path / "numpy.py").write_text(child, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setattr("llm_cost_ops.server.forecasts.apart.LONGEST_S", 5)
+    answer = send(app, "/forecasts", {"model": "auto"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert accepted(app.get("/api/v1/forecasts"), 200)["data"] == []
+
+
+def test_a_process_that_cannot_begin_is_to_be_asked_again(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spend_days(app, FIRST, 19)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+    assert send(app, "/forecasts", {"model": "auto"}).status_code == 503
+
+
+def test_what_lies_where_the_server_stands_is_not_imported(
+    app: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spend_days(app, FIRST, 19)
+    (tmp_path / "numpy.py").write_text("raise SystemExit(9)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert forecast(app, model="auto", horizon=1, drivers=False)["requested_model"] == "auto"
 
 
 def test_auto(app: Application) -> None:
@@ -340,6 +423,8 @@ def test_auto(app: Application) -> None:
         ({"holidays": ["2026-13-01"]}, "holidays"),
         ({"nonsense": 1}, "nonsense"),
         ({"timezone": "Mars"}, "timezone"),
+        ({"group_by": "day"}, "group_by"),
+        ({"group_by": "colour"}, "group_by"),
     ],
 )
 def test_what_is_refused(app: Application, body: dict[str, Any], field: str) -> None:

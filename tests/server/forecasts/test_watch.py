@@ -6,20 +6,25 @@ import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import read, snapshot, write
 from llm_cost_ops.server.forecasts import jobs, watch
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.runner import Runner
+from llm_cost_ops.server.queue.tables import jobs as jobs_table
+from llm_cost_ops.server.queue.work import Job
 from llm_cost_ops.server.settings import AnomalySettings, DatabaseSettings, Settings
 from tests.server.forecasts.conftest import cost, events, record_all, spend, total, use
 from tests.support.application import Application
 from tests.support.calls import accepted, send
 
+tables = jobs_table.c
 FIRST = datetime(2026, 11, 10, tzinfo=UTC)
 BAD = datetime(2026, 11, 20, 8, 20, tzinfo=UTC)
 DOLLAR = 400_000
@@ -43,9 +48,9 @@ def look(
     now_us = app.clock.micros()
     with snapshot(app.database) as session:
         organization = get_organization(session, organization_id or app.organization_id)
-        assert organization is not None
-        watching = watch.Watching(Decimal(str(least)))
-        found = watch.judge(session, organization, watching, steps or ("hour",), now_us)
+    assert organization is not None
+    watching = watch.Watching(Decimal(str(least)))
+    found = watch.judge(app.database, organization, watching, steps or ("hour",), now_us)
     with write(app.database) as session:
         return watch.keep(session, organization.id, found, now_us)
 
@@ -94,9 +99,9 @@ def test_each_is_found_once_however_often_it_is_looked(any_app: Application) -> 
     now_us = any_app.clock.micros()
     with snapshot(any_app.database) as session:
         organization = get_organization(session, any_app.organization_id)
-        assert organization is not None
-        watching = watch.Watching(Decimal(1))
-        found = [watch.judge(session, organization, watching, ("hour",), now_us) for _ in range(2)]
+    assert organization is not None
+    judged = partial(watch.judge, any_app.database, organization, watch.Watching(Decimal(1)))
+    found = [judged(("hour",), now_us) for _ in range(2)]
     barrier = threading.Barrier(2)
     stored: list[int] = []
 
@@ -126,24 +131,96 @@ def test_the_schedule_runs_it_with_two_workers(app: Application, clock: FixedClo
         clock.current += timedelta(minutes=minutes)
         clock.elapsed_s += minutes * 60
         for each in both:
-            each.round()
+            while each.round() == 0.0:
+                pass
     assert len(listed(app)) == 3
     assert len(events(app, "cost.anomaly_detected")) == 3
 
 
-def test_it_can_be_turned_off_and_stops_when_the_worker_does(
-    app: Application, clock: FixedClock
-) -> None:
+def run_until(app: Application, clock: FixedClock, each: Runner, minutes: int) -> None:
+    """Every minute one round, and another for what the first has made."""
+    for _ in range(minutes):
+        clock.current += timedelta(minutes=1)
+        clock.elapsed_s += 60
+        while each.round() == 0.0:
+            pass
+
+
+def test_it_can_be_turned_off(app: Application, clock: FixedClock) -> None:
     off = Settings(anomalies=AnomalySettings(watch=False))
     assert jobs.work(off, app.database, clock).schedules == ()
-    work = jobs.work(Settings(), app.database, clock)
 
-    class Stopping:
-        stopping = True
 
-    (handler,) = work.handlers.values()
-    with pytest.raises(Exception, match="the worker stops"):
-        handler(Stopping())  # type: ignore[arg-type]
+def test_one_organization_is_not_in_the_way_of_another(
+    app: Application, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = app.another()
+    for each in (app, other):
+        hours(each, 252)
+        spike(each)
+    refused: list[str] = []
+    judge = watch.judge
+
+    def judged(database: Any, organization: Any, *more: Any) -> list[watch.Row]:
+        if organization.id == app.organization_id:
+            refused.append(organization.id)
+            raise OverflowError("what no other organization has")
+        return judge(database, organization, *more)
+
+    monkeypatch.setattr(watch, "judge", judged)
+    run_until(app, clock, runner(app), 45)  # from half past nine until a quarter past ten
+    assert refused == [app.organization_id] * jobs.WATCH_ONE.max_attempts
+    assert len(listed(other)) == 3
+    assert listed(app) == []
+    monkeypatch.setattr(watch, "judge", judge)
+    run_until(app, clock, runner(app), 60)
+    assert len(listed(app)) == 3  # the next hour looks at the same hours again
+
+
+class Slot:
+    job = Job("job-1", None, jobs.WATCH.name, {}, 1, 4, "")
+
+
+def test_after_days_without_a_worker_they_are_judged_too(
+    app: Application, clock: FixedClock
+) -> None:
+    each = runner(app)
+    hours(app, 252)
+    run_until(app, clock, each, 45)
+    assert listed(app) == []
+    clock.current += timedelta(hours=100)
+    clock.elapsed_s += 100 * 3600
+    hours(app, 101, first=252)
+    spike(app, BAD + timedelta(hours=10))
+    run_until(app, clock, each, 60)
+    assert {row["date"] for row in listed(app, "?interval=hour")} == {"2026-11-20T18:00:00Z"}
+    assert len(events(app, "cost.anomaly_detected")) == 3
+
+
+def test_no_job_is_made_beside_one_that_has_not_ended(app: Application, clock: FixedClock) -> None:
+    spread, _ = jobs.work(Settings(), app.database, clock).handlers.values()
+    for others in (0, 0, 1):
+        if others:
+            app.another()
+        effect = spread(Slot())  # type: ignore[arg-type]
+        assert effect is not None
+        with write(app.database) as session:
+            effect(session)
+    with read(app.database) as session:
+        made = select(func.count()).where(tables.kind == jobs.WATCH_ONE.name)
+        waiting = session.execute(made.group_by(tables.organization_id)).scalars().all()
+    assert waiting == [1, 1]
+
+
+def test_an_organization_that_is_gone_is_not_watched(app: Application, clock: FixedClock) -> None:
+    _, look_at = jobs.work(Settings(), app.database, clock).handlers.values()
+
+    class Gone:
+        job = Job(
+            "job-1", "org-gone", jobs.WATCH_ONE.name, {"steps": ["hour"], "since_us": 0}, 1, 2, ""
+        )
+
+    assert look_at(Gone()) is None  # type: ignore[arg-type]
 
 
 def test_a_new_model_is_no_alarm_of_its_own(app: Application) -> None:

@@ -26,7 +26,7 @@ from llm_cost_ops.forecasting.asks import Ask
 from llm_cost_ops.forecasting.forecast import MAX_HORIZON, Forecast, number
 from llm_cost_ops.forecasting.sums import Sums, sums_of
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.forecasts.apart import forecasts_of
+from llm_cost_ops.server.forecasts.apart import forecast_of
 from llm_cost_ops.server.ledger.scoped import series
 
 HISTORY_DAYS = 182
@@ -78,7 +78,8 @@ def breach_of(
     as in the budget's status. Raises ForecastUnavailable, BudgetEndless."""
     ends = _ends(course)
     if len(ends) > MAX_HORIZON:
-        raise BudgetEndless(f"ends in more than {MAX_HORIZON} days", field="budget_id")
+        field = "budget_id" if course.budget.id else "period"
+        raise BudgetEndless(f"ends in more than {MAX_HORIZON} days", field=field)
     try:
         made = _forecast(course, len(ends), model, confidence) if ends else None
     except InsufficientData:
@@ -109,7 +110,7 @@ def _forecast(course: Course, horizon: int, model: str, confidence: Decimal) -> 
     )
     if not course.days_e10:
         raise InsufficientData("Insufficient data: nothing was spent before today")
-    return forecasts_of([Ask(past, horizon, model, float(confidence))])[0]
+    return forecast_of(Ask(past, horizon, model, float(confidence)))
 
 
 def _by_model(
@@ -121,6 +122,7 @@ def _by_model(
 ) -> Document:
     sums = _from_now(course, sums_of(made), ends)
     low, high = sums.interval(float(confidence))
+    low = max(low, min(0.0, sums.middle[-1]))  # below nothing only where credits are expected
     used = from_e10(course.used_e10)
     limit = from_e10(course.limit_e10)
     chances = _chances(sums, limit - used)
@@ -129,10 +131,10 @@ def _by_model(
     shown = {
         "model": made.model,
         "projected_spend": projected,
-        "lower_bound": used + (number(max(low, 0.0)) or 0),
-        "upper_bound": used + (number(max(high, 0.0)) or 0),
+        "lower_bound": used + (number(low) or 0),
+        "upper_bound": used + (number(high) or 0),
         "confidence_level": confidence,
-        "daily_rate": number(sums.middle[-1] / max(len(ends), 1)),
+        "daily_rate": number(sums.middle[-1] * DAY_US / (ends[-1] - course.now_us)),
         "breach_probability": chances[-1],
         **dates,
         "alert_thresholds": [

@@ -12,17 +12,20 @@ A call whose metadata has `attempt` above 1 or `is_retry` true repeats another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from llm_cost_ops.core.attribution import OTHER, TOP, Attribution, Cell, attribute
 from llm_cost_ops.core.errors import UsageError
+from llm_cost_ops.core.instant import from_micros, to_micros
 from llm_cost_ops.core.money import E10, EXACT, from_e10
-from llm_cost_ops.core.period import DAY_US, Window, day_start, local_day
+from llm_cost_ops.core.period import Window, day_start, local_day
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.series import month_after
 from llm_cost_ops.core.usage import Quantity
@@ -45,6 +48,8 @@ _FIELDS = {
     "feature": "feature",
 }
 _FEWER = ("provider", "model", "project")
+_FEWEST = ("provider", "model")
+"""Without what the caller writes: every call may have another `attempt`."""
 _RETRIES = ("metadata.attempt", "metadata.is_retry")
 _LIKE_DAYS = {"hour": [*range(1, 15)], "day": [7, 14, 21, 28], "week": [7, 14, 21, 28]}
 _LIKE_MONTHS = 3
@@ -88,12 +93,8 @@ def narrowed(
 def causes_of(session: ReadSession, jump: Jump) -> dict[str, Any]:
     """`jump` is `actual_cost - expected_cost`. The amounts of `drivers` sum to it to the last
     digit, and so do the changes of each dimension's members with their rest."""
-    cards: dict[str, CompiledRate | None] = {}
-    after = list(_cells(session, jump, jump.window, cards))
-    before: list[Cell] = []
     windows = like_windows(jump)
-    for window in windows:
-        before += _cells(session, jump, window, cards)
+    before, after = _both(session, jump, windows)
     expected_e10 = round(Fraction(jump.expected) * E10)
     usual_e10 = round(
         sum((Fraction(cell.cost) for cell in before if cell.priced), Fraction()) * E10
@@ -110,9 +111,9 @@ def causes_of(session: ReadSession, jump: Jump) -> dict[str, Any]:
 
 def like_windows(jump: Jump) -> list[Window]:
     """The buckets before it that are like it, those of the zone's own clock."""
-    if jump.step == "hour":
-        return [_shifted(jump.window, days * DAY_US) for days in _LIKE_DAYS["hour"]]
     zone = jump.selection.zone
+    if jump.step == "hour":
+        return [_days_before(jump.window, days, zone) for days in _LIKE_DAYS["hour"]]
     first = local_day(jump.window.start_us, zone)
     until = local_day(jump.window.end_us, zone)
     if jump.step == "month":
@@ -127,29 +128,52 @@ def _months_before(day: date, months: int) -> date:
     return month_after(datetime.combine(day, time()), -months, 1).date()
 
 
-def _shifted(window: Window, by_us: int) -> Window:
-    return Window(window.start_us - by_us, window.end_us - by_us)
+def _days_before(window: Window, days: int, zone: ZoneInfo) -> Window:
+    """The hour that the zone's clock showed on an earlier day."""
+    local = from_micros(window.start_us).astimezone(zone)
+    # Arithmetic of a zone's own datetimes is that of its clock.
+    start_us = to_micros(local - timedelta(days=days))
+    return Window(start_us, start_us + window.end_us - window.start_us)
+
+
+def _both(
+    session: ReadSession, jump: Jump, windows: Sequence[Window]
+) -> tuple[list[Cell], list[Cell]]:
+    """The usage of the like buckets and of the jump's own, by the same dimensions: by fewer of them
+    where one has too many groups. Raises TooManyGroups when the fewest are too many."""
+    cards: dict[str, CompiledRate | None] = {}
+
+    def by(names: Sequence[str], extra: Sequence[str]) -> tuple[list[Cell], list[Cell]]:
+        after = list(_cells(session, jump, jump.window, (names, extra), cards))
+        every = (_cells(session, jump, window, (names, extra), cards) for window in windows)
+        return [cell for cells in every for cell in cells], after
+
+    for names in (tuple(_FIELDS), _FEWER):
+        with suppress(TooManyGroups):
+            return by(names, _RETRIES)
+    return by(_FEWEST, ())
 
 
 def _cells(
-    session: ReadSession, jump: Jump, window: Window, cards: dict[str, CompiledRate | None]
+    session: ReadSession,
+    jump: Jump,
+    window: Window,
+    by: tuple[Sequence[str], Sequence[str]],
+    cards: dict[str, CompiledRate | None],
 ) -> Iterator[Cell]:
     if window.start_us < 0:
         return
-    selection = jump.selection.within(window)
-    names = tuple(_FIELDS)
-    try:
-        groups = _groups(session, selection, names)
-    except TooManyGroups:
-        names = _FEWER
-        groups = _groups(session, selection, names)
+    names, extra = by
+    groups = _groups(session, jump.selection.within(window), names, extra)
     for key, totals in groups.items():
         if totals.is_unpriced or key[-1] == jump.currency:
             yield _cell(session, names, key, totals, cards)
 
 
-def _groups(session: ReadSession, selection: Selection, names: Sequence[str]) -> Groups:
-    fields = (*(_FIELDS[name] for name in names), "price_version", *_RETRIES)
+def _groups(
+    session: ReadSession, selection: Selection, names: Sequence[str], extra: Sequence[str]
+) -> Groups:
+    fields = (*(_FIELDS[name] for name in names), "price_version", *extra)
     by = tuple(Dimension(name, find_field(name)) for name in fields)
     return read_groups(session, selection, Grouping(by, {}), from_calls=True)
 
@@ -161,7 +185,8 @@ def _cell(
     totals: Totals,
     cards: dict[str, CompiledRate | None],
 ) -> Cell:
-    version, attempt, again = key[len(names) : len(names) + 3]
+    version, *extra = key[len(names) : -1]
+    attempt, again = extra or (None, None)
     usage, lines = _priced_usage(session, version, totals, cards)
     requests = max(totals.requests, 0)
     return Cell(

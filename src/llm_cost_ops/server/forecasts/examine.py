@@ -8,7 +8,8 @@ learnt from first, and a series that never moves by the least amount is passed o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from llm_cost_ops.core.errors import InsufficientData
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.core.series import Series
+from llm_cost_ops.server.analytics.groups import TooManyGroups
 from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.forecasts import bar, cause, store
@@ -33,8 +35,11 @@ from llm_cost_ops.server.forecasts.terms import Examination
 
 MAX_SERIES = 200
 MAX_EXPLAINED = 20
+MAX_POINTS = {"learning": 100_000, "plain": 2_000_000}
+"""Buckets of all series together that an examination judges, by whether the method learns."""
 TOTAL, ALL = "total", "all"
 _STEP_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 31}
+Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +51,77 @@ class Found:
     anomaly: Anomaly
 
 
-def examine(session: ReadSession, asked: Examination, at: Home, now_us: int) -> dict[str, Any]:
-    """The flagged points in the order of time, and what was judged."""
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is judged: lines of a history, the dearest first, how many more there are, and what
+    people said of earlier anomalies. Without a history there is nothing to judge."""
+
+    asked: Examination
+    history: History | None
+    lines: Sequence[Line] = ()
+    over: int = 0
+    bars: bar.Bars = field(default_factory=dict[bar.Side, Any])
+
+
+def gather(session: ReadSession, asked: Examination, at: Home, now_us: int) -> Material:
+    """Reads all that judging needs, so that no connection is held meanwhile."""
     try:
         history = _read(session, asked, now_us)
     except InsufficientData:
-        return _answer(asked, [], 0, 0, [])
+        return Material(asked, None)
     lines = _lines(history, asked)
-    judged = lines[:MAX_SERIES]
-    names = tuple(dimension.key for dimension in asked.by)
+    plain = asked.options.method in RULES
+    points = MAX_POINTS["plain" if plain else "learning"]
+    most = min(MAX_SERIES, max(1, points // max(len(history.made), 1)))
     since_us = now_us - bar.LASTS_DAYS * DAY_US
-    bars = bar.bars_of(store.feedback(session, at.organization_id, since_us))
-    heeds = asked.options.method not in RULES
-    found: list[tuple[int, Found]] = []
-    for line in judged:
+    said = () if plain else store.feedback(session, at.organization_id, since_us)
+    bars = bar.bars_of(said)
+    return Material(asked, history, lines[:most], max(0, len(lines) - most), bars)
+
+
+def judge(material: Material) -> list[Found]:
+    """The flagged points in the order of time."""
+    asked, history = material.asked, material.history
+    if history is None:
+        return []
+    found: list[Found] = []
+    names = _names(asked)
+    for line in material.lines:
         place = (asked.step, *place_of(names, line.values), line.currency)
         for index, anomaly in flagged(history, line, asked, asked.selection.window.start_us):
-            if not heeds or bar.is_above(anomaly, place, bars):
-                window = history.window(index, index + 1)
-                found.append((window.start_us, Found(line, window, anomaly)))
-    found.sort(key=lambda item: item[0])
-    rows = [_row(names, each) for _, each in found]
-    if asked.explain:
-        for row, (_, each) in zip(rows[:MAX_EXPLAINED], found, strict=False):
-            row["causes"] = _causes(session, asked, each)
-    left_out = [{"date": label, "reason": reason} for label, reason, _ in history.partial]
-    return _answer(asked, rows, len(judged), len(lines) - len(judged), left_out)
+            if bar.is_above(anomaly, place, material.bars):
+                found.append(Found(line, history.window(index, index + 1), anomaly))
+    return sorted(found, key=lambda each: each.window.start_us)
+
+
+def answer_of(material: Material, found: Sequence[Found]) -> Document:
+    """The flagged points, and what was judged."""
+    asked, history = material.asked, material.history
+    rows = [_row(_names(asked), each) for each in found]
+    partial = () if history is None else history.partial
+    return {
+        "data": rows,
+        "has_more": False,
+        "next_cursor": None,
+        "pagination": {"count": len(rows), "has_more": False},
+        "method": asked.options.method,
+        "threshold": Decimal(str(round(asked.options.bound, 4))),
+        "frequency": asked.step,
+        "timezone": asked.selection.zone.key,
+        "series": len(material.lines),
+        "series_left_out": material.over,
+        "left_out": [{"date": label, "reason": reason} for label, reason, _ in partial],
+    }
+
+
+def explain(session: ReadSession, answer: Document, material: Material, found: list[Found]) -> None:
+    """Add the causes of the first of the flagged points; None where they cannot be told."""
+    for row, each in zip(answer["data"][:MAX_EXPLAINED], found, strict=False):
+        row["causes"] = _causes(session, material.asked, each)
+
+
+def _names(asked: Examination) -> tuple[str, ...]:
+    return tuple(dimension.key for dimension in asked.by)
 
 
 def _read(session: ReadSession, asked: Examination, now_us: int) -> History:
@@ -93,7 +143,7 @@ def _lines(history: History, asked: Examination) -> list[Line]:
         line
         for line in history.lines
         if (asked.currency is None or line.currency == asked.currency)
-        and any(not totals.is_unpriced for totals in line.totals.values())
+        and line.is_priced
         and from_e10(max(totals.cost for totals in line.totals.values())) >= least
     ]
     return sorted(kept, key=lambda line: (-line.spent_e10, line.values, line.currency))
@@ -117,7 +167,10 @@ def flagged(
     for place, value in enumerate(series.values):
         if value is None:
             continue
-        anomaly = stream.push(series.moment(place), series.label(place), value)
+        moment = series.moment(place)
+        if history.step == "hour":  # people's days follow their own clock, also when it is changed
+            moment = moment.replace(tzinfo=UTC).astimezone(asked.selection.zone)
+        anomaly = stream.push(moment, series.label(place), value)
         index = places[place]
         if anomaly is not None and history.made.edges[index] >= since_us:
             yield index, anomaly
@@ -156,31 +209,13 @@ def _row(names: Sequence[str], found: Found) -> dict[str, Any]:
     }
 
 
-def _causes(session: ReadSession, asked: Examination, found: Found) -> dict[str, Any] | None:
+def _causes(session: ReadSession, asked: Examination, found: Found) -> Document | None:
     selection = cause.narrowed(asked.selection, asked.by, found.line.values)
     if selection is None:
         return None
-    return cause.causes_of(
-        session,
-        cause.Jump(
-            selection, asked.step, found.window, found.line.currency, found.anomaly.expected_cost
-        ),
-    )
-
-
-def _answer(
-    asked: Examination, rows: list[dict[str, Any]], judged: int, over: int, left_out: list[Any]
-) -> dict[str, Any]:
-    return {
-        "data": rows,
-        "has_more": False,
-        "next_cursor": None,
-        "pagination": {"count": len(rows), "has_more": False},
-        "method": asked.options.method,
-        "threshold": Decimal(str(round(asked.options.bound, 4))),
-        "frequency": asked.step,
-        "timezone": asked.selection.zone.key,
-        "series": judged,
-        "series_left_out": over,
-        "left_out": left_out,
-    }
+    expected = found.anomaly.expected_cost
+    jump = cause.Jump(selection, asked.step, found.window, found.line.currency, expected)
+    try:
+        return cause.causes_of(session, jump)
+    except TooManyGroups:
+        return None

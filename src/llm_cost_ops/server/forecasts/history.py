@@ -18,7 +18,7 @@ from llm_cost_ops.core.buckets import Buckets, buckets
 from llm_cost_ops.core.errors import InsufficientData
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10
-from llm_cost_ops.core.period import DAY_US, Window
+from llm_cost_ops.core.period import DAY_US, PeriodError, Window
 from llm_cost_ops.core.series import Series, steps_from
 from llm_cost_ops.server.analytics.fields import Dimension
 from llm_cost_ops.server.analytics.groups import read_groups
@@ -45,6 +45,11 @@ class Line:
     @property
     def spent_e10(self) -> int:
         return sum(each.cost for each in self.totals.values())
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether some bucket has calls with a price."""
+        return any(not totals.is_unpriced for totals in self.totals.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,19 @@ def read_history(
 ) -> History:
     """The whole steps of a selection's window before now, at most `days` back.
 
-    Raises InsufficientData where no step is over, and what `read_groups` raises.
+    Raises InsufficientData where no step is over, PeriodError of `interval` where there are too
+    many, and what `read_groups` raises.
     """
     zone = ZoneInfo("UTC") if step == "hour" else selection.zone
     grain = Dimension(step, grain=step)
     asked = Selection(selection.organization_id, selection.window, zone, selection.conditions)
     end_us = min(asked.window.end_us, now_us)
     start_us = max(asked.window.start_us, end_us - (days or LONGEST_DAYS[step]) * DAY_US)
-    bounded, _ = grouping(session, asked.within(Window(start_us, max(start_us, end_us))), (grain,))
+    asked_of = asked.within(Window(start_us, max(start_us, end_us)))
+    try:
+        bounded, _ = grouping(session, asked_of, (grain,))
+    except PeriodError as error:  # nobody grouped by anything
+        raise PeriodError(error.message, field="interval") from None
     first_us = bounded.window.start_us
     if bounded.window.is_empty:
         raise InsufficientData("Insufficient data: nothing was spent in this period")

@@ -6,7 +6,7 @@ Reading is one thing and forecasting another, so that no connection is held whil
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,13 +14,13 @@ from typing import Any
 from llm_cost_ops.core.errors import InsufficientData
 from llm_cost_ops.core.money import E10, from_e10
 from llm_cost_ops.core.series import Series, month_after, steps_from, trimmed
-from llm_cost_ops.forecasting.asks import Ask
+from llm_cost_ops.forecasting.asks import Ask, Outcome
 from llm_cost_ops.forecasting.forecast import Forecast, number
 from llm_cost_ops.forecasting.sums import sums_of
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.forecasts import drivers
-from llm_cost_ops.server.forecasts.apart import forecasts_of
+from llm_cost_ops.server.forecasts.apart import outcomes_of, required
 from llm_cost_ops.server.forecasts.history import (
     History,
     Line,
@@ -28,7 +28,10 @@ from llm_cost_ops.server.forecasts.history import (
     read_history,
     series_of,
 )
+from llm_cost_ops.server.forecasts.parts import Parts, read_parts
+from llm_cost_ops.server.forecasts.parts import shown as parts_shown
 from llm_cost_ops.server.forecasts.terms import Terms
+from llm_cost_ops.server.forecasts.totals import predictions_of, total_of
 
 SHOWN_HISTORY = 400
 Document = dict[str, Any]
@@ -47,6 +50,7 @@ class Past:
     last: drivers.LastPeriod
     unpriced: int
     left_out: tuple[Mapping[str, Any], ...]
+    parts: Parts = field(default_factory=Parts)
 
 
 def read_past(session: ReadSession, terms: Terms, home_currency: str, now_us: int) -> Past:
@@ -72,15 +76,14 @@ def read_past(session: ReadSession, terms: Terms, home_currency: str, now_us: in
         last,
         sum(totals.unpriced for totals in line.totals.values()),
         (*_partial(history, line.currency), *_others(others)),
+        read_parts(session, terms, line.currency, now_us),
     )
 
 
 def _chosen(history: History, currency: str, *, named: bool) -> tuple[Line, list[Line]]:
     """The line of a currency, or of the only one that there is, with calls without a price; and the
     lines of other currencies. Raises InsufficientData without any."""
-    priced = [
-        line for line in history.lines if any(not t.is_unpriced for t in line.totals.values())
-    ]
+    priced = [line for line in history.lines if line.is_priced]
     found = next((line for line in priced if line.currency == currency), None)
     if found is None and len(priced) == 1 and not named:
         found = priced[0]
@@ -142,17 +145,14 @@ def make_forecast(past: Past) -> Document:
     Raises InsufficientData (FORECAST_001), ForecastUnavailable (FORECAST_002), SeriesError.
     """
     terms = past.terms
-    made, *others = _runs(past)
+    made, others, parts = _runs(past)
     document = made.document()
-    sums = sums_of(made)
-    low, high = sums.interval(float(terms.confidence))
-    floor = 0.0 if min(float(v) for v in past.series.values if v is not None) >= 0 else low
+    document["predictions"] = predictions_of(document)
     ago = _year_ago(past.series, terms.horizon)
-    for place, row in enumerate(document["predictions"]):
-        row["predicted_cost"] = row["value"]
-        if ago:
-            row["year_ago"] = ago[place]
-    predicted = number(sums.middle[-1]) or Decimal()
+    for row, before in zip(document["predictions"], ago or (), strict=False):
+        row["year_ago"] = before
+    total = total_of(made, past.series, float(terms.confidence))
+    predicted: Decimal = total["predicted_cost"]
     shown: Document = {
         "requested_model": terms.model,
         **document,
@@ -160,11 +160,7 @@ def make_forecast(past: Past) -> Document:
         "confidence_level": terms.confidence,
         "currency": past.currency,
         "timezone": terms.selection.zone.key,
-        "total": {
-            "predicted_cost": predicted,
-            "lower_bound": number(max(low, floor)),
-            "upper_bound": number(high),
-        },
+        "total": total,
         "metrics": _metrics(made),
         "year_over_year": _year_over_year(ago, predicted),
         "unpriced_requests": past.unpriced,
@@ -174,22 +170,28 @@ def make_forecast(past: Past) -> Document:
     }
     if terms.drivers:
         shown["drivers"] = _drivers(past, predicted, others)
+    if terms.by:
+        shown |= parts_shown(past.parts, terms, parts)
     if terms.history:
         shown["history"] = _history(past.series)
     return shown
 
 
-def _runs(past: Past) -> list[Forecast]:
-    """The forecast of the cost and, where its drivers are asked for and can be told, those of the
-    requests and the tokens."""
+def _runs(past: Past) -> tuple[Forecast, list[Forecast], list[Outcome]]:
+    """The forecast of the cost; where its drivers are asked for and can be told, those of the
+    requests and the tokens; and those of the parts. Raises InsufficientData for the cost."""
     terms = past.terms
-    wanted = [past.series]
+    counts: list[Series] = []
     if terms.drivers and past.last.is_comparable:
-        wanted += [past.requests, past.tokens]
+        counts = [past.requests, past.tokens]
     confidence = float(terms.confidence)
-    return forecasts_of(
-        [Ask(each, terms.horizon, terms.model, confidence, terms.holidays) for each in wanted]
+    made, *others = outcomes_of(
+        [
+            Ask(each, terms.horizon, terms.model, confidence, terms.holidays)
+            for each in (past.series, *counts, *past.parts.series)
+        ]
     )
+    return required(made), [required(each) for each in others[: len(counts)]], others[len(counts) :]
 
 
 def _metrics(made: Forecast) -> Document:
@@ -198,6 +200,7 @@ def _metrics(made: Forecast) -> Document:
     return {
         "mae": number(sum(abs(error) for error in errors) / len(errors)),
         "rmse": number((sum(error * error for error in errors) / len(errors)) ** 0.5),
+        "mape": number(test.mape),
         "mase": number(test.mase),
         "smape": number(test.smape),
     }

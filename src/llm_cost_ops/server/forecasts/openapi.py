@@ -55,6 +55,7 @@ NEW_FORECAST = json_body(
             "drivers": _FLAG,
             "include_history": _FLAG,
             "holidays": _NAMES,
+            "group_by": _NAMES,
             **_PERIOD,
         },
     }
@@ -127,6 +128,7 @@ LISTED = takes(
     _parameter("horizon", "The same in steps of the interval."),
     _parameter("model", "The model of the forecast.", {"type": "string", "enum": [*MODELS]}),
     _parameter("confidence_level", "The share of outcomes inside the interval, 0.5 to 0.99."),
+    _parameter("group_by", "Dimensions, each value of which is forecast by itself, too."),
     _INTERVAL,
     *_SAME,
 )
@@ -187,6 +189,7 @@ FORECAST: Schema = {
         "drivers": _OBJECT,
         "year_over_year": _OBJECT,
         "left_out": {"type": "array", "items": {"type": "object"}},
+        "groups": {"type": "array", "items": {"type": "object"}},
         "created_at": _INSTANT,
     },
 }

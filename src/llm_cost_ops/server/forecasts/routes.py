@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
@@ -20,15 +20,14 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_retrying
-from llm_cost_ops.server.forecasts import findings, openapi, store, wire
+from llm_cost_ops.server.forecasts import examine, findings, openapi, store, wire
 from llm_cost_ops.server.forecasts.breach import breach_of
-from llm_cost_ops.server.forecasts.examine import examine
 from llm_cost_ops.server.forecasts.make import make_forecast, read_past
 from llm_cost_ops.server.forecasts.plans import course_of, plan_of
 from llm_cost_ops.server.forecasts.terms import Terms, examination_of, terms_of
+from llm_cost_ops.server.forecasts.turns import in_turn
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import json_response
-from llm_cost_ops.server.http.edge import untimed
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
     encode_cursor,
@@ -41,26 +40,13 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.queue.outbox import Event, publish
 
-T = TypeVar("T")
 Reader = Depends(require("read:forecasts"))
 Writer = Depends(require("write:forecasts"))
 TOPIC = "forecast.generated"
-AT_ONCE = 2
-"""Forecasts and examinations that a process works on at the same time; others wait, and nobody
-else does."""
 PATH = "/api/v1/forecasts"
 Document = dict[str, Any]
 
 router = APIRouter(prefix=PATH, tags=["forecasts"])
-
-
-async def _apart(request: Request, work: Callable[[], T]) -> T:
-    """The result of `work` in a thread of the few that compute."""
-    untimed(request)
-    state = request.app.state
-    if not hasattr(state, "forecast_slots"):
-        state.forecast_slots = CapacityLimiter(AT_ONCE)
-    return await to_thread.run_sync(work, limiter=state.forecast_slots)
 
 
 @router.post(
@@ -77,7 +63,7 @@ async def create_forecast(
     principal: Principal = Writer,
 ) -> Response:
     """Forecast what will be spent, and keep the forecast."""
-    return await _apart(request, partial(_created, request, body, raw, principal))
+    return await in_turn(request, partial(_created, request, body, raw, principal))
 
 
 def _created(
@@ -136,7 +122,7 @@ async def list_forecasts(request: Request, principal: Principal = Reader) -> Res
     if asked:
         pairs = request.query_params.multi_items()
         work = partial(_computed, request, Asked.of_url(pairs), principal)
-        return json_response((await _apart(request, work))[1])
+        return json_response((await in_turn(request, work))[1])
     return await to_thread.run_sync(partial(_listed, request, principal))
 
 
@@ -173,7 +159,7 @@ async def forecast_budget(
             course, model=plan.model, confidence=plan.confidence, thresholds=plan.thresholds
         )
 
-    return json_response(await _apart(request, work))
+    return json_response(await in_turn(request, work))
 
 
 @router.get(
@@ -185,7 +171,7 @@ async def forecast_budget(
 async def detect_anomalies(request: Request, principal: Principal = Reader) -> Response:
     """The anomalies of a range; nothing is stored."""
     asked = Asked.of_url(request.query_params.multi_items())
-    return json_response(await _apart(request, partial(_examined, request, asked, principal)))
+    return json_response(await in_turn(request, partial(_examined, request, asked, principal)))
 
 
 @router.post(
@@ -199,14 +185,20 @@ async def detect_by_body(
 ) -> Response:
     """The same with the parameters in a body."""
     asked = Asked(body, in_url=False)
-    return json_response(await _apart(request, partial(_examined, request, asked, principal)))
+    return json_response(await in_turn(request, partial(_examined, request, asked, principal)))
 
 
 def _examined(request: Request, asked: Asked, principal: Principal) -> Document:
     with snapshot(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
         wanted = examination_of(asked, principal, at)
-        return examine(session, wanted, at, deps.clock(request).micros())
+        material = examine.gather(session, wanted, at, deps.clock(request).micros())
+    found = examine.judge(material)
+    answer = examine.answer_of(material, found)
+    if wanted.explain and found:
+        with snapshot(deps.database(request)) as session:
+            examine.explain(session, answer, material, found)
+    return answer
 
 
 @router.get(
@@ -239,7 +231,7 @@ async def get_causes(anomaly_id: str, request: Request, principal: Principal = R
         with snapshot(deps.database(request)) as session:
             return findings.causes(session, principal.organization_id, anomaly_id)
 
-    return json_response(await _apart(request, work))
+    return json_response(await in_turn(request, work))
 
 
 @router.post(

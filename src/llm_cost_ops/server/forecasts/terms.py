@@ -43,8 +43,8 @@ DEFAULT_DAYS = {"hour": 7, "day": 30, "week": 26 * 7, "month": 730}
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A forecast: of what, by which steps, how far, by which model. Without `currency` the
-    organization's own, or the only one that there is."""
+    """A forecast: of what, by which steps, how far, by which model; of each value of `by`, too.
+    Without `currency` the organization's own, or the only one that there is."""
 
     selection: Selection
     step: str
@@ -55,6 +55,7 @@ class Terms:
     drivers: bool
     history: bool
     holidays: frozenset[date]
+    by: tuple[Dimension, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def terms_of(asked: Asked, principal: Principal, at: Home) -> Terms:
     currency = _currency(asked)
     drivers, history = asked.flag("drivers"), asked.flag("include_history")
     holidays = _holidays(asked)
+    by = _dimensions(asked)
     selection = selection_of(asked, principal, at)
     asked.check()
     return Terms(
@@ -92,6 +94,7 @@ def terms_of(asked: Asked, principal: Principal, at: Home) -> Terms:
         drivers is not False,
         bool(history),
         holidays,
+        by,
     )
 
 

@@ -1,9 +1,10 @@
 """Anomalies as they happen: the newest whole hours and days of what an organization spends, in all
 and by its dearest providers, models and (by the day) projects, judged from the rollups.
 
-Each run judges the newest hours and days again, because calls and imports come late; a place and
-bucket is stored once, and the first verdict stands. A value that has just appeared is learnt from
-before it is judged, and what differs by less than the least amount is no anomaly.
+Each run judges the newest hours and days again, because calls and imports come late, and those
+since the last run where that is longer ago; a place and bucket is stored once, and the first
+verdict stands. A value that has just appeared is learnt from before it is judged, and what differs
+by less than the least amount is no anomaly.
 
 One episode is told of once: anomalies of one place and side that follow one another within a day
 (three days of days) belong to the first, and so does a day to an anomaly of one of its hours.
@@ -30,7 +31,8 @@ from llm_cost_ops.server.analytics.fields import Dimension, find_field
 from llm_cost_ops.server.analytics.groups import TooManyGroups, read_groups
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import BASE
-from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, snapshot
 from llm_cost_ops.server.forecasts import bar, cause, store, wire
 from llm_cost_ops.server.forecasts.examine import ALL, TOTAL, flagged
 from llm_cost_ops.server.forecasts.history import NONE, History, Line, read_history
@@ -47,8 +49,14 @@ TOP = 20
 SETTLE_US = 5 * 60 * 1_000_000
 """How long after its end a bucket is left to calls that are still being sent."""
 NEWEST_US = {"hour": 48 * HOUR_US, "day": 7 * DAY_US}
+FURTHEST_US = {"hour": 14 * DAY_US, "day": 60 * DAY_US}
+"""What is judged at most after a time without a worker."""
 EPISODE_US = {"hour": DAY_US, "day": 3 * DAY_US}
 METHOD = "auto"
+MAX_EXPLAINED = 50
+"""Of the anomalies of one run, those whose causes are looked for at once; the others' are told when
+somebody asks."""
+MOST_SCORE_E4 = 10**15
 _ENTROPY_BITS = 60
 Row = dict[str, Any]
 
@@ -67,43 +75,77 @@ class Watching:
         return Options(METHOD, None, self.sensitivity, least)
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A history, what it is examined by, from when on, and the lines of it that are judged:
+    (value, line)."""
+
+    history: History
+    begin_us: int
+    asked: Examination
+    dimension: str
+    lines: tuple[tuple[str, Line], ...]
+
+
 def judge(
-    session: ReadSession,
+    database: Database,
     organization: Organization,
     watching: Watching,
     steps: Iterable[str],
     now_us: int,
+    since_us: int | None = None,
 ) -> list[Row]:
-    """The anomalies of the newest buckets as rows to store, without those that are stored, with
-    their causes."""
-    since_us = now_us - bar.LASTS_DAYS * DAY_US
-    bars = bar.bars_of(store.feedback(session, organization.id, since_us))
-    longest = max(NEWEST_US.values()) + DAY_US
-    known = {
-        _place(row) for row in store.anomalies_since(session, organization.id, now_us - longest)
-    }
-    rows: list[Row] = []
-    for step in steps:
-        for name in WATCHED[step]:
-            rows += _judged(session, organization, watching, step, name, now_us, bars)
-    return [_explained(session, organization, row) for row in rows if _place(row) not in known]
+    """The anomalies of the newest buckets, and of those since an instant, as rows to store, without
+    those that are stored; the first `MAX_EXPLAINED` of them with their causes. No connection is
+    held while it judges."""
+    begins = {step: _begin(step, now_us, since_us) for step in steps}
+    with snapshot(database) as session:
+        earliest = min(begins.values(), default=now_us) - DAY_US
+        known = {_place(row) for row in store.anomalies_since(session, organization.id, earliest)}
+        said_us = now_us - bar.LASTS_DAYS * DAY_US
+        bars = bar.bars_of(store.feedback(session, organization.id, said_us))
+        watched = [
+            each
+            for step, begin_us in begins.items()
+            for name in WATCHED[step]
+            if (each := _watched(session, organization, watching, step, name, begin_us, now_us))
+        ]
+    found = [row for each in watched for row in _judged(each, bars, now_us)]
+    rows = [row for row in found if _place(row) not in known]
+    rows.sort(key=_order)
+    if not rows:
+        return []
+    with snapshot(database) as session:
+        explained = [_explained(session, organization, row) for row in rows[:MAX_EXPLAINED]]
+    return [*explained, *({**row, "causes": None} for row in rows[MAX_EXPLAINED:])]
+
+
+def _begin(step: str, now_us: int, since_us: int | None) -> int:
+    """The first instant whose buckets are judged."""
+    newest_us = now_us - NEWEST_US[step]
+    return max(min(newest_us, since_us or newest_us), now_us - FURTHEST_US[step])
 
 
 def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in store.PLACE if name != "organization_id")
 
 
-def _judged(
+def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is told of first: the earliest bucket, and in it the total."""
+    return row["bucket_start"], row["dimension"] != TOTAL
+
+
+def _watched(
     session: ReadSession,
     organization: Organization,
     watching: Watching,
     step: str,
     name: str,
+    begin_us: int,
     now_us: int,
-    bars: bar.Bars,
-) -> Iterator[Row]:
+) -> _Watched | None:
     options = watching.options(step)
-    selection = _selection(organization, step, now_us)
+    selection = _selection(organization, step, begin_us, now_us)
     by = () if name == TOTAL else (Dimension(name, find_field(name)),)
     try:
         if by:
@@ -111,23 +153,26 @@ def _judged(
         asked = Examination(selection, step, by, options, None, explain=False)
         history = read_history(session, selection, step, by, now_us=now_us - SETTLE_US)
     except (InsufficientData, TooManyGroups):
-        return
-    newest_us = now_us - NEWEST_US[step]
-    for line in history.lines:
-        value = ALL if name == TOTAL else line.values[0]
-        if value == NONE or not _is_judged(line, options):
-            continue
-        place = (step, name, value, line.currency)
-        for index, anomaly in flagged(history, line, asked, newest_us):
+        return None
+    lines = ((ALL if name == TOTAL else line.values[0], line) for line in history.lines)
+    judged = tuple((v, line) for v, line in lines if v != NONE and _is_judged(line, options))
+    return _Watched(history, begin_us, asked, name, judged)
+
+
+def _judged(watched: _Watched, bars: bar.Bars, now_us: int) -> Iterator[Row]:
+    step = watched.asked.step
+    for value, line in watched.lines:
+        place = (step, watched.dimension, value, line.currency)
+        for index, anomaly in flagged(watched.history, line, watched.asked, watched.begin_us):
             if bar.is_above(anomaly, place, bars):
-                yield _row(history, index, place, anomaly, now_us)
+                yield _row(watched.history, index, place, anomaly, now_us)
 
 
-def _selection(organization: Organization, step: str, now_us: int) -> Selection:
+def _selection(organization: Organization, step: str, begin_us: int, now_us: int) -> Selection:
     rhythm = RHYTHMS[step]
     width = HOUR_US if step == "hour" else DAY_US
-    back = (rhythm.memory + rhythm.least) * width + NEWEST_US[step]
-    window = Window((now_us - back) // DAY_US * DAY_US, now_us)
+    learnt_us = (rhythm.memory + rhythm.least) * width
+    window = Window((begin_us - learnt_us) // DAY_US * DAY_US, now_us)
     return Selection(organization.id, window, time_zone(organization.time_zone))
 
 
@@ -165,7 +210,7 @@ def _row(
         "bucket_end": window.end_us,
         "date": found.date,
         **{name: round(Fraction(value) * E10) for name, value in amounts.items()},
-        "score_e4": round(Fraction(found.score) * 10_000),
+        "score_e4": min(round(Fraction(found.score) * 10_000), MOST_SCORE_E4),
         "severity": found.severity,
         "method": METHOD,
         "found_at": now_us,
@@ -173,8 +218,11 @@ def _row(
 
 
 def _explained(session: ReadSession, organization: Organization, row: Row) -> Row:
-    jump = jump_of(organization, row)
-    return {**row, "causes": dumps(cause.causes_of(session, jump))}
+    try:
+        causes = dumps(cause.causes_of(session, jump_of(organization, row)))
+    except TooManyGroups:  # the anomaly stands without its causes
+        causes = None
+    return {**row, "causes": causes}
 
 
 def jump_of(organization: Organization, row: Mapping[str, Any]) -> cause.Jump:
@@ -191,7 +239,7 @@ def jump_of(organization: Organization, row: Mapping[str, Any]) -> cause.Jump:
 def keep(session: WriteSession, organization_id: str, found: Iterable[Row], now_us: int) -> int:
     """Store anomalies that are new, and tell of those that begin an episode in the same
     transaction; how many were stored."""
-    rows = sorted(found, key=lambda row: (row["bucket_start"], row["dimension"] != TOTAL))
+    rows = sorted(found, key=_order)
     if not rows:
         return 0
     stem = batch_stem("ano", now_us // 1_000, secrets.randbits(_ENTROPY_BITS))

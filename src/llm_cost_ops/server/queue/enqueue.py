@@ -153,3 +153,16 @@ def last_positions(session: ReadSession, lanes: Sequence[str]) -> dict[str, int]
     )
     rows: Sequence[Any] = found.all()
     return {row[0]: int(row[1]) for row in rows}
+
+
+# lint: allow tenant-scope: asked by work that is spread over all organizations
+def organizations_of(session: ReadSession, kind: Kind) -> set[str]:
+    """The organizations that have an unfinished job of a kind."""
+    found = session.execute(
+        select(_ROW.organization_id)
+        .where(
+            _ROW.kind == kind.name, _ROW.state.in_(UNFINISHED), _ROW.organization_id.is_not(None)
+        )
+        .distinct()
+    )
+    return set(found.scalars())

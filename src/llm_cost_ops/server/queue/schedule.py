@@ -12,12 +12,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, insert, or_, select, update
+from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue_all
 from llm_cost_ops.server.queue.slots import SlotsError, slots
@@ -156,6 +156,15 @@ def fire_due(session: WriteSession, *, now_us: int) -> int:
             .values(next_at=_fire(session, row, now_us), planned_at=now_us)
         )
     return len(rows)
+
+
+# lint: allow tenant-scope: the program's own schedules belong to nobody
+def fired_before(session: ReadSession, name: str, slot_us: int) -> int | None:
+    """The last slot before this one in which a schedule of the program fired, as far as known."""
+    own = and_(_ROW.id == _RUN.schedule_id, _ROW.name == name, _ROW.organization_id.is_(None))
+    query = select(func.max(_RUN.fire_at)).select_from(schedule_runs).join(schedules, own)
+    found = session.scalar(query.where(_RUN.fire_at < slot_us))
+    return None if found is None else int(found)
 
 
 def _fire(session: WriteSession, row: Any, now_us: int) -> int | None:

@@ -1,0 +1,32 @@
+"""Whose turn it is to compute: a few requests of a process at a time, some more that wait for them,
+and none beyond these, so that a crowd is told at once to come again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Request
+
+from llm_cost_ops.server.http.edge import untimed
+from llm_cost_ops.server.http.problems import unavailable
+
+T = TypeVar("T")
+AT_ONCE = 2
+"""Forecasts and examinations that a process works on at the same time."""
+WAITING = 16
+RETRY_S = 5
+
+
+async def in_turn(request: Request, work: Callable[[], T]) -> T:
+    """The result of `work` in a thread of the few that compute. Raises Problem 503 where as many
+    wait already as may."""
+    state = request.app.state
+    if not hasattr(state, "forecast_turns"):
+        state.forecast_turns = CapacityLimiter(AT_ONCE)
+    turns: CapacityLimiter = state.forecast_turns
+    if turns.statistics().tasks_waiting >= WAITING:
+        raise unavailable("Too many forecasts and examinations are being made.", RETRY_S)
+    untimed(request)
+    return await to_thread.run_sync(work, limiter=turns)
