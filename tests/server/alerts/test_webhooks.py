@@ -40,7 +40,7 @@ def webhook(room: Room, receiver: Sink) -> str:
     outbound = Outbound(LOCAL, clock)
     works = [
         webhook_jobs.work(Settings(), database, clock, outbound, random=lambda: 0.0),
-        alert_jobs.work(database, clock, sender),
+        alert_jobs.work(database, clock, sender, 400),
     ]
     room.runner = Runner(
         database,
