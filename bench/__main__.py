@@ -23,6 +23,7 @@ PARTS = (
     "batch",
     "single",
     "reserving",
+    "budgets",
     "aggregates",
     "streaming",
     "forecasting",
