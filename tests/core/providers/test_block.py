@@ -13,7 +13,7 @@ COUNTS: dict[str, Any] = {"prompt_tokens": 1, "completion_tokens": 1}
 
 
 def kept(**extra: Any) -> dict[str, Any]:
-    block = extract("openai", {"usage": {**COUNTS, **extra}}).usage_block["usage"]
+    block = extract("openai", {"usage": {**COUNTS, **extra}}).usage_block()["usage"]
     assert isinstance(block, dict)
     return {key: value for key, value in block.items() if key not in COUNTS}
 
@@ -108,7 +108,7 @@ def test_of_a_body_without_a_block_only_what_was_read_is_kept() -> None:
         "input": {"inputBodyJson": {"prompt": "the prompt"}, "inputTokenCount": 3},
         "output": {"outputBodyJson": {"text": "the answer"}, "outputTokenCount": 2},
     }
-    assert extract("aws", body).usage_block == {
+    assert extract("aws", body).usage_block() == {
         "input": {"inputTokenCount": 3},
         "output": {"outputTokenCount": 2},
     }
@@ -116,11 +116,11 @@ def test_of_a_body_without_a_block_only_what_was_read_is_kept() -> None:
 
 def test_of_listed_counts_only_names_and_counts_are_kept() -> None:
     titan = {"inputTextTokenCount": 1, "results": [{"tokenCount": 2, "outputText": "the answer"}]}
-    assert extract("aws", titan).usage_block == {
+    assert extract("aws", titan).usage_block() == {
         "inputTextTokenCount": 1,
         "results": [{"tokenCount": 2}],
     }
     meta = {"metrics": [{"metric": "num_prompt_tokens", "value": 2, "unit": "tokens"}]}
-    assert extract("meta", meta).usage_block == {
+    assert extract("meta", meta).usage_block() == {
         "metrics": [{"metric": "num_prompt_tokens", "value": 2}]
     }

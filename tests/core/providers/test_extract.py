@@ -66,7 +66,7 @@ def check_facts(found: Extracted | UsageError) -> None:
         assert found.field
         return
     assert check_usage(found.usage) == found.usage
-    jsontext.dumps(found.usage_block)
+    jsontext.dumps(found.usage_block())
     jsontext.dumps(found.reported_cost)
     assert all(len(warning) < 200 for warning in found.warnings)
 
@@ -100,7 +100,7 @@ def test_the_same_body_twice_is_the_same_answer(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", BODIES, ids=lambda case: str(case["id"]))
 def test_the_kept_block_says_the_same_again(case: dict[str, Any]) -> None:
     found = extract(case["provider"], case["response"], case.get("api_flavor"))
-    kept = jsontext.loads(jsontext.dumps(found.usage_block))
+    kept = jsontext.loads(jsontext.dumps(found.usage_block()))
     if not kept:
         assert case["id"] in ("openai-images-counted", "openai-moderations", "vertex-imagen")
         return
@@ -117,7 +117,7 @@ def test_exact_numbers_of_a_decimal_decoder() -> None:
     text = '{"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"cost":0.00219855}}'
     found = extract("openrouter", jsontext.loads(text))
     assert found.reported_cost == Decimal("0.00219855")
-    assert jsontext.dumps(found.usage_block) == (
+    assert jsontext.dumps(found.usage_block()) == (
         '{"usage":{"prompt_tokens":1,"completion_tokens":2,"cost":0.00219855}}'
     )
 
@@ -127,7 +127,7 @@ def test_nothing_of_the_call_itself_is_kept() -> None:
     for case in BODIES:
         body = {**case["response"], "content": [{"text": secret}], "note": secret}
         found = extract(case["provider"], body, case.get("api_flavor"))
-        assert secret not in jsontext.dumps(found.usage_block)
+        assert secret not in jsontext.dumps(found.usage_block())
 
 
 @pytest.mark.parametrize("body", [None, [], "usage", 3])

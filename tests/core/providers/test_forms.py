@@ -52,7 +52,7 @@ class TestEnvelopes:
         headers = {"X-Amzn-Bedrock-Input-Token-Count": "3", "Content-Type": "application/json"}
         found = extract("aws", {"headers": headers})
         assert found.usage == {"input_tokens": 3}
-        assert found.usage_block == {"headers": {"x-amzn-bedrock-input-token-count": "3"}}
+        assert found.usage_block() == {"headers": {"x-amzn-bedrock-input-token-count": "3"}}
 
     def test_a_dump_of_the_gemini_sdk_without_candidates(self) -> None:
         body = {"usage_metadata": {"prompt_token_count": 3}, "model_version": "gemini-2.5-flash"}
@@ -62,7 +62,7 @@ class TestEnvelopes:
     def test_headers_at_the_top(self) -> None:
         body = {"X-Amzn-Bedrock-Input-Token-Count": "3", "Date": "today"}
         found = extract("aws", body)
-        assert found.usage_block == {"headers": {"x-amzn-bedrock-input-token-count": "3"}}
+        assert found.usage_block() == {"headers": {"x-amzn-bedrock-input-token-count": "3"}}
 
     def test_envelopes_in_envelopes_end(self) -> None:
         body: dict[str, Any] = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}

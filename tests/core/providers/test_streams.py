@@ -116,7 +116,7 @@ def gemini_chunks(body: dict[str, Any]) -> list[dict[str, Any]]:
 def facts(found: Extracted) -> tuple[object, ...]:
     return (
         found.usage, found.model, found.response_id, found.service_tier, found.region,
-        found.processing, found.usage_block, found.warnings,
+        found.processing, found.usage_block(), found.warnings,
     )  # fmt: skip
 
 

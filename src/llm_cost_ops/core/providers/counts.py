@@ -18,7 +18,8 @@ from llm_cost_ops.core.usage import (
 _STEP = Decimal(1).scaleb(-MAX_QUANTITY_PLACES)
 _MAX_PLANS = 4096
 
-_SumCheck = tuple[str, tuple[str, ...]]
+_SumCheck = tuple[str, str, tuple[str, ...]]
+"""A whole, and the disjoint parts, of which there is at least one, that must not exceed it."""
 _PLANS: dict[tuple[str, ...], tuple[_SumCheck, ...]] = {}
 
 
@@ -89,8 +90,11 @@ def check_sums(usage: Mapping[str, Quantity]) -> None:
         plan = _sum_checks(kinds)
         if len(_PLANS) < _MAX_PLANS:
             _PLANS[kinds] = plan
-    for whole_kind, parts in plan:
-        if sum(usage[part] for part in parts) > usage[whole_kind]:
+    for whole_kind, first, others in plan:
+        total = usage[first]
+        for part in others:
+            total += usage[part]
+        if total > usage[whole_kind]:
             check_consistent(usage)
 
 
@@ -102,5 +106,5 @@ def _sum_checks(kinds: Sequence[str]) -> tuple[_SumCheck, ...]:
             if whole_kind in ANCESTORS[part]:
                 extra = frozenset(KINDS[part].keys() - KINDS[whole_kind].keys())
                 splits.setdefault(extra, []).append(part)
-        checks += [(whole_kind, tuple(parts)) for parts in splits.values()]
+        checks += [(whole_kind, first, tuple(others)) for first, *others in splits.values()]
     return tuple(checks)

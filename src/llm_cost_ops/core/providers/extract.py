@@ -8,7 +8,7 @@ read; prompts and completions are not looked at and not kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import cast
 
@@ -32,7 +32,7 @@ from llm_cost_ops.core.providers.streams import fold
 from llm_cost_ops.core.usage import MAX_QUANTITY, Quantity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would double the time to make one for each response
 class Extracted:
     """What one response says about its call.
 
@@ -40,8 +40,7 @@ class Extracted:
     tier that served the call: standard, flex, priority, batch, fast, scale, provisioned, or the
     provider's own word; None when not reported. `region`: lower case, None when not reported.
     `reported_cost`: the provider's own charge in USD. `processing`: "batch" when the body proves
-    it, else None. `usage_block`: the raw usage part under its own keys; extracting it again gives
-    the same counts, tool calls outside of it aside.
+    it, else None.
     """
 
     usage: dict[str, Quantity]
@@ -51,8 +50,14 @@ class Extracted:
     region: str | None
     reported_cost: Decimal | None
     processing: str | None
-    usage_block: Mapping[str, object]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
+    _shape: Shape = field(repr=False)
+    _block: Body = field(repr=False)
+
+    def usage_block(self) -> dict[str, object]:
+        """The raw usage part under its own keys, safe to store; extracting it again gives the same
+        counts, tool calls outside of it aside."""
+        return usage_block(self._shape, self._block)
 
 
 def extract(provider: str, body: Mapping[str, object], api_flavor: str | None = None) -> Extracted:
@@ -83,8 +88,9 @@ def extract(provider: str, body: Mapping[str, object], api_flavor: str | None = 
         served_region(body, shape.region) if shape.region else None,
         cost,
         "batch" if tier == "batch" else processing,
-        usage_block(shape, block),
         tuple(warnings),
+        shape,
+        block,
     )
 
 

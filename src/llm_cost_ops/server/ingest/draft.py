@@ -207,7 +207,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     entry.processing = record.processing or found.processing or "realtime"
     entry.region = _reported("region", found.region, 64) or record.region
     entry.response_id = _storable_id(found.response_id)
-    entry.raw_usage = dumps(found.usage_block)
+    entry.raw_usage = dumps(found.usage_block())
     if found.reported_cost is not None:
         entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
     fill_counts(entry, found.usage)
