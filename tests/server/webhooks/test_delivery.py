@@ -16,6 +16,17 @@ from tests.server.webhooks.conftest import SECRET, Place, answered, body_of
 from tests.support.sink import Reply
 
 CALL = {"provider": "openai", "model": "gpt-4o", "prompt_tokens": 1000, "completion_tokens": 500}
+PRICE: dict[str, Any] = {
+    "provider": "openai",
+    "model": "gpt-4o",
+    "effective_date": "2026-01-01",
+    "pricing_structure": {
+        "type": "per_token",
+        "input_price_per_million": 1,
+        "output_price_per_million": 1,
+    },
+}
+"""A price of one's own for old calls."""
 
 
 def record(place: Place, **fields: Any) -> str:
@@ -142,17 +153,7 @@ def test_a_call_without_a_price_has_a_cost_when_its_price_comes(place: Place) ->
 def test_prices_that_are_changed_and_ended_and_contracts(sqlite_place: Place) -> None:
     place = sqlite_place
     place.register("pricing.updated")
-    price = {
-        "provider": "openai",
-        "model": "gpt-4o",
-        "effective_date": "2026-01-01",
-        "pricing_structure": {
-            "type": "per_token",
-            "input_price_per_million": 1,
-            "output_price_per_million": 1,
-        },
-    }
-    made = answered(place.app.post("/api/v1/pricing", json=price), 201)
+    made = answered(place.app.post("/api/v1/pricing", json=PRICE), 201)
     place.later(1)
     path = f"/api/v1/pricing/{made['id']}"
     answered(place.app.request("PUT", path, json={"input_price_per_million": 2}))
@@ -170,17 +171,7 @@ def test_a_new_price_of_old_calls_is_an_update_of_each(sqlite_place: Place) -> N
     place = sqlite_place
     place.register("cost.updated")
     ids = [record(place, event_id=f"e{n}") for n in range(3)]
-    price = {
-        "provider": "openai",
-        "model": "gpt-4o",
-        "effective_date": "2026-01-01",
-        "pricing_structure": {
-            "type": "per_token",
-            "input_price_per_million": 1,
-            "output_price_per_million": 1,
-        },
-    }
-    answered(place.app.post("/api/v1/pricing", json=price), 201)
+    answered(place.app.post("/api/v1/pricing", json=PRICE), 201)
     chosen = {"start_date": "2026-10-01", "end_date": "2026-11-02", "dry_run": False}
     answered(place.app.post("/api/v1/pricing/rerate", json=chosen))
     place.work()

@@ -14,7 +14,7 @@ from llm_cost_ops.server.forecasts import wire as forecasts
 from llm_cost_ops.server.webhooks.catalogue import EVENTS
 from llm_cost_ops.server.webhooks.openapi import WEBHOOKS_SENT
 from tests.server.webhooks.conftest import Place, answered, body_of
-from tests.server.webhooks.test_delivery import record
+from tests.server.webhooks.test_delivery import PRICE, record
 from tests.support.sink import Reply
 
 ANOMALY: dict[str, Any] = {
@@ -74,17 +74,7 @@ def test_deliveries_are_as_they_are_described(sqlite_place: Place) -> None:
     path = f"/api/v1/costs/{record_id}"
     answered(place.app.request("PATCH", path, json={"tags": ["b"]}))
     assert place.app.delete(path).status_code == 204
-    price = {
-        "provider": "openai",
-        "model": "gpt-4o",
-        "effective_date": "2026-01-01",
-        "pricing_structure": {
-            "type": "per_token",
-            "input_price_per_million": 1,
-            "output_price_per_million": 1,
-        },
-    }
-    answered(place.app.post("/api/v1/pricing", json=price), 201)
+    answered(place.app.post("/api/v1/pricing", json=PRICE), 201)
     adjustment = {"label": "deal", "discount_percent": 10}
     answered(place.app.post("/api/v1/pricing/adjustments", json=adjustment), 201)
     place.publish("cost.anomaly_detected", forecasts.event(ANOMALY))
