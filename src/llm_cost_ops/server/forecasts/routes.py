@@ -19,7 +19,7 @@ from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
-from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write_retrying
+from llm_cost_ops.server.db.session import WriteSession, read, report, write_retrying
 from llm_cost_ops.server.forecasts import examine, findings, openapi, store, wire
 from llm_cost_ops.server.forecasts.breach import breach_of
 from llm_cost_ops.server.forecasts.make import make_forecast, read_past
@@ -101,7 +101,7 @@ def _created(
 
 def _computed(request: Request, asked: Asked, principal: Principal) -> tuple[Terms, Document]:
     """A forecast; no connection is held while it is made."""
-    with snapshot(deps.database(request)) as session:
+    with report(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
         terms = terms_of(asked, principal, at)
         past = read_past(session, terms, at.currency, deps.clock(request).micros())
@@ -152,7 +152,7 @@ async def forecast_budget(
 
     def work() -> Document:
         plan = plan_of(Asked(own_fields(principal, body), in_url=False))
-        with snapshot(deps.database(request)) as session:
+        with report(deps.database(request)) as session:
             at = home(session, principal, deps.clock(request).now())
             course = course_of(session, plan, at, deps.clock(request).micros())
         return breach_of(
@@ -189,14 +189,14 @@ async def detect_by_body(
 
 
 def _examined(request: Request, asked: Asked, principal: Principal) -> Document:
-    with snapshot(deps.database(request)) as session:
+    with report(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
         wanted = examination_of(asked, principal, at)
         material = examine.gather(session, wanted, at, deps.clock(request).micros())
     found = examine.judge(material)
     answer = examine.answer_of(material, found)
     if wanted.explain and found:
-        with snapshot(deps.database(request)) as session:
+        with report(deps.database(request)) as session:
             examine.explain(session, answer, material, found)
     return answer
 
@@ -228,7 +228,7 @@ async def get_causes(anomaly_id: str, request: Request, principal: Principal = R
     """The causes of an anomaly by the ledger of now: late calls and corrections count."""
 
     def work() -> Document:
-        with snapshot(deps.database(request)) as session:
+        with report(deps.database(request)) as session:
             return findings.causes(session, principal.organization_id, anomaly_id)
 
     return json_response(await in_turn(request, work))

@@ -32,7 +32,7 @@ from llm_cost_ops.server.analytics.groups import TooManyGroups, read_groups
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import BASE
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import ReadSession, WriteSession, snapshot
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, report
 from llm_cost_ops.server.forecasts import bar, cause, store, wire
 from llm_cost_ops.server.forecasts.examine import ALL, TOTAL, flagged
 from llm_cost_ops.server.forecasts.history import NONE, History, Line, read_history
@@ -99,7 +99,7 @@ def judge(
     those that are stored; the first `MAX_EXPLAINED` of them with their causes. No connection is
     held while it judges."""
     begins = {step: _begin(step, now_us, since_us) for step in steps}
-    with snapshot(database) as session:
+    with report(database) as session:
         earliest = min(begins.values(), default=now_us) - DAY_US
         known = {_place(row) for row in store.anomalies_since(session, organization.id, earliest)}
         said_us = now_us - bar.LASTS_DAYS * DAY_US
@@ -115,7 +115,7 @@ def judge(
     rows.sort(key=_order)
     if not rows:
         return []
-    with snapshot(database) as session:
+    with report(database) as session:
         explained = [_explained(session, organization, row) for row in rows[:MAX_EXPLAINED]]
     return [*explained, *({**row, "causes": None} for row in rows[MAX_EXPLAINED:])]
 

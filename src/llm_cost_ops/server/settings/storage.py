@@ -97,7 +97,8 @@ class DatabaseSettings:
     )
     report_timeout_ms: int = setting(
         30_000,
-        "The same for what sums or lists calls: aggregates, summaries, queries and streams.",
+        "The same for what sums or lists calls: aggregates, summaries, queries, streams and "
+        "forecasts.",
         low=100,
         high=3_600_000,
     )
