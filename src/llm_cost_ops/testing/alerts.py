@@ -15,7 +15,7 @@ from llm_cost_ops.testing.refusal import Refusal, invalid, not_found
 Row = dict[str, Any]
 TYPES = (
     "budget", "projected_breach", "anomaly", "usage", "error_rate", "call_cost", "unpriced",
-    "price_change", "digest",
+    "price_change", "digest", "webhook_disabled",
 )  # fmt: skip
 CHANNELS: Mapping[str, tuple[str, ...]] = {
     "email": ("recipients",),

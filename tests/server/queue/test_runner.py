@@ -222,6 +222,7 @@ def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
         "webhooks.sweep",
         "alerts.sweep",
         "alerts.outlook",
+        "alerts.retention",
         "forecasts.watch",
     ]
     with write(quick_place.database) as session:
