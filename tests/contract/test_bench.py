@@ -23,6 +23,7 @@ PARTS = {
     "batch": ["`POST /usage/batch`", "`POST /usage/batch`"],
     "single": ["`POST /usage`"],
     "reserving": ["reserve and settle", "the same with eight budgets"],
+    "budgets": ["`POST /usage/batch`, 1,000 a call that move 20 of 100 budgets"],
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
     "forecasting": [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from llm_cost_ops.testing import alerts, queries, webhooks
 from llm_cost_ops.testing.budgets import FILTERS, RELEASED, SETTLED, given_amount
 from llm_cost_ops.testing.calls import cost_call, usage_call
 from llm_cost_ops.testing.refusal import Refusal, invalid
-from llm_cost_ops.testing.routes import Reply, Request, owned, rerated
+from llm_cost_ops.testing.routes import API, ID, Reply, Request, owned, rerated, routed
 
 if TYPE_CHECKING:
     from llm_cost_ops.testing.server import FakeServer
@@ -313,59 +312,54 @@ def tell(fake: FakeServer, recorded: Sequence[Row]) -> None:
             fake.webhooks.publish("budget.threshold_exceeded", {**data, "threshold": level})
 
 
-_API = "/api/v1"
-_ID = "([^/]+)"
-_BUDGET = f"{_API}/budgets/(?!current$|check$|reserve$){_ID}"
-_HELD = f"{_API}/budgets/reservations/{_ID}"
-_RULE, _CHANNEL = f"{_API}/alerts/rules/{_ID}", f"{_API}/alerts/channels/{_ID}"
-_ALERT = f"{_API}/alerts/(?!rules$|channels$){_ID}"
-_HOOK = f"{_API}/webhooks/(?!events$){_ID}"
-CONTROL: list[tuple[str, re.Pattern[str], Callable[..., Reply]]] = [
-    (method, re.compile(path), handler)
-    for method, path, handler in (
-        ("POST", f"{_API}/budgets", post_budget),
-        ("GET", f"{_API}/budgets", list_budgets),
-        ("GET", f"{_API}/budgets/current", current_budget),
-        ("POST", f"{_API}/budgets/check", check_budget),
-        ("POST", f"{_API}/budgets/reserve", reserve),
-        ("GET", _HELD, get_reservation),
-        ("POST", f"{_HELD}/settle", settle),
-        ("POST", f"{_HELD}/release", release),
-        ("GET", _BUDGET, get_budget),
-        ("PUT", _BUDGET, put_budget),
-        ("PATCH", _BUDGET, put_budget),
-        ("PUT", f"{_API}/budgets/{_ID}/enforcement", put_budget),
-        ("DELETE", _BUDGET, delete_budget),
-        ("GET", f"{_API}/budgets/{_ID}/alerts", budget_alerts),
-        ("GET", f"{_API}/alerts", list_alerts),
-        ("POST", f"{_API}/alerts/rules", post_rule),
-        ("GET", f"{_API}/alerts/rules", list_rules),
-        ("GET", _RULE, get_rule),
-        ("PUT", _RULE, put_rule),
-        ("PATCH", _RULE, put_rule),
-        ("DELETE", _RULE, delete_rule),
-        ("POST", f"{_API}/alerts/channels", post_channel),
-        ("GET", f"{_API}/alerts/channels", list_channels),
-        ("GET", _CHANNEL, get_channel),
-        ("PUT", _CHANNEL, put_channel),
-        ("PATCH", _CHANNEL, put_channel),
-        ("DELETE", _CHANNEL, delete_channel),
-        ("POST", f"{_CHANNEL}/test", try_channel),
-        ("GET", _ALERT, get_alert),
-        ("GET", f"{_API}/alerts/{_ID}/history", alert_history),
-        ("POST", f"{_API}/alerts/{_ID}/(acknowledge|snooze|resolve|comments)", act),
-        ("POST", f"{_API}/webhooks", post_webhook),
-        ("GET", f"{_API}/webhooks", list_webhooks),
-        ("GET", f"{_API}/webhooks/events", webhook_events),
-        ("GET", _HOOK, get_webhook),
-        ("PUT", _HOOK, put_webhook),
-        ("PATCH", _HOOK, put_webhook),
-        ("DELETE", _HOOK, delete_webhook),
-        ("POST", f"{_HOOK}/rotate-secret", rotate_secret),
-        ("POST", f"{_HOOK}/test", try_webhook),
-        ("GET", f"{_HOOK}/deliveries", list_deliveries),
-        ("GET", f"{_HOOK}/deliveries/{_ID}", get_delivery),
-        ("POST", f"{_HOOK}/deliveries/{_ID}/redeliver", redeliver),
-        ("POST", f"{_HOOK}/replay", replay),
-    )
-]
+_BUDGET = f"{API}/budgets/(?!current$|check$|reserve$){ID}"
+_HELD = f"{API}/budgets/reservations/{ID}"
+_RULE, _CHANNEL = f"{API}/alerts/rules/{ID}", f"{API}/alerts/channels/{ID}"
+_ALERT = f"{API}/alerts/(?!rules$|channels$){ID}"
+_HOOK = f"{API}/webhooks/(?!events$){ID}"
+CONTROL = routed(
+    ("POST", f"{API}/budgets", post_budget),
+    ("GET", f"{API}/budgets", list_budgets),
+    ("GET", f"{API}/budgets/current", current_budget),
+    ("POST", f"{API}/budgets/check", check_budget),
+    ("POST", f"{API}/budgets/reserve", reserve),
+    ("GET", _HELD, get_reservation),
+    ("POST", f"{_HELD}/settle", settle),
+    ("POST", f"{_HELD}/release", release),
+    ("GET", _BUDGET, get_budget),
+    ("PUT", _BUDGET, put_budget),
+    ("PATCH", _BUDGET, put_budget),
+    ("PUT", f"{API}/budgets/{ID}/enforcement", put_budget),
+    ("DELETE", _BUDGET, delete_budget),
+    ("GET", f"{API}/budgets/{ID}/alerts", budget_alerts),
+    ("GET", f"{API}/alerts", list_alerts),
+    ("POST", f"{API}/alerts/rules", post_rule),
+    ("GET", f"{API}/alerts/rules", list_rules),
+    ("GET", _RULE, get_rule),
+    ("PUT", _RULE, put_rule),
+    ("PATCH", _RULE, put_rule),
+    ("DELETE", _RULE, delete_rule),
+    ("POST", f"{API}/alerts/channels", post_channel),
+    ("GET", f"{API}/alerts/channels", list_channels),
+    ("GET", _CHANNEL, get_channel),
+    ("PUT", _CHANNEL, put_channel),
+    ("PATCH", _CHANNEL, put_channel),
+    ("DELETE", _CHANNEL, delete_channel),
+    ("POST", f"{_CHANNEL}/test", try_channel),
+    ("GET", _ALERT, get_alert),
+    ("GET", f"{API}/alerts/{ID}/history", alert_history),
+    ("POST", f"{API}/alerts/{ID}/(acknowledge|snooze|resolve|comments)", act),
+    ("POST", f"{API}/webhooks", post_webhook),
+    ("GET", f"{API}/webhooks", list_webhooks),
+    ("GET", f"{API}/webhooks/events", webhook_events),
+    ("GET", _HOOK, get_webhook),
+    ("PUT", _HOOK, put_webhook),
+    ("PATCH", _HOOK, put_webhook),
+    ("DELETE", _HOOK, delete_webhook),
+    ("POST", f"{_HOOK}/rotate-secret", rotate_secret),
+    ("POST", f"{_HOOK}/test", try_webhook),
+    ("GET", f"{_HOOK}/deliveries", list_deliveries),
+    ("GET", f"{_HOOK}/deliveries/{ID}", get_delivery),
+    ("POST", f"{_HOOK}/deliveries/{ID}/redeliver", redeliver),
+    ("POST", f"{_HOOK}/replay", replay),
+)

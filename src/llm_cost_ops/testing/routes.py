@@ -46,6 +46,7 @@ class Request:
 
 
 Reply = tuple[int, Any]
+Route = tuple[str, re.Pattern[str], Callable[..., Reply]]
 Reader = Callable[["FakeServer", object], Row]
 
 
@@ -337,37 +338,39 @@ def _matching(fake: FakeServer, request: Request) -> list[Row]:
     return queries.matching(fake.ledger.rows, request.query, fake.now())
 
 
-_API = "/api/v1"
-_ID = "([^/]+)"
-ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Reply]]] = [
-    (method, re.compile(path), handler)
-    for method, path, handler in (
-        ("POST", f"{_API}/usage", post_usage),
-        ("POST", f"{_API}/usage/batch", post_usage_batch),
-        ("GET", f"{_API}/usage/history", list_rows),
-        ("GET", f"{_API}/usage/(?!history$|batch$){_ID}", get_row),
-        ("POST", f"{_API}/costs", post_cost),
-        ("GET", f"{_API}/costs", list_rows),
-        ("POST", f"{_API}/costs/bulk", post_cost_bulk),
-        ("GET", f"{_API}/costs/summary", summary),
-        ("GET", f"{_API}/costs/aggregate", aggregate),
-        ("POST", f"{_API}/costs/breakdown", breakdown),
-        ("POST", f"{_API}/costs/query", query_rows),
-        ("POST", f"{_API}/costs/estimate", estimate),
-        ("POST", f"{_API}/estimates/cost", estimate),
-        ("GET", f"{_API}/costs/(?!summary$|aggregate$){_ID}", get_row),
-        ("PATCH", f"{_API}/costs/{_ID}", patch_cost),
-        ("PUT", f"{_API}/costs/{_ID}", patch_cost),
-        ("DELETE", f"{_API}/costs/{_ID}", delete_cost),
-        ("GET", f"{_API}/analytics", aggregate),
-        ("POST", f"{_API}/pricing", post_price),
-        ("GET", f"{_API}/pricing", list_prices),
-        ("GET", f"{_API}/pricing/unpriced", unpriced),
-        ("POST", f"{_API}/pricing/rerate", rerate),
-        ("GET", f"{_API}/pricing/(?!unpriced$){_ID}", get_price),
-        ("PUT", f"{_API}/pricing/{_ID}", put_price),
-        ("DELETE", f"{_API}/pricing/{_ID}", delete_price),
-        ("POST", "/oauth/token", token),
-        ("GET", "/health", health),
-    )
-]
+def routed(*rows: tuple[str, str, Callable[..., Reply]]) -> list[Route]:
+    """Method, path and handler of each route, the path compiled."""
+    return [(method, re.compile(path), handler) for method, path, handler in rows]
+
+
+API = "/api/v1"
+ID = "([^/]+)"
+ROUTES = routed(
+    ("POST", f"{API}/usage", post_usage),
+    ("POST", f"{API}/usage/batch", post_usage_batch),
+    ("GET", f"{API}/usage/history", list_rows),
+    ("GET", f"{API}/usage/(?!history$|batch$){ID}", get_row),
+    ("POST", f"{API}/costs", post_cost),
+    ("GET", f"{API}/costs", list_rows),
+    ("POST", f"{API}/costs/bulk", post_cost_bulk),
+    ("GET", f"{API}/costs/summary", summary),
+    ("GET", f"{API}/costs/aggregate", aggregate),
+    ("POST", f"{API}/costs/breakdown", breakdown),
+    ("POST", f"{API}/costs/query", query_rows),
+    ("POST", f"{API}/costs/estimate", estimate),
+    ("POST", f"{API}/estimates/cost", estimate),
+    ("GET", f"{API}/costs/(?!summary$|aggregate$){ID}", get_row),
+    ("PATCH", f"{API}/costs/{ID}", patch_cost),
+    ("PUT", f"{API}/costs/{ID}", patch_cost),
+    ("DELETE", f"{API}/costs/{ID}", delete_cost),
+    ("GET", f"{API}/analytics", aggregate),
+    ("POST", f"{API}/pricing", post_price),
+    ("GET", f"{API}/pricing", list_prices),
+    ("GET", f"{API}/pricing/unpriced", unpriced),
+    ("POST", f"{API}/pricing/rerate", rerate),
+    ("GET", f"{API}/pricing/(?!unpriced$){ID}", get_price),
+    ("PUT", f"{API}/pricing/{ID}", put_price),
+    ("DELETE", f"{API}/pricing/{ID}", delete_price),
+    ("POST", "/oauth/token", token),
+    ("GET", "/health", health),
+)

@@ -148,7 +148,7 @@ def price_usual(record: WireRecord, door: Door) -> Priced | None:
     """
     if record.response is not None or record.usage is not None or door.strict:
         return None
-    at = record.timestamp
+    at = record.timestamp  # most are as they should be: that is seen without a further call
     if at is None or at.tzinfo is not UTC or not _FIRST <= at <= door.latest:
         at = _instant(record, door)
     blank, compiled = _start(record, door, at)
