@@ -83,7 +83,7 @@ def test_the_table_has_a_plot_and_says_how_far_to_trust_it(run: Run, series: Pat
     assert ran.code == 0
     assert any("⠀" <= letter <= "⣿" for letter in ran.out)
     assert "2026-11-05" in ran.out
-    assert "Back-test, 6 times 7 steps of the past: MASE 0." in ran.out
+    assert "Back-test, 5 times 7 steps of the past: MASE 0." in ran.out
     assert "Interval: 95% by the errors of the back-test." in ran.out
 
 
