@@ -22,7 +22,7 @@ Family = Callable[[Values, int], Mapping[str, Values]]
 """Forecasts of one or more models that share work, by name, from past values and a horizon."""
 LONGEST_SEASON = 24
 """From it on, exponential smoothing with one state a step of the season is slow and unstable."""
-_SEASONS_FOR_FORM = 26
+_SEASONS_FOR_FORM = 13
 _LEAST_FOR_FORM = 10
 _models: Any = statsforecast.models
 _AVERAGED = 3
@@ -37,11 +37,11 @@ def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
     periods = periods_in(step, len(past))
     if season not in periods:
         season = 1
-    if step != "hour" or season == 1:
+    # By days the seasonal ones test themselves whether there is a season.
+    if step not in ("hour", "day") or season == 1:
         yield _single("ets", _smoothing(past, 1, tested))
         yield _single("ces", _models.AutoCES(season_length=1, model="N"))
-        if step != "day" or season == 1:  # theta_7 tests itself whether there is a season
-            yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
+        yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
     if season > 1:
         if season < LONGEST_SEASON:
             yield _single(f"ets_{season}", _smoothing(past, season, tested))
@@ -51,9 +51,11 @@ def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
         yield _single(f"seasonal_naive_{period}", _models.SeasonalNaive(season_length=period))
         yield _seasonal_average(period)
     if periods:
-        yield partial(_decomposed, periods=periods)
+        # By days its parameters' search costs half the time and wins nothing.
+        theta = _models.Theta if step == "day" else _models.DynamicOptimizedTheta
+        yield partial(_decomposed, periods=periods, theta=theta)
         if (past > 0).all():
-            yield partial(_decomposed_logarithms, periods=periods)
+            yield partial(_decomposed_logarithms, periods=periods, theta=theta)
 
 
 def _single(name: str, model: Any) -> Family:
@@ -73,7 +75,9 @@ def _seasonal_average(period: int) -> Family:
     return forecast
 
 
-def _decomposed(past: Values, horizon: int, periods: Sequence[int]) -> Mapping[str, Values]:
+def _decomposed(
+    past: Values, horizon: int, periods: Sequence[int], theta: Any
+) -> Mapping[str, Values]:
     """Seasonal parts by repeated LOESS, drawn on as they last were; the rest by theta and naive."""
     # LOESS is evaluated at every few points and interpolated, as R's stl does.
     jump = max(1, round(0.15 * periods[0]))
@@ -85,14 +89,14 @@ def _decomposed(past: Values, horizon: int, periods: Sequence[int]) -> Mapping[s
     ).fit(past)
     adjusted = fitted.model_[["trend", "remainder"]].sum(axis=1).to_numpy()
     level = fitted.predict(h=horizon)["mean"]
-    theta = _mean(_models.DynamicOptimizedTheta(season_length=1), adjusted, horizon)
-    return {"mstl_naive": level, "mstl_theta": level - adjusted[-1] + theta}
+    drawn_on = _mean(theta(season_length=1), adjusted, horizon)
+    return {"mstl_naive": level, "mstl_theta": level - adjusted[-1] + drawn_on}
 
 
 def _decomposed_logarithms(
-    past: Values, horizon: int, periods: Sequence[int]
+    past: Values, horizon: int, periods: Sequence[int], theta: Any
 ) -> Mapping[str, Values]:
-    made = _decomposed(np.log(past), horizon, periods)
+    made = _decomposed(np.log(past), horizon, periods, theta)
     return {"log_mstl_theta": np.exp(made["mstl_theta"])}
 
 
