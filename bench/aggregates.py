@@ -90,8 +90,11 @@ class Side:
         connection = http.client.HTTPConnection(HOST, self._server.port)
         headers = {"Authorization": f"Bearer {self.ledger.key}"}
         connection.request("GET", self.path(group_by), headers=headers)
-        groups = json.load(connection.getresponse())["data"]
+        answer = connection.getresponse()
+        body = json.load(answer)
         connection.close()
+        assert answer.status == 200, (answer.status, body)
+        groups = body["data"]
         raw = self.rows(statement)
         assert len(groups) == len(raw), (len(groups), len(raw))
         width = len(group_by.split(","))
