@@ -22,7 +22,7 @@ from bench.calls import batches, body_of, now
 from bench.figures import Figure, arguments, paired, ratio_text, say, thousands
 from bench.floor import RATE, Floor, goal_text
 from bench.machine import installed
-from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.instant import parse_instant
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.providers.extract import extract
 from llm_cost_ops.server.pricing.resolve import CardRegistry, OrganizationPrices, Quote
@@ -71,7 +71,7 @@ def quoted(prices: OrganizationPrices, response: Response) -> Quote:
     return prices.quote(
         prices.provider(response.provider),
         found.model or "",
-        to_micros(response.at),
+        response.at,
         found.usage,
         service_tier=found.service_tier or "standard",
         processing=found.processing or "realtime",

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core.budget import Limits, Rollover, Throttling
-from llm_cost_ops.core.definition import canonical, parse_amount
+from llm_cost_ops.core.definition import Defaults, canonical, make_budget, parse_amount
 from llm_cost_ops.core.errors import DomainError
-from tests.core.test_budget import made
+from tests.core.test_budget import NOW, made
 
 
 def test_what_is_not_said_is_a_soft_month_of_the_organization() -> None:
@@ -156,3 +156,15 @@ def test_amounts_are_exact() -> None:
     assert parse_amount(Decimal("900000000"), "amount") == 9 * 10**18
     with pytest.raises(DomainError, match="above 0"):
         parse_amount(0, "amount", positive=True)
+
+
+def test_a_budget_that_is_read_counts_from_where_it_is_said_to() -> None:
+    read = make_budget(
+        canonical({"name": "b", "amount": 1}),
+        budget_id="b",
+        organization_id="o",
+        defaults=Defaults(),
+        made_us=NOW,
+        counts_from_us=NOW - 5,
+    )
+    assert read.counts_from_us == NOW - 5

@@ -67,3 +67,14 @@ def test_an_instant_of_another_zone_is_written_in_utc() -> None:
     shown = instant.format_instant(datetime.fromisoformat("2026-11-15T12:00:00+02:00"))
     assert shown == "2026-11-15T10:00:00Z"
     assert timedelta(0) == timedelta(microseconds=instant.to_micros(instant.EPOCH))
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("2026-11-15", datetime(2026, 11, 16, tzinfo=UTC)),
+        ("2026-11-15T00:00:00Z", datetime(2026, 11, 15, tzinfo=UTC)),
+    ],
+)
+def test_a_bare_date_ends_a_period_at_its_own_end(text: str, end: datetime) -> None:
+    assert instant.parse_end(text) == end

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core.providers.names import provider_id
-from llm_cost_ops.core.scope import Facts, Scope, ScopeError, metadata_texts, parse_scope
+from llm_cost_ops.core.scope import (
+    Facts,
+    Scope,
+    ScopeError,
+    is_label,
+    metadata_texts,
+    parse_scope,
+)
 
 CALL = Facts(
     {"provider": "openai", "model": "gpt-4o", "team_id": "a", "user_id": None},
@@ -102,3 +109,19 @@ def test_metadata_is_compared_as_text() -> None:
         "text": "a", "yes": "true", "no": "false", "whole": "5", "exact": "1.5", "large": "1000",
         "list": '[1,{"a":2,"b":1}]', "object": '{"y":"q","z":1}',
     }  # fmt: skip
+
+
+def test_a_part_of_a_scope_has_one_value_of_a_dimension() -> None:
+    whole = parse_scope({"team_id": ["a", "b"], "model": "x"})
+    assert whole.also("team_id", "a") == parse_scope({"team_id": "a", "model": "x"})
+    assert whole.also("tags", "red") == parse_scope(
+        {"team_id": ["a", "b"], "model": "x", "tags": "red"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("dimension", "label"),
+    [("tags", True), ("metadata.k", True), ("model", False), ("metadata", False)],
+)
+def test_tags_and_keys_of_the_metadata_are_labels(dimension: str, label: bool) -> None:
+    assert is_label(dimension) is label

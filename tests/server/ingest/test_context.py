@@ -87,7 +87,7 @@ def test_each_call_of_a_batch_costs_what_its_own_quote_says(prices: Organization
     made = drafts(Door("org-1", prices, LATER), *records)
     assert len(made) == len(calls)
     for entry, (provider, model, at) in zip(made, calls, strict=True):
-        quote = prices.quote(provider, model, to_micros(at), USAGE)
+        quote = prices.quote(provider, model, at, USAGE)
         found = (entry.cost_status, entry.cost_e10, entry.list_cost_e10, entry.currency)
         assert (*found, entry.price_version, entry.price_rule) == quote[:6]
         assert (entry.timestamp, entry.model_name) == (to_micros(at), model)

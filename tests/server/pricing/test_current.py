@@ -72,15 +72,20 @@ def test_a_crowd_causes_one_reading(
     assert len(readings) == 2
 
 
+@pytest.mark.parametrize("early_ends_first", [False, True])
 def test_what_is_set_meanwhile_is_read_anew(
-    prices: Prices, organization_id: str, readings: list[str]
+    prices: Prices, organization_id: str, readings: list[str], early_ends_first: bool
 ) -> None:
     """A reading that began before the change must not serve those who come after it."""
 
     async def main() -> None:
         early = asyncio.ensure_future(prices.current(organization_id))
         await asyncio.sleep(0)
+        while not readings:
+            await asyncio.sleep(0)
         prices.forget(organization_id)
+        if early_ends_first:
+            await early
         await prices.current(organization_id)
         await early
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.core.instant import from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import read, write
@@ -211,7 +211,8 @@ def test_prices_can_be_asked_for_as_they_were_known(application: Application) ->
             view = prices.view_known_at(
                 session, application.organization_id, datetime.fromisoformat(at)
             )
-        quote = view.quote("openai", "gpt-4o", 1_750_000_000_000_000, {"input_tokens": 1_000_000})
+        called_at = from_micros(1_750_000_000_000_000)
+        quote = view.quote("openai", "gpt-4o", called_at, {"input_tokens": 1_000_000})
         assert quote.cost_e10 == cost * 10**10
 
 

@@ -58,12 +58,17 @@ def decode_records(body: bytes, media_type: str, limit: int) -> list[WireRecord 
 
     Raises JsonError for malformed bytes and TooManyRecords above `limit`.
     """
+    return _all_settled(records_to_price(body, media_type, limit))
+
+
+def records_to_price(body: bytes, media_type: str, limit: int) -> list[WireRecord | Invalid]:
+    """The same, but their metadata, which no price depends on, are not looked into."""
     fast = _fast_records(body, media_type)
     if fast is not None:
         _check_count(len(fast), limit)
         return cast("list[WireRecord | Invalid]", fast)
     items = _raw_items(body, media_type, limit)
-    return _all_settled([_record(raw, untyped(raw)) for raw in items])
+    return [_record(raw, untyped(raw)) for raw in items]
 
 
 def decode_costs(body: bytes, media_type: str, limit: int) -> list[WireCost | Invalid]:
@@ -92,7 +97,6 @@ def _fast_records(body: bytes, media_type: str) -> list[WireRecord] | None:
     for record in records:
         if record.response is not None:
             check_depth(record.response, 1)
-    settle_metadata(records)
     return records
 
 

@@ -171,7 +171,7 @@ def _price_otherwise(record: WireRecord, door: Door) -> Entry:
     )
     fill_counts(entry, usage)
     check_total(record, entry)
-    apply_quote(entry, _quote(entry, usage, door))
+    apply_quote(entry, _quote(entry, at, usage, door))
     return entry
 
 
@@ -191,7 +191,8 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
     """What a raw response says; what the record says beside it stands first, but for the tier and
     the region, which the provider knows better."""
     entry = copy_of(door.blank)
-    entry.timestamp = to_micros(_instant(record, door))
+    at = _instant(record, door)
+    entry.timestamp = to_micros(at)
     entry.provider = door.prices.provider(record.provider)
     check_processing(record.processing)
     if record.usage is not None:
@@ -212,7 +213,7 @@ def _read_response(record: WireRecord, door: Door) -> Entry:
         entry.provider_cost_e10 = to_e10(found.reported_cost, "response.usage.cost")
     fill_counts(entry, found.usage)
     check_total(record, entry)
-    apply_quote(entry, _quote(entry, found.usage, door))
+    apply_quote(entry, _quote(entry, at, found.usage, door))
     return entry
 
 
@@ -236,11 +237,11 @@ def check_processing(processing: str | None) -> None:
         raise UsageError("processing", "must be one of: realtime, batch")
 
 
-def _quote(entry: Entry, usage: dict[str, Quantity], door: Door) -> Quote:
+def _quote(entry: Entry, at: datetime, usage: dict[str, Quantity], door: Door) -> Quote:
     return door.prices.quote(
         entry.provider,
         entry.model_name,
-        entry.timestamp,
+        at,
         usage,
         service_tier=entry.service_tier,
         processing=entry.processing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.pricing.rate import PRICED, CompiledRate
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.server.db.session import WriteSession
@@ -86,7 +87,7 @@ class Repricing:
                 quote = view.quote(
                     entry.provider,
                     entry.model_name,
-                    entry.timestamp,
+                    from_micros(entry.timestamp),
                     usage_of(entry.mapping()),
                     service_tier=entry.service_tier,
                     processing=entry.processing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.pricing.structures import volume_metric
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger import store
@@ -31,7 +32,7 @@ class Requoting:
         quote = self._prices.quote(
             call["provider"],
             call["model_name"],
-            call["timestamp"],
+            from_micros(call["timestamp"]),
             usage,
             service_tier=call["service_tier"],
             processing=call["processing"],

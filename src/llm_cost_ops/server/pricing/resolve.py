@@ -17,7 +17,6 @@ from typing import NamedTuple
 from anyio import to_thread
 
 from llm_cost_ops.core.errors import PriceNotFound, UsageError
-from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.pricing.card import Adjustment, RateCard
 from llm_cost_ops.core.pricing.rate import PRICED, UNPRICED, CompiledRate
@@ -132,7 +131,7 @@ class OrganizationPrices:
         self,
         provider: str,
         model: str,
-        at_us: int,
+        at: datetime,
         usage: Mapping[str, Quantity],
         *,
         service_tier: str = "standard",
@@ -141,7 +140,6 @@ class OrganizationPrices:
         strict: bool = False,
     ) -> Quote:
         """What a call costs. Raises PriceNotFound in strict mode and UsageError."""
-        at = from_micros(at_us)
         found = self.find(
             provider, model, at, service_tier=service_tier, processing=processing, region=region
         )
@@ -222,6 +220,7 @@ class Prices:
         self._clock = clock
         self._views: dict[str, tuple[float, tuple[object, ...], OrganizationPrices]] = {}
         self._loading: dict[str, asyncio.Task[OrganizationPrices]] = {}
+        self._forgotten: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def fresh_view(self, organization_id: str) -> OrganizationPrices | None:
@@ -257,8 +256,9 @@ class Prices:
         fresh = self.fresh_view(organization_id)
         if fresh is not None:
             return fresh
+        forgotten = self._forgotten.get(organization_id, 0)
         with read(self._database) as session:
-            return self._share(organization_id, store.load(session, organization_id))
+            return self._share(organization_id, store.load(session, organization_id), forgotten)
 
     def view_in(self, session: ReadSession, organization_id: str) -> OrganizationPrices:
         """The view as the given transaction sees it, kept from others: it may yet roll back, and
@@ -272,14 +272,18 @@ class Prices:
         loaded = store.load(session, organization_id, known_at=known_at)
         return self._build(loaded, CardRegistry())
 
-    def _share(self, organization_id: str, loaded: store.Loaded) -> OrganizationPrices:
+    def _share(
+        self, organization_id: str, loaded: store.Loaded, forgotten: int
+    ) -> OrganizationPrices:
+        """The view of a reading, for others too unless it was to be forgotten meanwhile."""
         with self._lock:
             cached = self._views.get(organization_id)
             if cached is not None and cached[1] == loaded.fingerprint:
                 view = cached[2]
             else:
                 view = self._build(loaded, self.registry)
-            self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
+            if self._forgotten.get(organization_id, 0) == forgotten:
+                self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
         return view
 
     def _build(self, loaded: store.Loaded, registry: CardRegistry) -> OrganizationPrices:
@@ -295,6 +299,7 @@ class Prices:
         it may have begun too early."""
         self._loading.pop(organization_id, None)
         with self._lock:
+            self._forgotten[organization_id] = self._forgotten.get(organization_id, 0) + 1
             self._views.pop(organization_id, None)
 
     def keep_cards(
