@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from llm_cost_ops.server.access.keys import (
     REMEMBER_SECONDS,
     KeyRing,
 )
+from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import new_secret
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.engine import Database
@@ -176,6 +178,44 @@ def test_the_process_that_revoked_forgets_at_once(
             withdraw_key(session, organization_id, key_id, now_us=clock.micros())
         ring.forget(key_id)
         assert await refused(ring, secret)
+
+    run(revoke)
+
+
+@pytest.mark.parametrize("early_ends_first", [False, True])
+def test_a_lookup_that_began_before_the_revocation_serves_nobody_after_it(
+    database: Database,
+    clock: FixedClock,
+    organization_id: str,
+    ring: KeyRing,
+    monkeypatch: pytest.MonkeyPatch,
+    early_ends_first: bool,
+) -> None:
+    key_id, secret = make_key(database, clock, organization_id)
+    found, told = threading.Event(), threading.Event()
+    find: Callable[[str], Principal | None] = getattr(ring, "_find")  # noqa: B009
+
+    def slow(key: str) -> Principal | None:
+        holder = find(key)
+        found.set()
+        assert told.wait(30)
+        return holder
+
+    async def revoke() -> None:
+        monkeypatch.setattr(ring, "_find", slow)
+        early = asyncio.ensure_future(ring.principal(secret))
+        assert await asyncio.to_thread(found.wait, 30)
+        with write(database) as session:
+            withdraw_key(session, organization_id, key_id, now_us=clock.micros())
+        ring.forget(key_id)
+        if early_ends_first:
+            told.set()
+            assert (await early).key_id == key_id
+        after = asyncio.ensure_future(refused(ring, secret))
+        await asyncio.sleep(0)
+        told.set()
+        assert await after
+        await early
 
     run(revoke)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 
@@ -59,6 +60,7 @@ class KeyRing:
         self._entries: dict[str, _Entry] = {}
         self._trusted: dict[str, Principal] = {}
         self._loading: dict[str, asyncio.Task[_Entry]] = {}
+        self._forgotten = 0
         self._used: dict[str, int] = {}
         self._written: dict[str, int] = {}
         self._readers: CapacityLimiter | None = None
@@ -116,15 +118,21 @@ class KeyRing:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._read(key))
             self._loading[key] = task
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
+            task.add_done_callback(partial(self._loaded, key))
         return task
+
+    def _loaded(self, key: str, task: asyncio.Task[_Entry]) -> None:
+        if self._loading.get(key) is task:
+            del self._loading[key]
 
     async def _read(self, key: str) -> _Entry:
         if self._readers is None:
             self._readers = CapacityLimiter(READERS)
-        began_s = self._clock.monotonic()
+        began_s, forgotten = self._clock.monotonic(), self._forgotten
         found = await to_thread.run_sync(self._find, key, limiter=self._readers)
         entry = _Entry(found, began_s + REMEMBER_SECONDS, began_s + REFRESH_AFTER_SECONDS)
+        if forgotten != self._forgotten:  # what was read may be from before the change
+            return entry
         self._entries.pop(key, None)
         self._entries[key] = entry
         while len(self._entries) > MAX_REMEMBERED:
@@ -141,7 +149,10 @@ class KeyRing:
         return Principal(found.id, found.organization_id, found.scopes, found.expires_at, slug)
 
     def forget(self, key_id: str) -> None:
-        """Look this key up again at its next use; for the process that revoked it."""
+        """Look this key up again at its next use, also when a lookup is under way: it may have
+        begun too early. For the process that revoked it, in its event loop."""
+        self._forgotten += 1
+        self._loading.clear()
         self._entries = {
             key: entry
             for key, entry in self._entries.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from anyio import from_thread
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -109,7 +110,7 @@ def revoke_key(key_id: str, request: Request, principal: Principal = Writer) -> 
             request_id=request_id(request.scope),
         ),
     )
-    keys_of(request).forget(withdrawn.id)
+    from_thread.run_sync(keys_of(request).forget, withdrawn.id)
     return Response(status_code=204)
 
 
