@@ -136,7 +136,7 @@ def main(given: Sequence[str] | None = None) -> int:
     say(
         [
             Figure(
-                f"JSON usage record ({size} bytes) to price, one core",
+                f"JSON usage record ({size} bytes, metadata unread) to price, one core",
                 f"{goal_text(GOAL)}; {GOAL_RATIO} x LiteLLM `completion_cost`",
                 f"floor: {thousands(floor.beside)}/s; "
                 f"{peer_name}: {thousands(found.beside)}/s ({equal})",

@@ -22,6 +22,8 @@ Family = Callable[[Values, int], Mapping[str, Values]]
 """Forecasts of one or more models that share work, by name, from past values and a horizon."""
 LONGEST_SEASON = 24
 """From it on, exponential smoothing with one state a step of the season is slow and unstable."""
+_MANY_DAYS = 300
+"""From it on the plain forms win nothing by days, and take a tenth of the time."""
 _SEASONS_FOR_FORM = 13
 _LEAST_FOR_FORM = 10
 _models: Any = statsforecast.models
@@ -37,11 +39,12 @@ def families(past: Values, step: str, tested: int = 0) -> Iterator[Family]:
     periods = periods_in(step, len(past))
     if season not in periods:
         season = 1
-    # By days the seasonal ones test themselves whether there is a season.
-    if step not in ("hour", "day") or season == 1:
+    # By days the seasonal ones test whether there is a season; a short series can mislead them.
+    if season == 1 or step not in ("hour", "day") or (step == "day" and len(past) < _MANY_DAYS):
         yield _single("ets", _smoothing(past, 1, tested))
         yield _single("ces", _models.AutoCES(season_length=1, model="N"))
-        yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
+        if step != "day" or season == 1:  # theta_7 tests itself whether there is a season
+            yield _single("theta", _models.DynamicOptimizedTheta(season_length=1))
     if season > 1:
         if season < LONGEST_SEASON:
             yield _single(f"ets_{season}", _smoothing(past, season, tested))

@@ -247,7 +247,7 @@ class Prices:
 
     def _loaded(self, organization_id: str, task: asyncio.Task[OrganizationPrices]) -> None:
         if self._loading.get(organization_id) is task:
-            del self._loading[organization_id]
+            self._loading.pop(organization_id, None)  # `forget` may come first, from its thread
         if not task.cancelled():
             task.exception()  # those who wait are told; perhaps nobody waits any more
 
@@ -256,9 +256,10 @@ class Prices:
         fresh = self.fresh_view(organization_id)
         if fresh is not None:
             return fresh
-        forgotten = self._forgotten.get(organization_id, 0)
+        began_s, forgotten = self._clock.monotonic(), self._forgotten.get(organization_id, 0)
         with read(self._database) as session:
-            return self._share(organization_id, store.load(session, organization_id), forgotten)
+            loaded = store.load(session, organization_id)
+        return self._share(organization_id, loaded, began_s, forgotten)
 
     def view_in(self, session: ReadSession, organization_id: str) -> OrganizationPrices:
         """The view as the given transaction sees it, kept from others: it may yet roll back, and
@@ -273,7 +274,7 @@ class Prices:
         return self._build(loaded, CardRegistry())
 
     def _share(
-        self, organization_id: str, loaded: store.Loaded, forgotten: int
+        self, organization_id: str, loaded: store.Loaded, began_s: float, forgotten: int
     ) -> OrganizationPrices:
         """The view of a reading, for others too unless it was to be forgotten meanwhile."""
         with self._lock:
@@ -283,7 +284,7 @@ class Prices:
             else:
                 view = self._build(loaded, self.registry)
             if self._forgotten.get(organization_id, 0) == forgotten:
-                self._views[organization_id] = (self._clock.monotonic(), loaded.fingerprint, view)
+                self._views[organization_id] = (began_s, loaded.fingerprint, view)
         return view
 
     def _build(self, loaded: store.Loaded, registry: CardRegistry) -> OrganizationPrices:
