@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -80,9 +80,18 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
 
     Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
     """
+    return admit(request, await credential(request), scopes)
+
+
+async def credential(request: Request) -> Principal:
+    """Who the credential of a request stands for. Raises Problem 401 (AUTH_001)."""
     ring = keys(request)
     secret = secret_of(request)
-    principal = ring.remembered(secret) or await ring.principal(secret)
+    return ring.remembered(secret) or await ring.principal(secret)
+
+
+def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Principal:
+    """The one gate that every credential passes. Raises Problem 403."""
     request.scope["state"]["key_id"] = principal.key_id
     own_organization(principal, request.headers.get("x-organization-id"), "X-Organization-ID")
     if request.scope["query_string"]:

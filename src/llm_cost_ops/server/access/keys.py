@@ -146,7 +146,16 @@ class KeyRing:
                 return None
             owner = get_organization(session, found.organization_id)
         slug = owner.slug if owner else None
-        return Principal(found.id, found.organization_id, found.scopes, found.expires_at, slug)
+        return Principal(
+            found.id,
+            found.organization_id,
+            found.scopes,
+            found.expires_at,
+            slug,
+            user_id=found.user_id,
+            environment=found.environment,
+            allowed_networks=found.allowed_networks,
+        )
 
     def forget(self, key_id: str) -> None:
         """Look this key up again at its next use, also when a lookup is under way: it may have

@@ -10,9 +10,12 @@ from llm_cost_ops.core import permissions
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of an API key: one organization, some scopes. `expires_at` in microseconds.
+    """The holder of a credential: one organization, some scopes. `expires_at` in microseconds.
 
-    A caller may name the organization by its id or its slug.
+    `key_id` is the id of the credential, of whichever kind. A caller may name the organization by
+    its id or its slug. `user_id` is the user it stands for, with `account_id` if that one signed
+    in and `team_ids` of the teams. `allowed_networks` (CIDR) are those it is accepted from, none
+    for any.
     """
 
     key_id: str
@@ -20,6 +23,11 @@ class Principal:
     scopes: frozenset[str]
     expires_at: int | None = None
     organization_slug: str | None = None
+    user_id: str | None = None
+    account_id: str | None = None
+    team_ids: tuple[str, ...] = ()
+    environment: str | None = None
+    allowed_networks: tuple[str, ...] = ()
 
     def holds(self, *required: str) -> bool:
         """Whether every one of the canonical permissions is held."""

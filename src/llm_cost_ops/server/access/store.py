@@ -18,7 +18,11 @@ _COLUMNS = [column for column in KEY if column.name != "digest"]
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key without its secret. Times are microseconds since 1970 UTC."""
+    """An API key without its secret. Times are microseconds since 1970 UTC.
+
+    `user_id` is the user whose key it is: it ends with the user. `allowed_networks` are the
+    networks (CIDR) it is accepted from, none for any. `replaced_by` is the key that follows it.
+    """
 
     id: str
     organization_id: str
@@ -31,19 +35,29 @@ class ApiKey:
     expires_at: int | None
     revoked_at: int | None
     last_used_at: int | None
+    user_id: str | None = None
+    environment: str | None = None
+    allowed_networks: tuple[str, ...] = ()
+    replaced_by: str | None = None
 
     def active(self, now_us: int) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now_us < self.expires_at)
 
 
 def _api_key(row: Mapping[str, Any]) -> ApiKey:
-    values: dict[str, Any] = {**row, "scopes": frozenset(loads(row["scopes"]))}
+    networks = row["allowed_networks"]
+    values: dict[str, Any] = {
+        **row,
+        "scopes": frozenset(loads(row["scopes"])),
+        "allowed_networks": tuple(loads(networks)) if networks else (),
+    }
     return ApiKey(**values)
 
 
 def insert_key(session: WriteSession, key: ApiKey, digest: str) -> None:
     values = {column.name: getattr(key, column.name) for column in _COLUMNS}
     values["scopes"] = dumps(sorted(key.scopes))
+    values["allowed_networks"] = dumps(key.allowed_networks) if key.allowed_networks else None
     session.execute(insert(api_keys), {**values, "digest": digest})
 
 

@@ -1,10 +1,21 @@
-"""Organizations, projects, users and registered custom providers, as ids with a table each."""
+"""Organizations and what belongs to one: people, teams, roles, projects, custom providers."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, PrimaryKeyConstraint, String, Table, UniqueConstraint
+from typing import Any
 
-from llm_cost_ops.server.db.base import TABLE_OPTIONS, Json, Name, OrganizationId, metadata, micros
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, Text, UniqueConstraint
+
+from llm_cost_ops.server.db.base import (
+    TABLE_OPTIONS,
+    Id,
+    Json,
+    Name,
+    OrganizationId,
+    count,
+    metadata,
+    micros,
+)
 
 organizations = Table(
     "organizations",
@@ -21,7 +32,7 @@ organizations = Table(
 )
 
 
-def _member_table(name: str) -> Table:
+def _member_table(name: str, *more: Any) -> Table:
     return Table(
         name,
         metadata,
@@ -29,12 +40,127 @@ def _member_table(name: str) -> Table:
         Column("id", Name, nullable=False),
         Column("name", Name),
         micros("created_at"),
+        *more,
         PrimaryKeyConstraint("organization_id", "id"),
         **TABLE_OPTIONS,
     )
 
 
 projects = _member_table("projects")
-users = _member_table("users")
+users = _member_table(
+    "users",
+    Column("kind", String(16), nullable=False, server_default="seen"),
+    Column("account_id", Id),
+    Column("email", String(254)),
+    Column("given_name", Name),
+    Column("family_name", Name),
+    Column("external_id", Name),
+    Column("metadata", Json),
+    micros("updated_at", nullable=True),
+    micros("disabled_at", nullable=True),
+    count("version"),
+    UniqueConstraint("organization_id", "email"),
+    Index("ix_users_account", "account_id"),
+)
+"""`kind` is `seen` (only calls name it), `person` or `service`. `email` is in lower case. `version`
+counts the changes: the ETag of the row."""
 providers = _member_table("providers")
 """Custom providers that an organization registered, beside the built-in ones."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("name", Name),
+    Column("password_hash", String(255)),
+    micros("password_changed_at", nullable=True),
+    micros("email_verified_at", nullable=True),
+    micros("disabled_at", nullable=True),
+    count("token_version"),
+    micros("created_at"),
+    micros("updated_at", nullable=True),
+    UniqueConstraint("email"),
+    **TABLE_OPTIONS,
+)
+"""People who can sign in, each a user in one or more organizations. A token that carries an older
+`token_version` than its account is refused."""
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("id", Id, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("description", Text),
+    Column("permissions", Json, nullable=False),
+    Column("conditions", Json),
+    micros("created_at"),
+    micros("updated_at", nullable=True),
+    count("version"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    UniqueConstraint("organization_id", "name"),
+    **TABLE_OPTIONS,
+)
+"""Custom roles; the built-in ones stand in `core.permissions`."""
+
+user_roles = Table(
+    "user_roles",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("user_id", Name, nullable=False),
+    Column("role", String(64), nullable=False),
+    Column("granted_by", Id),
+    micros("created_at"),
+    PrimaryKeyConstraint("organization_id", "user_id", "role"),
+    **TABLE_OPTIONS,
+)
+"""`role` is the name of a built-in role or the id of a custom one."""
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("id", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("description", Text),
+    Column("parent_id", Name),
+    Column("external_id", Name),
+    Column("metadata", Json),
+    micros("created_at"),
+    micros("updated_at", nullable=True),
+    count("version"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    UniqueConstraint("organization_id", "name"),
+    **TABLE_OPTIONS,
+)
+"""`id` is what calls name as their `team_id`; `parent_id` makes the tree."""
+
+team_members = Table(
+    "team_members",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("team_id", Name, nullable=False),
+    Column("user_id", Name, nullable=False),
+    micros("created_at"),
+    PrimaryKeyConstraint("organization_id", "team_id", "user_id"),
+    Index("ix_team_members_user", "organization_id", "user_id"),
+    **TABLE_OPTIONS,
+)
+
+one_time_links = Table(
+    "one_time_links",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("account_id", Id),
+    Column("organization_id", OrganizationId),
+    Column("user_id", Name),
+    Column("detail", Json),
+    micros("created_at"),
+    micros("expires_at"),
+    micros("used_at", nullable=True),
+    Index("ix_one_time_links_expiry", "expires_at"),
+    **TABLE_OPTIONS,
+)
+"""Links that work once: the SHA-256 of the secret in them, and what they are for."""
