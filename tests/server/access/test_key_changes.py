@@ -286,7 +286,7 @@ def test_a_key_is_renamed_and_narrowed(application: Application) -> None:
         ({"expires_at": "2099-01-01T00:00:00Z"}, "expires_at"),
         ({"allowed_networks": ["x"]}, "allowed_networks"),
         ({"user_id": "x"}, "user_id"),
-        ({"organization_id": "x"}, "organization_id"),
+        ({"id": "x"}, "id"),
         ({"revoked_at": None}, "revoked_at"),
     ],
 )

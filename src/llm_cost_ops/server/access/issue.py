@@ -193,7 +193,7 @@ def update_key(
             raise KeyRequestError("can only come sooner", field="expires_at")
         key = replace(key, expires_at=expires_at)
     if key != old:
-        store.save_key(session, key)
+        store.save_key(session, organization_id, key)
         _record(
             session, key, "updated", maker, request_id, now_us, before=_told(old), after=_told(key)
         )

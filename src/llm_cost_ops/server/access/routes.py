@@ -119,6 +119,7 @@ def update_key(
     key_id: str, request: Request, body: ChangedKey, principal: Principal = Writer
 ) -> Response:
     """Rename a key, take scopes from it, let it end sooner, or change where it is accepted from."""
+    own_organization(principal, body.organization_id)
     now_us = deps.clock(request).micros()
     changed = write_retrying(
         deps.database(request),
@@ -151,6 +152,7 @@ def rotate_key(
     """Make the key that follows this one; both are accepted for `overlap_seconds`."""
     now_us = deps.clock(request).micros()
     wanted = body or Rotation()
+    own_organization(principal, wanted.organization_id)
     issued = write_retrying(
         deps.database(request),
         lambda session: issue.rotate_key(

@@ -15,6 +15,7 @@ MAX_OVERLAP_SECONDS = 30 * 86_400
 Scope = Annotated[str, Field(min_length=1, max_length=64)]
 Scopes = Annotated[list[Scope], Field(min_length=1, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Organization = Annotated[str, Field(max_length=50)]
 Instant = Annotated[str, Field(max_length=40)]
 Networks = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=MAX_NETWORKS)
@@ -28,7 +29,7 @@ class NewKey(Wire):
     scopes: Scopes | None = Field(
         default=None, validation_alias=AliasChoices("scopes", "permissions")
     )
-    organization_id: Annotated[str, Field(max_length=50)] | None = None
+    organization_id: Organization | None = None
     expires_at: Instant | None = None
     environment: Literal["live", "test", "staging"] | None = None
     allowed_networks: Networks | None = None
@@ -44,12 +45,14 @@ class ChangedKey(Wire):
     )
     allowed_networks: Networks | None = None
     expires_at: Instant | None = None
+    organization_id: Organization | None = None
 
 
 class Rotation(Wire):
     """`POST /api/v1/auth/api-keys/{id}/rotate`."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS)] = OVERLAP_SECONDS
+    organization_id: Organization | None = None
 
 
 KEY_ROW_SCHEMA: dict[str, object] = {

@@ -127,11 +127,11 @@ def set_replaced(
     return done.rowcount == 1
 
 
-def save_key(session: WriteSession, key: ApiKey) -> None:
+def save_key(session: WriteSession, organization_id: str, key: ApiKey) -> None:
     """Write the name, scopes, networks and expiry of a key."""
     session.execute(
         update(api_keys)
-        .where(KEY.organization_id == key.organization_id, KEY.id == key.id)
+        .where(KEY.organization_id == organization_id, KEY.id == key.id)
         .values(
             name=key.name,
             scopes=dumps(sorted(key.scopes)),
