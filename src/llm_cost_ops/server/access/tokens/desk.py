@@ -76,7 +76,7 @@ class Tokens:
     ) -> TokenPair:
         """The tokens of a user who has just signed in, in the caller's transaction. `scopes` None
         gives whatever the user's roles give. Raises Problem 401 for a disabled user."""
-        made = self.mint.begin(
+        made = self.mint.start(
             session,
             organization_id=organization_id,
             user_id=user_id,

@@ -77,7 +77,7 @@ class Mint:
             settings.jwt.leeway_seconds,
         )
 
-    def begin(
+    def start(
         self,
         session: WriteSession,
         *,
