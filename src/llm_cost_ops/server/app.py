@@ -19,6 +19,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.access.tokens import routes as tokens
+from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
@@ -66,6 +68,7 @@ GAUGE_SECONDS = 5.0
 
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
+    Room("tokens", router=tokens.router),
     Room("admin", router=admin.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
@@ -157,7 +160,8 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
-    state.credentials = (ApiKeys(state.keys),)
+    state.tokens = Tokens(state.database, settings, clock)
+    state.credentials = (ApiKeys(state.keys), state.tokens)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
