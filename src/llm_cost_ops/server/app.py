@@ -56,6 +56,9 @@ from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.scim import routes as scim
+from llm_cost_ops.server.scim import token_routes as scim_tokens
+from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
@@ -70,6 +73,8 @@ ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("tokens", router=tokens.router),
     Room("admin", router=admin.router),
+    Room("scim", router=scim.router),
+    Room("scim-tokens", router=scim_tokens.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -161,7 +166,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
     state.tokens = Tokens(state.database, settings, clock)
-    state.credentials = (ApiKeys(state.keys), state.tokens)
+    state.credentials = (ScimTokens(state.database, clock), ApiKeys(state.keys), state.tokens)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
