@@ -19,6 +19,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.access.oauth import routes as oauth
+from llm_cost_ops.server.access.oauth.throttle import Throttle
 from llm_cost_ops.server.access.tokens import routes as tokens
 from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import routes as admin
@@ -72,6 +74,8 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("tokens", router=tokens.router),
+    Room("oauth", router=oauth.server),
+    Room("oauth-clients", router=oauth.router),
     Room("admin", router=admin.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
@@ -166,6 +170,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
     state.tokens = Tokens(state.database, settings, clock)
+    state.oauth_throttle = Throttle(clock.monotonic)
     state.credentials = (ScimTokens(state.database, clock), ApiKeys(state.keys), state.tokens)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
