@@ -24,6 +24,7 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 
@@ -42,6 +43,7 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    sign_in: SignInSettings = field(default_factory=SignInSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     docs: DocsSettings = field(default_factory=DocsSettings)
@@ -70,6 +72,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "redis": RedisSettings,
     "cache": CacheSettings,
     "auth": AuthSettings,
+    "sign_in": SignInSettings,
     "security": SecuritySettings,
     "cors": CorsSettings,
     "docs": DocsSettings,
