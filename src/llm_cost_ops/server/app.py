@@ -54,6 +54,10 @@ from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.signin import factor_routes
+from llm_cost_ops.server.signin import routes as signin
+from llm_cost_ops.server.signin.desk import SignInDesk
+from llm_cost_ops.server.signin.sessions import Sessions
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -66,6 +70,8 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("admin", router=admin.router),
+    Room("signin", router=signin.router),
+    Room("second factor", router=factor_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -156,6 +162,8 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
+    state.sign_in = SignInDesk(settings, state.database, clock)
+    state.sessions = Sessions(state.sign_in)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
