@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
+from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
@@ -164,6 +165,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.keys = KeyRing(state.database, clock)
     state.sign_in = SignInDesk(settings, state.database, clock)
     state.sessions = Sessions(state.sign_in)
+    state.credentials = (ApiKeys(state.keys), state.sessions)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(

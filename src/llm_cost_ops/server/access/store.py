@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, insert, or_, select, update
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.access.tables import api_keys
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.tables import users
 
 KEY = api_keys.c
 _COLUMNS = [column for column in KEY if column.name != "digest"]
@@ -87,6 +88,15 @@ def list_keys(
         statement = statement.where(KEY.id < after)
     statement = statement.order_by(KEY.id.desc()).limit(limit).offset(offset)
     return [_api_key(dict(row)) for row in session.execute(statement).mappings()]
+
+
+def user_may_sign_in(session: ReadSession, organization_id: str, user_id: str) -> bool:
+    """Whether a user of the organization is there and not disabled."""
+    disabled_at = users.c.disabled_at
+    statement = select(disabled_at.is_(None)).where(
+        users.c.organization_id == organization_id, users.c.id == user_id
+    )
+    return bool(session.scalar(statement))
 
 
 def set_revoked(session: WriteSession, organization_id: str, key_id: str, now_us: int) -> None:
