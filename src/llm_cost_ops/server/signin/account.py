@@ -4,6 +4,7 @@ signed in before."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from llm_cost_ops.server.audit.record import record
@@ -97,9 +98,7 @@ def _set(
     end_everything(session, account.id)
     cancel_links(session, "reset", account_id=account.id, now_us=now_us)
     _record(session, account.id, action, visitor, now_us)
-    found = store.get_account(session, account.id)
-    assert found is not None, "the account was just written"
-    return found
+    return replace(account, password_hash=hashed, token_version=account.token_version + 1)
 
 
 def end_everything(session: WriteSession, account_id: str) -> None:
@@ -166,7 +165,9 @@ def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) 
     with read(desk.database) as session:
         link = link_of(session, secret, now_us=desk.clock.micros())
         account = store.get_account(session, link.account_id or "")
-    if account is None or account.disabled_at is not None:
+    unfit = account is None or account.disabled_at is not None
+    # A welcome is for who has no password yet: the others own their account, not who made the user.
+    if account is None or unfit or (link.purpose == "welcome" and account.password_hash):
         raise LinkRefused("This link does not work, or no longer. Ask for a new one.")
     check_account_password(desk, account, password)
     hashed = desk.passwords.hash(password)

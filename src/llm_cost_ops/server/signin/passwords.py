@@ -1,7 +1,7 @@
-"""Passwords as they are stored: argon2id, and a check that takes as long for nobody as for somebody.
+"""Passwords as they are stored: argon2id; a check takes as long for nobody as for somebody.
 
 One check takes tens of MiB and most of a core, so callers let no more run at once than there are
-cores (`Sessions.limiter` of the room).
+cores (`desk.run`).
 """
 
 from __future__ import annotations

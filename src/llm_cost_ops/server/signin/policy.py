@@ -71,12 +71,11 @@ def _is_pattern(plain: str) -> bool:
 
 def _is_mostly_common(plain: str) -> bool:
     """A common word with a few digits and marks around it, also with digits for letters."""
-    for text in (plain, plain.translate(_LEET)):
-        core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
-        around = len(text) - len(core)
-        if len(core) >= _MIN_WORD and around < REST and core in _common():
-            return True
-    return False
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", plain)
+    around = len(plain) - len(core)
+    if len(core) < _MIN_WORD or around >= REST:
+        return False
+    return core in _common() or core.translate(_LEET) in _common()
 
 
 @lru_cache(maxsize=1)

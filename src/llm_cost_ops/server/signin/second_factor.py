@@ -42,7 +42,7 @@ class SecondFactorError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A secret that is shown once, and as an address that authenticator apps read (in a QR code)."""
+    """A secret that is shown once, and as an address that apps read in a QR code."""
 
     secret: str
     uri: str
@@ -67,7 +67,7 @@ def enroll(
             "confirmed_at": None,
         },
     )
-    return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(email, ISSUER))
+    return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
 
 
 def confirm(
@@ -165,9 +165,7 @@ def use_recovery_code(session: WriteSession, account_id: str, code: str, *, now_
 
 def recovery_codes_left(session: ReadSession, account_id: str) -> int:
     """How many were not used."""
-    statement = select(func.count()).where(
-        _CODE.account_id == account_id, _CODE.used_at.is_(None)
-    )
+    statement = select(func.count()).where(_CODE.account_id == account_id, _CODE.used_at.is_(None))
     return int(session.scalar(statement))
 
 

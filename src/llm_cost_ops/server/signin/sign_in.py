@@ -91,9 +91,7 @@ def clean(email: str) -> str:
     return email.strip().lower()
 
 
-def prove_password(
-    desk: SignInDesk, email: str, password: str, visitor: Visitor
-) -> store.Account:
+def prove_password(desk: SignInDesk, email: str, password: str, visitor: Visitor) -> store.Account:
     """The account that the password is right for. Raises SignInFailed, TooManyAttempts."""
     email = clean(email)
     now_us = desk.clock.micros()

@@ -181,9 +181,7 @@ def find_session(
 
 # lint: allow tenant-scope: only the session that was just used is named
 def touch_session(session: WriteSession, session_id: str, now_us: int) -> None:
-    session.execute(
-        update(sessions).where(_SESSION.id == session_id).values(last_seen_at=now_us)
-    )
+    session.execute(update(sessions).where(_SESSION.id == session_id).values(last_seen_at=now_us))
 
 
 # lint: allow tenant-scope: the sessions of a person, in whichever organization
@@ -212,9 +210,7 @@ def live_sessions(
 
 
 # lint: allow tenant-scope: the session of a person, in whichever organization
-def revoke_session(
-    session: WriteSession, account_id: str, session_id: str, *, now_us: int
-) -> bool:
+def revoke_session(session: WriteSession, account_id: str, session_id: str, *, now_us: int) -> bool:
     """Whether it was that account's and went on until now."""
     ended = session.execute(
         update(sessions)
