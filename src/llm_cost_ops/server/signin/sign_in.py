@@ -30,6 +30,8 @@ SECRET_BYTES = 32
 DEVICE_DAYS = 180
 _DAY_US = 24 * 3_600 * 1_000_000
 _MAX_AGENT = 255
+INSTALLATION = "system"
+"""The log of what belongs to no organization."""
 
 
 class SignInFailed(Problem):
@@ -179,20 +181,21 @@ def _failed(
     now_us: int,
     session: WriteSession,
 ) -> None:
-    """Record a failed attempt where administrators of the account's organization find it."""
+    """Record a failed attempt where administrators of the account's organization find it, or in
+    the log of the installation. What was typed as address may be a password: it is not kept."""
     members = store.memberships(session, account.id) if account is not None else []
-    for member in members[:1]:
-        record(
-            session,
-            organization_id=member.organization_id,
-            actor_id=None,
-            action="auth.login_failed",
-            resource_type="user",
-            resource_id=member.user_id,
-            after={"wrong": what, "address": visitor.address},
-            request_id=visitor.request_id,
-            now_us=now_us,
-        )
+    member = members[0] if members else None
+    record(
+        session,
+        organization_id=member.organization_id if member else INSTALLATION,
+        actor_id=None,
+        action="auth.login_failed",
+        resource_type="user",
+        resource_id=member.user_id if member else "unknown",
+        after={"wrong": what, "address": visitor.address},
+        request_id=visitor.request_id,
+        now_us=now_us,
+    )
 
 
 def enter(
