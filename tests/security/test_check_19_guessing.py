@@ -1,4 +1,4 @@
-"""Check 19: twenty tries are slowed by account and by address, and nobody is locked out for good."""
+"""Check 19: guesses are slowed by account and by address; nobody is locked out for good."""
 
 from __future__ import annotations
 

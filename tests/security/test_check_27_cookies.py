@@ -65,9 +65,7 @@ def test_plain_http_on_this_machine_alone_has_cookies_without_the_prefix(
 def test_production_has_no_other_cookies(sqlite_doors: Doors) -> None:
     settings = Settings(
         app=AppSettings(environment="production"),
-        database=replace(
-            sqlite_doors.app.state.settings.database, allow_unsafe_durability=True
-        ),
+        database=replace(sqlite_doors.app.state.settings.database, allow_unsafe_durability=True),
         security=SecuritySettings(secret_key="k" * 32),
         sign_in=CHEAP,
     )

@@ -12,9 +12,9 @@ from html import unescape
 from typing import Any
 
 import httpx
-import pyotp
 import pytest
 from anyio.from_thread import BlockingPortal
+from pyotp.totp import TOTP
 from sqlalchemy import insert, select
 
 from llm_cost_ops.server.clock import Clock, FixedClock
@@ -26,7 +26,7 @@ from tests.support.application import Application, running
 
 CHEAP = SignInSettings(argon2_time_cost=1, argon2_memory_kib=8, argon2_parallelism=1)
 """A hash that costs nothing; what it costs is the matter of one test alone."""
-PASSWORD = "correct horse battery staple"  # noqa: S105
+PASSWORD = "correct horse battery staple"
 HOME = "https://costs.example.com"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -205,7 +205,7 @@ class Doors(Application):
 
 def totp(secret: str, clock: Clock, steps: int = 0) -> str:
     """The code of this moment, or of some steps of 30 s later."""
-    return pyotp.TOTP(secret).at(clock.now(), counter_offset=steps)
+    return TOTP(secret).at(clock.now(), counter_offset=steps)
 
 
 @contextmanager

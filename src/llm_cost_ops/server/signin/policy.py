@@ -16,7 +16,7 @@ MIN_CHARACTERS = 12
 REST = 8
 """As many characters beside common or known words make a password of its own."""
 _MIN_WORD = 4
-_PRODUCT = ("llmcostops", "costops", "llmcost")
+_PRODUCT: tuple[str, ...] = ("llmcostops", "costops", "llmcost")
 _ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiopasdfghjklzxcvbnm",
          "1qaz2wsx3edc4rfv5tgb6yhn7ujm")  # fmt: skip
 _LEET = str.maketrans("013457@$!", "oleastasi")
@@ -51,7 +51,7 @@ def _bare(text: str) -> str:
 
 
 def _words(context: Iterable[str]) -> set[str]:
-    found = set(_PRODUCT)
+    found: set[str] = set(_PRODUCT)
     for text in context:
         plain = unicodedata.normalize("NFKC", text).casefold()
         parts = re.split(r"[\W_]+", plain)

@@ -221,6 +221,8 @@ async def revoke_session(
     request: Request, session_id: str, principal: Principal = Anyone
 ) -> Response:
     """End one of the own sessions."""
+    if principal.account_id is None:
+        raise not_found("Session not found")
     desk, visitor = desk_of(request), visitor_of(request)
     visit = await visit_of(request, desk, principal)
     if not await desk.run(lambda: own.end_session(desk, visit, session_id, visitor)):

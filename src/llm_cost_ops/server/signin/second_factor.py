@@ -12,7 +12,8 @@ import re
 import secrets
 from dataclasses import dataclass
 
-import pyotp
+from pyotp import random_base32
+from pyotp.totp import TOTP
 from sqlalchemy import delete, func, insert, select, update
 
 from llm_cost_ops.core.errors import DomainError
@@ -55,7 +56,7 @@ def enroll(
     a confirmed one, and NoSecretKey."""
     if is_on(session, account_id):
         raise SecondFactorError("The second factor is on. Turn it off first.")
-    secret = pyotp.random_base32()
+    secret = random_base32()
     session.execute(delete(second_factors).where(_FACTOR.account_id == account_id))
     session.execute(
         insert(second_factors),
@@ -67,7 +68,7 @@ def enroll(
             "confirmed_at": None,
         },
     )
-    return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
+    return Enrolment(secret, TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
 
 
 def confirm(
@@ -117,7 +118,7 @@ def accept_code(
     given = re.sub(r"\s", "", code)
     if row is None or not re.fullmatch(rf"[0-9]{{{DIGITS}}}", given):
         return False
-    totp = pyotp.TOTP(vault.open(row["secret"], account_id))
+    totp = TOTP(vault.open(row["secret"], account_id))
     present = now_us // _US // STEP_S
     for step in range(present - WINDOW, present + WINDOW + 1):
         if hmac.compare_digest(totp.generate_otp(step), given):

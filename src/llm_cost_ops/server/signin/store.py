@@ -142,7 +142,7 @@ def insert_session(
 # lint: allow tenant-scope: the digest is the credential, the tenant is what it tells
 def find_session(
     session: ReadSession, digest: str, *, now_us: int, idle_us: int
-) -> Mapping[str, Any] | None:
+) -> Mapping[Any, Any] | None:
     """The session that is neither over nor idle nor revoked, of an enabled account and user: its
     columns, and `organization_slug` and `email`."""
     statement = (
