@@ -406,6 +406,9 @@ OPERATIONS: Mapping[str, Operation] = {
         "write:api_keys",
         ({"name": "x", "scopes": ["read:costs"], "expires_at": "2027-01-01T00:00:00Z"},),
     ),
+    "updateApiKey": Operation("write:api_keys", ({"name": "y", "allowed_networks": []},)),
+    "rotateApiKey": Operation("write:api_keys"),  # after which it cannot be rotated again
+    "getApiKey": Operation("read:api_keys"),
     "listApiKeys": Operation("read:api_keys"),
     "revokeApiKey": Operation("write:api_keys"),
     "validateApiKey": Operation(None),

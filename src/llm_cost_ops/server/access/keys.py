@@ -17,6 +17,7 @@ from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.identity.users import is_ended
 
 USED_APART_SECONDS = 60
 FLUSH_SECONDS = 5.0
@@ -82,9 +83,7 @@ class KeyRing:
             found = store.find_by_digest(session, key)
             if found is None or not found.active(self._clock.micros()):
                 return None
-            if found.user_id is not None and not store.user_may_sign_in(
-                session, found.organization_id, found.user_id
-            ):
+            if found.user_id and is_ended(session, found.organization_id, found.user_id):
                 return None
             owner = get_organization(session, found.organization_id)
         slug = owner.slug if owner else None

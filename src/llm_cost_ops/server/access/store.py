@@ -81,9 +81,12 @@ def list_keys(
     limit: int,
     offset: int = 0,
     after: str | None = None,
+    user_id: str | None = None,
 ) -> list[ApiKey]:
     """Newest first; revoked ones too. `after` is the id of the last key of the page before."""
     statement = select(*_COLUMNS).where(KEY.organization_id == organization_id)
+    if user_id is not None:
+        statement = statement.where(KEY.user_id == user_id)
     if after is not None:
         statement = statement.where(KEY.id < after)
     statement = statement.order_by(KEY.id.desc()).limit(limit).offset(offset)
@@ -104,6 +107,37 @@ def set_revoked(session: WriteSession, organization_id: str, key_id: str, now_us
         update(api_keys)
         .where(KEY.organization_id == organization_id, KEY.id == key_id, KEY.revoked_at.is_(None))
         .values(revoked_at=now_us)
+    )
+
+
+def set_replaced(
+    session: WriteSession, organization_id: str, key_id: str, *, by: str, expires_at: int
+) -> bool:
+    """Whether the key is replaced now and ends then; of several at once, one succeeds."""
+    done = session.execute(
+        update(api_keys)
+        .where(
+            KEY.organization_id == organization_id,
+            KEY.id == key_id,
+            KEY.replaced_by.is_(None),
+            KEY.revoked_at.is_(None),
+        )
+        .values(replaced_by=by, expires_at=expires_at)
+    )
+    return done.rowcount == 1
+
+
+def save_key(session: WriteSession, organization_id: str, key: ApiKey) -> None:
+    """Write the name, scopes, networks and expiry of a key."""
+    session.execute(
+        update(api_keys)
+        .where(KEY.organization_id == organization_id, KEY.id == key.id)
+        .values(
+            name=key.name,
+            scopes=dumps(sorted(key.scopes)),
+            allowed_networks=dumps(key.allowed_networks) if key.allowed_networks else None,
+            expires_at=key.expires_at,
+        )
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.identity.accounts import Membership, end_sessions, memberships
 from llm_cost_ops.server.identity.links import (
     Link,
     LinkRefused,
@@ -95,15 +96,15 @@ def _set(
 ) -> store.Account:
     now_us = desk.clock.micros()
     store.set_password(session, account.id, hashed, now_us=now_us)
-    end_everything(session, account.id)
+    end_everything(session, account.id, now_us=now_us)
     cancel_links(session, "reset", account_id=account.id, now_us=now_us)
     _record(session, account.id, action, visitor, now_us)
     return replace(account, password_hash=hashed, token_version=account.token_version + 1)
 
 
-def end_everything(session: WriteSession, account_id: str) -> None:
+def end_everything(session: WriteSession, account_id: str, *, now_us: int) -> None:
     """End sessions, access and refresh tokens, and forget the known browsers."""
-    store.raise_token_version(session, account_id)
+    end_sessions(session, account_id, now_us=now_us)
     store.forget_devices(session, account_id)
 
 
@@ -112,14 +113,14 @@ def check_account_password(
 ) -> None:
     """Raises PasswordRefused."""
     with read(desk.database) as session:
-        members = store.memberships(session, account.id)
+        members = memberships(session, account.id)
     names = [account.email.partition("@")[0], account.email, account.name or ""]
     names += [each for member in members for each in _names(member)]
     check_password(password, names, field=field)
 
 
-def _names(member: store.Member) -> tuple[str, str]:
-    return member.organization_name, member.organization_slug
+def _names(member: Membership) -> tuple[str, str]:
+    return member.name, member.slug
 
 
 def ask_for_reset(
@@ -271,13 +272,13 @@ def end_session(desk: SignInDesk, visit: Visit, session_id: str, visitor: Visito
 
 def switch_organization(
     desk: SignInDesk, visit: Visit, organization: str, visitor: Visitor
-) -> store.Member | None:
+) -> Membership | None:
     """Go on in another organization of the account, by id or slug; None when it is in none that is
     called so."""
 
-    def work(session: WriteSession) -> store.Member | None:
-        for member in store.memberships(session, visit.session.account_id):
-            if organization in (member.organization_id, member.organization_slug):
+    def work(session: WriteSession) -> Membership | None:
+        for member in memberships(session, visit.session.account_id):
+            if organization in (member.organization_id, member.slug):
                 store.move_session(session, visit.session.id, member)
                 record(
                     session,
@@ -306,7 +307,7 @@ def _record(
     visit: Visit | None = None,
 ) -> None:
     """Record what an account did to itself in each of its organizations."""
-    for member in store.memberships(session, account_id):
+    for member in memberships(session, account_id):
         record(
             session,
             organization_id=member.organization_id,

@@ -12,6 +12,7 @@ from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.request_id import request_id
+from llm_cost_ops.server.identity.accounts import Membership
 from llm_cost_ops.server.signin import cookies, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions, Visit, session_ended
@@ -73,11 +74,11 @@ def signed_in_row(made: SignedIn) -> dict[str, object]:
     }
 
 
-def organization_row(member: store.Member) -> dict[str, object]:
+def organization_row(member: Membership) -> dict[str, object]:
     return {
         "id": member.organization_id,
-        "name": member.organization_name,
-        "slug": member.organization_slug,
+        "name": member.name,
+        "slug": member.slug,
     }
 
 

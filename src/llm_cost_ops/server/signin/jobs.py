@@ -7,6 +7,7 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.identity import links
+from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import Again, Effect, Kind, Running, SystemSchedule, Work
 from llm_cost_ops.server.settings import Settings
@@ -26,7 +27,7 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
         email = str(running.job.payload["email"])
         with read(database) as session:
             account = store.find_account(session, email)
-            known = account is not None and bool(store.memberships(session, account.id))
+            known = account is not None and bool(memberships(session, account.id))
         if account is None or account.disabled_at is not None or not known:
             return  # who asked cannot tell
         if (lack := mail.lacking(settings)) is not None:

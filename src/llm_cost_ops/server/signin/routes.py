@@ -13,6 +13,7 @@ from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers, list_of
 from llm_cost_ops.server.http.problems import Problem, not_found
 from llm_cost_ops.server.http.routing import room_router
+from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.signin import account as own
 from llm_cost_ops.server.signin import cookies, second_factor, store
 from llm_cost_ops.server.signin.ask import ask_for_mail
@@ -98,7 +99,7 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
         )
     with read(desk_of(request).database) as session:
         account = store.get_account(session, account_id)
-        members = store.memberships(session, account_id)
+        members = memberships(session, account_id)
         on = second_factor.is_on(session, account_id)
         left = second_factor.recovery_codes_left(session, account_id)
     here = [each for each in members if each.organization_id == principal.organization_id]

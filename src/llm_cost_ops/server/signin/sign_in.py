@@ -14,6 +14,7 @@ from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.identity.accounts import Membership, memberships
 from llm_cost_ops.server.signin import second_factor, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.passwords import digest
@@ -84,7 +85,7 @@ class SignedIn:
     session: store.Session
     secret: str
     account: store.Account
-    member: store.Member
+    member: Membership
     device: str | None
 
 
@@ -183,7 +184,7 @@ def _failed(
 ) -> None:
     """Record a failed attempt where administrators of the account's organization find it, or in
     the log of the installation. What was typed as address may be a password: it is not kept."""
-    members = store.memberships(session, account.id) if account is not None else []
+    members = memberships(session, account.id) if account is not None else []
     member = members[0] if members else None
     record(
         session,
@@ -212,7 +213,7 @@ def enter(
     secret = secrets.token_urlsafe(SECRET_BYTES)
 
     def work(session: WriteSession) -> SignedIn | None:
-        member = _member(store.memberships(session, account.id), organization)
+        member = _member(memberships(session, account.id), organization)
         if member is None:
             return None
         made = store.Session(
@@ -261,10 +262,10 @@ def _known(
     return device
 
 
-def _member(members: list[store.Member], organization: str | None) -> store.Member | None:
+def _member(members: list[Membership], organization: str | None) -> Membership | None:
     if organization is None:
         return members[0] if members else None
     for member in members:
-        if organization in (member.organization_id, member.organization_slug):
+        if organization in (member.organization_id, member.slug):
             return member
     return None

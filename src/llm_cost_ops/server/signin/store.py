@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import and_, delete, insert, select, update
 
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.accounts import Membership
 from llm_cost_ops.server.identity.tables import accounts, organizations, users
 from llm_cost_ops.server.signin.tables import known_devices, sessions
 
@@ -29,16 +30,6 @@ class Account:
     disabled_at: int | None
     token_version: int
     email_verified_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An account as an enabled user of one organization."""
-
-    organization_id: str
-    organization_name: str
-    organization_slug: str
-    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +91,6 @@ def set_verified(session: WriteSession, account_id: str, *, now_us: int) -> None
         .where(_ACCOUNT.id == account_id, _ACCOUNT.email_verified_at.is_(None))
         .values(email_verified_at=now_us, updated_at=now_us)
     )
-
-
-# lint: allow tenant-scope: an account belongs to a person, who may be in several organizations
-def raise_token_version(session: WriteSession, account_id: str) -> None:
-    """End all that carries the version before: sessions, access and refresh tokens."""
-    session.execute(
-        update(accounts)
-        .where(_ACCOUNT.id == account_id)
-        .values(token_version=_ACCOUNT.token_version + 1)
-    )
-
-
-# lint: allow tenant-scope: lists the organizations of a person
-def memberships(session: ReadSession, account_id: str) -> list[Member]:
-    """The organizations in which the account is an enabled user, the oldest membership first."""
-    statement = (
-        select(
-            _USER.organization_id,
-            organizations.c.name.label("organization_name"),
-            organizations.c.slug.label("organization_slug"),
-            _USER.id.label("user_id"),
-        )
-        .join(organizations, organizations.c.id == _USER.organization_id)
-        .where(_USER.account_id == account_id, _USER.disabled_at.is_(None))
-        .order_by(_USER.created_at, _USER.organization_id)
-    )
-    return [Member(**dict(row)) for row in session.execute(statement).mappings()]
 
 
 def insert_session(
@@ -225,7 +189,7 @@ def revoke_session(session: WriteSession, account_id: str, session_id: str, *, n
 
 
 # lint: allow tenant-scope: the session of a person goes on in another organization
-def move_session(session: WriteSession, session_id: str, to: Member) -> None:
+def move_session(session: WriteSession, session_id: str, to: Membership) -> None:
     session.execute(
         update(sessions)
         .where(_SESSION.id == session_id)
