@@ -15,6 +15,7 @@ from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import Membership, memberships
+from llm_cost_ops.server.identity.fields import PersonError, clean_email
 from llm_cost_ops.server.signin import second_factor, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.passwords import digest
@@ -90,8 +91,11 @@ class SignedIn:
 
 
 def clean(email: str) -> str:
-    """An address as accounts have it."""
-    return email.strip().lower()
+    """An address as accounts have it; what is none is nobody's."""
+    try:
+        return clean_email(email)
+    except PersonError:
+        return email.strip().lower()
 
 
 def prove_password(desk: SignInDesk, email: str, password: str, visitor: Visitor) -> store.Account:
