@@ -86,7 +86,11 @@ def test_hostile_values(sqlite_doors: Doors, field: str) -> None:
             continue
         for value in ODD:
             answer = browser.request(method, path, json={**body, field: value})
-            assert answer.status_code in (202, 400, 401, 403, 404, 409, 422, 429), (name, field, value)
+            assert answer.status_code in (202, 400, 401, 403, 404, 409, 422, 429), (
+                name,
+                field,
+                value,
+            )
             if not isinstance(value, str) or field == "role":
                 optional = value is None and field in ("totp", "organization", "password")
                 assert answer.status_code == 422 or optional, (name, field, value)
