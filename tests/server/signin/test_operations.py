@@ -28,6 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "renewRecoveryCodes": {"password": "x", "totp": "123456", "recovery_code": "12345678"},
     "switchOrganization": {"organization": "x"},
 }
+EXPECTED = (202, 400, 401, 403, 404, 409, 422, 429)
 ODD = (
     None,
     True,
