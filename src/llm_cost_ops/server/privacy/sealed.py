@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, select, update
+from sqlalchemy import Column, Table, literal, select, update
 
 from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.tables import alert_channels
@@ -21,6 +21,8 @@ from llm_cost_ops.server.webhooks.pump import SECRETS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
 
 PAGE = 100
+INSTALLATION = "system"
+"""In whose log it is told what belongs to no organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ def _pages(database: Database, sealed: Sealed) -> Iterator[_Page]:
 
 def _page(session: ReadSession, sealed: Sealed, after: str) -> _Page:
     row = sealed.table.c
+    organization = row.get("organization_id", literal(INSTALLATION))
     query = (
-        select(row[sealed.key], row[sealed.owner], row.organization_id, row[sealed.column])
+        select(row[sealed.key], row[sealed.owner], organization, row[sealed.column])
         .where(row[sealed.key] > after, row[sealed.column].is_not(None))
         .order_by(row[sealed.key])
         .limit(PAGE)
