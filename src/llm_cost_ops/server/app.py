@@ -54,6 +54,9 @@ from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.scim import routes as scim
+from llm_cost_ops.server.scim import token_routes as scim_tokens
+from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import factor_routes
 from llm_cost_ops.server.signin import routes as signin
@@ -71,6 +74,8 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("admin", router=admin.router),
+    Room("scim", router=scim.router),
+    Room("scim-tokens", router=scim_tokens.router),
     Room("signin", router=signin.router),
     Room("second factor", router=factor_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
@@ -165,7 +170,11 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.keys = KeyRing(state.database, clock)
     state.sign_in = SignInDesk(settings, state.database, clock)
     state.sessions = Sessions(state.sign_in)
-    state.credentials = (ApiKeys(state.keys), state.sessions)
+    state.credentials = (
+        ScimTokens(state.database, clock),
+        ApiKeys(state.keys),
+        state.sessions,
+    )
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
