@@ -70,10 +70,9 @@ def test_without_a_credential_and_with_a_key(sqlite_doors: Doors) -> None:
         if name in PUBLIC:
             continue
         path = path.format(session_id="ses_00000000000000000000000000")
-        body = {"json": BODIES[name]} if name in BODIES else {}
-        without = sqlite_doors.request(method, path, key=None, **body)
+        without = sqlite_doors.request(method, path, key=None, json=BODIES.get(name))
         assert (without.status_code, without.json()["error"]["code"]) == (401, "AUTH_001"), name
-        keyed = sqlite_doors.request(method, path, **body)
+        keyed = sqlite_doors.request(method, path, json=BODIES.get(name))
         assert keyed.status_code == (404 if name == "revokeSession" else 403), name
 
 
