@@ -20,6 +20,7 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "SignInSettings",
     "WorkerSettings",
     "explain",
     "load_settings",
