@@ -39,8 +39,8 @@ API: Mapping[str, str] = {
     "ORGANIZATION_MISMATCH": "The request names another organization than that of the key.",
     "PAYLOAD_TOO_LARGE": "Body or batch above `ingest.max_body_bytes` or "
     "`ingest.max_batch_records`.",
-    "RATE_LIMIT_EXCEEDED": "A budget lets fewer calls through now; `Retry-After` says when to try "
-    "again.",
+    "RATE_LIMIT_EXCEEDED": "Above a rate limit, or a budget lets fewer calls through now; "
+    "`Retry-After` says when to try again.",
     "SERVICE_UNAVAILABLE": "The database cannot be used now; `Retry-After` says when to try again.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` or `Content-Encoding` is none that is read.",
     "USAGE_001": "A usage record that cannot be true or read.",

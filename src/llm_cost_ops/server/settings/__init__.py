@@ -20,6 +20,7 @@ from llm_cost_ops.server.settings.serving import (
     ServerSettings,
 )
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 __all__ = [
     "SETTINGS",
@@ -37,6 +38,7 @@ __all__ = [
     "LoggingSettings",
     "MetricsSettings",
     "PricingSettings",
+    "RateLimitSettings",
     "RedisSettings",
     "SecuritySettings",
     "ServerSettings",

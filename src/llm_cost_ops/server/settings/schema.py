@@ -26,6 +26,7 @@ from llm_cost_ops.server.settings.serving import (
 )
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
+    rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     docs: DocsSettings = field(default_factory=DocsSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
@@ -71,6 +73,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "cache": CacheSettings,
     "auth": AuthSettings,
     "security": SecuritySettings,
+    "rate_limit": RateLimitSettings,
     "cors": CorsSettings,
     "docs": DocsSettings,
     "ingest": IngestSettings,
