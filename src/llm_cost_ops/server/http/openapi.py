@@ -115,7 +115,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     responses: dict[str, Any] = operation.setdefault("responses", {})
     statuses = ["503"]
     if path.startswith("/api/"):
-        operation["security"] = _SECURITY
+        if operation.get("security") != []:  # what anybody may call says so itself
+            operation["security"] = _SECURITY
         statuses += ["401", "403", "429"]
         if operation.get("parameters") or "requestBody" in operation:
             statuses.append("422")
