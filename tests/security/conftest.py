@@ -15,6 +15,7 @@ from tests.support.database import (
     sqlite_settings,
 )
 from tests.support.database import pytest_configure as pytest_configure
+from tests.support.live import live_server
 from tests.support.people import doors, sqlite_doors
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "database_settings",
     "doors",
     "empty_database",
+    "live_server",
     "mysql_settings",
     "postgres_settings",
     "server_settings",

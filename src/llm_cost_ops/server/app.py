@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,11 @@ from llm_cost_ops.server.http.health import Health, old_book
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.metrics import Metrics
 from llm_cost_ops.server.http.operations import operations_router
+from llm_cost_ops.server.http.ratelimit.gate import RateLimits
+from llm_cost_ops.server.http.ratelimit.metrics import RateLimitMetrics
+from llm_cost_ops.server.http.ratelimit.standing import HEADERS as RATE_LIMIT_HEADERS
 from llm_cost_ops.server.http.routing import Room
+from llm_cost_ops.server.identity.organizations import settings_of_organization
 from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
@@ -105,7 +110,7 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `metrics`, `health` and `queue`; they run between the
+    `outbound`, `webhooks`, `keys`, `limits`, `metrics`, `health` and `queue`; they run between the
     lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
@@ -186,9 +191,26 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
+    state.limits = RateLimits(
+        settings,
+        clock,
+        RateLimitMetrics(state.metrics.registry),
+        partial(settings_of_organization, state.database),
+        ingest=_counted_by_records(),
+    )
     state.queue_metrics = QueueMetrics(state.metrics.registry)
     state.queue = Watch(state.database, clock, state.queue_metrics)
     _observe(state, settings)
+
+
+def _counted_by_records() -> set[tuple[str, str]]:
+    """Methods and templates of the hot routes: who reports usage or asks before a call."""
+    return {
+        (method, route.path)
+        for room in ROOMS
+        for route in room.routes
+        for method in route.methods or ()
+    }
 
 
 def _worker(state: Any) -> WorkerThread:
@@ -209,6 +231,7 @@ def _observe(state: Any, settings: Settings) -> None:
     metrics.know_models(entry.model for entry in book.models())
     state.health.warnings.append(old_book(book.built_at, settings.pricing.book_max_age_days, clock))
     state.health.warnings.append(state.queue.warnings)
+    state.health.warnings.append(state.limits.warnings)
 
     def refresh() -> None:
         metrics.price_book_age((clock.now().date() - book.built_at).days)
@@ -234,7 +257,12 @@ def _with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
         allow_methods=cors.methods,
         allow_headers=cors.headers,
         allow_credentials=cors.credentials and "*" not in cors.origins,
-        expose_headers=("X-Request-ID", "Retry-After", idempotency.REPLAYED),
+        expose_headers=(
+            "X-Request-ID",
+            "Retry-After",
+            idempotency.REPLAYED,
+            *RATE_LIMIT_HEADERS,
+        ),
     )
 
 
@@ -253,6 +281,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
             state.health.keep_examining(),
             _keep_watching(state),
             _keep_gauges(state),
+            state.limits.keep_sharing(),
         )
     ]
     try:
@@ -267,6 +296,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
+        await to_thread.run_sync(state.limits.close)
         if state.owns_database:
             await to_thread.run_sync(state.database.dispose)
 

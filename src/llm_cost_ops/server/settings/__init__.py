@@ -22,6 +22,7 @@ from llm_cost_ops.server.settings.serving import (
 )
 from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 __all__ = [
     "SETTINGS",
@@ -39,6 +40,7 @@ __all__ = [
     "LoggingSettings",
     "MetricsSettings",
     "PricingSettings",
+    "RateLimitSettings",
     "RedisSettings",
     "SecretsSettings",
     "SecuritySettings",
