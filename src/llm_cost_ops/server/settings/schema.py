@@ -28,8 +28,8 @@ from llm_cost_ops.server.settings.serving import (
 from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
-from llm_cost_ops.server.settings.tokens import JwtSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
+from llm_cost_ops.server.settings.tokens import JwtSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
