@@ -15,10 +15,10 @@ class Principal:
 
     `key_id` is the id of the credential, of whichever kind. A caller may name the organization by
     its id or its slug. `user_id` is the user it stands for, with `account_id` if that one signed
-    in and `team_ids` of the teams. `allowed_networks` (CIDR) are those it is accepted from, none
-    for any. `grants` are what the roles of the user give, none for a credential without a user.
-    `reach` are the calls that the route it was admitted to may show or change. `client_id` is the
-    OAuth client that acts, for a user or for itself.
+    in and `team_ids` of the teams. `client_id` is the OAuth client that acts for somebody.
+    `allowed_networks` (CIDR) are those it is accepted from, none for any. `grants` are what the
+    roles of the user give, none for a credential without a user. `reach` are the calls that the
+    route it was admitted to may show or change.
     """
 
     key_id: str
@@ -31,9 +31,9 @@ class Principal:
     team_ids: tuple[str, ...] = ()
     environment: str | None = None
     allowed_networks: tuple[str, ...] = ()
+    client_id: str | None = None
     grants: tuple[Grant, ...] = ()
     reach: Reach = EVERYWHERE
-    client_id: str | None = None
 
     @property
     def lives_until(self) -> int | None:

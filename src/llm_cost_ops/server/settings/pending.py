@@ -14,7 +14,6 @@ FILE_KEYS = frozenset(
     api.http2 api.compression api.tls.enable api.tls.verify_client api.tls.ca_file
     api.api_key_header auth.api_key_header
     redis.decode_responses database.cache_size database.sqlite.cache_size
-    security.rate_limit.enabled security.rate_limit.default_limits
     auth.api_key.hash_algorithm auth.api_key.min_key_length
     auth.rbac.enabled auth.rbac.default_role auth.rbac.cache_ttl
     auth.oauth.* auth.saml.*
@@ -31,8 +30,7 @@ FILE_KEYS = frozenset(
 
 VARIABLES = frozenset(
     """
-    RATE_LIMIT_ENABLED RATE_LIMIT_REQUESTS RATE_LIMIT_PER_MINUTE RATE_LIMIT_PER_HOUR
-    RATELIMIT_ENABLED RATELIMIT_REQUESTS_PER_MINUTE RATELIMIT_BURST
+    RATELIMIT_BURST
     WORKER_CLASS MAX_REQUESTS MAX_REQUESTS_JITTER
     SENTRY_DSN SENTRY_ENVIRONMENT DATADOG_API_KEY
     STORAGE_BACKEND S3_BUCKET S3_REGION S3_ACCESS_KEY S3_SECRET_KEY

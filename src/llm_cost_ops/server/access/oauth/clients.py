@@ -88,9 +88,7 @@ def register(
         created_at=actor.now_us,
     )
     store.insert_client(session, client)
-    actor.record(
-        session, "auth.oauth_client.created", "oauth_client", client.id, None, told(client)
-    )
+    _record(session, actor, "created", client.id, None, told(client))
     return Registered(client, secret)
 
 
@@ -101,9 +99,7 @@ def remove(session: WriteSession, actor: Actor, client_id: str) -> store.Client:
         raise ClientUnknown("OAuth client not found")
     store.set_removed(session, actor.organization_id, client_id, actor.now_us)
     end_families_of_client(session, client_id, actor.now_us)
-    actor.record(
-        session, "auth.oauth_client.removed", "oauth_client", client.id, told(client), None
-    )
+    _record(session, actor, "removed", client.id, told(client), None)
     return client
 
 
