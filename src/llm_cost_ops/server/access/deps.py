@@ -131,7 +131,7 @@ def who_is(request: Request, principal: Principal) -> Who:
 def _kind_of(principal: Principal) -> str:
     if principal.key_id == OPERATOR:
         return OPERATOR
-    if principal.key_id.startswith(SCIM):
+    if principal.key_id.startswith("sct_"):
         return SCIM
     return USER if principal.account_id else API_KEY
 
