@@ -16,11 +16,13 @@ pytestmark = pytest.mark.check(39)
         CALLBACK + "/", CALLBACK + "/more", CALLBACK + "?a=b", CALLBACK + "#x", CALLBACK + "%2F",
         "https://app.example.com/Callback", "https://APP.example.com/callback",
         "http://app.example.com/callback", "https://app.example.com:443/callback",
-        "https://app.example.com:8443/callback", "//evil.example/callback", "//app.example.com/callback",
+        "https://app.example.com:8443/callback", "//evil.example/callback",
+        "//app.example.com/callback",
         "https://user@app.example.com/callback", "https://app.example.com@evil.example/callback",
         "https://app.example.com.evil.example/callback", "https://evil.example/callback",
         "https://app.example.com/x/../callback", "https://app.example.com\\@evil.example/callback",
-        " " + CALLBACK, CALLBACK + " ", CALLBACK + "\r\nX: y", "javascript:alert(1)", "data:,x", "", None,
+        " " + CALLBACK, CALLBACK + " ", CALLBACK + "\r\nX: y", "javascript:alert(1)", "data:,x",
+        "", None,
     ],
 )  # fmt: skip
 def test_another_address(sqlite_application: Application, uri: str | None) -> None:
@@ -28,7 +30,7 @@ def test_another_address(sqlite_application: Application, uri: str | None) -> No
     answer = flow.consent(redirect_uri=uri)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "INVALID_REQUEST"
-    params = {name: value for name, value in flow.asking(redirect_uri=uri).items()}
+    params = flow.asking(redirect_uri=uri)
     page = sqlite_application.get("/oauth/authorize", key=flow.access_token, params=params)
     assert page.status_code == 400
     assert "location" not in page.headers
@@ -60,7 +62,7 @@ def test_an_address_that_cannot_be_registered(sqlite_application: Application, u
     body = {"name": "x", "redirect_uris": [uri], "scopes": ["read:costs"]}
     answer = sqlite_application.post(CLIENTS, json=body)
     assert answer.status_code == 422
-    assert list(answer.json()["error"]["field_errors"])[0].startswith("redirect_uris")
+    assert next(iter(answer.json()["error"]["field_errors"])).startswith("redirect_uris")
     assert sqlite_application.get(CLIENTS).json()["data"] == []
 
 
