@@ -39,6 +39,10 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
     forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
+    client = created(
+        "/api/v1/oauth/clients",
+        {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]},
+    )
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
     hook = {
         "url": "https://hooks.invalid/x",
@@ -59,6 +63,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         ).json()["id"],
         "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
         "key_id": key.json()["id"],
+        "client_id": client.json()["client_id"],
         "budget_id": created("/api/v1/budgets", budget).json()["id"],
         "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
         "rule_id": created("/api/v1/alerts/rules", {**RULE, "name": canary}).json()["id"],

@@ -411,6 +411,21 @@ OPERATIONS: Mapping[str, Operation] = {
     "getApiKey": Operation("read:api_keys"),
     "listApiKeys": Operation("read:api_keys"),
     "revokeApiKey": Operation("write:api_keys"),
+    "createOAuthClient": Operation(
+        "write:api_keys",
+        (
+            {
+                "name": "x",
+                "redirect_uris": ["https://app.example.com/callback"],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "scopes": ["read:api_keys"],
+                "public": True,
+            },
+        ),
+    ),
+    "listOAuthClients": Operation("read:api_keys"),
+    "getOAuthClient": Operation("read:api_keys"),
+    "deleteOAuthClient": Operation("write:api_keys"),
     "refreshToken": Operation(None),
     "revokeToken": Operation(None),
     "validateApiKey": Operation(None),

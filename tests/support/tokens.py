@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, insert, update
 
+from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.access.tokens.pairs import TokenPair
+from llm_cost_ops.server.clock import Clock, SystemClock
+from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import write, write_retrying
 from llm_cost_ops.server.identity.tables import accounts, user_roles, users
+from llm_cost_ops.server.settings import Settings
 from tests.support.application import Application
 
 _numbers = itertools.count(1)
@@ -27,10 +33,28 @@ class Person:
 
 def add_person(application: Application, *roles: str) -> Person:
     """A new user of the application's organization with these roles."""
-    number = next(_numbers)
-    person = Person(f"acc_{number}", f"user-{number}", application.organization_id)
-    now_us = application.clock.micros()
-    with write(application.database) as session:
+    return _added(application.database, application.clock, application.organization_id, roles)
+
+
+def made_person(database: Database, organization_id: str) -> str:
+    """The access token of a new analyst, for a server in another process."""
+    clock = SystemClock()
+    person = _added(database, clock, organization_id, ("analyst",))
+    desk = Tokens(database, Settings(), clock)
+    with write(database) as session:
+        return desk.issue_pair(
+            session,
+            organization_id=organization_id,
+            user_id=person.user_id,
+            account_id=person.account_id,
+        ).access_token
+
+
+def _added(database: Database, clock: Clock, organization_id: str, roles: Sequence[str]) -> Person:
+    number = f"{next(_numbers)}-{secrets.token_hex(4)}"
+    person = Person(f"acc_{number}", f"user-{number}", organization_id)
+    now_us = clock.micros()
+    with write(database) as session:
         email = f"{person.user_id}@example.com"
         session.execute(
             insert(accounts), {"id": person.account_id, "email": email, "created_at": now_us}

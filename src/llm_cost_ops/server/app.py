@@ -20,6 +20,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.access.oauth import routes as oauth
+from llm_cost_ops.server.access.oauth.throttle import Throttle
 from llm_cost_ops.server.access.tokens import routes as tokens
 from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import routes as admin
@@ -81,6 +83,8 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("tokens", router=tokens.router),
+    Room("oauth", router=oauth.server),
+    Room("oauth-clients", router=oauth.router),
     Room("admin", router=admin.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
@@ -179,6 +183,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.sign_in = SignInDesk(settings, state.database, clock)
     state.sessions = Sessions(state.sign_in)
     state.tokens = Tokens(state.database, settings, clock)
+    state.oauth_throttle = Throttle(clock.monotonic)
     state.credentials = (
         ScimTokens(state.database, clock),
         ApiKeys(state.keys),

@@ -37,6 +37,7 @@ UNKNOWN = {
     "alert_id": "alt_00000000000000000000000000",
     "forecast_id": "fct_00000000000000000000000000",
     "anomaly_id": "ano_00000000000000000000000000",
+    "client_id": "cli_00000000000000000000000000",
 }
 
 
@@ -78,6 +79,8 @@ def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Appl
         own: dict[str, Any] = {}
         if called.id == "createApiKey":  # which can do no more than its maker
             own["json"] = {"name": "x", "scopes": [scope]}
+        if called.id == "createOAuthClient":
+            own["json"] = {"name": "x", "scopes": [scope], "grant_types": ["client_credentials"]}
         let_in = call(sqlite_application, called, UNKNOWN, key=rich[scope], **own)
         assert let_in.status_code not in (401, 403, 500), (called, let_in.text)
 

@@ -127,6 +127,38 @@ class Tokens:
             family = store.get_family(session, row.family_id)
         return None if family is None or family.revoked_at is not None else family
 
+    def introspected(
+        self, session: ReadSession, token: str, organization_id: str
+    ) -> dict[str, object]:
+        """What RFC 7662 says of a token to a client of this organization."""
+        inactive: dict[str, object] = {"active": False}
+        if token.count(".") != 2:
+            family = self.family_of(session, token)
+            if family is None or family.organization_id != organization_id:
+                return inactive
+            return {"active": True, "client_id": family.client_id, "org": organization_id}
+        try:
+            claims = self._read(token)
+        except jwt.TokenRefused:
+            return inactive
+        found = self._looked_up(session, claims)
+        if found is None or found.organization_id != organization_id:
+            return inactive
+        return {
+            "active": True,
+            "scope": " ".join(sorted(found.scopes)),
+            "client_id": found.client_id,
+            "token_type": "Bearer",
+            "exp": claims.expires_at,
+            "iat": claims.issued_at,
+            "nbf": claims.issued_at,
+            "sub": claims.subject,
+            "aud": self.mint.terms.audience,
+            "iss": self.mint.terms.issuer,
+            "jti": claims.token_id,
+            "org": organization_id,
+        }
+
     def forget_family(self, family_id: str) -> None:
         """Look the access tokens of a family up again at their next use. For the process that
         ended it, in its event loop."""
@@ -160,14 +192,17 @@ class Tokens:
         except jwt.TokenRefused:
             return None
         with read(self._database) as session:
-            family = store.get_family(session, claims.family_id)
-            if family is None or family.revoked_at is not None:
-                return None
-            if family.account_id is not None and claims.version != store.token_version(
-                session, family.account_id
-            ):
-                return None
-            return self._standing_for(session, family, claims)
+            return self._looked_up(session, claims)
+
+    def _looked_up(self, session: ReadSession, claims: jwt.Claims) -> Principal | None:
+        family = store.get_family(session, claims.family_id)
+        if family is None or family.revoked_at is not None:
+            return None
+        if family.account_id is not None and claims.version != store.token_version(
+            session, family.account_id
+        ):
+            return None
+        return self._standing_for(session, family, claims)
 
     def _standing_for(
         self, session: ReadSession, family: store.Family, claims: jwt.Claims
