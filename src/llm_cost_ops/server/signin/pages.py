@@ -59,7 +59,7 @@ async def login(request: Request) -> Response:
         account = prove_password(here, email, password, visitor)
         with read(here.database) as session:
             asked = second_factor.is_on(session, account.id)
-        return second_step.begin(here, account) if asked else enter(here, account, visitor)
+        return second_step.remember(here, account) if asked else enter(here, account, visitor)
 
     try:
         made = await here.run(work)

@@ -17,7 +17,7 @@ PURPOSE = "second_step"
 LIVES_US = 5 * 60 * 1_000_000
 
 
-def begin(desk: SignInDesk, account: store.Account) -> str:
+def remember(desk: SignInDesk, account: store.Account) -> str:
     """The secret for the browser's cookie."""
 
     def work(session: WriteSession) -> str:
