@@ -67,7 +67,7 @@ from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
-from llm_cost_ops.server.signin import factor_routes
+from llm_cost_ops.server.signin import account_pages, factor_routes, pages, pages_openapi
 from llm_cost_ops.server.signin import routes as signin
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions
@@ -88,7 +88,12 @@ ROOMS: tuple[Room, ...] = (
     Room("admin", router=admin.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
-    Room("signin", router=signin.router),
+    Room(
+        "signin",
+        router=signin.router,
+        routes=[*pages.routes, *account_pages.routes],
+        paths=pages_openapi.paths,
+    ),
     Room("second factor", router=factor_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),

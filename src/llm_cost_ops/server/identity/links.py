@@ -19,7 +19,7 @@ from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.tables import one_time_links
 
-PURPOSES = frozenset({"consent", "invite", "reset", "verify", "welcome"})
+PURPOSES = frozenset({"consent", "invite", "reset", "second_step", "verify", "welcome"})
 SECRET_BYTES = 32
 MAX_SECRET = 64
 REFUSED = "This link does not work, or no longer. Ask for a new one."

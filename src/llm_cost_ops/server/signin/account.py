@@ -12,6 +12,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, writ
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import Membership, end_sessions, memberships
 from llm_cost_ops.server.identity.links import (
+    REFUSED,
     Link,
     LinkRefused,
     cancel_links,
@@ -160,26 +161,45 @@ def link_of(session: ReadSession, secret: str, *, now_us: int) -> Link:
     return look_at_link(session, secret, SETS_PASSWORD[-1], now_us=now_us)
 
 
-def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) -> store.Account:
-    """Set the password by a link of a mail, which proves the address, too. Nobody is signed in by
-    it: the second factor stays asked for. Raises LinkRefused, PasswordRefused."""
+def account_of_link(desk: SignInDesk, secret: str) -> store.Account:
+    """Whose password a link sets. Raises LinkRefused."""
+    return _behind(desk, secret)[1]
+
+
+def _behind(desk: SignInDesk, secret: str) -> tuple[Link, store.Account]:
     with read(desk.database) as session:
         link = link_of(session, secret, now_us=desk.clock.micros())
         account = store.get_account(session, link.account_id or "")
     unfit = account is None or account.disabled_at is not None
     # A welcome is for who has no password yet: the others own their account, not who made the user.
     if account is None or unfit or (link.purpose == "welcome" and account.password_hash):
-        raise LinkRefused("This link does not work, or no longer. Ask for a new one.")
+        raise LinkRefused(REFUSED)
+    return link, account
+
+
+def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) -> store.Account:
+    """Set the password by a link. Nobody is signed in by it: the second factor stays asked for. A
+    link for a new password is only ever mailed, so it proves the address; a welcome may have been
+    handed over by who made the user. Raises LinkRefused, PasswordRefused."""
+    link, account = _behind(desk, secret)
     check_account_password(desk, account, password)
     hashed = desk.passwords.hash(password)
 
     def work(session: WriteSession) -> store.Account:
         now_us = desk.clock.micros()
         use_link(session, secret, link.purpose, now_us=now_us)
-        store.set_verified(session, account.id, now_us=now_us)
+        if link.purpose == "reset":
+            store.set_verified(session, account.id, now_us=now_us)
         return _set(desk, session, account, hashed, visitor, "auth.password_reset")
 
     return write_retrying(desk.database, work)
+
+
+def enrolment_of(desk: SignInDesk, visit: Visit) -> second_factor.Enrolment:
+    """The secret that waits to be confirmed. Raises SecondFactorError when there is none."""
+    account = own_account(desk, visit.session.account_id)
+    with read(desk.database) as session:
+        return second_factor.pending(session, desk.vault, account.id, account.email)
 
 
 def begin_second_factor(

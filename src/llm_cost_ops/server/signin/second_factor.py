@@ -68,7 +68,24 @@ def enroll(
             "confirmed_at": None,
         },
     )
-    return Enrolment(secret, TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
+    return _enrolment(secret, email)
+
+
+def pending(session: ReadSession, vault: Vault, account_id: str, email: str) -> Enrolment:
+    """The secret that waits to be confirmed. Raises SecondFactorError when there is none."""
+    row = session.execute(
+        select(_FACTOR.secret).where(
+            _FACTOR.account_id == account_id, _FACTOR.confirmed_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        raise SecondFactorError("There is no second factor to confirm.")
+    return _enrolment(vault.open(row[0], account_id), email)
+
+
+def _enrolment(secret: str, email: str) -> Enrolment:
+    uri = TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+    return Enrolment(secret, uri)
 
 
 def confirm(

@@ -1,0 +1,183 @@
+"""The page of one's own account: password, second factor, sessions, organizations."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import segno
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.identity.accounts import memberships
+from llm_cost_ops.server.signin import account as own
+from llm_cost_ops.server.signin import second_factor, store
+from llm_cost_ops.server.signin.deps import instant, keep, visitor_of
+from llm_cost_ops.server.signin.desk import desk
+from llm_cost_ops.server.signin.page import Form, form_of, go, page, said_of, show, visit_here
+from llm_cost_ops.server.signin.pages import code_of
+from llm_cost_ops.server.signin.second_factor import Enrolment
+from llm_cost_ops.server.signin.sessions import Visit
+from llm_cost_ops.server.signin.sign_in import SecondFactorFailed, SignedIn, enter
+
+HOME = "/account"
+Work = Callable[[Request, Visit, Form], Awaitable[Response]]
+
+
+@page
+async def account(request: Request) -> Response:
+    """Show how one signs in, and where."""
+    visit = await visit_here(request)
+    if visit is None:
+        return go(f"/login?next={quote(HOME)}")
+    return await _shown(request, visit)
+
+
+async def _shown(request: Request, visit: Visit, status: int = 200, **said: object) -> Response:
+    here = desk(request)
+    account_id = visit.session.account_id
+
+    def work() -> dict[str, object]:
+        with read(here.database) as session:
+            found = store.get_account(session, account_id)
+            rows = store.live_sessions(
+                session, account_id, now_us=here.clock.micros(), idle_us=here.idle_us
+            )
+            return {
+                "has_password": found is not None and found.password_hash is not None,
+                "second_factor": second_factor.is_on(session, account_id),
+                "codes_left": second_factor.recovery_codes_left(session, account_id),
+                "organizations": memberships(session, account_id),
+                "sessions": [
+                    (each, instant(each.created_at), instant(each.last_seen_at)) for each in rows
+                ],
+            }
+
+    return show(
+        request, "account", status, visit=visit, **{"part": None, **await here.run(work), **said}
+    )
+
+
+def _part(name: str, work: Work) -> Callable[[Request], Awaitable[Response]]:
+    """A form of the account page: what is wrong with it is shown beside it."""
+
+    async def endpoint(request: Request) -> Response:
+        visit = await visit_here(request)
+        if visit is None:
+            return go(f"/login?next={quote(HOME)}")
+        form = await form_of(request, visit)
+        try:
+            return await work(request, visit, form)
+        except (Problem, DomainError) as error:
+            status, text, errors, headers = said_of(error)
+            response = await _shown(request, visit, status, part=name, error=text, errors=errors)
+            response.headers.update(headers)
+            return response
+
+    return page(endpoint)
+
+
+async def _password(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    current, new = form.text("current_password"), form.text("new_password")
+
+    def work() -> SignedIn:
+        changed = own.change_password(here, visit, current or None, new, visitor)
+        return enter(here, changed, visitor, visit.session.organization_id)
+
+    made = await here.run(work)
+    response = go(HOME)
+    keep(request, response, made)
+    return response
+
+
+async def _enroll(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    password = form.text("password") or None
+    made = await here.run(lambda: own.begin_second_factor(here, visit, password, visitor))
+    return _enrolment(request, visit, made)
+
+
+def _enrolment(
+    request: Request, visit: Visit, made: Enrolment, status: int = 200, error: str | None = None
+) -> Response:
+    return show(
+        request,
+        "enrol",
+        status,
+        visit=visit,
+        secret=" ".join(made.secret[at : at + 4] for at in range(0, len(made.secret), 4)),
+        picture=_picture(made.uri),
+        error=error,
+    )
+
+
+def _picture(text: str) -> Markup:
+    """A QR code as inline SVG: paths alone, nothing of it is text."""
+    out = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(
+        out, kind="svg", scale=5, border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"
+    )
+    return Markup(out.getvalue().decode("utf-8"))  # noqa: S704 - made by us, from squares
+
+
+async def _confirm(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    code = form.text("code", 16)
+    codes = await here.run(lambda: own.confirm_second_factor(here, visit, code, visitor))
+    if codes is not None:
+        return show(request, "codes", visit=visit, codes=codes)
+    made = await here.run(lambda: own.enrolment_of(here, visit))
+    wrong = SecondFactorFailed()
+    return _enrolment(request, visit, made, wrong.status, wrong.message)
+
+
+async def _disable(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    password, code = form.text("password") or None, code_of(form.text("code", 64).strip())
+    await here.run(lambda: own.end_second_factor(here, visit, password, code, visitor))
+    return go(HOME)
+
+
+async def _recovery(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    password, code = form.text("password") or None, code_of(form.text("code", 64).strip())
+    codes = await here.run(lambda: own.renew_recovery_codes(here, visit, password, code, visitor))
+    return show(request, "codes", visit=visit, codes=codes)
+
+
+async def _end(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    session_id = form.text("session", 64)
+    await here.run(lambda: own.end_session(here, visit, session_id, visitor))
+    return go(HOME)
+
+
+async def _switch(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    organization = form.text("organization", 100)
+    await here.run(lambda: own.switch_organization(here, visit, organization, visitor))
+    return go(HOME)
+
+
+routes: list[Route] = [
+    Route(HOME, account, methods=["GET"]),
+    *(
+        Route(f"{HOME}/{path}", _part(part, work), methods=["POST"])
+        for path, part, work in (
+            ("password", "password", _password),
+            ("2fa/enroll", "enroll", _enroll),
+            ("2fa/confirm", "enroll", _confirm),
+            ("2fa/disable", "disable", _disable),
+            ("2fa/recovery-codes", "recovery", _recovery),
+            ("sessions/end", "sessions", _end),
+            ("organization", "organization", _switch),
+        )
+    ),
+]

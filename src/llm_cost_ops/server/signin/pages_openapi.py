@@ -1,0 +1,87 @@
+"""What the OpenAPI document says of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def _page(operation_id: str, summary: str, *query: str) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": ["pages"],
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "query", "schema": {"type": "string"}} for name in query
+        ],
+        "responses": {"200": _html("The page.")},
+    }
+
+
+def _sent(operation_id: str, summary: str, *fields: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["csrf"],
+        "properties": {name: {"type": "string"} for name in ("csrf", *fields)},
+    }
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": ["pages"],
+        "security": [],
+        "requestBody": {"required": True, "content": {_FORM: {"schema": schema}}},
+        "responses": {
+            "200": _html("The next page."),
+            "303": {"description": "To the next page."},
+            "422": _html("The page again, with what is wrong."),
+        },
+    }
+
+
+def _html(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+paths: Mapping[str, Mapping[str, Any]] = {
+    "/login": {
+        "get": _page("loginPage", "Sign in.", "next", "set"),
+        "post": _sent("sendLogin", "Sign in.", "email", "password", "next"),
+    },
+    "/login/2fa": {
+        "get": _page("secondStepPage", "The code of the second factor.", "next"),
+        "post": _sent("sendSecondStep", "The code of the second factor.", "code", "next"),
+    },
+    "/logout": {
+        "get": _page("logoutPage", "Sign out."),
+        "post": _sent("sendLogout", "Sign out."),
+    },
+    "/reset": {
+        "get": _page("resetPage", "A new password.", "token"),
+        "post": _sent("sendReset", "A new password.", "email", "token", "password"),
+    },
+    "/welcome": {
+        "get": _page("welcomePage", "The first password.", "token"),
+        "post": _sent("sendWelcome", "The first password.", "token", "password"),
+    },
+    "/invite": {
+        "get": _page("invitePage", "An invitation.", "token"),
+        "post": _sent("sendInvite", "Accept an invitation.", "token", "name", "password"),
+    },
+    "/account": {"get": _page("accountPage", "One's own account.")},
+    "/account/password": {
+        "post": _sent("sendPassword", "Another password.", "current_password", "new_password")
+    },
+    "/account/2fa/enroll": {"post": _sent("sendEnroll", "Begin a second factor.", "password")},
+    "/account/2fa/confirm": {"post": _sent("sendConfirm", "Turn it on.", "code")},
+    "/account/2fa/disable": {"post": _sent("sendDisable", "Turn it off.", "password", "code")},
+    "/account/2fa/recovery-codes": {
+        "post": _sent("sendRecoveryCodes", "New recovery codes.", "password", "code")
+    },
+    "/account/sessions/end": {"post": _sent("sendEndSession", "End a session.", "session")},
+    "/account/organization": {
+        "post": _sent("sendOrganization", "Another organization.", "organization")
+    },
+}
