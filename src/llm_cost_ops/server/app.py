@@ -18,6 +18,13 @@ from starlette.types import ASGIApp
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.admin import (
+    invitation_routes,
+    organization_routes,
+    structure_routes,
+    team_routes,
+    user_routes,
+)
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
@@ -26,6 +33,7 @@ from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
 from llm_cost_ops.server.budgets.desk import Desk
+from llm_cost_ops.server.budgets.on_behalf import OnBehalf
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
@@ -65,7 +73,13 @@ GAUGE_SECONDS = 5.0
 
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
+    # The admin room first: its /organizations/current is no id of one.
     Room("admin", router=admin.router),
+    Room("organizations", router=organization_routes.router),
+    Room("users", router=user_routes.router),
+    Room("teams", router=team_routes.router),
+    Room("invitations", router=invitation_routes.router),
+    Room("structure", router=structure_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -161,6 +175,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.writer = Writer(
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
     )
+    state.budget_desk = OnBehalf()
     state.desk = Desk(state.database, state.prices, clock)
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))

@@ -11,6 +11,7 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from llm_cost_ops.server.admin import jobs as admin
 from llm_cost_ops.server.alerts import jobs as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.budgets import jobs as budgets
@@ -41,6 +42,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     return together(
         [
             queue.work(settings.worker, clock),
+            admin.work(settings, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
