@@ -122,11 +122,11 @@ def aggregate(
     more = [(name, OF_TOTALS[name]) for name in question.metrics.names]
     rows: list[Row] = []
     for key, totals in groups.items():
-        row: Row = dict(zip(names, key, strict=True))
-        row.update(always(totals))
+        row: Row = {**dict(zip(names, key, strict=True)), **always(totals)}
         for name, metric in more:
             row[name] = metric(totals)
-        row.update(extras.get(key, ()))
+        if extras:
+            row.update(extras.get(key, ()))
         rows.append(row)
     ordered = ordered_rows(rows, question)
     end = len(rows) if question.limit is None else question.offset + question.limit

@@ -89,6 +89,19 @@ def key_of(row: Sequence[Any], grouping: Grouping) -> Key:
     return tuple(values)
 
 
+def keys_of(rows: Sequence[Sequence[Any]], grouping: Grouping) -> list[Key]:
+    """The groups that rows of `Grouped` are about, in order."""
+    columns: list[Sequence[Any]] = []
+    for place, dimension in enumerate(grouping.dimensions):
+        column = [row[place] for row in rows]
+        if dimension.grain is not None:
+            labels = {value: grouping.label(dimension.grain, int(value)) for value in set(column)}
+            column = [labels[value] for value in column]
+        columns.append(column)
+    columns.append([row[len(grouping.dimensions)] for row in rows])
+    return list(zip(*columns, strict=True))
+
+
 def _value(source: Source, dimension: Dimension) -> ColumnElement[Any]:
     field = dimension.field
     if field is None:

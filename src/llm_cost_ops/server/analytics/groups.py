@@ -10,13 +10,13 @@ from sqlalchemy.exc import OperationalError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import E10
-from llm_cost_ops.server.analytics.grouped import Key, grouped, key_of
+from llm_cost_ops.server.analytics.grouped import Key, grouped, keys_of
 from llm_cost_ops.server.analytics.pieces import Piece, pieces
 from llm_cost_ops.server.analytics.rollups import rollup_source
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import EVERY, TOKENS, Source, calls_source
 from llm_cost_ops.server.analytics.totals import Totals
-from llm_cost_ops.server.db.dialects import exact_sum, read_sum
+from llm_cost_ops.server.db.dialects import exact_sum, read_sum, short_sum
 from llm_cost_ops.server.db.session import ReadSession
 
 MAX_GROUPS = 100_000
@@ -83,7 +83,7 @@ def _read(
         source = _source(session, selection, piece, grouping, wanted, apart=True)
         rows = _summed(session, source, grouping, exact=True)
     totals_of = _totals_of(tuple(source.sums), place + 1)
-    return [(key_of(row, grouping), totals_of(row)) for row in rows]
+    return list(zip(keys_of(rows, grouping), map(totals_of, rows), strict=True))
 
 
 def _source(
@@ -108,7 +108,7 @@ def _summed(
     def aggregates(of: Mapping[str, Any]) -> list[ColumnElement[Any]]:
         columns: list[ColumnElement[Any]] = []
         for name in source.sums:
-            plain = (func.sum(of[name]).label(name),)
+            plain = (short_sum(source.kind, of[name]).label(name),)
             columns += exact_sum(source.kind, of[name], name) if exact else plain
         ends = {"low": func.min, "high": func.max, "last_currency": func.max}
         return [*columns, *(end(of[name]).label(name) for name, end in ends.items())]
@@ -132,7 +132,7 @@ def _summed(
 
 def _totals_of(names: Sequence[str], width: int) -> Callable[[Sequence[Any]], Totals]:
     """What reads the totals of a row: after `width` columns the sums under their names, then the
-    extremes and a currency. PostgreSQL and MySQL give sums of integers as decimals."""
+    extremes and a currency. PostgreSQL gives sums as text, MySQL as decimals."""
     place = {name: width + index for index, name in enumerate(names)}
     requests, unpriced, partial = (place[n] for n in ("requests", "unpriced", "partially_priced"))
     cost, list_cost = place["cost"], place.get("list_cost")

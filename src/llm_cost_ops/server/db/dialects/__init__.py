@@ -6,7 +6,13 @@ Differences of connections are in `connect_*`, of migrations in `resumable` and 
 
 from __future__ import annotations
 
-from llm_cost_ops.server.db.dialects.numbers import exact_sum, floor_divide, order_by_sum, read_sum
+from llm_cost_ops.server.db.dialects.numbers import (
+    exact_sum,
+    floor_divide,
+    order_by_sum,
+    read_sum,
+    short_sum,
+)
 from llm_cost_ops.server.db.dialects.strings import contains, exactly, starts_with
 from llm_cost_ops.server.db.dialects.values import json_has, json_text, json_texts
 from llm_cost_ops.server.db.dialects.writing import insert_ignore, lock_rows, upsert_add
@@ -23,6 +29,7 @@ __all__ = [
     "lock_rows",
     "order_by_sum",
     "read_sum",
+    "short_sum",
     "starts_with",
     "upsert_add",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, func, literal_column, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, literal_column, type_coerce
 
 from llm_cost_ops.server.db.urls import DatabaseKind
 
@@ -26,6 +26,16 @@ def exact_sum(
         return (func.sum(amount).label(name),)
     high, low = _halves(amount)
     return high.label(f"{name}_high"), low.label(f"{name}_low")
+
+
+def short_sum(kind: DatabaseKind, amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The sum of `amount`, to be read by `int`: exact, or an error on SQLite beyond 64 bits.
+
+    PostgreSQL's is a numeric; as text it becomes an int without a Decimal in between, which takes
+    four times as long.
+    """
+    total = func.sum(amount)
+    return cast(total, Text()) if kind is DatabaseKind.POSTGRESQL else total
 
 
 def read_sum(row: Mapping[Any, Any], name: str) -> int | None:
