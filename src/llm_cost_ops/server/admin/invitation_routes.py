@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
@@ -86,9 +88,7 @@ def list_invitations(
     return paged(
         request,
         f"{organization_id} invitations {email}",
-        lambda session, **page: invitations.list_invitations(
-            session, organization_id, email=email, **page
-        ),
+        partial(invitations.list_invitations, organization_id=organization_id, email=email),
         lambda _session, found: [invitation_row(each, now_us) for each in found],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, Request
@@ -36,7 +37,7 @@ from llm_cost_ops.server.identity import accounts, organizations, users
 from llm_cost_ops.server.identity.last_admin import ADMIN
 from llm_cost_ops.server.identity.organizations import Changes, Organization
 from llm_cost_ops.server.identity.role_grants import grant_role
-from llm_cost_ops.server.identity.users import NewUser, UserFilter
+from llm_cost_ops.server.identity.users import NewUser
 
 router = room_router("/api/v1/organizations", "organizations")
 
@@ -209,7 +210,7 @@ def list_organization_users(
     return paged(
         request,
         f"{own} members",
-        lambda session, **page: users.list_users(session, own, UserFilter(), **page),
+        partial(users.list_users, organization_id=own),
         lambda session, found: user_rows(session, own, found),
     )
 

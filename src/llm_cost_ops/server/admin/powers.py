@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
-
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.jsontext import loads
-from llm_cost_ops.core.permissions import ROLES
+from llm_cost_ops.core.grants import beyond
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.identity.role_grants import role_key, roles_of
-from llm_cost_ops.server.identity.tables import roles
+from llm_cost_ops.server.identity.roles import RoleUnknown, get_role
 
 
 class BeyondOwn(DomainError):
@@ -39,16 +36,10 @@ def refuse_stronger(session: ReadSession, principal: Principal, user_id: str) ->
 
 def _refuse_beyond(session: ReadSession, principal: Principal, keys: Iterable[str]) -> None:
     for key in keys:
-        beyond = principal.missing(sorted(_permissions(session, principal.organization_id, key)))
-        if beyond:
-            raise BeyondOwn(f"Insufficient permissions: {', '.join(beyond)}")
-
-
-def _permissions(session: ReadSession, organization_id: str, key: str) -> frozenset[str]:
-    if key in ROLES:
-        return ROLES[key]
-    statement = select(roles.c.permissions).where(
-        roles.c.organization_id == organization_id, roles.c.id == key
-    )
-    stored = session.execute(statement).scalar()
-    return frozenset(loads(stored)) if stored else frozenset()
+        try:
+            role = get_role(session, principal.organization_id, key)
+        except RoleUnknown:  # one that was removed gives nothing
+            continue
+        more = beyond(principal.held, role.grant)
+        if more:
+            raise BeyondOwn(f"Insufficient permissions: {', '.join(more)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
@@ -53,9 +55,7 @@ def list_projects(
     return paged(
         request,
         f"{organization_id} projects {search}",
-        lambda session, **page: projects.list_projects(
-            session, organization_id, search=search, **page
-        ),
+        partial(projects.list_projects, organization_id=organization_id, search=search),
         lambda _session, found: [_project(each) for each in found],
     )
 
@@ -144,7 +144,7 @@ def list_cost_centers(request: Request, principal: Principal = Reader) -> Respon
     return paged(
         request,
         f"{organization_id} cost centers",
-        lambda session, **page: cost_centers.list_cost_centers(session, organization_id, **page),
+        partial(cost_centers.list_cost_centers, organization_id=organization_id),
         lambda _session, found: [_center(each) for each in found],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import Depends, Query, Request
@@ -100,7 +101,7 @@ def list_users(
     return paged(
         request,
         f"{organization_id} users {wanted}",
-        lambda session, **page: users.list_users(session, organization_id, wanted, **page),
+        partial(users.list_users, organization_id=organization_id, wanted=wanted),
         lambda session, found: user_rows(session, organization_id, found),
     )
 
@@ -273,6 +274,6 @@ def list_service_accounts(request: Request, principal: Principal = Reader) -> Re
     return paged(
         request,
         f"{organization_id} service accounts",
-        lambda session, **page: users.list_users(session, organization_id, wanted, **page),
+        partial(users.list_users, organization_id=organization_id, wanted=wanted),
         lambda session, found: user_rows(session, organization_id, found),
     )
