@@ -56,7 +56,7 @@ def read_rows(text: str) -> list[tuple[int, Mapping[str, str]]]:
     """The rows with their lines. Raises ImportRefused."""
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        first: list[str] = next(reader, [])
+        first: list[str] = next(reader, None) or []
         header = [name.strip().lower().replace(" ", "_") for name in first]
         if "email" not in header or len(set(header)) != len(header) or len(header) > MAX_COLUMNS:
             raise ImportRefused(
