@@ -112,11 +112,11 @@ class NewTeamBody(Named):
 
 
 class ChangedTeam(Named):
-    """`PATCH /api/v1/teams/{team_id}`. `parent_id` null makes it a top one."""
+    """`PATCH /api/v1/teams/{team_id}`. `parent_id` null or empty makes it a top one."""
 
     name: Text | None = None
     description: Annotated[str, Field(max_length=2_000)] | None = None
-    parent_id: Text | None = None
+    parent_id: Maybe = None
     budget: Amount = None
     metadata: Metadata | None = None
     external_id: Maybe = None
