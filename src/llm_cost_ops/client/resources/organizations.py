@@ -157,7 +157,7 @@ class ProjectCalls:
         project_id: str,
         /,
         period: str,
-        amount: Decimal | float | str,
+        amount: Decimal | int | str,
         currency: str | None = None,
     ) -> Flow[Row]:
         """Keep what a project earned in a month such as `2025-11`."""

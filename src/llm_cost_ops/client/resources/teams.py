@@ -24,7 +24,7 @@ class TeamCalls:
         name: str,
         *,
         description: str | None = None,
-        budget: Decimal | float | str | None = None,
+        budget: Decimal | int | str | None = None,
         metadata: Mapping[str, Any] | None = None,
         parent_id: str | None = None,
         members: Sequence[str] = (),
