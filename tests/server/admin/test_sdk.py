@@ -68,7 +68,7 @@ def test_teams_and_structure(admin: AdminClient) -> None:
     top = admin.teams.create("Engineering", budget=50000)
     low = admin.teams.create("ML", parent_id=top.id, budget="1.5", members=["ann@example.com"])
     assert isinstance(low, Team)
-    assert admin.budgets.get(low.budget_id).parent_id == top.budget_id
+    assert admin.budgets.get(str(low.budget_id)).parent_id == top.budget_id
     assert [each.email for each in admin.teams.members(low.id)] == ["ann@example.com"]
     assert [each.id for each in admin.teams.tree()[0].children] == [low.id]
     assert admin.teams.move(low.id, None).parent_id is None

@@ -115,12 +115,6 @@ class KeyRing:
             )
         )
 
-    def forget_all(self) -> None:
-        """Like `forget`, for every key: of whoever ended a user, whose keys are not named."""
-        self._forgotten += 1
-        self._loading.clear()
-        self._entries = {}
-
     async def keep_last_used(self) -> None:
         """Write when keys were last used, each at most once a minute, until cancelled."""
         while True:

@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from llm_cost_ops.server.access.deps import keys
+from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.session import ReadSession, read
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
@@ -44,8 +45,8 @@ def paged(
     return json_response(page_answer(rows, page, following))
 
 
-def forgotten(request: Request, answer: Response) -> Response:
-    """The answer, after this process has forgotten the keys that it knew: any may be the user's
-    who was changed. Others look again within a second."""
-    from_thread.run_sync(keys(request).forget_all)
+def forgotten(request: Request, principal: Principal, user_id: str, answer: Response) -> Response:
+    """The answer, after this process has forgotten what it knew of the user's keys; others look
+    again within a second."""
+    from_thread.run_sync(keys(request).forget_user, principal.organization_id, user_id)
     return answer

@@ -267,7 +267,7 @@ def remove_user(
         users.remove_user(session, actor, user_id)
         return Response(status_code=204)
 
-    return forgotten(request, change(request, principal, raw, work))
+    return forgotten(request, principal, user_id, change(request, principal, raw, work))
 
 
 def _own(session: ReadSession, principal: Principal, named: str) -> Organization:

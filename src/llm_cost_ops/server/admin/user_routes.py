@@ -135,7 +135,7 @@ def update_user(
         refuse_stronger(session, principal, user_id)
         return json_response(user_row(session, users.update_user(session, actor, user_id, changes)))
 
-    return forgotten(request, change(request, principal, raw, work))
+    return forgotten(request, principal, user_id, change(request, principal, raw, work))
 
 
 @router.post(
@@ -166,7 +166,7 @@ def _switched(
         refuse_stronger(session, principal, user_id)
         return json_response(user_row(session, verb(session, actor, user_id)))
 
-    return forgotten(request, change(request, principal, raw, work))
+    return forgotten(request, principal, user_id, change(request, principal, raw, work))
 
 
 @router.delete("/users/{user_id}", status_code=204, operation_id="deleteUser", openapi_extra=KEYED)
@@ -180,7 +180,7 @@ def delete_user(
         users.remove_user(session, actor, user_id)
         return Response(status_code=204)
 
-    return forgotten(request, change(request, principal, raw, work))
+    return forgotten(request, principal, user_id, change(request, principal, raw, work))
 
 
 @router.post(
