@@ -16,6 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llm_cost_ops.client.admin_client import AdminClient as AdminClient
+    from llm_cost_ops.client.admin_client import AsyncAdminClient as AsyncAdminClient
     from llm_cost_ops.client.amount import Amount as Amount
     from llm_cost_ops.client.async_client import AsyncCostOpsClient as AsyncCostOpsClient
     from llm_cost_ops.client.pages import Page as Page
@@ -46,7 +48,9 @@ _ERRORS = (
     "TimeoutError", "ValidationError", "WebhookSignatureError",
 )  # fmt: skip
 _HOMES = {
+    "AdminClient": "client.admin_client",
     "Amount": "client.amount",
+    "AsyncAdminClient": "client.admin_client",
     "AsyncCostOpsClient": "client.async_client",
     "CostOpsClient": "client.sync_client",
     "CostRecord": "client.rows",
@@ -58,10 +62,11 @@ _HOMES = {
 }
 
 __all__ = [
-    "APIError", "Amount", "AsyncCostOpsClient", "AuthenticationError", "ConfigurationError",
-    "ConflictError", "CostOpsClient", "CostOpsError", "CostRecord", "NetworkError", "NotFoundError",
-    "Page", "PermissionDenied", "RateLimitError", "ServerError", "TimeoutError", "UsageRecord",
-    "ValidationError", "WebhookSignatureError", "__version__", "track_cost", "verify_webhook",
+    "APIError", "AdminClient", "Amount", "AsyncAdminClient", "AsyncCostOpsClient",
+    "AuthenticationError", "ConfigurationError", "ConflictError", "CostOpsClient", "CostOpsError",
+    "CostRecord", "NetworkError", "NotFoundError", "Page", "PermissionDenied", "RateLimitError",
+    "ServerError", "TimeoutError", "UsageRecord", "ValidationError", "WebhookSignatureError",
+    "__version__", "track_cost", "verify_webhook",
 ]  # fmt: skip
 
 

@@ -426,7 +426,7 @@ PLACEHOLDER: dict[str, str] = {
 }
 """`...` where data belongs: run too, and the client must refuse it before anything is sent."""
 
-_ADMIN = "AdminClient: identity"
+_ADMIN = "AdminClient: tests/server/admin/test_sdk.py runs it on a server"
 _FORECAST = "forecasts and anomalies: tests/server/forecasts/test_sdk.py runs it on a server"
 _FILES = "exports and reports"
 _SAMPLE = "a sample of server code over Flask, not of the SDK"
@@ -438,14 +438,14 @@ ELSEWHERE: dict[str, str] = {
     "administrator-guide#4": _ADMIN,
     "administrator-guide#5": _ADMIN,
     "administrator-guide#6": "SCIM: identity",
-    "administrator-guide#7": _ADMIN,
+    "administrator-guide#7": "roles: access",
     "administrator-guide#8": "llm_cost_ops.rbac: access",
     "administrator-guide#9": "llm_cost_ops.models: migrations",
     "administrator-guide#10": _SAMPLE,
     "administrator-guide#11": _SAMPLE,
     **{f"cheat-sheet#{n}": _FORECAST for n in (16, 17, 18, 19, 29)},
     **{f"cheat-sheet#{n}": _FILES for n in (20, 21, 22, 23)},
-    **{f"cheat-sheet#{n}": "organizations: identity" for n in (24, 25)},
+    **{f"cheat-sheet#{n}": _ADMIN for n in (24, 25)},
     "cheat-sheet#26": "audit log",
     "cheat-sheet#43": "logs a string: touches no API",
     "cheat-sheet#45": "checks a string: touches no API (C-29)",

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from llm_cost_ops.server.alerts import jobs as alert_jobs
-from llm_cost_ops.server.alerts.desk import channel_vault
+from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.sending import Sender
 from llm_cost_ops.server.budgets import jobs as budget_jobs
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.delivery.channels import Channel, EmailChannel
 from llm_cost_ops.server.delivery.notice import Notice, Outcome
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.queue import jobs as queue_jobs
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.queue.runner import Pace, Runner
@@ -66,7 +67,7 @@ class Room:
 
     def worker(self, spawn: Callable[[Callable[[], None]], object] | None = None) -> Runner:
         database = self.app.database
-        sender = Sender(database, self.clock, self.send, channel_vault(None), PUBLIC_URL)
+        sender = Sender(database, self.clock, self.send, Vault(None, CHANNELS), PUBLIC_URL)
         work = together(
             [
                 queue_jobs.work(Settings().worker, self.clock),

@@ -51,6 +51,11 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "description": canary,
     }
     webhook_id = created("/api/v1/webhooks", hook).json()["id"]
+    person = {"email": f"{canary}@example.com", "name": canary, "metadata": {"note": canary}}
+    center = {"code": canary, "name": canary}
+    invited = {"email": f"invited-{canary}@example.com", "role": "viewer", "name": canary}
+    user_id = created("/api/v1/users", person).json()["id"]
+    team = {"name": canary, "team_id": canary, "members": [user_id]}
     tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
     return {
         "webhook_id": webhook_id,
@@ -71,6 +76,12 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "alert_id": _alert(application, canary),
         "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
         "anomaly_id": _anomaly(application, canary),
+        "organization_id": application.organization_id,
+        "user_id": user_id,
+        "team_id": created("/api/v1/teams", team).json()["id"],
+        "invitation_id": created("/api/v1/invitations", invited).json()["id"],
+        "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
+        "project_id": canary,
     }
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.application import Application
-
-Body = dict[str, Any]
+from tests.support.operation import Body, Operation
+from tests.support.people_operations import PEOPLE
 
 RECORD: Body = {
     "event_id": "@new",
@@ -181,15 +181,6 @@ _CHANNELS: tuple[Body, ...] = (
     {"name": "@new", "type": "pagerduty", "config": {"routing_key": "a" * 32}},
 )  # fmt: skip
 _LABELS: Body = {"metadata": {"a": {"b": ["c"]}}, "tags": ["a"]}
-
-
-@dataclass(frozen=True)
-class Operation:
-    """The scope that it requires (None: any key) and bodies that it takes; in them `@new` stands
-    for a text that was not there before."""
-
-    scope: str | None
-    bodies: tuple[Body, ...] = ()
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -430,6 +421,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "revokeToken": Operation(None),
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
+    **PEOPLE,
 }
 SIGNING_IN = frozenset(
     {
@@ -459,11 +451,13 @@ def new_text() -> str:
 
 
 def fresh(value: Any) -> Any:
-    """The value with a new text for each `@new`."""
+    """The value with a new text for each `@new`, a new address for each `@mail`."""
     if isinstance(value, dict):
         return {name: fresh(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [fresh(inner) for inner in value]
+    if value == "@mail":
+        return f"{new_text()}@example.com"
     return new_text() if value == "@new" else value
 
 

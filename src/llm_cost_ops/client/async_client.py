@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
+    from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
@@ -127,6 +128,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.forecasts import AsyncForecasts
 
         return AsyncForecasts(self._caller, self._driver)
+
+    @cached_property
+    def organizations(self) -> AsyncOrganizations:
+        from llm_cost_ops.client.resources.organizations import AsyncOrganizations
+
+        return AsyncOrganizations(self._caller, self._driver)
 
     @property
     def forecast(self) -> AsyncForecasts:

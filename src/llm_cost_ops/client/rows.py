@@ -9,6 +9,7 @@ twins hold raises KeyError or AttributeError: an unknown cost is None or absent,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
@@ -315,6 +316,101 @@ class Anomaly(Row):
     upper: Amount
     severity: str
     score: Amount
+
+
+class Organization(Row):
+    """An organization."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    slug: str
+    currency: str
+    time_zone: str
+    settings: dict[str, Any]
+    fiscal_year_start_month: int
+    data_retention_days: int | None
+
+
+class User(Row):
+    """A user: a person or a service account. The times are datetimes; `row["created_at"]` is the
+    text of the answer."""
+
+    __slots__ = ()
+
+    id: str
+    kind: str
+    email: str | None
+    name: str | None
+    first_name: str | None
+    last_name: str | None
+    external_id: str | None
+    is_active: bool
+    roles: list[str]
+    teams: list[str]
+    metadata: dict[str, Any]
+
+    @property
+    def temporary_password(self) -> None:
+        """Always None: nobody is given a password, a mail has a link to choose one."""
+        return
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(self["created_at"])
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it last became another; of one that never did, when it was made."""
+        return datetime.fromisoformat(self["updated_at"] or self["created_at"])
+
+
+class Team(Row):
+    """A team; `budget_id` is the budget that was made with it."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    description: str | None
+    parent_id: str | None
+    budget_id: str | None
+    metadata: dict[str, Any]
+
+
+class Role(Row):
+    """A role: built-in or of the organization."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+
+
+class Invitation(Row):
+    """An invitation; `state` is pending, accepted, revoked or expired."""
+
+    __slots__ = ()
+
+    id: str
+    email: str
+    role: str
+    teams: list[str]
+    state: str
+    user_id: str | None
+
+
+class ImportReport(Row):
+    """What became of the rows of a file of users."""
+
+    __slots__ = ()
+
+    dry_run: bool
+    created: int
+    valid: int
+    failed: int
+    results: list[Row]
 
 
 def plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
+    from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
@@ -130,6 +131,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.forecasts import Forecasts
 
         return Forecasts(self._caller, self._driver)
+
+    @cached_property
+    def organizations(self) -> Organizations:
+        from llm_cost_ops.client.resources.organizations import Organizations
+
+        return Organizations(self._caller, self._driver)
 
     @property
     def forecast(self) -> Forecasts:

@@ -24,6 +24,13 @@ from llm_cost_ops.server.access.oauth import routes as oauth
 from llm_cost_ops.server.access.oauth.throttle import Throttle
 from llm_cost_ops.server.access.tokens import routes as tokens
 from llm_cost_ops.server.access.tokens.desk import Tokens
+from llm_cost_ops.server.admin import (
+    invitation_routes,
+    organization_routes,
+    structure_routes,
+    team_routes,
+    user_routes,
+)
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
@@ -32,6 +39,7 @@ from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
 from llm_cost_ops.server.budgets.desk import Desk
+from llm_cost_ops.server.budgets.on_behalf import OnBehalf
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
@@ -82,10 +90,16 @@ GAUGE_SECONDS = 5.0
 
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
+    # The admin room first: its /organizations/current is no id of one.
     Room("tokens", router=tokens.router),
     Room("oauth", router=oauth.server),
     Room("oauth-clients", router=oauth.router),
     Room("admin", router=admin.router),
+    Room("organizations", router=organization_routes.router),
+    Room("users", router=user_routes.router),
+    Room("teams", router=team_routes.router),
+    Room("invitations", router=invitation_routes.router),
+    Room("structure", router=structure_routes.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
     Room(
@@ -200,6 +214,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.writer = Writer(
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
     )
+    state.budget_desk = OnBehalf()
     state.desk = Desk(state.database, state.prices, clock)
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))

@@ -12,6 +12,7 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from llm_cost_ops.server.admin import jobs as admin
 from llm_cost_ops.server.alerts import jobs as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.audit import jobs as audit
@@ -45,6 +46,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     return together(
         [
             queue.work(settings.worker, clock),
+            admin.work(settings, clock),
             audit.work(settings, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),

@@ -11,11 +11,12 @@ from sqlalchemy import select
 
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import measures
-from llm_cost_ops.server.alerts.desk import channel_vault
+from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.sending import Sender
 from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
 from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.queue.tables import outbox
 from llm_cost_ops.server.queue.work import Job
 from tests.support.alerts import PUBLIC_URL, Room
@@ -211,7 +212,7 @@ def test_a_worker_that_dies_around_the_send_is_replaced(room: Room, sent: bool) 
             return
         lost.append(job)
         if sent:
-            sender = Sender(room.app.database, room.clock, room.send, channel_vault(None), None)
+            sender = Sender(room.app.database, room.clock, room.send, Vault(None, CHANNELS), None)
             assert sender.deliver(Doomed(job)) is not None  # and the effect is lost with it
 
     doomed = room.worker(run_or_die)

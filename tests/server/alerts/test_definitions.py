@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core.jsontext import dumps
-from llm_cost_ops.server.alerts.desk import AlertDesk, channel_vault
+from llm_cost_ops.server.alerts.desk import CHANNELS, AlertDesk
 from llm_cost_ops.server.delivery.notice import Outcome
+from llm_cost_ops.server.delivery.sealing import Vault
 from tests.support.alerts import Room
 from tests.support.budgets import make_budget
 from tests.support.calls import JSON, accepted, error, select_all, send
@@ -155,7 +156,7 @@ def test_the_kind_of_a_rule_stays(quick: Room) -> None:
 def sealed(room: Room) -> None:
     """Give the installation a secret key."""
     state = room.app.app.state
-    state.alerts = AlertDesk(channel_vault("k" * 32), room.send, None)
+    state.alerts = AlertDesk(Vault("k" * 32, CHANNELS), room.send, None)
 
 
 def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
@@ -177,7 +178,7 @@ def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
 
 
 def test_no_answer_and_no_audit_entry_has_a_secret(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(channel_vault(None), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None)
     secret = "canary-secret-of-a-webhook-0123"
     kinds = (
         {"type": "slack", "url": SLACK},
@@ -225,7 +226,7 @@ def test_the_kind_of_a_channel_stays(quick: Room) -> None:
 
 
 def test_a_test_says_how_it_went(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(channel_vault(None), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None)
     quick.channel(recipients=["a@example.com", "b@example.com"])
     quick.outcomes = [Outcome(False, "550 no such user", 550, final=True)]
     found = accepted(quick.app.post("/api/v1/alerts/channels/ops/test"), 200)

@@ -19,6 +19,7 @@ SCOPES = (
     "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
     "write:budgets", "read:costs", "write:costs", "write:pricing",
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
+    "read:users", "write:users", "read:teams", "write:teams", "write:organizations",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -38,6 +39,12 @@ UNKNOWN = {
     "forecast_id": "fct_00000000000000000000000000",
     "anomaly_id": "ano_00000000000000000000000000",
     "client_id": "cli_00000000000000000000000000",
+    "organization_id": "org-nobody",
+    "user_id": "usr_00000000000000000000000000",
+    "team_id": "team_00000000000000000000000000",
+    "invitation_id": "inv_00000000000000000000000000",
+    "cost_center_id": "CC-000",
+    "project_id": "no-call-named-it",
 }
 
 
@@ -79,8 +86,10 @@ def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Appl
         own: dict[str, Any] = {}
         if called.id == "createApiKey":  # which can do no more than its maker
             own["json"] = {"name": "x", "scopes": [scope]}
-        if called.id == "createOAuthClient":
+        elif called.id == "createOAuthClient":
             own["json"] = {"name": "x", "scopes": [scope], "grant_types": ["client_credentials"]}
+        elif any("role" in body for body in called.operation.bodies):  # no more than its own
+            own["json"] = {**fresh(called.operation.bodies[0]), "role": "no-such-role"}
         let_in = call(sqlite_application, called, UNKNOWN, key=rich[scope], **own)
         assert let_in.status_code not in (401, 403, 500), (called, let_in.text)
 
@@ -129,6 +138,14 @@ READS = (
     "/api/v1/forecasts/anomalies/found",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
+    "/api/v1/organizations",
+    "/api/v1/users",
+    "/api/v1/teams",
+    "/api/v1/teams/tree",
+    "/api/v1/service-accounts",
+    "/api/v1/invitations",
+    "/api/v1/projects",
+    "/api/v1/cost-centers",
 )
 
 
@@ -234,7 +251,15 @@ GIVEN_AWAY = {
     "recorded_by": "x",
     "version": 7,
 }
-KNOWN_OF = {"registerProvider": {"id"}, "estimateCost": {"id"}, "estimateCosts": {"id"}}
+KNOWN_OF = {
+    "registerProvider": {"id"},
+    "estimateCost": {"id"},
+    "estimateCosts": {"id"},
+    "addOrganizationUser": {"role"},
+    "createUser": {"role"},
+    "createServiceAccount": {"role"},
+    "createInvitation": {"role"},
+}
 
 
 def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application) -> None:

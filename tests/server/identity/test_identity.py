@@ -307,4 +307,5 @@ def test_the_organization_of_the_key(application: Application) -> None:
         assert body["id"] == one.organization_id
         assert set(body) == {
             "id", "name", "slug", "currency", "time_zone", "settings", "created_at",
+            "fiscal_year_start_month", "data_retention_days",
         }  # fmt: skip

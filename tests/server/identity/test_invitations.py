@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select
 
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.identity import accounts, invitations, teams, users
 from llm_cost_ops.server.identity.fields import PersonError
-from llm_cost_ops.server.identity.invitations import Invited, NewInvitation
+from llm_cost_ops.server.identity.invitations import NewInvitation
 from llm_cost_ops.server.identity.links import LinkRefused
 from llm_cost_ops.server.identity.role_grants import RoleUnknown, roles_of
 from tests.support.directory import NOW_US, ORGANIZATION, did, organization, person, team
 
 
+class Invited(NamedTuple):
+    """An invitation and the secret of its link."""
+
+    invitation: invitations.Invitation
+    secret: str
+
+
 def invited(database: Database, **more: Any) -> Invited:
     new = NewInvitation(**{"email": "ann@example.com", "role": "analyst", **more})
-    return did(database, invitations.invite, new)
+
+    def work(session: WriteSession, who: Actor) -> Invited:
+        made = invitations.invite(session, who, new)
+        return Invited(made, invitations.invitation_link(session, made, now_us=who.now_us))
+
+    return did(database, work)
 
 
 def accepted(database: Database, secret: str, now_us: int = NOW_US, **more: Any) -> users.User:

@@ -18,6 +18,7 @@ from llm_cost_ops.server.clock import SystemClock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.identity.grants import grants_of
+from llm_cost_ops.server.identity.last_admin import LastAdmin
 from llm_cost_ops.server.identity.roles import (
     RoleError,
     RoleExists,
@@ -154,6 +155,7 @@ def test_a_change_reaches_those_who_have_the_role(database: Database, organizati
 
 def test_given_and_taken_once(database: Database, organization_id: str) -> None:
     make_user(database, SystemClock(), organization_id, "ann")
+    make_user(database, SystemClock(), organization_id, "bob", "admin")
     for _ in range(2):
         done(database, assign_role, organization_id, "ann", "org_admin")
         with read(database) as session:
@@ -171,7 +173,8 @@ def test_given_and_taken_once(database: Database, organization_id: str) -> None:
 def test_a_withdrawal_can_be_refused_in_its_transaction(
     database: Database, organization_id: str
 ) -> None:
-    make_user(database, SystemClock(), organization_id, "ann", "admin")
+    for name in ("ann", "bob"):
+        make_user(database, SystemClock(), organization_id, name, "admin")
 
     def refuse(_session: Any, own: str) -> None:
         assert own == organization_id
@@ -179,6 +182,13 @@ def test_a_withdrawal_can_be_refused_in_its_transaction(
 
     with pytest.raises(RoleError, match="last one"):
         done(database, withdraw_role, organization_id, "ann", "admin", after=refuse)
+    assert granted(database, organization_id, "ann").scopes == {"*"}
+
+
+def test_the_last_administrator_keeps_the_role(database: Database, organization_id: str) -> None:
+    make_user(database, SystemClock(), organization_id, "ann", "admin")
+    with pytest.raises(LastAdmin):
+        done(database, withdraw_role, organization_id, "ann", "admin")
     assert granted(database, organization_id, "ann").scopes == {"*"}
 
 

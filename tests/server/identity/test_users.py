@@ -18,7 +18,8 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.identity import accounts, members, users
 from llm_cost_ops.server.identity.fields import PersonError, clean_email, clean_name
-from llm_cost_ops.server.identity.last_admin import LastAdmin, OrganizationUnknown, admins
+from llm_cost_ops.server.identity.last_admin import LastAdmin, admins
+from llm_cost_ops.server.identity.organizations import OrganizationUnknown
 from llm_cost_ops.server.identity.role_grants import (
     RoleUnknown,
     grant_role,

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.admin.wire import ORGANIZATION_SCHEMA, organization_row
 from llm_cost_ops.server.db.session import read, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
@@ -27,19 +28,6 @@ Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:pricing"))
 Anyone = Depends(require())
 
-ORGANIZATION_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "name", "slug", "currency", "time_zone", "settings", "created_at"],
-    "properties": {
-        "id": {"type": "string"},
-        "name": {"type": "string"},
-        "slug": {"type": "string"},
-        "currency": {"type": "string"},
-        "time_zone": {"type": "string"},
-        "settings": {"type": "object"},
-        "created_at": {"type": "string", "format": "date-time"},
-    },
-}
 PROVIDER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["id", "name", "created_at"],
@@ -70,17 +58,7 @@ def current_organization(request: Request, principal: Principal = Anyone) -> Res
         found = organizations.get_organization(session, principal.organization_id)
     if found is None:
         raise not_found("Organization not found")
-    return json_response(
-        {
-            "id": found.id,
-            "name": found.name,
-            "slug": found.slug,
-            "currency": found.currency,
-            "time_zone": found.time_zone,
-            "settings": found.settings,
-            "created_at": format_instant(from_micros(found.created_at)),
-        }
-    )
+    return json_response(organization_row(found))
 
 
 @router.get(

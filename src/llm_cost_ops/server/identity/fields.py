@@ -88,20 +88,20 @@ def clean_id(text: str, field: str) -> str:
     return clean_name(text, field)
 
 
-def clean_metadata(value: Mapping[str, object] | None) -> dict[str, object]:
+def clean_metadata(
+    value: Mapping[str, object] | None, field: str = "metadata"
+) -> dict[str, object]:
     """Free fields such as department and manager. Raises PersonError."""
     if value is None:
         return {}
     if len(value) > MAX_METADATA_KEYS:
-        raise PersonError(f"must have at most {MAX_METADATA_KEYS} fields", field="metadata")
+        raise PersonError(f"must have at most {MAX_METADATA_KEYS} fields", field=field)
     try:
         size = len(dumps(value).encode())
     except (TypeError, UnicodeEncodeError):
-        raise PersonError("must hold JSON values", field="metadata") from None
+        raise PersonError("must hold JSON values", field=field) from None
     if size > MAX_METADATA_BYTES or _has_nul(value):
-        raise PersonError(
-            f"must be at most {MAX_METADATA_BYTES} bytes without NUL", field="metadata"
-        )
+        raise PersonError(f"must be at most {MAX_METADATA_BYTES} bytes without NUL", field=field)
     return dict(value)
 
 

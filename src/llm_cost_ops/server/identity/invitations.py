@@ -70,14 +70,6 @@ class Invitation:
         return "pending" if now_us < self.expires_at else "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
-    """A new invitation, and the secret of its link, which is sent once and stored nowhere."""
-
-    invitation: Invitation
-    secret: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInvitation:
     """An invitation to be."""
@@ -89,7 +81,7 @@ class NewInvitation:
     lives_us: int = LIVES_US
 
 
-def invite(session: WriteSession, actor: Actor, new: NewInvitation) -> Invited:
+def invite(session: WriteSession, actor: Actor, new: NewInvitation) -> Invitation:
     """Invite somebody; an invitation of the same address that is still open ends. Raises
     PersonError, RoleUnknown, UserExists."""
     hold_organization(session, actor.organization_id)
@@ -120,15 +112,20 @@ def invite(session: WriteSession, actor: Actor, new: NewInvitation) -> Invited:
     values = {name: getattr(made, name) for name in Invitation.__slots__}
     session.execute(insert(invitations), {**values, "team_ids": dumps(made.team_ids)})
     actor.record(session, "invitation.created", "invitation", made.id, None, _told(made))
-    secret = links.make_link(
+    return made
+
+
+def invitation_link(session: WriteSession, invitation: Invitation, *, now_us: int) -> str:
+    """The secret of a link that accepts the invitation while it is open. It is made when it is
+    sent, and kept nowhere."""
+    return links.make_link(
         session,
         PURPOSE,
-        now_us=actor.now_us,
-        lives_us=new.lives_us,
-        organization_id=actor.organization_id,
-        detail={"invitation_id": made.id},
+        now_us=now_us,
+        lives_us=invitation.expires_at - now_us,
+        organization_id=invitation.organization_id,
+        detail={"invitation_id": invitation.id},
     )
-    return Invited(made, secret)
 
 
 def look_at_invitation(session: ReadSession, secret: str, *, now_us: int) -> Invitation:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.organizations import OrganizationUnknown
 from llm_cost_ops.server.identity.tables import organizations, user_roles, users
 
 ADMIN = "admin"
@@ -20,12 +21,6 @@ class LastAdmin(DomainError):
     """The only administrator of an organization cannot be removed, disabled or demoted."""
 
     code = "LAST_ADMIN"
-
-
-class OrganizationUnknown(DomainError):
-    """No such organization, or not the caller's."""
-
-    code = "NOT_FOUND"
 
 
 def hold_organization(session: WriteSession, organization_id: str) -> None:

@@ -6,18 +6,21 @@ import re
 import secrets
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.money import check_currency
 from llm_cost_ops.server.audit import record as audit
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
+from llm_cost_ops.server.identity.fields import clean_metadata
 from llm_cost_ops.server.identity.tables import organizations
 
 ID_PREFIX = "org-"
@@ -39,6 +42,12 @@ class OrganizationExists(DomainError):
     """The id or the slug is taken."""
 
     code = "CONFLICT"
+
+
+class OrganizationUnknown(DomainError):
+    """No such organization, or not the caller's."""
+
+    code = "NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +81,7 @@ def create_organization(
 
     Raises OrganizationError for a value that cannot be used, OrganizationExists.
     """
-    name = name.strip()
-    if not name or len(name) > MAX_NAME or "\x00" in name:
-        raise OrganizationError(f"must have 1 to {MAX_NAME} characters", field="name")
+    name = _name(name)
     slug = _slug(slug, name)
     made = Organization(
         id=_id(organization_id, slug),
@@ -82,7 +89,7 @@ def create_organization(
         slug=slug,
         currency=check_currency(currency),
         time_zone=check_time_zone(time_zone),
-        settings=dict(settings or {}),
+        settings=check_settings(settings or {}),
         created_at=now_us,
     )
     _insert(session, made)
@@ -120,6 +127,13 @@ def _insert(session: WriteSession, made: Organization) -> None:
         ) from None
 
 
+def _name(given: str) -> str:
+    name = given.strip()
+    if not name or len(name) > MAX_NAME or "\x00" in name:
+        raise OrganizationError(f"must have 1 to {MAX_NAME} characters", field="name")
+    return name
+
+
 def _slug(given: str | None, name: str) -> str:
     if given is not None:
         if not _SLUG.fullmatch(given) or len(given) > MAX_SLUG:
@@ -142,6 +156,57 @@ def _id(given: str | None, slug: str) -> str:
             field="id",
         )
     return given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What becomes another of an organization; None stays. `settings` are replaced whole."""
+
+    name: str | None = None
+    slug: str | None = None
+    currency: str | None = None
+    time_zone: str | None = None
+    settings: Mapping[str, object] | None = None
+
+
+def update_organization(session: WriteSession, actor: Actor, changes: Changes) -> Organization:
+    """Change the actor's organization. Other amounts than those of new budgets and prices do not
+    follow its currency. Raises OrganizationError, OrganizationExists, OrganizationUnknown."""
+    statement = lock_rows(select(organizations).where(_ROW.id == actor.organization_id))
+    row = session.execute(statement).mappings().first()
+    if row is None:
+        raise OrganizationUnknown("Organization not found")
+    before = _organization(row)
+    made = replace(
+        before,
+        name=before.name if changes.name is None else _name(changes.name),
+        slug=before.slug if changes.slug is None else _slug(changes.slug, ""),
+        currency=check_currency(changes.currency or before.currency),
+        time_zone=check_time_zone(changes.time_zone or before.time_zone),
+        settings=before.settings if changes.settings is None else check_settings(changes.settings),
+    )
+    if made == before:
+        return before
+    values = {name: getattr(made, name) for name in ("name", "slug", "currency", "time_zone")}
+    values["settings"] = dumps(made.settings) if made.settings else None
+    try:
+        session.execute(update(organizations).where(_ROW.id == made.id).values(**values))
+    except IntegrityError:
+        raise OrganizationExists(f"The slug {made.slug} is taken.", field="slug") from None
+    states = ({**asdict(each), "id": made.id} for each in (before, made))
+    actor.record(session, "organization.updated", "organization", made.id, *states)
+    return made
+
+
+def check_settings(given: Mapping[str, object]) -> dict[str, object]:
+    """The settings of an organization: free fields, of which `fiscal_year_start_month` is read by
+    budgets and `data_retention_days` by the removal of old data. Raises DomainError."""
+    settings = clean_metadata(given, "settings")
+    for name, highest in (("fiscal_year_start_month", 12), ("data_retention_days", 36_500)):
+        value = settings.get(name, 1)
+        if value is not None and (type(value) is not int or not 1 <= value <= highest):
+            raise OrganizationError(f"must be a whole number from 1 to {highest}", field=name)
+    return settings
 
 
 def check_time_zone(name: str, field: str = "time_zone") -> str:
@@ -185,6 +250,12 @@ def find_organization(session: ReadSession, text: str) -> Organization | None:
     exact = [row for row in rows if text in (row["id"], row["slug"])]
     found = exact[:1] or (rows if len(rows) == 1 else [])
     return _organization(found[0]) if found else None
+
+
+def first_organization(session: ReadSession) -> str | None:
+    """The id of the oldest organization: that of whoever runs the installation."""
+    statement = select(_ROW.id).order_by(_ROW.created_at, _ROW.id).limit(1)
+    return session.execute(statement).scalar()
 
 
 def list_organizations(session: ReadSession) -> list[Organization]:

@@ -27,6 +27,7 @@ from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.grants import grant_of
+from llm_cost_ops.server.identity.last_admin import ADMIN, refuse_last_admin
 from llm_cost_ops.server.identity.tables import roles, user_roles, users
 
 MAX_ROLES = 500
@@ -229,13 +230,15 @@ def withdraw_role(
     after: After | None = None,
 ) -> Role:
     """Take a role from a user, who cannot use it within a second; from one who does not have it
-    changes nothing. Raises UserUnknown, RoleUnknown, RolePermissionError, and what `after` raises.
-    """
+    changes nothing. Raises UserUnknown, RoleUnknown, RolePermissionError, LastAdmin, and what
+    `after` raises."""
     _check_user(session, actor.organization_id, user_id)
     role = get_role(session, actor.organization_id, text)
     _check_held(held, role.grant)
     if role.id not in _roles_of(session, actor.organization_id, user_id):
         return role
+    if role.id == ADMIN:
+        refuse_last_admin(session, actor.organization_id, user_id)
     session.execute(
         delete(user_roles).where(
             _HAS.organization_id == actor.organization_id,

@@ -12,6 +12,7 @@ from llm_cost_ops.server.db.base import (
     Json,
     Name,
     OrganizationId,
+    amount,
     count,
     metadata,
     micros,
@@ -184,3 +185,32 @@ invitations = Table(
     **TABLE_OPTIONS,
 )
 """Who may become a user; the secret of the link stands in `one_time_links` alone."""
+
+project_revenue = Table(
+    "project_revenue",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("project_id", Name, nullable=False),
+    Column("period", String(7), nullable=False),
+    amount("amount_e10"),
+    Column("currency", String(3), nullable=False),
+    micros("updated_at"),
+    PrimaryKeyConstraint("organization_id", "project_id", "period"),
+    **TABLE_OPTIONS,
+)
+"""What a project earned in a month (`2025-11`), for unit economics."""
+
+cost_centers = Table(
+    "cost_centers",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("id", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("owner", Name),
+    Column("metadata", Json),
+    micros("created_at"),
+    micros("updated_at", nullable=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    **TABLE_OPTIONS,
+)
+"""`id` is the code, such as CC-001, that people and teams name in their metadata."""

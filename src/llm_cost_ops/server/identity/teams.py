@@ -342,7 +342,7 @@ def _cleaned(name: str, value: Any) -> Any:
         case "metadata":
             return clean_metadata(value)
         case "parent_id":
-            return value
+            return value or None
         case _:
             return clean_optional(value, name)
 

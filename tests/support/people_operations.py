@@ -1,0 +1,95 @@
+"""The operations of organizations, people, teams and structure, for tests of every operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.support.operation import Operation
+
+PEOPLE: Mapping[str, Operation] = {
+    "createOrganization": Operation(
+        "write:organizations",
+        (
+            {
+                "name": "Acme",
+                "slug": "@new",
+                "currency": "EUR",
+                "time_zone": "Europe/Berlin",
+                "fiscal_year_start_month": 4,
+                "data_retention_days": 365,
+                "admin_email": "@mail",
+            },
+            {"name": "@new", "settings": {"theme": "dark"}},
+        ),
+    ),
+    **dict.fromkeys(("listOrganizations", "getOrganization"), Operation(None)),
+    "updateOrganization": Operation("write:organizations", ({"time_zone": "Europe/Paris"},)),
+    "changeOrganization": Operation("write:organizations", ({"data_retention_days": 30},)),
+    "listOrganizationUsers": Operation("read:users"),
+    "addOrganizationUser": Operation("write:users", ({"user_email": "@mail", "role": "viewer"},)),
+    "removeOrganizationUser": Operation("write:users"),
+    "createUser": Operation(
+        "write:users",
+        (
+            {
+                "email": "@mail",
+                "name": "Ann",
+                "role": "viewer",
+                "first_name": "Ann",
+                "last_name": "Lee",
+                "teams": [],
+                "metadata": {"department": "x"},
+                "external_id": "x",
+                "active": True,
+                "user_id": "@new",
+            },
+        ),
+    ),
+    "updateUser": Operation("write:users", ({"name": "Ann B.", "active": True},)),
+    "changeUser": Operation("write:users", ({"metadata": {"a": "b"}, "email": "@mail"},)),
+    "importUsers": Operation("write:users", ({"csv": "email,name\na@example.com,A"},)),
+    **dict.fromkeys(
+        ("disableUser", "enableUser", "deleteUser", "sendWelcomeEmail"), Operation("write:users")
+    ),
+    **dict.fromkeys(("listUsers", "getUser", "listServiceAccounts"), Operation("read:users")),
+    "createServiceAccount": Operation(
+        "write:users", ({"name": "robot", "role": "viewer", "user_id": "@new"},)
+    ),
+    "createInvitation": Operation("write:users", ({"email": "@mail", "role": "viewer"},)),
+    "listInvitations": Operation("read:users"),
+    "revokeInvitation": Operation("write:users"),
+    "createTeam": Operation(
+        "write:teams",
+        (
+            {
+                "name": "@new",
+                "description": "x",
+                "metadata": {"a": "b"},
+                "members": [],
+                "external_id": "x",
+                "team_id": "@new",
+            },
+        ),
+    ),
+    "updateTeam": Operation("write:teams", ({"description": "y", "parent_id": None},)),
+    "changeTeam": Operation("write:teams", ({"name": "@new"},)),
+    "addTeamMembers": Operation("write:teams", ({"members": []},)),
+    **dict.fromkeys(("deleteTeam", "removeTeamMember"), Operation("write:teams")),
+    **dict.fromkeys(
+        ("listTeams", "getTeamTree", "getTeam", "listTeamMembers"), Operation("read:teams")
+    ),
+    **dict.fromkeys(
+        ("listProjects", "listProjectRevenue", "listCostCenters", "getCostCenter"),
+        Operation("read:costs"),
+    ),
+    "changeProject": Operation("write:organizations", ({"name": "x"},)),
+    "setProjectRevenue": Operation(
+        "write:organizations", ({"period": "2025-11", "amount": "12.5", "currency": "EUR"},)
+    ),
+    "createCostCenter": Operation(
+        "write:organizations",
+        ({"code": "@new", "name": "x", "owner": "x", "metadata": {"a": "b"}},),
+    ),
+    "changeCostCenter": Operation("write:organizations", ({"name": "y"},)),
+    "deleteCostCenter": Operation("write:organizations"),
+}
