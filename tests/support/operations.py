@@ -426,8 +426,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "listOAuthClients": Operation("read:api_keys"),
     "getOAuthClient": Operation("read:api_keys"),
     "deleteOAuthClient": Operation("write:api_keys"),
-    "refreshToken": Operation(None),
-    "revokeToken": Operation(None),
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
 }
@@ -450,6 +448,8 @@ SIGNING_IN = frozenset(
 )
 """What people do with their own account, which no key can do: tests/server/signin and
 tests/security have their tests."""
+BY_BODY = frozenset({"refreshToken", "revokeToken"})
+"""Operations whose credential stands in the body: `test_tokens` has them."""
 _numbers = itertools.count(1)
 
 
