@@ -417,8 +417,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "listOAuthClients": Operation("read:api_keys"),
     "getOAuthClient": Operation("read:api_keys"),
     "deleteOAuthClient": Operation("write:api_keys"),
-    "refreshToken": Operation(None),
-    "revokeToken": Operation(None),
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
     **PEOPLE,
@@ -442,6 +440,8 @@ SIGNING_IN = frozenset(
 )
 """What people do with their own account, which no key can do: tests/server/signin and
 tests/security have their tests."""
+BY_BODY = frozenset({"refreshToken", "revokeToken"})
+"""Operations whose credential stands in the body: `test_tokens` has them."""
 _numbers = itertools.count(1)
 
 
@@ -484,6 +484,6 @@ def operations(application: Application) -> Iterator[Called]:
     document = application.get("/openapi.json").json()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if path.startswith("/api/") and operation["operationId"] not in SIGNING_IN:
+            if path.startswith("/api/") and operation["operationId"] not in SIGNING_IN | BY_BODY:
                 parameters = tuple(operation.get("parameters", ()))
                 yield Called(operation["operationId"], method.upper(), path, parameters)
