@@ -13,6 +13,7 @@ from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
+from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.spend import tables as spend
 from llm_cost_ops.server.webhooks import tables as webhooks
@@ -27,6 +28,7 @@ __all__ = [
     "identity",
     "ledger",
     "pricing",
+    "privacy",
     "queue",
     "spend",
     "webhooks",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
+    from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
@@ -108,6 +109,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._caller, self._driver)
+
+    @cached_property
+    def privacy(self) -> AsyncPrivacy:
+        from llm_cost_ops.client.resources.privacy import AsyncPrivacy
+
+        return AsyncPrivacy(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> AsyncAlerts:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.pricing import Pricing
+    from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
 
@@ -111,6 +112,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import Webhooks
 
         return Webhooks(self._caller, self._driver)
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        from llm_cost_ops.client.resources.privacy import Privacy
+
+        return Privacy(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> Alerts:

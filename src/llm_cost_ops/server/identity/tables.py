@@ -184,3 +184,15 @@ invitations = Table(
     **TABLE_OPTIONS,
 )
 """Who may become a user; the secret of the link stands in `one_time_links` alone."""
+
+restricted_users = Table(
+    "restricted_users",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    micros("created_at"),
+    PrimaryKeyConstraint("organization_id", "digest"),
+    **TABLE_OPTIONS,
+)
+"""Users whose calls are counted without them, by the SHA-256 of organization and user id."""

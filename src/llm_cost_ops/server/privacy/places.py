@@ -1,0 +1,205 @@
+"""Every column that can hold a person's id, name or address, and what an erasure does there.
+
+A test walks all tables: a column that holds text and stands neither here nor in `APART` fails it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Table
+
+from llm_cost_ops.server.access.tables import api_keys
+from llm_cost_ops.server.alerts.tables import (
+    alert_channels,
+    alert_deliveries,
+    alert_history,
+    alert_rules,
+    alerts,
+)
+from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
+from llm_cost_ops.server.identity.tables import (
+    accounts,
+    invitations,
+    one_time_links,
+    organizations,
+    projects,
+    roles,
+    team_members,
+    teams,
+    user_roles,
+    users,
+)
+from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
+from llm_cost_ops.server.privacy.tables import privacy_requests
+from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
+from llm_cost_ops.server.webhooks.tables import (
+    webhook_attempts,
+    webhook_endpoints,
+    webhook_events,
+)
+
+ID, ACCOUNT, EMAIL = "id", "account", "email"
+"""What a column is compared with."""
+JSON, TEXT = "json", "text"
+"""What else it holds: names inside are looked for."""
+RENAME, REMOVE, OWN, BUDGET, SEALED = "rename", "remove", "own", "budget", "sealed"
+"""What erasing does: the pseudonym in its place; the row removed; the person's own row, emptied;
+by the verbs of budgets; opened, rewritten and sealed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column; `holds` and `erased` are of the words above."""
+
+    table: Table
+    column: str
+    holds: str
+    erased: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.name}.{self.column}"
+
+
+def _each(table: Table, holds: str, erased: str, *columns: str) -> Iterator[Place]:
+    for column in columns:
+        yield Place(table, column, holds, erased)
+
+
+PLACES: tuple[Place, ...] = (
+    *_each(users, ID, OWN, "id"),
+    *_each(users, EMAIL, OWN, "email"),
+    *_each(users, ACCOUNT, OWN, "account_id"),
+    *_each(users, TEXT, OWN, "name", "given_name", "family_name", "external_id"),
+    *_each(users, JSON, OWN, "metadata"),
+    *_each(accounts, ACCOUNT, OWN, "id"),
+    *_each(accounts, EMAIL, OWN, "email"),
+    *_each(accounts, TEXT, OWN, "name", "password_hash"),
+    *_each(user_roles, ID, REMOVE, "user_id"),
+    *_each(user_roles, ID, RENAME, "granted_by"),
+    *_each(team_members, ID, REMOVE, "user_id"),
+    *_each(one_time_links, ID, REMOVE, "user_id"),
+    *_each(one_time_links, ACCOUNT, REMOVE, "account_id"),
+    *_each(invitations, EMAIL, REMOVE, "email"),
+    *_each(invitations, ID, REMOVE, "user_id"),
+    *_each(invitations, ID, RENAME, "invited_by"),
+    *_each(invitations, TEXT, RENAME, "name"),
+    *_each(api_keys, ID, RENAME, "user_id", "created_by"),
+    *_each(api_keys, TEXT, RENAME, "name"),
+    *_each(organizations, JSON, RENAME, "settings"),
+    *_each(projects, TEXT, RENAME, "name"),
+    *_each(teams, TEXT, RENAME, "name", "description"),
+    *_each(teams, JSON, RENAME, "metadata"),
+    *_each(roles, TEXT, RENAME, "description"),
+    *_each(roles, JSON, RENAME, "conditions"),
+    *_each(budgets, JSON, BUDGET, "definition"),
+    *_each(budgets, TEXT, BUDGET, "name"),
+    *_each(budgets, ID, RENAME, "created_by"),
+    *_each(budget_changes, TEXT, RENAME, "reason"),
+    *_each(budget_changes, ID, RENAME, "actor_id"),
+    *_each(reservations, JSON, RENAME, "call"),
+    *_each(reservations, ID, RENAME, "created_by"),
+    *_each(alert_channels, JSON, SEALED, "config"),
+    *_each(alert_channels, TEXT, RENAME, "name"),
+    *_each(alert_channels, ID, RENAME, "created_by"),
+    *_each(alert_rules, JSON, RENAME, "definition"),
+    *_each(alert_rules, TEXT, RENAME, "name"),
+    *_each(alert_rules, ID, RENAME, "created_by"),
+    *_each(alerts, TEXT, RENAME, "title", "summary"),
+    *_each(alerts, JSON, RENAME, "notice", "details"),
+    *_each(alert_history, TEXT, RENAME, "text"),
+    *_each(alert_history, JSON, RENAME, "details"),
+    *_each(alert_history, ID, RENAME, "actor_id"),
+    *_each(alert_deliveries, TEXT, RENAME, "said", "detail"),
+    *_each(forecasts, JSON, RENAME, "request", "answer"),
+    *_each(forecasts, ID, RENAME, "created_by"),
+    *_each(anomalies, ID, RENAME, "value", "judged_by"),
+    *_each(anomalies, TEXT, RENAME, "note"),
+    *_each(anomalies, JSON, RENAME, "causes"),
+    *_each(price_versions, ID, RENAME, "recorded_by"),
+    *_each(price_adjustments, ID, RENAME, "recorded_by"),
+    *_each(price_adjustments, TEXT, RENAME, "label"),
+    *_each(reratings, ID, RENAME, "applied_by"),
+    *_each(reratings, JSON, RENAME, "request"),
+    *_each(webhook_endpoints, ID, RENAME, "created_by"),
+    *_each(webhook_endpoints, TEXT, RENAME, "description"),
+    *_each(webhook_events, JSON, RENAME, "data"),
+    *_each(webhook_attempts, TEXT, RENAME, "detail", "head"),
+    *_each(privacy_requests, TEXT, RENAME, "subject"),
+    *_each(privacy_requests, ID, RENAME, "created_by"),
+)
+
+BY_VERBS: dict[str, str] = {
+    **{
+        f"{table}.{column}": "ledger.pseudonymise"
+        for table in ("usage_records", "usage_corrections")
+        for column in ("user_id", "tags", "metadata")
+    },
+    **{
+        f"audit_log.{column}": "audit.erase"
+        for column in ("actor_id", "resource_id", "before", "after")
+    },
+}
+"""Columns of the ledger and of the audit log, whose own verbs erase there."""
+
+APART_NAMES = frozenset(
+    """
+    organization_id kind status state severity currency frequency method dimension topic event_type
+    format environment provider model model_name region service_tier processing feature cost_status
+    price_version price_rule payload_digest request_digest digest prefix last_four scopes
+    allowed_networks severities role permissions time_zone timezone expression slug dedup_key action
+    resource_type request_id moment date purpose disabled_reason events url factor kinds prices
+    structure card lease holder lane dedupe_key resolution held usage raw_usage source
+    record_id operation_id import_id alert_id channel_id endpoint_id event_id budget_id rule_id
+    schedule_id parent_id episode_id pricing_id other_budget_id team_id project_id api_key_id job_id
+    team_ids replaced_by response_id delivery_id event_ids
+    """.split()
+)
+"""Columns that in no table hold a person: words of ours, numbers as text, networks, ids of things.
+Ids that callers choose for projects, teams, keys and events are taken to be none of persons."""
+
+APART: dict[str, str] = {
+    **dict.fromkeys(
+        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by"),
+        "the id of a credential",
+    ),
+    **{
+        f"{table}.id": "the id of a thing"
+        for table in """
+        api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
+        forecasts anomalies organizations projects providers roles teams usage_records
+        usage_corrections imports invitations
+        price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
+        budget_changes spend_counters reservations webhook_endpoints webhook_events
+        webhook_deliveries webhook_attempts privacy_requests
+        """.split()
+    },
+    "alerts.subject": "a digest",
+    "alerts.status": "a word",
+    "usage_records.status": "a word",
+    "idempotency_keys.scope": "a digest",
+    "idempotency_keys.body": "an answer that is forgotten within a day",
+    "imports.name": "the name of a file or log",
+    "organizations.name": "an organization",
+    "providers.name": "a provider",
+    "roles.name": "a role",
+    "teams.external_id": "a group of an identity provider",
+    "price_versions.request": "prices",
+    "deployments.deployment": "a deployment",
+    "outbox.payload": "ids of things, kept for hours",
+    "jobs.payload": "ids of things",
+    "jobs.last_error": "a reason, kept as long as the job",
+    "schedules.name": "a schedule",
+    "schedules.payload": "ids of things",
+    "queue_locks.name": "a lock",
+    "schedule_runs.schedule_id": "the id of a thing",
+    "one_time_links.detail": "removed with the link",
+    "webhook_endpoints.secret": "sealed, and no person's",
+    "webhook_endpoints.previous_secret": "sealed, and no person's",
+    "privacy_requests.detail": "ids and counts of an errand of ours",
+    "privacy_requests.certificate": "pseudonyms and counts",
+    "restricted_users.digest": "a digest",
+}
+"""Columns that hold text and no person, with the reason."""
