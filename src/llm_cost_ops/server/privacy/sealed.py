@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Column, Table, select, update
 
@@ -125,7 +126,7 @@ def _page(session: ReadSession, sealed: Sealed, after: str) -> _Page:
         .order_by(row[sealed.key])
         .limit(PAGE)
     )
-    rows = session.execute(query).all()
+    rows: Sequence[Any] = session.execute(query).all()
     return [(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows]
 
 
