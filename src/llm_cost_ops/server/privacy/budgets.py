@@ -3,7 +3,7 @@ narrowed to the new one. At every moment the counters equal the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import select, update
@@ -23,10 +23,9 @@ def widen(session: WriteSession, organization_id: str, rewriter: Rewriter) -> bo
     """Let scopes hold calls under either name. Holds the budgets alone. False where a scope has no
     room for one more name, and then none is changed: all calls are to be renamed at once."""
     hold_alone(session, organization_id)
-    rows = session.execute(
-        select(_ROW.definition).where(_ROW.organization_id == organization_id)
-    ).scalars()
-    if any(_is_full(_both(loads(text), rewriter).get("scope")) for text in rows):
+    found = session.execute(select(_ROW.definition).where(_ROW.organization_id == organization_id))
+    texts: Sequence[str] = found.scalars().all()
+    if any(_is_full(_both(loads(text), rewriter).get("scope")) for text in texts):
         return False
     _change(session, organization_id, lambda given: _both(given, rewriter))
     return True
@@ -45,8 +44,8 @@ def narrow(session: WriteSession, organization_id: str, rewriter: Rewriter) -> i
     rows = session.execute(
         select(_ROW.id, _ROW.name).where(_ROW.organization_id == organization_id)
     )
-    for budget_id, name in rows.all():
-        fresh = rewriter.plain(name)
+    for row in rows.mappings().all():
+        budget_id, fresh = row["id"], rewriter.plain(row["name"])
         if fresh is not None:
             session.execute(
                 update(budgets)
@@ -63,8 +62,8 @@ def _change(
         select(_ROW.id, _ROW.definition).where(_ROW.organization_id == organization_id)
     )
     changed = 0
-    for budget_id, text in rows.all():
-        before = loads(text)
+    for row in rows.mappings().all():
+        budget_id, before = row["id"], loads(row["definition"])
         after = work(before)
         if after != before:
             changed += 1

@@ -5,7 +5,7 @@ Each step may run again: what is erased already is not found any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -195,9 +195,10 @@ class Erasure:
             select(row.id, row.config).where(row.organization_id == self._organization_id)
         )
         changed = 0
-        for channel_id, stored in found.all():
+        for one in found.mappings().all():
+            channel_id = str(one["id"])
             try:
-                fields = loads(self._channels.open(stored, channel_id))
+                fields = loads(self._channels.open(one["config"], channel_id))
             except SecretUnreadable:
                 continue
             recipients: list[str] = fields.get("recipients") or []
@@ -294,7 +295,8 @@ def texts_of(
         .order_by(key)
         .limit(PAGE)
     )
-    return [(str(row[0]), str(row[1])) for row in session.execute(query)]
+    rows: Sequence[Any] = session.execute(query).all()
+    return [(str(row[0]), str(row[1])) for row in rows]
 
 
 def within(table: Table, organization_id: str) -> list[ColumnElement[bool]]:

@@ -10,7 +10,8 @@ import csv
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from typing import IO, Any
@@ -34,6 +35,7 @@ _HIDDEN = frozenset(sealed.name for sealed in SEALED_COLUMNS) | {
     "audit_log.what_salt",
 }  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
+_WHO = ("actor_id", "resource_id", "user_id", "user_email")
 _MEMORY_BYTES = 8 * 2**20
 Row = Mapping[str, Any]
 
@@ -41,6 +43,13 @@ Row = Mapping[str, Any]
 def write_json(database: Database, subject: Subject, at_us: int) -> IO[bytes]:
     """A file, at its beginning, with one JSON object: tables by name, each a list of rows."""
     file = _file()
+    with _closed_when_it_fails(file):
+        _put_json(file, database, subject, at_us)
+    file.seek(0)
+    return file
+
+
+def _put_json(file: IO[bytes], database: Database, subject: Subject, at_us: int) -> None:
     head = {"subject": list(subject.names), "generated_at": from_micros(at_us).isoformat()}
     file.write(dumps(head)[:-1].encode() + b',"data":{')
     for number, (name, rows) in enumerate(tables(database, subject)):
@@ -49,13 +58,18 @@ def write_json(database: Database, subject: Subject, at_us: int) -> IO[bytes]:
             file.write(b",\n" * (place > 0) + dumps(row).encode())
         file.write(b"]")
     file.write(b"}}\n")
-    file.seek(0)
-    return file
 
 
 def write_zip(database: Database, subject: Subject, at_us: int) -> IO[bytes]:
     """A file, at its beginning: a ZIP with a CSV for each table that has rows, and no formulas."""
     file = _file()
+    with _closed_when_it_fails(file):
+        _put_zip(file, database, subject, at_us)
+    file.seek(0)
+    return file
+
+
+def _put_zip(file: IO[bytes], database: Database, subject: Subject, at_us: int) -> None:
     moment = from_micros(at_us).timetuple()[:6]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, rows in tables(database, subject):
@@ -72,8 +86,15 @@ def write_zip(database: Database, subject: Subject, at_us: int) -> IO[bytes]:
                 writer.writerows([cell(value) for value in row.values()] for row in rows)
                 text.flush()
                 text.detach()
-    file.seek(0)
-    return file
+
+
+@contextmanager
+def _closed_when_it_fails(file: IO[bytes]) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
 
 
 def _file() -> IO[bytes]:
@@ -119,7 +140,7 @@ def _calls(database: Database, table: Table, subject: Subject, seeker: Rewriter)
                 for r in page
                 if any(r[n] and seeker.json(r[n]) for n in ("tags", "metadata"))
             ]
-            found = pseudonymise.rows_by_id(session, organization_id, table, ids) if ids else []
+            found = pseudonymise.rows_by_id(session, organization_id, table, ids)
         yield from (shown(table, row) for row in found if row["user_id"] not in subject.user_ids)
         if len(page) < pseudonymise.PAGE:
             return
@@ -185,8 +206,8 @@ def _texts(database: Database, place: Place, subject: Subject, seeker: Rewriter)
 
 def _audit(database: Database, subject: Subject) -> Iterator[Row]:
     row, after = audit_log.c, ""
-    names = list(subject.names)
-    mine = or_(row.actor_id.in_(names), row.resource_id.in_(names), row.user_id.in_(names))
+    columns = [row[name] for name in _WHO if name in row]
+    mine = or_(*(column.in_(subject.names) for column in columns))
     while True:
         query = (
             select(audit_log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
@@ -80,7 +80,7 @@ def _checked(fields: Mapping[str, object]) -> tuple[str, str, Mapping[str, objec
         return str(kind), subject.strip(), {}
     if not isinstance(changes, dict) or not changes:
         raise PrivacyError("must be an object with fields", field="changes")
-    return str(kind), subject.strip(), changes
+    return str(kind), subject.strip(), cast("dict[str, object]", changes)
 
 
 def _carry_out(
