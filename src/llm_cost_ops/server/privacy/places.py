@@ -33,6 +33,7 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests
+from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
 from llm_cost_ops.server.webhooks.tables import (
     webhook_attempts,
@@ -86,6 +87,9 @@ PLACES: tuple[Place, ...] = (
     *_each(invitations, ID, REMOVE, "user_id"),
     *_each(invitations, ID, RENAME, "invited_by"),
     *_each(invitations, TEXT, RENAME, "name"),
+    *_each(scim_users, ID, REMOVE, "user_id"),
+    *_each(scim_tokens, ID, RENAME, "created_by"),
+    *_each(scim_tokens, TEXT, RENAME, "name"),
     *_each(api_keys, ID, RENAME, "user_id", "created_by"),
     *_each(api_keys, TEXT, RENAME, "name"),
     *_each(organizations, JSON, RENAME, "settings"),
@@ -170,12 +174,16 @@ APART: dict[str, str] = {
         for table in """
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
-        usage_corrections imports invitations
+        usage_corrections imports invitations scim_tokens
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
         webhook_deliveries webhook_attempts privacy_requests
         """.split()
     },
+    **dict.fromkeys(
+        ("scim_users.user_name", "scim_users.user_name_key", "scim_users.document"),
+        "removed with the user",
+    ),
     "alerts.subject": "a digest",
     "alerts.status": "a word",
     "usage_records.status": "a word",
