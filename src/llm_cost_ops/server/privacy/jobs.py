@@ -13,14 +13,18 @@ from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.privacy import store
 from llm_cost_ops.server.privacy.certificate import certificate
 from llm_cost_ops.server.privacy.erase import Erasure
 from llm_cost_ops.server.privacy.requests import DONE, ERASE, JOB
+from llm_cost_ops.server.privacy.retention import organizations_with_policies, run
 from llm_cost_ops.server.privacy.rewrite import Subject
 from llm_cost_ops.server.privacy.subject import subject_of
-from llm_cost_ops.server.queue.work import Effect, Running, Work
+from llm_cost_ops.server.queue.work import Again, Effect, Kind, Running, SystemSchedule, Work
 from llm_cost_ops.server.settings import Settings
+
+RETAIN = Kind("privacy.retention", max_attempts=5, time_limit_s=6 * 3600)
 
 
 def work(settings: Settings, database: Database, clock: Clock) -> Work:
@@ -35,7 +39,33 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
             return None
         return _erased(running, row, settings, database, clock)
 
-    return Work(handlers={JOB: erase})
+    def retain(running: Running) -> None:
+        organization_id = running.job.organization_id
+        with read(database) as session:
+            named = organizations_with_policies(session)
+        for one in named if organization_id is None else [organization_id]:
+            _retained(running, one, settings, database, clock)
+
+    return Work(
+        handlers={JOB: erase, RETAIN: retain},
+        schedules=[SystemSchedule("privacy.retention", "17 3 * * *", RETAIN)],
+    )
+
+
+def _retained(
+    running: Running, organization_id: str, settings: Settings, database: Database, clock: Clock
+) -> None:
+    directory, now_us = settings.retention.archive_directory, clock.micros()
+    for done in run(database, organization_id, directory, now_us, running.write):
+        if done.failed is not None:
+            logger("privacy").error(
+                "retention removed nothing more",
+                organization_id=organization_id,
+                kept=done.kept,
+                reason=done.failed,
+            )
+        if running.stopping:
+            raise Again("the worker stops", delay_s=0, counted=False)
 
 
 def _erased(

@@ -32,7 +32,7 @@ from llm_cost_ops.server.identity.tables import (
     users,
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
-from llm_cost_ops.server.privacy.tables import privacy_requests
+from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
 from llm_cost_ops.server.webhooks.tables import (
@@ -133,6 +133,7 @@ PLACES: tuple[Place, ...] = (
     *_each(webhook_attempts, TEXT, RENAME, "detail", "head"),
     *_each(privacy_requests, TEXT, RENAME, "subject"),
     *_each(privacy_requests, ID, RENAME, "created_by"),
+    *_each(retention_policies, ID, RENAME, "updated_by"),
 )
 
 BY_VERBS: dict[str, str] = {
@@ -175,6 +176,7 @@ APART: dict[str, str] = {
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens
+        retention_archives
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
         webhook_deliveries webhook_attempts privacy_requests
@@ -185,6 +187,15 @@ APART: dict[str, str] = {
         "removed with the user",
     ),
     "alerts.subject": "a digest",
+    **dict.fromkeys(("retention_policies.kept", "retention_archives.kept"), "a word"),
+    **dict.fromkeys(
+        (
+            "retention_archives.file",
+            "retention_archives.sha256",
+            "retention_archives.content_sha256",
+        ),
+        "an id or a digest",
+    ),
     "alerts.status": "a word",
     "usage_records.status": "a word",
     "idempotency_keys.scope": "a digest",

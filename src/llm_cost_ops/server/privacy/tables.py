@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String, Table
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, String, Table
 
 from llm_cost_ops.server.db.base import (
     TABLE_OPTIONS,
@@ -10,6 +10,8 @@ from llm_cost_ops.server.db.base import (
     Json,
     Name,
     OrganizationId,
+    count,
+    flag,
     metadata,
     micros,
 )
@@ -32,3 +34,36 @@ privacy_requests = Table(
 )
 """`subject` is the user id or e-mail address; of an erasure that is done the pseudonym. `detail` is
 where a job stands, `certificate` what an erasure did, signed."""
+
+retention_policies = Table(
+    "retention_policies",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("kept", String(32), nullable=False),
+    Column("days", BigInteger, nullable=False),
+    flag("archives"),
+    micros("updated_at"),
+    Column("updated_by", Id),
+    PrimaryKeyConstraint("organization_id", "kept"),
+    **TABLE_OPTIONS,
+)
+"""How many days an organization keeps what; without a row for ever. `archives`: nothing is removed
+that was not written to an archive and read back."""
+
+retention_archives = Table(
+    "retention_archives",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("kept", String(32), nullable=False),
+    Column("file", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content_sha256", String(64), nullable=False),
+    count("row_count"),
+    count("size_bytes"),
+    micros("before_at"),
+    micros("created_at"),
+    Index("ix_retention_archives_organization", "organization_id", "id"),
+    **TABLE_OPTIONS,
+)
+"""Archives that were written and read back; then what they hold was removed."""
