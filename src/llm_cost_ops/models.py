@@ -16,6 +16,7 @@ from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.scim import tables as scim
+from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
 from llm_cost_ops.server.webhooks import tables as webhooks
 
@@ -32,6 +33,7 @@ __all__ = [
     "privacy",
     "queue",
     "scim",
+    "signin",
     "spend",
     "webhooks",
 ]

@@ -31,9 +31,9 @@ from llm_cost_ops.server.privacy.rewrite import Rewriter, Subject
 from llm_cost_ops.server.privacy.sealed import SEALED as SEALED_COLUMNS
 
 _HIDDEN = frozenset(sealed.name for sealed in SEALED_COLUMNS) | {
-    "accounts.password_hash", "api_keys.digest", "one_time_links.digest", "audit_log.who_salt",
-    "audit_log.what_salt",
+    "accounts.password_hash", "audit_log.who_salt", "audit_log.what_salt",
 }  # fmt: skip
+_TOKENS = ("digest",)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 _WHO = ("actor_id", "resource_id", "user_id", "user_email")
 _MEMORY_BYTES = 8 * 2**20
@@ -184,8 +184,9 @@ def _keyed(
         return set()
     own = within(table, subject.organization_id) if _scoped(table) else []
     query = select(key_of(table)).where(or_(*conditions), *own)
-    if not own:  # accounts: those of this person alone
-        query = select(key_of(table)).where(table.c.id.in_(subject.account_ids))
+    if not own:  # what is an account's: those of this person alone
+        mine = [table.c[p.column].in_(by[ACCOUNT]) for p in places if p.holds == ACCOUNT]
+        query = select(key_of(table)).where(or_(*mine))
     return {str(one) for one in session.execute(query).scalars()}
 
 
@@ -227,7 +228,7 @@ def shown(table: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row for people: money as amounts, without what is nobody's data."""
     made: dict[str, Any] = {}
     for column in table.columns:
-        if f"{table.name}.{column.name}" in _HIDDEN:
+        if f"{table.name}.{column.name}" in _HIDDEN or column.name in _TOKENS:
             continue
         value: Any = row[column.name]
         if column.name.endswith("_e10"):

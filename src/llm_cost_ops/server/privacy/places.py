@@ -34,6 +34,12 @@ from llm_cost_ops.server.identity.tables import (
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
+from llm_cost_ops.server.signin.tables import (
+    known_devices,
+    recovery_codes,
+    second_factors,
+    sessions,
+)
 from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
 from llm_cost_ops.server.webhooks.tables import (
     webhook_attempts,
@@ -87,6 +93,11 @@ PLACES: tuple[Place, ...] = (
     *_each(invitations, ID, REMOVE, "user_id"),
     *_each(invitations, ID, RENAME, "invited_by"),
     *_each(invitations, TEXT, RENAME, "name"),
+    *_each(sessions, ID, REMOVE, "user_id"),
+    *_each(sessions, ACCOUNT, REMOVE, "account_id"),
+    *_each(second_factors, ACCOUNT, REMOVE, "account_id"),
+    *_each(recovery_codes, ACCOUNT, REMOVE, "account_id"),
+    *_each(known_devices, ACCOUNT, REMOVE, "account_id"),
     *_each(scim_users, ID, REMOVE, "user_id"),
     *_each(scim_tokens, ID, RENAME, "created_by"),
     *_each(scim_tokens, TEXT, RENAME, "name"),
@@ -176,7 +187,7 @@ APART: dict[str, str] = {
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens
-        retention_archives
+        retention_archives sessions
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
         webhook_deliveries webhook_attempts privacy_requests
@@ -186,6 +197,9 @@ APART: dict[str, str] = {
         ("scim_users.user_name", "scim_users.user_name_key", "scim_users.document"),
         "removed with the user",
     ),
+    **dict.fromkeys(("sessions.address", "sessions.agent"), "removed with the session"),
+    "second_factors.secret": "removed with the factor",
+    "sign_in_attempts.subject": "a digest, forgotten within days",
     "alerts.subject": "a digest",
     **dict.fromkeys(("retention_policies.kept", "retention_archives.kept"), "a word"),
     **dict.fromkeys(

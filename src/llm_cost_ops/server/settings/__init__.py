@@ -21,7 +21,9 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 __all__ = [
     "SETTINGS",
@@ -39,6 +41,7 @@ __all__ = [
     "LoggingSettings",
     "MetricsSettings",
     "PricingSettings",
+    "RateLimitSettings",
     "RedisSettings",
     "RetentionSettings",
     "SecretsSettings",
@@ -46,6 +49,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "SignInSettings",
     "WorkerSettings",
     "explain",
     "load_settings",
