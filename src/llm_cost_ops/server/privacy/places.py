@@ -155,14 +155,22 @@ BY_VERBS: dict[str, str] = {
     },
     **{
         f"audit_log.{column}": "audit.erase"
-        for column in ("actor_id", "resource_id", "before", "after")
+        for column in (
+            "actor_id",
+            "resource_id",
+            "before",
+            "after",
+            "user_id",
+            "user_email",
+            "ip",
+        )
     },
 }
 """Columns of the ledger and of the audit log, whose own verbs erase there."""
 
 APART_NAMES = frozenset(
     """
-    organization_id kind status state severity currency frequency method dimension topic event_type
+    organization_id kind status state outcome actor_kind severity currency frequency method dimension topic event_type
     format environment provider model model_name region service_tier processing feature cost_status
     price_version price_rule payload_digest request_digest digest prefix last_four scopes
     allowed_networks severities role permissions time_zone timezone expression slug dedup_key action
@@ -200,6 +208,16 @@ APART: dict[str, str] = {
     **dict.fromkeys(("sessions.address", "sessions.agent"), "removed with the session"),
     "second_factors.secret": "removed with the factor",
     "sign_in_attempts.subject": "a digest, forgotten within days",
+    **{
+        f"{table}.{column}": "of the chain: a hash, a commitment, its salt, a signature"
+        for table, columns in (
+            ("audit_log", "who_salt what_salt who_commitment what_commitment previous_hash hash"),
+            ("audit_heads", "hash"),
+            ("audit_checkpoints", "hash key_id signature"),
+            ("audit_gaps", "before_hash after_hash key_id signature"),
+        )
+        for column in columns.split()
+    },
     "alerts.subject": "a digest",
     **dict.fromkeys(("retention_policies.kept", "retention_archives.kept"), "a word"),
     **dict.fromkeys(
