@@ -16,6 +16,8 @@ from sqlalchemy import Text as SqlText
 from llm_cost_ops import models
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts.desk import CHANNELS
+from llm_cost_ops.server.audit import verify as audit
+from llm_cost_ops.server.audit.sign import Signer
 from llm_cost_ops.server.db.session import read, snapshot
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.ledger.verify import verify
@@ -62,6 +64,10 @@ def test_an_erasure_leaves_no_name_and_every_sum(place: Place) -> None:
     signed = place.erase()
     assert mentions(place.app) == []
     assert sums(place) == before
+    with snapshot(place.app.database) as session:
+        chain = audit.verify(session, place.app.organization_id, Signer([KEY]))
+    assert chain.first_bad_seq is None, chain
+    assert chain.entries > 5
     after = budgets(place)
     assert sorted(b["spent"] for b in after.values()) == sorted(spent.values())
     name = signed["pseudonym"]

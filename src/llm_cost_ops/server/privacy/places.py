@@ -170,7 +170,8 @@ BY_VERBS: dict[str, str] = {
 
 APART_NAMES = frozenset(
     """
-    organization_id kind status state outcome actor_kind severity currency frequency method dimension topic event_type
+    organization_id kind status state outcome actor_kind severity currency frequency method
+    dimension topic event_type
     format environment provider model model_name region service_tier processing feature cost_status
     price_version price_rule payload_digest request_digest digest prefix last_four scopes
     allowed_networks severities role permissions time_zone timezone expression slug dedup_key action
