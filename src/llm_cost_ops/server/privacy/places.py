@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from sqlalchemy import Table
 
 from llm_cost_ops.server.access.tables import api_keys
+from llm_cost_ops.server.access.tokens.tables import (
+    authorization_codes,
+    oauth_clients,
+    token_families,
+)
 from llm_cost_ops.server.alerts.tables import (
     alert_channels,
     alert_deliveries,
@@ -98,6 +103,13 @@ PLACES: tuple[Place, ...] = (
     *_each(second_factors, ACCOUNT, REMOVE, "account_id"),
     *_each(recovery_codes, ACCOUNT, REMOVE, "account_id"),
     *_each(known_devices, ACCOUNT, REMOVE, "account_id"),
+    *_each(token_families, ID, REMOVE, "user_id"),
+    *_each(token_families, ACCOUNT, REMOVE, "account_id"),
+    *_each(authorization_codes, ID, REMOVE, "user_id"),
+    *_each(authorization_codes, ACCOUNT, REMOVE, "account_id"),
+    *_each(oauth_clients, TEXT, RENAME, "name"),
+    *_each(oauth_clients, JSON, RENAME, "redirect_uris"),
+    *_each(oauth_clients, ID, RENAME, "created_by"),
     *_each(scim_users, ID, REMOVE, "user_id"),
     *_each(scim_tokens, ID, RENAME, "created_by"),
     *_each(scim_tokens, TEXT, RENAME, "name"),
@@ -179,7 +191,7 @@ APART_NAMES = frozenset(
     structure card lease holder lane dedupe_key resolution held usage raw_usage source
     record_id operation_id import_id alert_id channel_id endpoint_id event_id budget_id rule_id
     schedule_id parent_id episode_id pricing_id other_budget_id team_id project_id api_key_id job_id
-    team_ids replaced_by response_id delivery_id event_ids
+    team_ids replaced_by response_id delivery_id event_ids client_id family_id
     """.split()
 )
 """Columns that in no table hold a person: words of ours, numbers as text, networks, ids of things.
@@ -196,7 +208,7 @@ APART: dict[str, str] = {
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens
-        retention_archives sessions
+        retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
         webhook_deliveries webhook_attempts privacy_requests
@@ -219,6 +231,24 @@ APART: dict[str, str] = {
         )
         for column in columns.split()
     },
+    **dict.fromkeys(
+        (
+            "signing_keys.kid",
+            "signing_keys.algorithm",
+            "signing_keys.fingerprint",
+            "signing_keys.secret",
+            "signing_keys.public_key",
+        ),
+        "a key of the installation",
+    ),
+    **dict.fromkeys(
+        ("refresh_tokens.used_from", "refresh_tokens.successor", "oauth_clients.secret_digest"),
+        "a digest, or sealed under a token that is kept nowhere",
+    ),
+    "oauth_clients.grant_types": "words",
+    "token_families.revoked_for": "a word",
+    "authorization_codes.redirect_uri": "removed with the code",
+    "authorization_codes.challenge": "removed with the code",
     "alerts.subject": "a digest",
     **dict.fromkeys(("retention_policies.kept", "retention_archives.kept"), "a word"),
     **dict.fromkeys(
