@@ -14,6 +14,7 @@ from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
+from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.scim import tables as scim
 from llm_cost_ops.server.signin import tables as signin
@@ -30,6 +31,7 @@ __all__ = [
     "identity",
     "ledger",
     "pricing",
+    "privacy",
     "queue",
     "scim",
     "signin",

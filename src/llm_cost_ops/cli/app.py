@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "teams": ("people:teams", "Teams: create, list, remove."),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
+    "privacy": ("privacy:privacy", "Persons' data: export, erase, rectify, restrict."),
+    "retention": ("retention:retention", "How long what is kept; removing what is older."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
     "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),

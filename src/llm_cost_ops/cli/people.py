@@ -18,13 +18,7 @@ org = group("Organizations: create, list, show, update, add and remove users.")
 users = group("Users: create, list, show, disable, enable, import.")
 teams = group("Teams: create, list, show, remove.")
 
-ORG_COLUMNS = tuple(map(Column, ("id", "name", "slug", "currency", "time_zone")))
-    Column("id"),
-    Column("name"),
-    Column("slug"),
-    Column("currency"),
-    Column("time_zone"),
-)
+ORG_COLUMNS = tuple(Column(name) for name in ("id", "name", "slug", "currency", "time_zone"))
 ORG_FIELDS = (
     "id", "name", "slug", "currency", "time_zone", "fiscal_year_start_month",
     "data_retention_days", "created_at",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.pricing import AsyncPricing
+    from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
@@ -116,6 +117,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._caller, self._driver)
+
+    @cached_property
+    def privacy(self) -> AsyncPrivacy:
+        from llm_cost_ops.client.resources.privacy import AsyncPrivacy
+
+        return AsyncPrivacy(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> AsyncAlerts:

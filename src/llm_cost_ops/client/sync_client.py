@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.pricing import Pricing
+    from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
 
@@ -119,6 +120,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import Webhooks
 
         return Webhooks(self._caller, self._driver)
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        from llm_cost_ops.client.resources.privacy import Privacy
+
+        return Privacy(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> Alerts:

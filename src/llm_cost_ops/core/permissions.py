@@ -26,6 +26,7 @@ RESOURCES = frozenset(
         "models",
         "organizations",
         "pricing",
+        "privacy",
         "providers",
         "reports",
         "roles",

@@ -68,6 +68,8 @@ from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.privacy import retention_routes as retention
+from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
@@ -125,6 +127,8 @@ ROOMS: tuple[Room, ...] = (
     Room("alerts", router=alerts.router),
     Room("forecasts", router=forecasts.router),
     Room("forecast", router=forecasts.singular),
+    Room("privacy", router=privacy.router),
+    Room("retention", router=retention.router),
 )
 
 

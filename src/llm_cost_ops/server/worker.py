@@ -25,6 +25,7 @@ from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
 from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
+from llm_cost_ops.server.privacy import jobs as privacy
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
@@ -53,6 +54,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
+            privacy.work(settings, database, clock),
         ]
     )
 

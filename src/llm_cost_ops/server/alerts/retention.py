@@ -13,7 +13,7 @@ from llm_cost_ops.server.alerts import store
 from llm_cost_ops.server.alerts.rules import BUDGET, PROJECTED
 from llm_cost_ops.server.alerts.store import Row
 from llm_cost_ops.server.clock import Clock
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.queue.work import Again, Running
 from llm_cost_ops.server.spend.index import index_seen
 
@@ -44,13 +44,14 @@ def purge(session: WriteSession, before_us: int, now_us: int, after: str) -> str
     `after`; the id to go on from, None at the end."""
     end = single_id("alt", max(before_us, 0) // 1_000, 0)
     rows = store.ended_before(session, before_us, after, end, CHUNK)
-    gone = [row["id"] for row in rows if not _is_needed(session, row, now_us)]
+    gone = [row["id"] for row in rows if not is_needed(session, row, now_us)]
     if gone:
         store.remove_alerts(session, gone)
     return rows[-1]["id"] if len(rows) == CHUNK else None
 
 
-def _is_needed(session: WriteSession, alert: Row, now_us: int) -> bool:
+def is_needed(session: ReadSession, alert: Row, now_us: int) -> bool:
+    """Whether an alert is why a threshold of the budget's present period is not told again."""
     if alert["kind"] not in (BUDGET, PROJECTED) or alert["budget_id"] is None:
         return False
     budget = index_seen(session, alert["organization_id"]).budgets.get(alert["budget_id"])

@@ -214,3 +214,15 @@ cost_centers = Table(
     **TABLE_OPTIONS,
 )
 """`id` is the code, such as CC-001, that people and teams name in their metadata."""
+
+restricted_users = Table(
+    "restricted_users",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    micros("created_at"),
+    PrimaryKeyConstraint("organization_id", "digest"),
+    **TABLE_OPTIONS,
+)
+"""Users whose calls are counted without them, by the SHA-256 of organization and user id."""

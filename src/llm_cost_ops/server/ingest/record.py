@@ -17,6 +17,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, problem_of
 from llm_cost_ops.server.identity.members import ensure_members
+from llm_cost_ops.server.identity.restricted import hide
 from llm_cost_ops.server.ingest.logged import log_calls
 from llm_cost_ops.server.ingest.reprice import Repricing
 from llm_cost_ops.server.ingest.settle import (
@@ -78,6 +79,8 @@ def record(
             answers[index] = _replayed(saved[submission.call.scope], submission.call)
         else:
             fresh.append(index)
+    for index in fresh:
+        hide(session, submissions[index].entries)
     repricing = Repricing(session, [submissions[index] for index in fresh], prices)
     refused = _claim_imports(session, [submissions[index] for index in fresh])
     answers.update((fresh[place], problem) for place, problem in refused.items())

@@ -47,7 +47,9 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
 )
 
-NOT_SEALED: dict[str, str] = {}
+NOT_SEALED: dict[str, str] = {
+    "signing_keys.secret": "kept only where the installation has no secret to derive it from",
+}
 """Columns that are named as secrets are and hold none, each with the reason."""
 
 

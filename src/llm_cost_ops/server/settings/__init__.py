@@ -9,6 +9,7 @@ from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
 from llm_cost_ops.server.settings.outbound import DeliverySettings
+from llm_cost_ops.server.settings.retention import RetentionSettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
@@ -42,6 +43,7 @@ __all__ = [
     "PricingSettings",
     "RateLimitSettings",
     "RedisSettings",
+    "RetentionSettings",
     "SecretsSettings",
     "SecuritySettings",
     "ServerSettings",

@@ -15,6 +15,7 @@ from llm_cost_ops.server.settings.operation import (
     PricingSettings,
 )
 from llm_cost_ops.server.settings.outbound import DeliverySettings
+from llm_cost_ops.server.settings.retention import RetentionSettings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -62,6 +63,7 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -95,6 +97,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "delivery": DeliverySettings,
     "email": EmailSettings,
     "anomalies": AnomalySettings,
+    "retention": RetentionSettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(

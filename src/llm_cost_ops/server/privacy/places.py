@@ -1,0 +1,287 @@
+"""Every column that can hold a person's id, name or address, and what an erasure does there.
+
+A test walks all tables: a column that holds text and stands neither here nor in `APART` fails it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Table
+
+from llm_cost_ops.server.access.tables import api_keys
+from llm_cost_ops.server.access.tokens.tables import (
+    authorization_codes,
+    oauth_clients,
+    token_families,
+)
+from llm_cost_ops.server.alerts.tables import (
+    alert_channels,
+    alert_deliveries,
+    alert_history,
+    alert_rules,
+    alerts,
+)
+from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
+from llm_cost_ops.server.identity.tables import (
+    accounts,
+    invitations,
+    one_time_links,
+    organizations,
+    projects,
+    roles,
+    team_members,
+    teams,
+    user_roles,
+    users,
+)
+from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
+from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
+from llm_cost_ops.server.signin.tables import (
+    known_devices,
+    recovery_codes,
+    second_factors,
+    sessions,
+)
+from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
+from llm_cost_ops.server.webhooks.tables import (
+    webhook_attempts,
+    webhook_endpoints,
+    webhook_events,
+)
+
+ID, ACCOUNT, EMAIL = "id", "account", "email"
+"""What a column is compared with."""
+JSON, TEXT = "json", "text"
+"""What else it holds: names inside are looked for."""
+RENAME, REMOVE, OWN, BUDGET, SEALED = "rename", "remove", "own", "budget", "sealed"
+"""What erasing does: the pseudonym in its place; the row removed; the person's own row, emptied;
+by the verbs of budgets; opened, rewritten and sealed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column; `holds` and `erased` are of the words above."""
+
+    table: Table
+    column: str
+    holds: str
+    erased: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.name}.{self.column}"
+
+
+def _each(table: Table, holds: str, erased: str, *columns: str) -> Iterator[Place]:
+    for column in columns:
+        yield Place(table, column, holds, erased)
+
+
+PLACES: tuple[Place, ...] = (
+    *_each(users, ID, OWN, "id"),
+    *_each(users, EMAIL, OWN, "email"),
+    *_each(users, ACCOUNT, OWN, "account_id"),
+    *_each(users, TEXT, OWN, "name", "given_name", "family_name", "external_id"),
+    *_each(users, JSON, OWN, "metadata"),
+    *_each(accounts, ACCOUNT, OWN, "id"),
+    *_each(accounts, EMAIL, OWN, "email"),
+    *_each(accounts, TEXT, OWN, "name", "password_hash"),
+    *_each(user_roles, ID, REMOVE, "user_id"),
+    *_each(user_roles, ID, RENAME, "granted_by"),
+    *_each(team_members, ID, REMOVE, "user_id"),
+    *_each(one_time_links, ID, REMOVE, "user_id"),
+    *_each(one_time_links, ACCOUNT, REMOVE, "account_id"),
+    *_each(invitations, EMAIL, REMOVE, "email"),
+    *_each(invitations, ID, REMOVE, "user_id"),
+    *_each(invitations, ID, RENAME, "invited_by"),
+    *_each(invitations, TEXT, RENAME, "name"),
+    *_each(sessions, ID, REMOVE, "user_id"),
+    *_each(sessions, ACCOUNT, REMOVE, "account_id"),
+    *_each(second_factors, ACCOUNT, REMOVE, "account_id"),
+    *_each(recovery_codes, ACCOUNT, REMOVE, "account_id"),
+    *_each(known_devices, ACCOUNT, REMOVE, "account_id"),
+    *_each(token_families, ID, REMOVE, "user_id"),
+    *_each(token_families, ACCOUNT, REMOVE, "account_id"),
+    *_each(authorization_codes, ID, REMOVE, "user_id"),
+    *_each(authorization_codes, ACCOUNT, REMOVE, "account_id"),
+    *_each(oauth_clients, TEXT, RENAME, "name"),
+    *_each(oauth_clients, JSON, RENAME, "redirect_uris"),
+    *_each(oauth_clients, ID, RENAME, "created_by"),
+    *_each(scim_users, ID, REMOVE, "user_id"),
+    *_each(scim_tokens, ID, RENAME, "created_by"),
+    *_each(scim_tokens, TEXT, RENAME, "name"),
+    *_each(api_keys, ID, RENAME, "user_id", "created_by"),
+    *_each(api_keys, TEXT, RENAME, "name"),
+    *_each(organizations, JSON, RENAME, "settings"),
+    *_each(projects, TEXT, RENAME, "name"),
+    *_each(teams, TEXT, RENAME, "name", "description"),
+    *_each(teams, JSON, RENAME, "metadata"),
+    *_each(roles, TEXT, RENAME, "description"),
+    *_each(roles, JSON, RENAME, "conditions"),
+    *_each(budgets, JSON, BUDGET, "definition"),
+    *_each(budgets, TEXT, BUDGET, "name"),
+    *_each(budgets, ID, RENAME, "created_by"),
+    *_each(budget_changes, TEXT, RENAME, "reason"),
+    *_each(budget_changes, ID, RENAME, "actor_id"),
+    *_each(reservations, JSON, RENAME, "call"),
+    *_each(reservations, ID, RENAME, "created_by"),
+    *_each(alert_channels, JSON, SEALED, "config"),
+    *_each(alert_channels, TEXT, RENAME, "name"),
+    *_each(alert_channels, ID, RENAME, "created_by"),
+    *_each(alert_rules, JSON, RENAME, "definition"),
+    *_each(alert_rules, TEXT, RENAME, "name"),
+    *_each(alert_rules, ID, RENAME, "created_by"),
+    *_each(alerts, TEXT, RENAME, "title", "summary"),
+    *_each(alerts, JSON, RENAME, "notice", "details"),
+    *_each(alert_history, TEXT, RENAME, "text"),
+    *_each(alert_history, JSON, RENAME, "details"),
+    *_each(alert_history, ID, RENAME, "actor_id"),
+    *_each(alert_deliveries, TEXT, RENAME, "said", "detail"),
+    *_each(forecasts, JSON, RENAME, "request", "answer"),
+    *_each(forecasts, ID, RENAME, "created_by"),
+    *_each(anomalies, ID, RENAME, "value", "judged_by"),
+    *_each(anomalies, TEXT, RENAME, "note"),
+    *_each(anomalies, JSON, RENAME, "causes"),
+    *_each(price_versions, ID, RENAME, "recorded_by"),
+    *_each(price_adjustments, ID, RENAME, "recorded_by"),
+    *_each(price_adjustments, TEXT, RENAME, "label"),
+    *_each(reratings, ID, RENAME, "applied_by"),
+    *_each(reratings, JSON, RENAME, "request"),
+    *_each(webhook_endpoints, ID, RENAME, "created_by"),
+    *_each(webhook_endpoints, TEXT, RENAME, "description"),
+    *_each(webhook_events, JSON, RENAME, "data"),
+    *_each(webhook_attempts, TEXT, RENAME, "detail", "head"),
+    *_each(privacy_requests, TEXT, RENAME, "subject"),
+    *_each(privacy_requests, ID, RENAME, "created_by"),
+    *_each(retention_policies, ID, RENAME, "updated_by"),
+)
+
+BY_VERBS: dict[str, str] = {
+    **{
+        f"{table}.{column}": "ledger.pseudonymise"
+        for table in ("usage_records", "usage_corrections")
+        for column in ("user_id", "tags", "metadata")
+    },
+    **{
+        f"audit_log.{column}": "audit.erase"
+        for column in (
+            "actor_id",
+            "resource_id",
+            "before",
+            "after",
+            "user_id",
+            "user_email",
+            "ip",
+        )
+    },
+}
+"""Columns of the ledger and of the audit log, whose own verbs erase there."""
+
+APART_NAMES = frozenset(
+    """
+    organization_id kind status state outcome actor_kind severity currency frequency method
+    dimension topic event_type
+    format environment provider model model_name region service_tier processing feature cost_status
+    price_version price_rule payload_digest request_digest digest prefix last_four scopes
+    allowed_networks severities role permissions time_zone timezone expression slug dedup_key action
+    resource_type request_id moment date purpose disabled_reason events url factor kinds prices
+    structure card lease holder lane dedupe_key resolution held usage raw_usage source
+    record_id operation_id import_id alert_id channel_id endpoint_id event_id budget_id rule_id
+    schedule_id parent_id episode_id pricing_id other_budget_id team_id project_id api_key_id job_id
+    team_ids replaced_by response_id delivery_id event_ids client_id family_id
+    """.split()
+)
+"""Columns that in no table hold a person: words of ours, numbers as text, networks, ids of things.
+Ids that callers choose for projects, teams, keys and events are taken to be none of persons."""
+
+APART: dict[str, str] = {
+    **dict.fromkeys(
+        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by"),
+        "the id of a credential",
+    ),
+    **{
+        f"{table}.id": "the id of a thing"
+        for table in """
+        api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
+        forecasts anomalies organizations projects providers roles teams usage_records
+        usage_corrections imports invitations scim_tokens
+        retention_archives sessions token_families oauth_clients
+        price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
+        budget_changes spend_counters reservations webhook_endpoints webhook_events
+        webhook_deliveries webhook_attempts privacy_requests
+        """.split()
+    },
+    **dict.fromkeys(
+        ("scim_users.user_name", "scim_users.user_name_key", "scim_users.document"),
+        "removed with the user",
+    ),
+    **dict.fromkeys(("sessions.address", "sessions.agent"), "removed with the session"),
+    "second_factors.secret": "removed with the factor",
+    "sign_in_attempts.subject": "a digest, forgotten within days",
+    **{
+        f"{table}.{column}": "of the chain: a hash, a commitment, its salt, a signature"
+        for table, columns in (
+            ("audit_log", "who_salt what_salt who_commitment what_commitment previous_hash hash"),
+            ("audit_heads", "hash"),
+            ("audit_checkpoints", "hash key_id signature"),
+            ("audit_gaps", "before_hash after_hash key_id signature"),
+        )
+        for column in columns.split()
+    },
+    **dict.fromkeys(
+        (
+            "signing_keys.kid",
+            "signing_keys.algorithm",
+            "signing_keys.fingerprint",
+            "signing_keys.secret",
+            "signing_keys.public_key",
+        ),
+        "a key of the installation",
+    ),
+    **dict.fromkeys(
+        ("refresh_tokens.used_from", "refresh_tokens.successor", "oauth_clients.secret_digest"),
+        "a digest, or sealed under a token that is kept nowhere",
+    ),
+    "oauth_clients.grant_types": "words",
+    "token_families.revoked_for": "a word",
+    "authorization_codes.redirect_uri": "removed with the code",
+    "authorization_codes.challenge": "removed with the code",
+    "alerts.subject": "a digest",
+    **dict.fromkeys(("retention_policies.kept", "retention_archives.kept"), "a word"),
+    **dict.fromkeys(
+        (
+            "retention_archives.file",
+            "retention_archives.sha256",
+            "retention_archives.content_sha256",
+        ),
+        "an id or a digest",
+    ),
+    "alerts.status": "a word",
+    "usage_records.status": "a word",
+    "idempotency_keys.scope": "a digest",
+    "idempotency_keys.body": "an answer that is forgotten within a day",
+    "imports.name": "the name of a file or log",
+    "organizations.name": "an organization",
+    "providers.name": "a provider",
+    "roles.name": "a role",
+    "teams.external_id": "a group of an identity provider",
+    "price_versions.request": "prices",
+    "deployments.deployment": "a deployment",
+    "outbox.payload": "ids of things, kept for hours",
+    "jobs.payload": "ids of things",
+    "jobs.last_error": "a reason, kept as long as the job",
+    "schedules.name": "a schedule",
+    "schedules.payload": "ids of things",
+    "queue_locks.name": "a lock",
+    "schedule_runs.schedule_id": "the id of a thing",
+    "one_time_links.detail": "removed with the link",
+    "webhook_endpoints.secret": "sealed, and no person's",
+    "webhook_endpoints.previous_secret": "sealed, and no person's",
+    "privacy_requests.detail": "ids and counts of an errand of ours",
+    "privacy_requests.certificate": "pseudonyms and counts",
+    "restricted_users.digest": "a digest",
+}
+"""Columns that hold text and no person, with the reason."""

@@ -1,0 +1,127 @@
+"""Requests of persons, from being made to being done."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, cast
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.restricted import OBJECTED, RESTRICTED, kinds_of, lift, restrict
+from llm_cost_ops.server.privacy import store
+from llm_cost_ops.server.privacy.rewrite import Subject
+from llm_cost_ops.server.privacy.subject import subject_of
+from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
+from llm_cost_ops.server.queue.work import Kind
+
+ACCESS, ERASE, RECTIFY, RESTRICT, OBJECT, LIFT = (
+    "access", "erase", "rectify", "restrict", "object", "lift",
+)  # fmt: skip
+KINDS = (ACCESS, ERASE, RECTIFY, RESTRICT, OBJECT, LIFT)
+PENDING, DONE, FAILED = "pending", "done", "failed"
+JOB = Kind("privacy.erase", max_attempts=10, time_limit_s=6 * 3600)
+RECTIFIED = ("name", "given_name", "family_name", "email", "metadata")
+_FIELDS = {"kind", "subject", "changes"}
+
+
+class PrivacyError(DomainError):
+    """A request that cannot be made."""
+
+
+def make(session: WriteSession, fields: Mapping[str, object], actor: Actor) -> dict[str, Any]:
+    """Make a request; all but an erasure are done at once, that is a job.
+
+    `fields`: `kind`, `subject` (a user id or e-mail address) and, to rectify, `changes`. Raises
+    PrivacyError naming the field, SubjectUnknown, what changing a user raises.
+    """
+    kind, named, changes = _checked(fields)
+    subject = subject_of(session, actor.organization_id, named)
+    request_id = single_id("prv", actor.now_us // 1_000, secrets.randbits(80))
+    done = kind != ERASE
+    row: dict[str, Any] = {
+        "id": request_id,
+        "organization_id": actor.organization_id,
+        "kind": kind,
+        "status": DONE if done else PENDING,
+        "subject": named,
+        "detail": None,
+        "certificate": None,
+        "created_by": actor.actor_id,
+        "created_at": actor.now_us,
+        "finished_at": actor.now_us if done else None,
+    }
+    detail = _carry_out(session, kind, subject, changes, actor)
+    if kind == ERASE:
+        job = NewJob(JOB, {"request_id": request_id}, actor.organization_id)
+        enqueue(session, job, now_us=actor.now_us, once=request_id)
+    store.add(session, actor.organization_id, {**row, "detail": dumps(detail)})
+    # The log names the request and not the person, whom it would have to forget.
+    actor.record(session, f"privacy.{kind}", "privacy_request", request_id, None, {"kind": kind})
+    return {**row, "detail": detail}
+
+
+def _checked(fields: Mapping[str, object]) -> tuple[str, str, Mapping[str, object]]:
+    for name in fields:
+        if name not in _FIELDS:
+            raise PrivacyError("is not a known field", field=name)
+    kind, subject, changes = (fields.get(name) for name in ("kind", "subject", "changes"))
+    if kind not in KINDS:
+        raise PrivacyError(f"must be one of {', '.join(KINDS)}", field="kind")
+    if not isinstance(subject, str) or not 0 < len(subject.strip()) <= 255:
+        raise PrivacyError("must be a user id or an e-mail address", field="subject")
+    if (kind == RECTIFY) != (changes is not None):
+        said = "is required" if kind == RECTIFY else "belongs to rectify alone"
+        raise PrivacyError(said, field="changes")
+    if changes is None:
+        return str(kind), subject.strip(), {}
+    if not isinstance(changes, dict) or not changes:
+        raise PrivacyError("must be an object with fields", field="changes")
+    return str(kind), subject.strip(), cast("dict[str, object]", changes)
+
+
+def _carry_out(
+    session: WriteSession,
+    kind: str,
+    subject: Subject,
+    changes: Mapping[str, object],
+    actor: Actor,
+) -> dict[str, Any]:
+    organization_id, ids = actor.organization_id, subject.user_ids
+    if kind == RECTIFY:
+        return rectify(session, subject, changes, actor)
+    if kind in (RESTRICT, OBJECT):
+        word = RESTRICTED if kind == RESTRICT else OBJECTED
+        restrict(session, organization_id, ids, word, actor.now_us)
+        return {"user_ids": len(ids)}
+    if kind == LIFT:
+        return {"user_ids": lift(session, organization_id, ids)}
+    return {}
+
+
+def rectify(
+    session: WriteSession, subject: Subject, changes: Mapping[str, object], actor: Actor
+) -> dict[str, Any]:
+    """Change what the organization holds of a person who was made. Raises PrivacyError and what
+    changing a user raises."""
+    from llm_cost_ops.server.identity.users import update_user
+
+    for name in changes:
+        if name not in RECTIFIED:
+            raise PrivacyError("cannot be rectified", field=f"changes.{name}")
+    user_id = store.made_user(session, subject.organization_id, subject.user_ids)
+    if user_id is None:
+        raise PrivacyError(
+            "is known by calls alone, which hold nothing to rectify", field="subject"
+        )
+    update_user(session, actor, user_id, changes)
+    return {"changed": sorted(changes)}
+
+
+def restrictions_of(session: ReadSession, organization_id: str, named: str) -> dict[str, str]:
+    """How the processing of a person's calls is restricted, by user id. Raises SubjectUnknown."""
+    subject = subject_of(session, organization_id, named)
+    return kinds_of(session, organization_id, subject.user_ids)
