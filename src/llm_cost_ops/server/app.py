@@ -18,10 +18,12 @@ from starlette.types import ASGIApp
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.admin import audit
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
+from llm_cost_ops.server.audit.refused import Attempts
 from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
@@ -66,6 +68,7 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("admin", router=admin.router),
+    Room("audit", router=audit.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -93,8 +96,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `metrics`, `health` and `queue`; they run between the
-    lifespan's startup and shutdown.
+    `outbound`, `webhooks`, `keys`, `attempts`, `metrics`, `health` and `queue`; they run between
+    the lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -156,6 +159,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
+    state.attempts = Attempts(state.database, clock)
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
@@ -231,6 +235,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         asyncio.create_task(work)
         for work in (
             state.keys.keep_last_used(),
+            state.attempts.keep_written(),
             state.health.keep_examining(),
             _keep_watching(state),
             _keep_gauges(state),
@@ -248,6 +253,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
+        await state.attempts.flush(all_of_it=True)
         if state.owns_database:
             await to_thread.run_sync(state.database.dispose)
 

@@ -15,11 +15,14 @@ from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
+from llm_cost_ops.server.audit.refused import ANONYMOUS, Attempts
 from llm_cost_ops.server.audit.who import API_KEY, CALLER, OPERATOR, SCIM, USER, Who
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.request_id import request_id
 
 MAX_SECRET = 256
 MAX_PARAMETERS = 1_000
+MAX_PATH = 200
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
 _HEADER = APIKeyHeader(
@@ -81,7 +84,46 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
 
     Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
     """
-    return admit(request, await credential(request), scopes)
+    principal: Principal | None = None
+    try:
+        principal = await credential(request)
+        admitted = admit(request, principal, scopes)
+    except Problem as problem:
+        _note_refused(request, principal, problem)
+        raise
+    attempts(request).let_in(
+        admitted.organization_id,
+        who_is(request, admitted),
+        request_id(request.scope),
+        _about(request),
+    )
+    return admitted
+
+
+def attempts(request: Request) -> Attempts:
+    """Where it is noted who was let in and who was not."""
+    return cast("Attempts", request.app.state.attempts)
+
+
+def _note_refused(request: Request, principal: Principal | None, problem: Problem) -> None:
+    """Whatever goes wrong in here, nobody is let in."""
+    if principal is None:
+        client = request.client
+        organization_id, who = None, ANONYMOUS._replace(ip=client and client.host)
+    else:
+        organization_id, who = principal.organization_id, who_is(request, principal)
+    attempts(request).refused(
+        problem.status,
+        problem.code,
+        organization_id,
+        who,
+        request_id(request.scope),
+        _about(request),
+    )
+
+
+def _about(request: Request) -> str:
+    return f"{request.method} {request.scope['path'][:MAX_PATH]}"
 
 
 async def credential(request: Request) -> Principal:
