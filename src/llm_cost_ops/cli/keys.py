@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llm_cost_ops.cli import scim_tokens
 from llm_cost_ops.cli.command import Run, command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, rows_of, show_object, show_rows, tail_of
@@ -102,6 +103,20 @@ def _revoke(
     return OK
 
 
+def _audit_log(
+    profile: Profile,
+    key: Annotated[str | None, typer.Option("--key", help="Id of the key (key_..).")] = None,
+    limit: Annotated[int, typer.Option(help="At most this many.")] = 100,
+) -> int:
+    """What was done with a key, the newest first; see also `audit list`.
+
+    $ cost-ops auth audit-log --key key_01K9ZW3D1M0000000000000000
+    """
+    from llm_cost_ops.cli.audit import show_entries
+
+    return show_entries(profile, {} if key is None else {"actor": key}, limit)
+
+
 _NAMES: dict[str, tuple[Run, str, Sequence[str]]] = {
     "create-api-key": (_create, "create", ("create", "create-key")),
     "list-api-keys": (_list, "list", ("list", "list-keys")),
@@ -110,6 +125,9 @@ _NAMES: dict[str, tuple[Run, str, Sequence[str]]] = {
 for _name, (_run, _short, _aliases) in _NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
     command(api_key, _short, organization=True)(_run)
+command(auth, "audit-log", organization=True)(_audit_log)
+for _name, (_run, _aliases) in scim_tokens.NAMES.items():
+    command(auth, _name, *_aliases, organization=True)(_run)
 
 
 def _scopes(text: str | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 A flood of refused requests must not fill the disk. Of one caller and kind there is at most one
 entry a minute with a count, one an hour for those who were let in; the first is written within
-`FLUSH_SECONDS`. When more callers than `MAX_KNOWN` come in between, the others are counted together.
+`FLUSH_SECONDS`. When more than `MAX_KNOWN` callers come in between, the others are counted as one.
 """
 
 from __future__ import annotations
