@@ -347,7 +347,7 @@ def test_writers_of_several_organizations_neither_fork_chains_nor_wait_for_each_
 def test_entries_from_before_the_chain_get_their_places(
     empty_database: DatabaseSettings,
 ) -> None:
-    Migrations().upgrade(empty_database, "0010")
+    Migrations().upgrade(empty_database, "0011")
     database = open_database(empty_database)
     old = "id, organization_id, timestamp, actor_id, action, resource_type, resource_id"
     quote = "`" if database.kind.value == "mysql" else '"'

@@ -19,6 +19,7 @@ from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.audit.refused import ANONYMOUS, Attempts
 from llm_cost_ops.server.audit.who import API_KEY, CALLER, OPERATOR, SCIM, USER, Who
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.ratelimit.gate import RateLimits
 from llm_cost_ops.server.http.request_id import request_id
 
 MAX_SECRET = 4_096
@@ -90,14 +91,13 @@ def _refuse_in_url(query: bytes) -> None:
 async def authenticate(request: Request, *scopes: str) -> Principal:
     """The principal of a request, which holds all of the canonical `scopes`.
 
-    Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
+    Raises Problem 401 (AUTH_001), 403 (INSUFFICIENT_PERMISSIONS) and 429 (RATE_LIMIT_EXCEEDED).
     """
-    principal: Principal | None = None
+    seen: list[Principal] = []
     try:
-        principal = await credential(request)
-        admitted = admit(request, principal, scopes)
+        admitted = await _let_in(request, scopes, seen)
     except Problem as problem:
-        _note_refused(request, principal, problem)
+        _note_refused(request, seen[0] if seen else None, problem)
         raise
     attempts(request).let_in(
         admitted.organization_id,
@@ -106,6 +106,30 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
         _about(request),
     )
     return admitted
+
+
+async def _let_in(request: Request, scopes: Sequence[str], seen: list[Principal]) -> Principal:
+    """`authenticate`, which learns from `seen` who it was that is refused."""
+    limits = rate_limits(request)
+    try:
+        principal = await credential(request)
+    except Problem as refused:
+        wrong = refused.status == 401 and _attempted(request)
+        raise limits.failed(request.scope, refused) if wrong else refused from None
+    seen.append(principal)
+    request.scope["state"]["key_id"] = principal.key_id
+    await limits.check(request.scope, principal)
+    return admit(request, principal, scopes)
+
+
+def _attempted(request: Request) -> bool:
+    """Whether a credential was sent at all: without one nothing was guessed."""
+    return "authorization" in request.headers or "x-api-key" in request.headers
+
+
+def rate_limits(request: Request) -> RateLimits:
+    """The rate limits of the app that serves this request."""
+    return cast("RateLimits", request.app.state.limits)
 
 
 def attempts(request: Request) -> Attempts:

@@ -50,7 +50,6 @@ router = room_router("/api/v1/audit", "audit")
 
 
 async def filters_of(
-    request: Request,
     start_date: Annotated[str | None, Query(description="From this day or time on.")] = None,
     end_date: Annotated[str | None, Query(description="To this day, included, or time.")] = None,
     action: Annotated[

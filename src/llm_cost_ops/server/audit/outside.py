@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import format_micros, parse_instant, to_micros
@@ -51,7 +51,7 @@ def checked_all(given: Iterable[object]) -> list[Checkpoint]:
 
 def checked(given: Any) -> Checkpoint:
     """One checkpoint. Raises CheckpointError when it is none, or nobody with its key signed it."""
-    fields: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    fields = cast("Mapping[str, Any]", given if isinstance(given, Mapping) else {})
     seq = fields.get("seq")
     if not isinstance(seq, int) or not all(isinstance(fields.get(name), str) for name in _TEXTS):
         raise CheckpointError("is not a checkpoint", field="checkpoint")

@@ -139,7 +139,7 @@ def _step(walk: _Walk, row: Mapping[str, Any], signer: Signer) -> None:
     try:
         found = entry_hash(row, walk.hash)
     except (TypeError, ValueError):
-        found = None
+        found = ""
     if found != row["hash"]:
         raise _Bad(seq, "edited", f"entry {seq} is not what was written")
     walk.seq, walk.hash = seq, found

@@ -137,13 +137,14 @@ def _counts(session: ReadSession, organization_id: str, whole: Window, unit: int
 def _relabelled(session: ReadSession, organization_id: str) -> tuple[int, int]:
     """How often calls were labelled anew, which the audit log tells and nothing else does, and the
     place of the last time: entries that are old may be removed."""
-    query = select(func.count(), func.max(audit_log.c.seq)).where(
+    last = func.max(audit_log.c.seq)
+    query = select(func.count().label("times"), last.label("last")).where(
         audit_log.c.organization_id == organization_id,
         audit_log.c.action == RELABELS,
         text(RARE),
     )
     row = session.execute(query).one()
-    return int(row[0]), int(row[1] or 0)
+    return int(row.times), int(row.last or 0)
 
 
 def _runs(spans: set[int], unit: int) -> list[Window]:

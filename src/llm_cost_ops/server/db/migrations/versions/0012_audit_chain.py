@@ -1,7 +1,7 @@
 """A chain of hashes through the audit log of each organization.
 
-Revision ID: 0011
-Revises: 0010
+Revision ID: 0012
+Revises: 0011
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from alembic import op
 
 from llm_cost_ops.core.jsontext import JsonError, canonical
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
