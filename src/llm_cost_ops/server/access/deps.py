@@ -26,7 +26,7 @@ MAX_SECRET = 4_096
 """Characters. An API key has under a hundred, an access token some hundreds."""
 MAX_PARAMETERS = 1_000
 MAX_PATH = 200
-SCIM_TOKEN = "sct_"
+SCIM_IDS = "sct_"
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="Bearer", description="An API key or an access token."
@@ -198,7 +198,7 @@ def who_is(request: Request, principal: Principal) -> Who:
 def _kind_of(principal: Principal) -> str:
     if principal.key_id == OPERATOR:
         return OPERATOR
-    if principal.key_id.startswith(SCIM_TOKEN):
+    if principal.key_id.startswith(SCIM_IDS):
         return SCIM
     return USER if principal.account_id else API_KEY
 

@@ -17,7 +17,7 @@ from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import audit_openapi as openapi
 from llm_cost_ops.server.audit import outside, store
-from llm_cost_ops.server.audit.checkpoint import checkpoints
+from llm_cost_ops.server.audit.checkpoint import Checkpoint, checkpoints
 from llm_cost_ops.server.audit.shown import FIELDS, shown
 from llm_cost_ops.server.audit.sign import Signer
 from llm_cost_ops.server.audit.verify import verify
@@ -220,7 +220,7 @@ def verify_log_against(
     return _proof(request, principal, own)
 
 
-def _proof(request: Request, principal: Principal, kept: list[outside.Checkpoint]) -> Response:
+def _proof(request: Request, principal: Principal, kept: list[Checkpoint]) -> Response:
     signer = Signer.of(deps.settings(request))
     with snapshot(deps.database(request)) as session:
         return json_response(verify(session, principal.organization_id, signer, kept).shown())

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, text
+from sqlalchemy import ColumnElement, and_, literal_column, or_, select
 
-from llm_cost_ops.server.audit.tables import RARE, USUAL, audit_log
+from llm_cost_ops.server.audit.tables import USUAL, audit_log
 from llm_cost_ops.server.db.dialects import starts_with
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, read
 
 _ROW = audit_log.c
+_RARE = _ROW.action != literal_column(f"'{USUAL}'")
+"""Written out, it lets the index of these entries be used."""
 PAGE = 1_000
 EVERY = ".*"
 
@@ -100,8 +102,8 @@ def _of_action(session: ReadSession, action: str) -> Iterator[ColumnElement[bool
         prefix = action[: -len(EVERY)] + "."
         yield starts_with(session.kind, _ROW.action, prefix)
         if not USUAL.startswith(prefix):
-            yield text(RARE)  # lets the index of these be used
+            yield _RARE
     else:
         yield _ROW.action == action
         if action != USUAL:
-            yield text(RARE)
+            yield _RARE
