@@ -63,3 +63,16 @@ def test_a_file_that_is_no_checkpoint(run: Run, logged: Path) -> None:
         ran = run("audit", "verify", "--checkpoint", path)
         assert ran.code == 2
         assert said in ran.err
+
+
+def test_entries_are_listed_and_exported(run: Run, logged: Path) -> None:
+    rows = run("audit", "list", "--action", "usage.create", "-o", "json").rows()
+    assert len(rows) == 3
+    assert rows[0]["actor_kind"] == "operator"
+    assert "usage.create" in run("audit", "list").out
+    assert run("auth", "audit-log", "--key", "operator", "-o", "json").rows()
+    exported = run("audit", "export", "--action", "usage.create")
+    assert exported.code == 0
+    assert exported.out.count("usage.create") == 3
+    lines = run("audit", "export", "--format", "jsonl", "--action", "usage.create").out
+    assert len(lines.splitlines()) == 3

@@ -201,6 +201,20 @@ def _revoke(profile: Profile, key_id: KeyArgument = None, id: KeyOption = None) 
     return OK
 
 
+def _audit_log(
+    profile: Profile,
+    key: Annotated[str | None, typer.Option("--key", help="Id of the key (key_..).")] = None,
+    limit: Annotated[int, typer.Option(help="At most this many.")] = 100,
+) -> int:
+    """What was done with a key, the newest first; see also `audit list`.
+
+    $ cost-ops auth audit-log --key key_01K9ZW3D1M0000000000000000
+    """
+    from llm_cost_ops.cli.audit import show_entries
+
+    return show_entries(profile, {} if key is None else {"actor": key}, limit)
+
+
 def _one(key_id: str | None, id: str | None) -> str:
     wanted = id or key_id
     if wanted is None or (id and key_id and id != key_id):
@@ -225,6 +239,7 @@ _NAMES: dict[str, tuple[Run, str, Sequence[str]]] = {
 for _name, (_run, _short, _aliases) in _NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
     command(api_key, _short, organization=True)(_run)
+command(auth, "audit-log", organization=True)(_audit_log)
 for _name, (_run, _aliases) in scim_tokens.NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
 

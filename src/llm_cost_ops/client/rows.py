@@ -439,3 +439,27 @@ def _shape(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_shape("", item) for item in cast("list[Any]", value)]
     return Amount(value) if isinstance(value, Decimal) else value
+
+
+class AuditEntry(Row):
+    """Who did what to which resource, when. Times are ISO 8601."""
+
+    __slots__ = ()
+
+    id: str
+    seq: int
+    timestamp: str
+    actor_kind: str | None
+    actor_id: str | None
+    user_id: str | None
+    user_email: str | None
+    ip: str | None
+    action: str
+    resource_type: str
+    resource_id: str
+    outcome: str
+    before: Row | None
+    after: Row | None
+    request_id: str | None
+    previous_hash: str | None
+    hash: str | None

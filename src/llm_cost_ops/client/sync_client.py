@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.alerts import Alerts
     from llm_cost_ops.client.resources.analytics import Analytics
     from llm_cost_ops.client.resources.api_keys import ApiKeys
+    from llm_cost_ops.client.resources.audit import Audit
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
@@ -108,6 +109,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import Budgets
 
         return Budgets(self._caller, self._driver)
+
+    @cached_property
+    def audit(self) -> Audit:
+        from llm_cost_ops.client.resources.audit import Audit
+
+        return Audit(self._caller, self._driver)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

@@ -25,6 +25,7 @@ from llm_cost_ops.server.access.oauth.throttle import Throttle
 from llm_cost_ops.server.access.tokens import routes as tokens
 from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import (
+    audit,
     invitation_routes,
     organization_routes,
     structure_routes,
@@ -35,6 +36,7 @@ from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
+from llm_cost_ops.server.audit.refused import Attempts
 from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
@@ -97,6 +99,7 @@ ROOMS: tuple[Room, ...] = (
     Room("oauth", router=oauth.server),
     Room("oauth-clients", router=oauth.router),
     Room("admin", router=admin.router),
+    Room("audit", router=audit.router),
     Room("organizations", router=organization_routes.router),
     Room("users", router=user_routes.router),
     Room("teams", router=team_routes.router),
@@ -140,8 +143,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `limits`, `metrics`, `health` and `queue`; they run between the
-    lifespan's startup and shutdown.
+    `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health` and `queue`; they run
+    between the lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -203,6 +206,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
+    state.attempts = Attempts(state.database, clock)
     state.sign_in = SignInDesk(settings, state.database, clock)
     state.sessions = Sessions(state.sign_in)
     state.tokens = Tokens(state.database, settings, clock)
@@ -312,6 +316,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         asyncio.create_task(work)
         for work in (
             state.keys.keep_last_used(),
+            state.attempts.keep_written(),
             state.health.keep_examining(),
             _keep_watching(state),
             _keep_gauges(state),
@@ -330,6 +335,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
+        await state.attempts.flush(all_of_it=True)
         await to_thread.run_sync(state.limits.close)
         if state.owns_database:
             await to_thread.run_sync(state.database.dispose)

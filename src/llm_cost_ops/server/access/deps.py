@@ -16,13 +16,17 @@ from llm_cost_ops.server.access.credentials import Credentials
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
+from llm_cost_ops.server.audit.refused import ANONYMOUS, Attempts
 from llm_cost_ops.server.audit.who import API_KEY, CALLER, OPERATOR, SCIM, USER, Who
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.ratelimit.gate import RateLimits
+from llm_cost_ops.server.http.request_id import request_id
 
 MAX_SECRET = 4_096
 """Characters. An API key has under a hundred, an access token some hundreds."""
 MAX_PARAMETERS = 1_000
+MAX_PATH = 200
+SCIM_IDS = "sct_"
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="Bearer", description="An API key or an access token."
@@ -89,12 +93,30 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
 
     Raises Problem 401 (AUTH_001), 403 (INSUFFICIENT_PERMISSIONS) and 429 (RATE_LIMIT_EXCEEDED).
     """
+    seen: list[Principal] = []
+    try:
+        admitted = await _let_in(request, scopes, seen)
+    except Problem as problem:
+        _note_refused(request, seen[0] if seen else None, problem)
+        raise
+    attempts(request).let_in(
+        admitted.organization_id,
+        who_is(request, admitted),
+        request_id(request.scope),
+        _about(request),
+    )
+    return admitted
+
+
+async def _let_in(request: Request, scopes: Sequence[str], seen: list[Principal]) -> Principal:
+    """`authenticate`, which learns from `seen` who it was that is refused."""
     limits = rate_limits(request)
     try:
         principal = await credential(request)
     except Problem as refused:
         wrong = refused.status == 401 and _attempted(request)
         raise limits.failed(request.scope, refused) if wrong else refused from None
+    seen.append(principal)
     request.scope["state"]["key_id"] = principal.key_id
     await limits.check(request.scope, principal)
     return admit(request, principal, scopes)
@@ -108,6 +130,32 @@ def _attempted(request: Request) -> bool:
 def rate_limits(request: Request) -> RateLimits:
     """The rate limits of the app that serves this request."""
     return cast("RateLimits", request.app.state.limits)
+
+
+def attempts(request: Request) -> Attempts:
+    """Where it is noted who was let in and who was not."""
+    return cast("Attempts", request.app.state.attempts)
+
+
+def _note_refused(request: Request, principal: Principal | None, problem: Problem) -> None:
+    """Whatever goes wrong in here, nobody is let in."""
+    if principal is None:
+        client = request.client
+        organization_id, who = None, ANONYMOUS._replace(ip=client and client.host)
+    else:
+        organization_id, who = principal.organization_id, who_is(request, principal)
+    attempts(request).refused(
+        problem.status,
+        problem.code,
+        organization_id,
+        who,
+        request_id(request.scope),
+        _about(request),
+    )
+
+
+def _about(request: Request) -> str:
+    return f"{request.method} {request.scope['path'][:MAX_PATH]}"
 
 
 async def credential(request: Request) -> Principal:
@@ -150,7 +198,7 @@ def who_is(request: Request, principal: Principal) -> Who:
 def _kind_of(principal: Principal) -> str:
     if principal.key_id == OPERATOR:
         return OPERATOR
-    if principal.key_id.startswith("sct_"):
+    if principal.key_id.startswith(SCIM_IDS):
         return SCIM
     return USER if principal.account_id else API_KEY
 

@@ -43,7 +43,7 @@ class Signer:
     def of(cls, settings: Settings) -> Signer:
         """The one of an installation."""
         own = settings.security.secret_key
-        return cls([] if own is None else [own])
+        return cls([] if own is None else [own, *settings.security.previous_secret_keys])
 
     @property
     def public_keys(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from llm_cost_ops.server.db.base import (
 Hash = String(64)
 Salt = String(32)
 
+USUAL = "usage.create"
 RARE = "action <> 'usage.create'"
 """Entries that are not most of them; a query that names this finds them by their action."""
 BY_USER = "user_id IS NOT NULL"

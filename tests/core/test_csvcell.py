@@ -1,0 +1,28 @@
+"""Cells that a spreadsheet does not take for formulas."""
+
+from __future__ import annotations
+
+import pytest
+
+from llm_cost_ops.core.csvcell import cell, line
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+A1", "-A1", "@x", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "＋1", "－1", "＠1"],
+)
+def test_what_begins_as_a_formula_is_led_by_an_apostrophe(text: str) -> None:
+    assert cell(text) == f'"\'{text}"'
+
+
+def test_nul_is_left_out_and_its_text_is_led() -> None:
+    assert cell("\x00=1") == '"\'=1"'
+
+
+@pytest.mark.parametrize("text", ["-1", "+1", "-12.50", "0", "a=1", "", "plain"])
+def test_numbers_and_other_texts_stay(text: str) -> None:
+    assert cell(text) == f'"{text}"'
+
+
+def test_quotes_are_doubled_and_none_is_empty() -> None:
+    assert line(['a"b', None, -1, "c\nd"]) == '"a""b",,"-1","c\nd"\r\n'
