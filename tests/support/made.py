@@ -34,7 +34,9 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
-    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary}
+    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary,
+              "user_id": canary}  # fmt: skip
+    role = {"name": canary, "permissions": ["read:costs"]}
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
@@ -66,6 +68,8 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "alert_id": _alert(application, canary),
         "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
         "anomaly_id": _anomaly(application, canary),
+        "role_id": created("/api/v1/roles", role).json()["id"],
+        "user_id": canary,
     }
 
 

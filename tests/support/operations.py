@@ -410,6 +410,22 @@ OPERATIONS: Mapping[str, Operation] = {
     "revokeApiKey": Operation("write:api_keys"),
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
+    "createRole": Operation(
+        "write:roles",
+        (
+            {
+                "name": "@new",
+                "description": "x",
+                "permissions": ["write:roles", "roles:write"],
+                "conditions": {"team": ["a"], "models": "b", "projects": ["c"]},
+            },
+            {"name": "@new", "permissions": ["write:roles"]},
+        ),
+    ),
+    "updateRole": Operation("write:roles", ({"description": "y", "conditions": None},)),
+    **dict.fromkeys(("listRoles", "getRole", "listUserRoles"), Operation("read:roles")),
+    "assignRole": Operation("write:roles", ({"role_id": "viewer"},)),
+    **dict.fromkeys(("deleteRole", "withdrawRole"), Operation("write:roles")),
 }
 _numbers = itertools.count(1)
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.admin import role_routes as roles
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
@@ -66,6 +67,7 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("admin", router=admin.router),
+    Room("roles", router=roles.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),

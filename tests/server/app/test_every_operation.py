@@ -18,7 +18,8 @@ SCOPES = (
     "write:costs", "write:pricing", "read:webhooks", "write:webhooks",
     "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
     "write:budgets", "read:costs", "write:costs", "write:pricing",
-    "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
+    "write:costs", "write:pricing", "read:forecasts", "write:forecasts", "read:roles",
+    "write:roles",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -37,6 +38,8 @@ UNKNOWN = {
     "alert_id": "alt_00000000000000000000000000",
     "forecast_id": "fct_00000000000000000000000000",
     "anomaly_id": "ano_00000000000000000000000000",
+    "role_id": "role_00000000000000000000000000",
+    "user_id": "nobody-of-that-name",
 }
 
 
@@ -126,6 +129,7 @@ READS = (
     "/api/v1/forecasts/anomalies/found",
     "/api/v1/auth/api-keys",
     "/api/v1/organizations/current",
+    "/api/v1/roles",
 )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from functools import lru_cache, wraps
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 
 from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
@@ -18,6 +22,12 @@ from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.http.problems import Problem
 
 MAX_SECRET = 256
+Endpoint = Callable[[Request], Awaitable[Response]]
+MAX_NETWORKS_KNOWN = 1_000
+Conditions = Literal["applied", "apart", "refused"]
+"""What a route does with the conditions of a role. `applied`: it shows and changes only calls of
+the principal's `reach`. `apart`: it is about nothing that conditions are about. `refused`: it is
+about the whole organization, so who is limited by conditions does not get in."""
 MAX_PARAMETERS = 1_000
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
@@ -75,12 +85,14 @@ def _refuse_in_url(query: bytes) -> None:
             )
 
 
-async def authenticate(request: Request, *scopes: str) -> Principal:
+async def authenticate(
+    request: Request, *scopes: str, conditions: Conditions = "refused"
+) -> Principal:
     """The principal of a request, which holds all of the canonical `scopes`.
 
     Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
     """
-    return admit(request, await credential(request), scopes)
+    return admit(request, await credential(request), scopes, conditions)
 
 
 async def credential(request: Request) -> Principal:
@@ -90,9 +102,16 @@ async def credential(request: Request) -> Principal:
     return ring.remembered(secret) or await ring.principal(secret)
 
 
-def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Principal:
+def admit(
+    request: Request,
+    principal: Principal,
+    scopes: Sequence[str],
+    conditions: Conditions = "refused",
+) -> Principal:
     """The one gate that every credential passes. Raises Problem 403."""
     request.scope["state"]["key_id"] = principal.key_id
+    if principal.allowed_networks:
+        _check_network(request, principal.allowed_networks)
     own_organization(principal, request.headers.get("x-organization-id"), "X-Organization-ID")
     if request.scope["query_string"]:
         for named in request.query_params.getlist("organization_id"):
@@ -100,11 +119,47 @@ def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Prin
     if not principal.holds(*scopes):
         missing = ", ".join(principal.missing(scopes))
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
+    if any(part.within.dimensions for part in principal.grants):
+        return _within(principal, scopes, conditions)
     return principal
 
 
-def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
-    """A FastAPI dependency that gives the Principal: `Depends(require("read:costs"))`."""
+def _within(principal: Principal, scopes: Sequence[str], conditions: Conditions) -> Principal:
+    """The principal with what it reaches by these permissions. Raises Problem 403."""
+    reach = principal.reach_of(scopes)
+    if reach.is_everything or conditions == "apart":
+        return principal
+    if conditions == "refused":
+        raise Problem(
+            403,
+            "INSUFFICIENT_PERMISSIONS",
+            f"This is about the whole organization; your roles are limited to {reach.text()}.",
+        )
+    return replace(principal, reach=reach)
+
+
+def _check_network(request: Request, allowed: Sequence[str]) -> None:
+    """Raises Problem 403 for a request from elsewhere."""
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        address = None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address is None or not any(address in _network(text) for text in allowed):
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", "The key is not accepted from this address.")
+
+
+@lru_cache(maxsize=MAX_NETWORKS_KNOWN)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
+
+
+def require(
+    *scopes: str, conditions: Conditions = "refused"
+) -> Callable[..., Awaitable[Principal]]:
+    """A FastAPI dependency that gives the Principal: `Depends(require("read:costs"))`. The
+    OpenAPI document says what it demands (`x-required-permissions`, `x-conditions`)."""
     required = tuple(normalise(scope) for scope in scopes)
 
     async def principal_of(
@@ -112,9 +167,37 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
         _bearer: Any = Security(_BEARER),  # for the OpenAPI document; `authenticate` reads both
         _header: Any = Security(_HEADER),
     ) -> Principal:
-        return await authenticate(request, *required)
+        return await authenticate(request, *required, conditions=conditions)
 
+    _declare(principal_of, required, conditions)
     return principal_of
+
+
+def admitted(
+    *scopes: str, conditions: Conditions = "refused"
+) -> Callable[[Callable[[Request, Principal], Awaitable[Response]]], Endpoint]:
+    """The same for a plain route: its endpoint is called with the request and the principal."""
+    required = tuple(normalise(scope) for scope in scopes)
+
+    def guard(endpoint: Callable[[Request, Principal], Awaitable[Response]]) -> Endpoint:
+        @wraps(endpoint)
+        async def guarded(request: Request) -> Response:
+            principal = await authenticate(request, *required, conditions=conditions)
+            return await endpoint(request, principal)
+
+        _declare(guarded, required, conditions)
+        return guarded
+
+    return guard
+
+
+def _declare(function: Any, required: Sequence[str], conditions: Conditions) -> None:
+    function.demands = demands(*required, conditions=conditions)
+
+
+def demands(*scopes: str, conditions: Conditions = "refused") -> dict[str, Any]:
+    """What the OpenAPI document says of an operation that demands these permissions."""
+    return {"x-required-permissions": list(scopes), "x-conditions": conditions}
 
 
 def own_fields(principal: Principal, body: Mapping[str, object]) -> dict[str, object]:
