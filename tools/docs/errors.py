@@ -34,6 +34,9 @@ API: Mapping[str, str] = {
     "INVALID_DATE_RANGE": "The period ends before it begins.",
     "INVALID_PRICING": "A price definition or formula that cannot be used.",
     "INVALID_REQUEST": "The request cannot be read: no JSON, a wrong header, a broken compression.",
+    "LAST_ADMIN": "The only administrator of an organization cannot be removed, disabled or "
+    "demoted.",
+    "LINK_INVALID": "A link that was sent to somebody is unknown, used or has ended.",
     "METHOD_NOT_ALLOWED": "The path is right, the method is not; `Allow` names those that are.",
     "NOT_FOUND": "No such path, or no such id in the organization of the key.",
     "ORGANIZATION_MISMATCH": "The request names another organization than that of the key.",

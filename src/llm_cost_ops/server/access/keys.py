@@ -25,6 +25,7 @@ from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.grants import grants_of
 from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.identity.users import is_ended
 
 REMEMBER_SECONDS = 0.9
 REFRESH_AFTER_SECONDS = 0.45
@@ -145,6 +146,8 @@ class KeyRing:
         with read(self._database) as session:
             found = store.find_by_digest(session, key)
             if found is None or not found.active(self._clock.micros()):
+                return None
+            if found.user_id and is_ended(session, found.organization_id, found.user_id):
                 return None
             owner = get_organization(session, found.organization_id)
             slug = owner.slug if owner else None

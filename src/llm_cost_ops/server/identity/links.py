@@ -22,6 +22,7 @@ from llm_cost_ops.server.identity.tables import one_time_links
 PURPOSES = frozenset({"invite", "reset", "verify", "welcome"})
 SECRET_BYTES = 32
 MAX_SECRET = 64
+REFUSED = "This link does not work, or no longer. Ask for a new one."
 _ROW = one_time_links.c
 
 
@@ -149,4 +150,4 @@ def _digest(secret: str) -> str:
 
 
 def _refused() -> LinkRefused:
-    return LinkRefused("This link does not work, or no longer. Ask for a new one.")
+    return LinkRefused(REFUSED)

@@ -164,3 +164,23 @@ one_time_links = Table(
     **TABLE_OPTIONS,
 )
 """Links that work once: the SHA-256 of the secret in them, and what they are for."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("name", Name),
+    Column("role", String(64), nullable=False),
+    Column("team_ids", Json, nullable=False),
+    Column("invited_by", Id),
+    micros("created_at"),
+    micros("expires_at"),
+    micros("accepted_at", nullable=True),
+    micros("revoked_at", nullable=True),
+    Column("user_id", Name),
+    Index("ix_invitations_organization", "organization_id", "email"),
+    **TABLE_OPTIONS,
+)
+"""Who may become a user; the secret of the link stands in `one_time_links` alone."""
