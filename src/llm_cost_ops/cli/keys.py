@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llm_cost_ops.cli import scim_tokens
 from llm_cost_ops.cli.command import Run, command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, rows_of, show_object, show_rows, tail_of
@@ -110,6 +111,8 @@ _NAMES: dict[str, tuple[Run, str, Sequence[str]]] = {
 for _name, (_run, _short, _aliases) in _NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
     command(api_key, _short, organization=True)(_run)
+for _name, (_run, _aliases) in scim_tokens.NAMES.items():
+    command(auth, _name, *_aliases, organization=True)(_run)
 
 
 def _scopes(text: str | None) -> list[str]:

@@ -120,7 +120,11 @@ def _demanded(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str, dict[str,
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Add the errors that every operation of its kind can answer."""
+    """Add the errors that every operation of its kind can answer; a route of SCIM tells its own."""
+    if path.startswith("/scim/"):
+        operation["responses"].pop("422", None)
+        operation["security"] = _SECURITY
+        return
     responses: dict[str, Any] = operation.setdefault("responses", {})
     statuses = ["503"]
     if path.startswith("/api/"):

@@ -6,7 +6,7 @@ a 500 that tells nothing but the request id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -201,9 +201,22 @@ def _plain_text(item: Any) -> str:
     return text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
+Form = Callable[[Problem, Request], Response]
+_FORMS: dict[str, Form] = {}
+
+
+def speak(root: str, form: Form) -> None:
+    """Write the errors of all paths below `root` in another form: one that a protocol demands."""
+    _FORMS[root] = form
+
+
 def problem_response(error: Exception, request: Request) -> Response:
     """The answer for any exception."""
     problem = problem_of(error, request.method)
+    path: str = request.scope["path"]
+    for root, form in _FORMS.items():
+        if path == root or path.startswith(f"{root}/"):
+            return form(problem, request)
     response = json_response(error_body(problem, request_id(request.scope)), problem.status)
     if problem.headers:
         response.headers.update(problem.headers)
