@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
     "auth": ("keys:auth", "API keys."),
+    "rbac": ("roles:rbac", "Roles: list, create, assign, load from a file."),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),

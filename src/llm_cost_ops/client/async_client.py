@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.pricing import AsyncPricing
+    from llm_cost_ops.client.resources.roles import AsyncRoles
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
@@ -102,6 +103,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import AsyncBudgets
 
         return AsyncBudgets(self._caller, self._driver)
+
+    @cached_property
+    def roles(self) -> AsyncRoles:
+        from llm_cost_ops.client.resources.roles import AsyncRoles
+
+        return AsyncRoles(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> AsyncWebhooks:

@@ -181,6 +181,21 @@ class Reservation(Row):
     budgets: list[Row]
 
 
+class Role(Row):
+    """A built-in or custom role. `conditions` are lists of values by name."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    description: str | None
+    permissions: list[str]
+    conditions: dict[str, list[str]]
+    built_in: bool
+    created_at: str | None
+    updated_at: str | None
+
+
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.pricing import Pricing
+    from llm_cost_ops.client.resources.roles import Roles
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
 
@@ -105,6 +106,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import Budgets
 
         return Budgets(self._caller, self._driver)
+
+    @cached_property
+    def roles(self) -> Roles:
+        from llm_cost_ops.client.resources.roles import Roles
+
+        return Roles(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> Webhooks:
