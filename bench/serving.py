@@ -107,13 +107,19 @@ def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def main(given: Sequence[str]) -> int:
     from llm_cost_ops.server.serve import run
-    from llm_cost_ops.server.settings import DatabaseSettings, ServerSettings, Settings
+    from llm_cost_ops.server.settings import (
+        DatabaseSettings,
+        RateLimitSettings,
+        ServerSettings,
+        Settings,
+    )
 
     url, port = given
     return run(
         Settings(
             database=DatabaseSettings(url=url),
             server=ServerSettings(host=HOST, port=int(port)),
+            rate_limit=RateLimitSettings(requests_per_minute=10**9),
         )
     )
 

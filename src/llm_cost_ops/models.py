@@ -15,6 +15,7 @@ from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.scim import tables as scim
+from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
 from llm_cost_ops.server.webhooks import tables as webhooks
 
@@ -30,6 +31,7 @@ __all__ = [
     "pricing",
     "queue",
     "scim",
+    "signin",
     "spend",
     "webhooks",
 ]

@@ -13,6 +13,7 @@ import pytest
 from llm_cost_ops.server.settings import (
     SETTINGS,
     DatabaseSettings,
+    RateLimitSettings,
     Settings,
     SettingsError,
     explain,
@@ -45,7 +46,7 @@ def source(settings: Settings, path: str) -> str:
 
 def test_defaults_need_nothing(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert settings == Settings()
+    assert settings == Settings(rate_limit=RateLimitSettings(enabled=True))
     assert settings.database.url == "sqlite:cost-ops.db"
     assert (settings.server.host, settings.server.port) == ("0.0.0.0", 8080)  # noqa: S104
     assert settings.file is None
@@ -73,7 +74,7 @@ def test_the_specific_variable_beats_the_general_one(tmp_path: Path) -> None:
 
 def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
     settings = load(tmp_path, environ={"DATABASE_URL": "", "REDIS_URL": " ", "SERVER_PORT": ""})
-    assert settings == Settings()
+    assert settings == Settings(rate_limit=RateLimitSettings(enabled=True))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.app import create_app
 from llm_cost_ops.server.http.edge import Edge
 from llm_cost_ops.server.identity.organizations import Organization
-from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.settings import RateLimitSettings, Settings
 
 OPERATOR = "operator"
 """Who is recorded as the author of what the command line does."""
@@ -74,11 +74,11 @@ def _operator(organization: Organization | None) -> Principal:
 
 
 def _unhurried(settings: Settings) -> Settings:
-    """Settings of an app that nobody else can call: no time limit, any host."""
+    """Settings of an app that nobody else can call: no limits, any host."""
     server = replace(
         settings.server, request_timeout_seconds=UNHURRIED_SECONDS, allowed_hosts=("*",)
     )
-    return replace(settings, server=server)
+    return replace(settings, server=server, rate_limit=RateLimitSettings(enabled=False))
 
 
 @contextmanager

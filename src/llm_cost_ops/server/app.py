@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,11 @@ from llm_cost_ops.server.http.health import Health, old_book
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.metrics import Metrics
 from llm_cost_ops.server.http.operations import operations_router
+from llm_cost_ops.server.http.ratelimit.gate import RateLimits
+from llm_cost_ops.server.http.ratelimit.metrics import RateLimitMetrics
+from llm_cost_ops.server.http.ratelimit.standing import HEADERS as RATE_LIMIT_HEADERS
 from llm_cost_ops.server.http.routing import Room
+from llm_cost_ops.server.identity.organizations import settings_of_organization
 from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
@@ -59,6 +64,10 @@ from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.signin import factor_routes
+from llm_cost_ops.server.signin import routes as signin
+from llm_cost_ops.server.signin.desk import SignInDesk
+from llm_cost_ops.server.signin.sessions import Sessions
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -74,6 +83,8 @@ ROOMS: tuple[Room, ...] = (
     Room("roles", router=roles.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
+    Room("signin", router=signin.router),
+    Room("second factor", router=factor_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -101,7 +112,7 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `metrics`, `health` and `queue`; they run between the
+    `outbound`, `webhooks`, `keys`, `limits`, `metrics`, `health` and `queue`; they run between the
     lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
@@ -164,7 +175,13 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
-    state.credentials = (ScimTokens(state.database, clock), ApiKeys(state.keys))
+    state.sign_in = SignInDesk(settings, state.database, clock)
+    state.sessions = Sessions(state.sign_in)
+    state.credentials = (
+        ScimTokens(state.database, clock),
+        ApiKeys(state.keys),
+        state.sessions,
+    )
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
@@ -176,9 +193,26 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.alerts = alert_desk(settings, clock)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
+    state.limits = RateLimits(
+        settings,
+        clock,
+        RateLimitMetrics(state.metrics.registry),
+        partial(settings_of_organization, state.database),
+        ingest=_counted_by_records(),
+    )
     state.queue_metrics = QueueMetrics(state.metrics.registry)
     state.queue = Watch(state.database, clock, state.queue_metrics)
     _observe(state, settings)
+
+
+def _counted_by_records() -> set[tuple[str, str]]:
+    """Methods and templates of the hot routes: who reports usage or asks before a call."""
+    return {
+        (method, route.path)
+        for room in ROOMS
+        for route in room.routes
+        for method in route.methods or ()
+    }
 
 
 def _worker(state: Any) -> WorkerThread:
@@ -199,6 +233,7 @@ def _observe(state: Any, settings: Settings) -> None:
     metrics.know_models(entry.model for entry in book.models())
     state.health.warnings.append(old_book(book.built_at, settings.pricing.book_max_age_days, clock))
     state.health.warnings.append(state.queue.warnings)
+    state.health.warnings.append(state.limits.warnings)
 
     def refresh() -> None:
         metrics.price_book_age((clock.now().date() - book.built_at).days)
@@ -224,7 +259,12 @@ def _with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
         allow_methods=cors.methods,
         allow_headers=cors.headers,
         allow_credentials=cors.credentials and "*" not in cors.origins,
-        expose_headers=("X-Request-ID", "Retry-After", idempotency.REPLAYED),
+        expose_headers=(
+            "X-Request-ID",
+            "Retry-After",
+            idempotency.REPLAYED,
+            *RATE_LIMIT_HEADERS,
+        ),
     )
 
 
@@ -243,6 +283,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
             state.health.keep_examining(),
             _keep_watching(state),
             _keep_gauges(state),
+            state.limits.keep_sharing(),
         )
     ]
     try:
@@ -257,6 +298,7 @@ async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(state.desk.close)
         await to_thread.run_sync(state.writer.close)
         await state.keys.flush_last_used()
+        await to_thread.run_sync(state.limits.close)
         if state.owns_database:
             await to_thread.run_sync(state.database.dispose)
 

@@ -21,6 +21,7 @@ from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.ratelimit.gate import RateLimits
 
 MAX_SECRET = 4_096
 """Characters. An API key has under a hundred, an access token some hundreds."""
@@ -97,9 +98,27 @@ async def authenticate(
 ) -> Principal:
     """The principal of a request, which holds all of the canonical `scopes`.
 
-    Raises Problem 401 (AUTH_001) and 403 (INSUFFICIENT_PERMISSIONS).
+    Raises Problem 401 (AUTH_001), 403 (INSUFFICIENT_PERMISSIONS) and 429 (RATE_LIMIT_EXCEEDED).
     """
-    return admit(request, await credential(request), scopes, conditions)
+    limits = rate_limits(request)
+    try:
+        principal = await credential(request)
+    except Problem as refused:
+        wrong = refused.status == 401 and _attempted(request)
+        raise limits.failed(request.scope, refused) if wrong else refused from None
+    request.scope["state"]["key_id"] = principal.key_id
+    await limits.check(request.scope, principal)
+    return admit(request, principal, scopes, conditions)
+
+
+def _attempted(request: Request) -> bool:
+    """Whether a credential was sent at all: without one nothing was guessed."""
+    return "authorization" in request.headers or "x-api-key" in request.headers
+
+
+def rate_limits(request: Request) -> RateLimits:
+    """The rate limits of the app that serves this request."""
+    return cast("RateLimits", request.app.state.limits)
 
 
 async def credential(request: Request) -> Principal:

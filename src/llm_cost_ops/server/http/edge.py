@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.http import proxies
 from llm_cost_ops.server.http import request_id as ids
 from llm_cost_ops.server.http.limits import bounded_receive, check_length
 from llm_cost_ops.server.http.logs import REQUESTS, RequestLog, logger, redact_text
@@ -29,12 +30,13 @@ from llm_cost_ops.server.http.problems import (
     problem_response,
     unavailable,
 )
+from llm_cost_ops.server.http.ratelimit.standing import STATE as RATE_LIMIT
 from llm_cost_ops.server.http.security import host_allowed, security_headers
 from llm_cost_ops.server.settings import Settings
 
-_WANTED = frozenset(
-    {b"x-request-id", b"content-length", b"content-encoding", b"host", b"transfer-encoding"}
-)
+_WANTED = proxies.HEADERS | {
+    b"x-request-id", b"content-length", b"content-encoding", b"host", b"transfer-encoding"
+}  # fmt: skip
 _MAX_LOGGED_PATH = 256
 
 
@@ -64,6 +66,7 @@ class Edge:
         self._metrics = metrics
         self._limit = settings.ingest.max_body_bytes
         self._hosts = settings.server.allowed_hosts
+        self._proxies = proxies.Proxies(settings.server.trusted_proxies)
         self._timeout_s = settings.server.request_timeout_seconds
         self._log = logger(REQUESTS)
         self._requests = RequestLog()
@@ -92,7 +95,7 @@ class Edge:
             ids.current.reset(token)
             self._close(exchange)
 
-    def _open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> _Exchange:
+    def _open(self, scope: Scope, headers: MutableMapping[bytes, bytes]) -> _Exchange:
         # A copy: the server keeps the original, by which it knows that a HEAD has no body.
         inner: MutableMapping[str, Any] = dict(scope)
         inner["state"] = dict(scope.get("state") or {})
@@ -105,7 +108,28 @@ class Edge:
         if len(path) > 1 and path.endswith("/"):
             inner["path"] = path.rstrip("/") or "/"
             inner["raw_path"] = inner["path"].encode()
+        self._place(inner, headers)
         return _Exchange(inner, head, scope["method"], identifier, time.perf_counter())
+
+    def _place(
+        self, scope: MutableMapping[str, Any], headers: MutableMapping[bytes, bytes]
+    ) -> None:
+        """Put the address of the client into the state, and what its proxies say into the scope."""
+        peer = (scope.get("client") or ("",))[0]
+        scope["state"]["client_ip"] = peer
+        if headers.keys().isdisjoint(proxies.HEADERS):
+            return
+        origin = self._proxies.origin(peer, scope["headers"])
+        if origin.address is not None:
+            scope["state"]["client_ip"] = origin.address
+            scope["client"] = (origin.address, 0)
+        if origin.scheme is not None:
+            scope["scheme"] = origin.scheme
+        if origin.host is not None:
+            host = origin.host.encode("latin-1")
+            headers[b"host"] = host
+            rest = [pair for pair in scope["headers"] if pair[0] != b"host"]
+            scope["headers"] = [(b"host", host), *rest]
 
     async def _serve(
         self, exchange: _Exchange, headers: Mapping[bytes, bytes], receive: Receive, send: Send
@@ -151,6 +175,9 @@ class Edge:
                 exchange.status = message["status"]
                 present = list(message.get("headers", ()))
                 added = security_headers(present, https=https)
+                standing = exchange.scope["state"].get(RATE_LIMIT)
+                if standing is not None:
+                    added.extend(standing.headers())
                 message = {**message, "headers": [*present, identifier, *added]}
             elif message["type"] == "http.response.body":
                 exchange.complete = not message.get("more_body", False)
@@ -197,7 +224,7 @@ class Edge:
                 "status": exchange.status,
                 "duration_ms": round(seconds * 1000, 3),
                 "actor_id": exchange.scope["state"].get("key_id"),
-                "client": redact_text((exchange.scope.get("client") or ("",))[0]),
+                "client": redact_text(exchange.scope["state"]["client_ip"]),
                 "request_id": exchange.identifier,
             },
         )

@@ -82,8 +82,7 @@ def server_config(app: ASGIApp, settings: ServerSettings, *, port: int) -> Bound
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # the edge reads them
         timeout_keep_alive=max(1, round(settings.keepalive_seconds)),
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
         backlog=BACKLOG,

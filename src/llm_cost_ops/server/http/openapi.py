@@ -46,6 +46,7 @@ _TEXTS = {
     "413": "The body is too large.",
     "415": "The body's media type or encoding is not one of ours.",
     "422": "The request is not valid; `field_errors` says where.",
+    "429": "Too often: try again after `Retry-After` seconds.",
     "503": "Not now: try again after `Retry-After` seconds.",
 }
 _SECURITY: list[dict[str, list[str]]] = [{"Bearer": []}, {"ApiKey": []}]
@@ -128,8 +129,9 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     responses: dict[str, Any] = operation.setdefault("responses", {})
     statuses = ["503"]
     if path.startswith("/api/"):
-        operation["security"] = _SECURITY
-        statuses += ["401", "403"]
+        if operation.get("security") != []:  # what anybody may call says so itself
+            operation["security"] = _SECURITY
+        statuses += ["401", "403", "429"]
         if operation.get("parameters") or "requestBody" in operation:
             statuses.append("422")
     if "requestBody" in operation:

@@ -16,7 +16,8 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.money import check_currency
 from llm_cost_ops.server.audit import record as audit
-from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.identity.tables import organizations
 
 ID_PREFIX = "org-"
@@ -160,6 +161,13 @@ def get_organization(session: ReadSession, organization_id: str) -> Organization
         session.execute(select(organizations).where(_ROW.id == organization_id)).mappings().first()
     )
     return None if row is None else _organization(row)
+
+
+def settings_of_organization(database: Database, organization_id: str) -> Mapping[str, Any]:
+    """What an organization has set for itself. Raises DatabaseUnavailable."""
+    with read(database) as session:
+        found = get_organization(session, organization_id)
+    return found.settings if found else {}
 
 
 def find_organization(session: ReadSession, text: str) -> Organization | None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.ids import is_id
-from llm_cost_ops.server.access.deps import admitted
+from llm_cost_ops.server.access.deps import admitted, rate_limits
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
 from llm_cost_ops.server.http import deps, idempotency
@@ -104,6 +104,7 @@ async def _post_batch(
         outcome = await run_in_threadpool(prepare)
     else:
         outcome = prepare()
+    rate_limits(request).charge(request.scope, principal, len(outcome) - 1)
     entries = [item for item in outcome if isinstance(item, Entry)]
 
     def render(fate: list[Item]) -> Answer:

@@ -20,7 +20,9 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 __all__ = [
     "SETTINGS",
@@ -38,12 +40,14 @@ __all__ = [
     "LoggingSettings",
     "MetricsSettings",
     "PricingSettings",
+    "RateLimitSettings",
     "RedisSettings",
     "SecretsSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "SignInSettings",
     "WorkerSettings",
     "explain",
     "load_settings",

@@ -170,4 +170,12 @@ def _contradictions(values: Mapping[str, Any], origins: Mapping[str, str]) -> li
             f"cors.credentials (from {origins['cors.credentials']}) cannot be combined with the "
             f"origin * (from {origins['cors.origins']}); expected the origins by name"
         )
+    if values["rate_limit.storage"] == "redis" and values["redis.url"] is None:
+        wrong.append(f"{_storage(origins)} redis needs redis.url, which is not set")
+    if values["rate_limit.storage"] == "memcached" and values["rate_limit.memcached_url"] is None:
+        wrong.append(f"{_storage(origins)} memcached needs rate_limit.memcached_url; it is not set")
     return wrong
+
+
+def _storage(origins: Mapping[str, str]) -> str:
+    return f"rate_limit.storage (from {origins['rate_limit.storage']})"

@@ -16,7 +16,6 @@ FILE_KEYS = frozenset(
     redis.decode_responses database.cache_size database.sqlite.cache_size
     security.jwt.secret security.jwt.algorithm security.jwt.expiration
     security.jwt.refresh_expiration
-    security.rate_limit.enabled security.rate_limit.default_limits
     auth.jwt_secret auth.jwt_algorithm auth.jwt_expiry_secs auth.refresh_token_expiry_secs
     auth.jwt_issuer auth.jwt_audience
     auth.api_key.hash_algorithm auth.api_key.min_key_length
@@ -36,8 +35,7 @@ FILE_KEYS = frozenset(
 VARIABLES = frozenset(
     """
     JWT_SECRET JWT_ALGORITHM JWT_EXPIRATION
-    RATE_LIMIT_ENABLED RATE_LIMIT_REQUESTS RATE_LIMIT_PER_MINUTE RATE_LIMIT_PER_HOUR
-    RATELIMIT_ENABLED RATELIMIT_REQUESTS_PER_MINUTE RATELIMIT_BURST
+    RATELIMIT_BURST
     WORKER_CLASS MAX_REQUESTS MAX_REQUESTS_JITTER
     SENTRY_DSN SENTRY_ENVIRONMENT DATADOG_API_KEY
     STORAGE_BACKEND S3_BUCKET S3_REGION S3_ACCESS_KEY S3_SECRET_KEY

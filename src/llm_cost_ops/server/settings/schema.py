@@ -25,8 +25,10 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
+from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,9 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    sign_in: SignInSettings = field(default_factory=SignInSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
+    rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     docs: DocsSettings = field(default_factory=DocsSettings)
@@ -74,7 +78,9 @@ SECTIONS: Mapping[str, type[Any]] = {
     "redis": RedisSettings,
     "cache": CacheSettings,
     "auth": AuthSettings,
+    "sign_in": SignInSettings,
     "security": SecuritySettings,
+    "rate_limit": RateLimitSettings,
     "secrets": SecretsSettings,
     "cors": CorsSettings,
     "docs": DocsSettings,

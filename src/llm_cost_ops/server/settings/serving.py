@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from llm_cost_ops.server.settings.spec import secret_form, setting
 
@@ -13,6 +14,15 @@ _DAY_SECONDS = 86_400
 def _host(value: str) -> str | None:
     if value.count(":") == 1 or value.startswith("["):
         return "a host name or address alone; the port goes into server.port"
+    return None
+
+
+def _networks(values: tuple[str, ...]) -> str | None:
+    for value in values:
+        try:
+            ip_network(value, strict=False)
+        except ValueError:
+            return "addresses or networks such as 10.0.0.0/8"
     return None
 
 
@@ -108,7 +118,9 @@ class ServerSettings:
     )
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.1", "::1"),
-        "Peers whose X-Forwarded-For, X-Forwarded-Proto and X-Request-ID are believed.",
+        "Addresses and networks (CIDR) of the proxies whose X-Forwarded-For, -Proto and -Host, "
+        "Forwarded and X-Real-IP are believed.",
+        check=_networks,
     )
     allowed_hosts: tuple[str, ...] = setting(
         ("*",),
