@@ -20,6 +20,7 @@ from llm_cost_ops.server.access.credentials import Credentials
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
+from llm_cost_ops.server.audit.who import API_KEY, CALLER, OPERATOR, SCIM, USER, Who
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.ratelimit.gate import RateLimits
 
@@ -153,6 +154,7 @@ def admit(
     if not principal.holds(*scopes):
         missing = ", ".join(principal.missing(scopes))
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
+    CALLER.set(who_is(request, principal))
     if any(part.within.dimensions for part in principal.grants):
         return _within(principal, scopes, conditions)
     return principal
@@ -187,6 +189,22 @@ def _check_network(request: Request, allowed: Sequence[str]) -> None:
 @lru_cache(maxsize=MAX_NETWORKS_KNOWN)
 def _network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text, strict=False)
+
+
+def who_is(request: Request, principal: Principal) -> Who:
+    """What the audit log says of a caller."""
+    client = request.client
+    return Who(
+        _kind_of(principal), principal.key_id, principal.user_id, None, client and client.host
+    )
+
+
+def _kind_of(principal: Principal) -> str:
+    if principal.key_id == OPERATOR:
+        return OPERATOR
+    if principal.key_id.startswith("sct_"):
+        return SCIM
+    return USER if principal.account_id else API_KEY
 
 
 def require(
