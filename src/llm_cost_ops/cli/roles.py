@@ -45,7 +45,7 @@ UserId = Annotated[str, typer.Argument(help="Id of the user.")]
 Conditions = Annotated[
     list[str] | None,
     typer.Option(
-        "--condition", "-c", help="Limits it: team=ml-team, models=a,b, projects=.. or "
+        "--condition", help="Limits it: team=ml-team, models=a,b, projects=.. or "
         "environments=..; may be repeated."
     ),
 ]  # fmt: skip
@@ -84,7 +84,7 @@ def _create(
 ) -> int:
     """Make a role that can do no more than who makes it.
 
-    $ cost-ops rbac create-role "ML Engineer" -p read:costs -p write:costs -c team=ml-team
+    $ cost-ops rbac create-role "ML Engineer" -p read:costs -p write:costs --condition team=ml-team
     """
     from llm_cost_ops.cli.connect import connected
 
