@@ -34,7 +34,9 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
-    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary}
+    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary,
+              "user_id": canary}  # fmt: skip
+    role = {"name": canary, "permissions": ["read:costs"]}
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
@@ -82,6 +84,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
         "project_id": canary,
+        "role_id": created("/api/v1/roles", role).json()["id"],
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.application import Application
 from tests.support.operation import Body, Operation
-from tests.support.people_operations import PEOPLE
+from tests.support.people_operations import PEOPLE, ROLES
 
 RECORD: Body = {
     "event_id": "@new",
@@ -420,6 +420,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
     **PEOPLE,
+    **ROLES,
+    "listScimTokens": Operation("read:api_keys"),
 }
 SIGNING_IN = frozenset(
     {
@@ -442,6 +444,9 @@ SIGNING_IN = frozenset(
 tests/security have their tests."""
 BY_BODY = frozenset({"refreshToken", "revokeToken"})
 """Operations whose credential stands in the body: `test_tokens` has them."""
+SEVERAL = frozenset({"createScimToken", "revokeScimToken"})
+"""Operations that require several permissions: tests/server/scim has their tests."""
+APART = SIGNING_IN | BY_BODY | SEVERAL
 _numbers = itertools.count(1)
 
 
@@ -484,6 +489,6 @@ def operations(application: Application) -> Iterator[Called]:
     document = application.get("/openapi.json").json()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if path.startswith("/api/") and operation["operationId"] not in SIGNING_IN | BY_BODY:
+            if path.startswith("/api/") and operation["operationId"] not in APART:
                 parameters = tuple(operation.get("parameters", ()))
                 yield Called(operation["operationId"], method.upper(), path, parameters)

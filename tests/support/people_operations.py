@@ -93,3 +93,22 @@ PEOPLE: Mapping[str, Operation] = {
     "changeCostCenter": Operation("write:organizations", ({"name": "y"},)),
     "deleteCostCenter": Operation("write:organizations"),
 }
+
+ROLES: Mapping[str, Operation] = {
+    "createRole": Operation(
+        "write:roles",
+        (
+            {
+                "name": "@new",
+                "description": "x",
+                "permissions": ["write:roles", "roles:write"],
+                "conditions": {"team": ["a"], "models": "b", "projects": ["c"]},
+            },
+            {"name": "@new", "permissions": ["write:roles"]},
+        ),
+    ),
+    "updateRole": Operation("write:roles", ({"description": "y", "conditions": None},)),
+    **dict.fromkeys(("listRoles", "getRole", "listUserRoles"), Operation("read:roles")),
+    "assignRole": Operation("write:roles", ({"role_id": "viewer"},)),
+    **dict.fromkeys(("deleteRole", "withdrawRole"), Operation("write:roles")),
+}

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "org": ("people:org", "Organizations, and who belongs to them."),
     "users": ("people:users", "Users: create, list, disable, import."),
     "teams": ("people:teams", "Teams: create, list, remove."),
+    "rbac": ("roles:rbac", "Roles: list, create, assign, load from a file."),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
     "privacy": ("privacy:privacy", "Persons' data: export, erase, rectify, restrict."),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
         Invitations,
         Projects,
     )
-    from llm_cost_ops.client.resources.teams import AsyncRoles, AsyncTeams, Roles, Teams
+    from llm_cost_ops.client.resources.roles import AsyncRoles, Roles
+    from llm_cost_ops.client.resources.teams import AsyncTeams, Teams
     from llm_cost_ops.client.resources.users import (
         AsyncServiceAccounts,
         AsyncUsers,
@@ -47,7 +48,7 @@ class AdminClient(CostOpsClient):
 
     @cached_property
     def roles(self) -> Roles:
-        from llm_cost_ops.client.resources.teams import Roles
+        from llm_cost_ops.client.resources.roles import Roles
 
         return Roles(self._caller, self._driver)
 
@@ -87,7 +88,7 @@ class AsyncAdminClient(AsyncCostOpsClient):
 
     @cached_property
     def roles(self) -> AsyncRoles:
-        from llm_cost_ops.client.resources.teams import AsyncRoles
+        from llm_cost_ops.client.resources.roles import AsyncRoles
 
         return AsyncRoles(self._caller, self._driver)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
+    from llm_cost_ops.client.resources.roles import AsyncRoles
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
@@ -112,6 +113,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.audit import AsyncAudit
 
         return AsyncAudit(self._caller, self._driver)
+
+    @cached_property
+    def roles(self) -> AsyncRoles:
+        from llm_cost_ops.client.resources.roles import AsyncRoles
+
+        return AsyncRoles(self._caller, self._driver)
 
     @cached_property
     def api_keys(self) -> AsyncApiKeys:

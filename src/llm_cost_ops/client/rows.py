@@ -182,6 +182,21 @@ class Reservation(Row):
     budgets: list[Row]
 
 
+class Role(Row):
+    """A built-in or custom role. `conditions` are lists of values by name."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    description: str | None
+    permissions: list[str]
+    conditions: dict[str, list[str]]
+    built_in: bool
+    created_at: str | None
+    updated_at: str | None
+
+
 class KeyRow(Row):
     """An API key. `key`, its secret, is there only when it was made or rotated."""
 
@@ -377,15 +392,6 @@ class Team(Row):
     parent_id: str | None
     budget_id: str | None
     metadata: dict[str, Any]
-
-
-class Role(Row):
-    """A role: built-in or of the organization."""
-
-    __slots__ = ()
-
-    id: str
-    name: str
 
 
 class Invitation(Row):

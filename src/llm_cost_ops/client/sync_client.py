@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
+    from llm_cost_ops.client.resources.roles import Roles
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
 
@@ -115,6 +116,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.audit import Audit
 
         return Audit(self._caller, self._driver)
+
+    @cached_property
+    def roles(self) -> Roles:
+        from llm_cost_ops.client.resources.roles import Roles
+
+        return Roles(self._caller, self._driver)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

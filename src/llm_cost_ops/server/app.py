@@ -28,6 +28,7 @@ from llm_cost_ops.server.admin import (
     audit,
     invitation_routes,
     organization_routes,
+    role_routes,
     structure_routes,
     team_routes,
     user_routes,
@@ -105,6 +106,7 @@ ROOMS: tuple[Room, ...] = (
     Room("teams", router=team_routes.router),
     Room("invitations", router=invitation_routes.router),
     Room("structure", router=structure_routes.router),
+    Room("roles", router=role_routes.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
     Room(

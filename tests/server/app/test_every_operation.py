@@ -20,6 +20,7 @@ SCOPES = (
     "write:budgets", "read:costs", "write:costs", "write:pricing",
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "write:organizations",
+    "read:roles", "write:roles",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -45,6 +46,7 @@ UNKNOWN = {
     "invitation_id": "inv_00000000000000000000000000",
     "cost_center_id": "CC-000",
     "project_id": "no-call-named-it",
+    "role_id": "role_00000000000000000000000000",
 }
 
 
@@ -146,6 +148,7 @@ READS = (
     "/api/v1/invitations",
     "/api/v1/projects",
     "/api/v1/cost-centers",
+    "/api/v1/roles",
 )
 
 

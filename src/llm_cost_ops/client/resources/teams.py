@@ -12,7 +12,7 @@ from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.lists import listed, scoped
 from llm_cost_ops.client.resources.users import given
-from llm_cost_ops.client.rows import Role, Team, User
+from llm_cost_ops.client.rows import Team, User
 
 
 class TeamCalls:
@@ -101,57 +101,6 @@ class Teams(TeamCalls, SyncResource):
 
 class AsyncTeams(TeamCalls, AsyncResource):
     """`admin.teams` of the asynchronous client"""
-
-
-class RoleCalls:
-    _caller: Caller
-
-    @endpoint
-    def create(
-        self,
-        name: str,
-        permissions: Sequence[str],
-        *,
-        description: str | None = None,
-        conditions: Mapping[str, Any] | None = None,
-    ) -> Flow[Role]:
-        """Make a role. `conditions` (team, models, projects, environments) narrow what it shows."""
-        body = {
-            "name": name,
-            "permissions": [*permissions],
-            "description": description,
-            "conditions": None if conditions is None else dict(conditions),
-        }
-        return one((yield from self._caller.write("POST", "/roles", given(body))), Role)
-
-    @endpoint
-    def list(self, **query: Any) -> Flow[Page[Role]]:
-        """The built-in roles and those of the organization."""
-        return many((yield from self._caller.get("/roles", query)), Role)
-
-    @endpoint
-    def get(self, role_id: str, /) -> Flow[Role]:
-        """One role, by id or name. Raises NotFoundError."""
-        return one((yield from self._caller.get(f"/roles/{segment(role_id)}")), Role)
-
-    @endpoint
-    def update(self, role_id: str, /, **changes: Any) -> Flow[Role]:
-        """Change name, description, permissions or conditions; what is not named stays."""
-        path = f"/roles/{segment(role_id)}"
-        return one((yield from self._caller.write("PUT", path, changes)), Role)
-
-    @endpoint
-    def delete(self, role_id: str, /) -> Flow[None]:
-        """Remove a role of the organization; who had it has it no more."""
-        yield from self._caller.write("DELETE", f"/roles/{segment(role_id)}")
-
-
-class Roles(RoleCalls, SyncResource):
-    """`admin.roles`"""
-
-
-class AsyncRoles(RoleCalls, AsyncResource):
-    """`admin.roles` of the asynchronous client"""
 
 
 def _path(*parts: str) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from functools import lru_cache, wraps
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 
 from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.server.access.credentials import Credentials
@@ -24,6 +28,12 @@ from llm_cost_ops.server.http.request_id import request_id
 
 MAX_SECRET = 4_096
 """Characters. An API key has under a hundred, an access token some hundreds."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+MAX_NETWORKS_KNOWN = 1_000
+Conditions = Literal["applied", "apart", "refused"]
+"""What a route does with the conditions of a role. `applied`: it shows and changes only calls of
+the principal's `reach`. `apart`: it is about nothing that conditions are about. `refused`: it is
+about the whole organization, so who is limited by conditions does not get in."""
 MAX_PARAMETERS = 1_000
 MAX_PATH = 200
 SCIM_IDS = "sct_"
@@ -88,14 +98,16 @@ def _refuse_in_url(query: bytes) -> None:
             )
 
 
-async def authenticate(request: Request, *scopes: str) -> Principal:
+async def authenticate(
+    request: Request, *scopes: str, conditions: Conditions = "refused"
+) -> Principal:
     """The principal of a request, which holds all of the canonical `scopes`.
 
     Raises Problem 401 (AUTH_001), 403 (INSUFFICIENT_PERMISSIONS) and 429 (RATE_LIMIT_EXCEEDED).
     """
     seen: list[Principal] = []
     try:
-        admitted = await _let_in(request, scopes, seen)
+        admitted = await _let_in(request, scopes, conditions, seen)
     except Problem as problem:
         _note_refused(request, seen[0] if seen else None, problem)
         raise
@@ -108,7 +120,9 @@ async def authenticate(request: Request, *scopes: str) -> Principal:
     return admitted
 
 
-async def _let_in(request: Request, scopes: Sequence[str], seen: list[Principal]) -> Principal:
+async def _let_in(
+    request: Request, scopes: Sequence[str], conditions: Conditions, seen: list[Principal]
+) -> Principal:
     """`authenticate`, which learns from `seen` who it was that is refused."""
     limits = rate_limits(request)
     try:
@@ -119,7 +133,7 @@ async def _let_in(request: Request, scopes: Sequence[str], seen: list[Principal]
     seen.append(principal)
     request.scope["state"]["key_id"] = principal.key_id
     await limits.check(request.scope, principal)
-    return admit(request, principal, scopes)
+    return admit(request, principal, scopes, conditions)
 
 
 def _attempted(request: Request) -> bool:
@@ -173,9 +187,16 @@ async def credential(request: Request) -> Principal:
     raise missing_key() if secret is None else invalid_key()
 
 
-def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Principal:
+def admit(
+    request: Request,
+    principal: Principal,
+    scopes: Sequence[str],
+    conditions: Conditions = "refused",
+) -> Principal:
     """The one gate that every credential passes. Raises Problem 403."""
     request.scope["state"]["key_id"] = principal.key_id
+    if principal.allowed_networks:
+        _check_network(request, principal.allowed_networks)
     own_organization(principal, request.headers.get("x-organization-id"), "X-Organization-ID")
     if request.scope["query_string"]:
         for named in request.query_params.getlist("organization_id"):
@@ -184,7 +205,40 @@ def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Prin
         missing = ", ".join(principal.missing(scopes))
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
     CALLER.set(who_is(request, principal))
+    if any(part.within.dimensions for part in principal.grants):
+        return _within(principal, scopes, conditions)
     return principal
+
+
+def _within(principal: Principal, scopes: Sequence[str], conditions: Conditions) -> Principal:
+    """The principal with what it reaches by these permissions. Raises Problem 403."""
+    reach = principal.reach_of(scopes)
+    if reach.is_everything or conditions == "apart":
+        return principal
+    if conditions == "refused":
+        raise Problem(
+            403,
+            "INSUFFICIENT_PERMISSIONS",
+            f"This is about the whole organization; your roles are limited to {reach.text()}.",
+        )
+    return replace(principal, reach=reach)
+
+
+def _check_network(request: Request, allowed: Sequence[str]) -> None:
+    """Raises Problem 403 for a request from elsewhere."""
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        address = None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address is None or not any(address in _network(text) for text in allowed):
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", "The key is not accepted from this address.")
+
+
+@lru_cache(maxsize=MAX_NETWORKS_KNOWN)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
 
 
 def who_is(request: Request, principal: Principal) -> Who:
@@ -203,8 +257,11 @@ def _kind_of(principal: Principal) -> str:
     return USER if principal.account_id else API_KEY
 
 
-def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
-    """A FastAPI dependency that gives the Principal: `Depends(require("read:costs"))`."""
+def require(
+    *scopes: str, conditions: Conditions = "refused"
+) -> Callable[..., Awaitable[Principal]]:
+    """A FastAPI dependency that gives the Principal: `Depends(require("read:costs"))`. The
+    OpenAPI document says what it demands (`x-required-permissions`, `x-conditions`)."""
     required = tuple(normalise(scope) for scope in scopes)
 
     async def principal_of(
@@ -212,9 +269,37 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
         _bearer: Any = Security(_BEARER),  # for the OpenAPI document; `authenticate` reads both
         _header: Any = Security(_HEADER),
     ) -> Principal:
-        return await authenticate(request, *required)
+        return await authenticate(request, *required, conditions=conditions)
 
+    _declare(principal_of, required, conditions)
     return principal_of
+
+
+def admitted(
+    *scopes: str, conditions: Conditions = "refused"
+) -> Callable[[Callable[[Request, Principal], Awaitable[Response]]], Endpoint]:
+    """The same for a plain route: its endpoint is called with the request and the principal."""
+    required = tuple(normalise(scope) for scope in scopes)
+
+    def guard(endpoint: Callable[[Request, Principal], Awaitable[Response]]) -> Endpoint:
+        @wraps(endpoint)
+        async def guarded(request: Request) -> Response:
+            principal = await authenticate(request, *required, conditions=conditions)
+            return await endpoint(request, principal)
+
+        _declare(guarded, required, conditions)
+        return guarded
+
+    return guard
+
+
+def _declare(function: Any, required: Sequence[str], conditions: Conditions) -> None:
+    function.demands = demands(*required, conditions=conditions)
+
+
+def demands(*scopes: str, conditions: Conditions = "refused") -> dict[str, Any]:
+    """What the OpenAPI document says of an operation that demands these permissions."""
+    return {"x-required-permissions": list(scopes), "x-conditions": conditions}
 
 
 def own_fields(principal: Principal, body: Mapping[str, object]) -> dict[str, object]:

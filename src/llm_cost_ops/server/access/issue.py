@@ -251,7 +251,8 @@ def _owner(
 ) -> str | None:
     """Whose key it is. A key of a user makes keys of that user alone: they too end with it."""
     if maker is not None and maker.user_id is not None:
-        if user_id not in (None, maker.user_id) and not maker.holds("write:users"):
+        limited = any(part.within.dimensions for part in maker.grants)
+        if user_id not in (None, maker.user_id) and (limited or not maker.holds("write:users")):
             raise KeyPermissionError("names another user than yours", field="user_id")
         user_id = user_id or maker.user_id
     if user_id is not None and not store.user_may_sign_in(session, organization_id, user_id):

@@ -24,7 +24,7 @@ from llm_cost_ops.server.pricing.deps import prices as prices_of
 
 router = room_router("/api/v1", "organizations")
 
-Reader = Depends(require("read:costs"))
+Reader = Depends(require("read:costs", conditions="apart"))
 Writer = Depends(require("write:pricing"))
 Anyone = Depends(require())
 

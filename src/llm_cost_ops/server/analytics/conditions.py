@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from typing import cast as typed
 
-from sqlalchemy import ColumnElement, Text, and_, cast, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, not_, or_, select
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import parse_instant, to_micros
@@ -48,6 +48,20 @@ class Condition:
     field: Field
     relation: str
     values: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Sets of conditions, of which a call must meet one whole; none is met by no call."""
+
+    ways: tuple[tuple[Condition, ...], ...]
+
+
+def fields_of(item: Condition | AnyOf) -> frozenset[str]:
+    """The names of the fields that are compared."""
+    if isinstance(item, Condition):
+        return frozenset({item.field.name})
+    return frozenset(each.field.name for way in item.ways for each in way)
 
 
 def condition(field: Field, relation: str, given: object, name: str) -> Condition:
@@ -124,9 +138,12 @@ _PARSERS: dict[Shape, Callable[[object, str], str | int]] = {
 
 
 def holds(
-    item: Condition, value: Callable[[Field], Expression], kind: DatabaseKind
+    item: Condition | AnyOf, value: Callable[[Field], Expression], kind: DatabaseKind
 ) -> ColumnElement[bool]:
     """The condition in SQL; `value` gives the value of a field."""
+    if isinstance(item, AnyOf):
+        ways = (and_(*(holds(each, value, kind) for each in way)) for way in item.ways)
+        return or_(false(), *ways)
     field, relation = item.field, item.relation
     if field.shape is Shape.TAGS:
         return _tags_hold(item, value(field), kind)

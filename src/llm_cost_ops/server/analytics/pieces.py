@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Table
 
 from llm_cost_ops.core.period import DAY_US, HOUR_US, Window
+from llm_cost_ops.server.analytics.conditions import fields_of
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.ledger.tables import rollup_daily, rollup_hourly, rollup_models
 
@@ -73,6 +74,6 @@ def _can(rollup: Rollup, selection: Selection, grouping: Grouping) -> bool:
     if any(dimension.tag is not None for dimension in grouping.dimensions):
         return False
     wanted = {dimension.field.name for dimension in grouping.dimensions if dimension.field}
-    wanted |= {condition.field.name for condition in selection.conditions}
+    wanted |= frozenset[str]().union(*map(fields_of, selection.conditions))
     edges = (edge for made in grouping.buckets.values() for edge in made.edges)
     return wanted <= rollup.filters and all(edge % rollup.width_us == 0 for edge in edges)

@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import select
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.core.pricing.rate import RatedUsage
 from llm_cost_ops.server.analytics.calls import CALL
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger import store
+from llm_cost_ops.server.ledger.reached import is_reached
 from llm_cost_ops.server.ledger.wire import amount_or_none, call_row, stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
@@ -35,11 +37,13 @@ class CallUnknown(DomainError):
         super().__init__("Cost entry not found")
 
 
-def get_call(session: ReadSession, organization_id: str, call_id: str) -> dict[str, object]:
+def get_call(
+    session: ReadSession, organization_id: str, call_id: str, reach: Reach = EVERYWHERE
+) -> dict[str, object]:
     """The row of a call, net of its corrections, with `lines`, the raw usage block and the
-    provider's response id. Raises CallUnknown."""
+    provider's response id. Raises CallUnknown, also for a call outside of `reach`."""
     call = store.calls(session, organization_id, [call_id]).get(call_id)
-    if call is None:
+    if call is None or not is_reached(call, reach):
         raise CallUnknown
     rated = _rated(session, call)
     return {
@@ -63,13 +67,14 @@ def get_call(session: ReadSession, organization_id: str, call_id: str) -> dict[s
 
 
 def get_entries(
-    session: ReadSession, organization_id: str, call_id: str
+    session: ReadSession, organization_id: str, call_id: str, reach: Reach = EVERYWHERE
 ) -> list[dict[str, object]]:
     """The call as it was recorded and each correction, oldest first; the sum of their costs is
-    the call's. Calls that were taken back still have theirs. Raises CallUnknown."""
+    the call's. Calls that were taken back still have theirs. Raises CallUnknown, also for a call
+    outside of `reach`."""
     mine = select(CALL).where(CALL.c.id == call_id, CALL.c.organization_id == organization_id)
     call = session.execute(mine).mappings().first()
-    if call is None:
+    if call is None or not is_reached(call, reach):
         raise CallUnknown
     corrections = store.corrections_of(session, organization_id, [call_id]).get(call_id, [])
     first = {str(name): value for name, value in call.items()}

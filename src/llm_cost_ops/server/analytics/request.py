@@ -23,6 +23,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.conditions import Condition, condition
 from llm_cost_ops.server.analytics.fields import FIELD_NAMES, Field, Shape, find_field
+from llm_cost_ops.server.analytics.reach import reach_conditions
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.http.problems import Problem
@@ -63,7 +64,8 @@ def home(session: ReadSession, principal: Principal, now: datetime) -> Home:
 
 
 def selection_of(asked: Asked, principal: Principal, at: Home) -> Selection:
-    """Reads the organization, the period and every filter; faults are noted in `asked`.
+    """Reads the organization, the period and every filter, and adds what the principal reaches:
+    whatever is read passes here. Faults are noted in `asked`.
 
     Raises Problem 403 for another organization and 422 INVALID_DATE_RANGE.
     """
@@ -87,7 +89,7 @@ def selection_of(asked: Asked, principal: Principal, at: Home) -> Selection:
         asked.errors["filters"] = (
             f"must be at most {MAX_CONDITIONS} conditions with {MAX_COMPARED} values in all"
         )
-    return selection.also(*found)
+    return selection.also(*found, *reach_conditions(principal.reach))
 
 
 def _window(asked: Asked, selection: Selection, at: Home) -> Window:

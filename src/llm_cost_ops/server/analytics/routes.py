@@ -23,7 +23,7 @@ from llm_cost_ops.server.http.openapi import answers as documented
 from llm_cost_ops.server.http.openapi import list_of
 from llm_cost_ops.server.http.problems import invalid
 
-Reader = Depends(require("read:costs"))
+Reader = Depends(require("read:costs", conditions="applied"))
 Read = Callable[[ReadSession, Asked, Principal, Home], Mapping[str, object]]
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
@@ -199,7 +199,7 @@ def query_costs(
 def list_entries(record_id: str, request: Request, principal: Principal = Reader) -> Response:
     """The entries of the ledger that a call is made of, oldest first."""
     with snapshot(deps.database(request)) as session:
-        rows = get_entries(session, principal.organization_id, record_id)
+        rows = get_entries(session, principal.organization_id, record_id, principal.reach)
     pagination = {"count": len(rows), "has_more": False}
     return json_response(
         {"data": rows, "has_more": False, "next_cursor": None, "pagination": pagination}
@@ -219,4 +219,5 @@ def list_entries(record_id: str, request: Request, principal: Principal = Reader
 def get_cost(record_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One call with the lines of its cost."""
     with snapshot(deps.database(request)) as session:
-        return json_response(get_call(session, principal.organization_id, record_id))
+        found = get_call(session, principal.organization_id, record_id, principal.reach)
+    return json_response(found)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from llm_cost_ops.core.buckets import Buckets, buckets
 from llm_cost_ops.core.period import DAY_US, Window
-from llm_cost_ops.server.analytics.conditions import Condition
+from llm_cost_ops.server.analytics.conditions import AnyOf, Condition
 from llm_cost_ops.server.analytics.fields import Dimension
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger.tables import usage_records
@@ -23,12 +23,12 @@ class Selection:
     organization_id: str
     window: Window
     zone: ZoneInfo
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition | AnyOf, ...] = ()
 
     def within(self, window: Window) -> Selection:
         return replace(self, window=window)
 
-    def also(self, *conditions: Condition) -> Selection:
+    def also(self, *conditions: Condition | AnyOf) -> Selection:
         return replace(self, conditions=(*self.conditions, *conditions))
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from llm_cost_ops.core.jsontext import JsonError
-from llm_cost_ops.server.access.deps import authenticate, own_fields
+from llm_cost_ops.server.access.deps import admitted, own_fields
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.budgets import store, wire
 from llm_cost_ops.server.budgets.ask import NO_PRICE, Ask, parse_ask
@@ -35,13 +35,11 @@ from llm_cost_ops.server.spend.index import index_seen
 from llm_cost_ops.server.spend.reserve import Decision, decide
 
 DEADLINE_S = 10.0
-_SPEND = "write:costs"
-_READ = "read:budgets"
 
 
-async def post_reserve(request: Request) -> Response:
+@admitted("write:costs")
+async def post_reserve(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reserve`: hold the most that a call can cost, or say why not."""
-    principal = await authenticate(request, _SPEND)
     raw, fields = await _fields(request, principal)
     ask = await _ask(request, principal, fields)
     desk = desk_of(request)
@@ -98,18 +96,19 @@ def _delay_of(answer: Answer) -> int:
     return int(untyped(answer.body)["delay_ms"])
 
 
-async def post_settle(request: Request) -> Response:
+@admitted("write:costs")
+async def post_settle(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reservations/{id}/settle`: book what the call did cost."""
-    return await _resolve(request, SETTLE)
+    return await _resolve(request, principal, SETTLE)
 
 
-async def post_release(request: Request) -> Response:
+@admitted("write:costs")
+async def post_release(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reservations/{id}/release`: the call was not made."""
-    return await _resolve(request, RELEASE)
+    return await _resolve(request, principal, RELEASE)
 
 
-async def _resolve(request: Request, kind: str) -> Response:
-    principal = await authenticate(request, _SPEND)
+async def _resolve(request: Request, principal: Principal, kind: str) -> Response:
     _, fields = await _fields(request, principal, empty=kind == RELEASE)
     if kind == RELEASE and fields.keys() - {"reason"}:
         name = sorted(fields.keys() - {"reason"})[0]
@@ -127,9 +126,9 @@ async def _resolve(request: Request, kind: str) -> Response:
     return _response(_answered(await _outcome(request, errand)))
 
 
-async def post_check(request: Request) -> Response:
+@admitted("read:budgets")
+async def post_check(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/check`: would this call fit now? Nothing is held."""
-    principal = await authenticate(request, _READ)
     _, fields = await _fields(request, principal)
     ask = await _ask(request, principal, fields)
     now_us = deps.clock(request).micros()
@@ -156,9 +155,9 @@ async def post_check(request: Request) -> Response:
     return json_response(wire.checked(decision, ask))
 
 
-async def get_reservation(request: Request) -> Response:
+@admitted("read:budgets")
+async def get_reservation(request: Request, principal: Principal) -> Response:
     """`GET /api/v1/budgets/reservations/{id}`: what became of it so far."""
-    principal = await authenticate(request, _READ)
     database = deps.database(request)
     reservation_id = request.path_params["reservation_id"]
 

@@ -15,6 +15,7 @@ from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets import adjust, define, openapi, plan, wire
+from llm_cost_ops.server.budgets.allowed import check_writable, is_readable
 from llm_cost_ops.server.budgets.current import current
 from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings, status
@@ -36,8 +37,9 @@ from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone
 
-Reader = Depends(require("read:budgets"))
-Writer = Depends(require("write:budgets"))
+Reader = Depends(require("read:budgets", conditions="applied"))
+WholeReader = Depends(require("read:budgets"))
+Writer = Depends(require("write:budgets", conditions="applied"))
 _FILTERS = ("name", "enforcement", "period", "parent_id", "team_id", "project_id", "user_id")
 
 router = APIRouter(prefix="/api/v1/budgets", tags=["budgets"])
@@ -64,7 +66,8 @@ def create_budget(
 
     def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
         made = define.create(session, fields, actor, ahead)
-        return json_response(_shown(session, actor, made.id), 201)
+        check_writable(principal, made)
+        return json_response(_shown(session, principal, actor.now_us, made.id), 201)
 
     return _counted(request, principal, raw, planned, work)
 
@@ -96,6 +99,7 @@ def list_budgets(
     with read(deps.database(request)) as session:
         rows = store.rows(session, principal.organization_id)
         index = Index(1, map(store.budget_of, rows))
+        rows = [row for row in rows if is_readable(principal, index.budgets[row["id"]])]
         matching = (row for row in rows if _matches(index, row, wanted))
         start = rows_before(page)
         found = list(islice(matching, start, start + page.limit + 1))
@@ -118,7 +122,7 @@ def _matches(index: Index, row: Mapping[str, Any], wanted: Mapping[str, str]) ->
 
 
 @router.get("/current", operation_id="getCurrentBudget", responses=openapi.BUDGET)
-def get_current(request: Request, principal: Principal = Reader) -> Response:
+def get_current(request: Request, principal: Principal = WholeReader) -> Response:
     """The organization's own budget in its current period; without one all budgets together,
     exceeded when any is."""
     with read(deps.database(request)) as session:
@@ -130,15 +134,15 @@ def get_current(request: Request, principal: Principal = Reader) -> Response:
 def get_budget(budget_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One budget with where it stands."""
     with read(deps.database(request)) as session:
-        actor = actor_of(request, principal)
-        return json_response(_shown(session, actor, budget_id))
+        now_us = deps.clock(request).micros()
+        return json_response(_shown(session, principal, now_us, budget_id))
 
 
 @router.get("/{budget_id}/status", operation_id="getBudgetStatus", responses=openapi.STATUS)
 def get_status(budget_id: str, request: Request, principal: Principal = Reader) -> Response:
     """Burn rate, projected spend with its interval, when the limit is reached and how likely."""
     with read(deps.database(request)) as session:
-        index, row = _found(session, principal.organization_id, budget_id)
+        index, row = _found(session, principal, budget_id)
         now_us = deps.clock(request).micros()
         return json_response(status(session, index, index.budgets[budget_id], row, now_us))
 
@@ -169,8 +173,10 @@ def update_budget(
         return plan.change(session, budget_id, fields, actor)
 
     def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
-        define.update(session, budget_id, fields, actor, ahead)
-        return json_response(_shown(session, actor, budget_id))
+        _check_writable(session, principal, budget_id)
+        made = define.update(session, budget_id, fields, actor, ahead)
+        check_writable(principal, made)
+        return json_response(_shown(session, principal, actor.now_us, budget_id))
 
     return _counted(request, principal, raw, planned, work)
 
@@ -195,8 +201,9 @@ def set_enforcement(
         for name in fields:
             if name not in ("enforcement", "mode", "throttle"):
                 raise BudgetError("is not a known field", field=name)
+        _check_writable(session, principal, budget_id)
         define.update(session, budget_id, fields, actor)
-        return json_response(_shown(session, actor, budget_id))
+        return json_response(_shown(session, principal, actor.now_us, budget_id))
 
     return _changed(request, principal, raw, work)
 
@@ -211,6 +218,7 @@ def delete_budget(
         return plan.removal(session, budget_id, actor)
 
     def work(session: WriteSession, actor: Actor, ahead: Ahead) -> Response:
+        _check_writable(session, principal, budget_id)
         define.remove(session, budget_id, actor, ahead)
         return Response(status_code=204)
 
@@ -235,8 +243,11 @@ def adjust_budget(
     fields = own_fields(principal, body)
 
     def work(session: WriteSession, actor: Actor) -> Response:
+        _check_writable(session, principal, budget_id)
         changed = adjust.adjust(session, budget_id, fields, actor)
-        shown = [_shown(session, actor, budget.id) for budget in changed]
+        for budget in changed:
+            check_writable(principal, budget)
+        shown = [_shown(session, principal, actor.now_us, budget.id) for budget in changed]
         return json_response({**shown[0], "budgets": shown}, 201)
 
     return _changed(request, principal, raw, work)
@@ -250,25 +261,35 @@ def adjust_budget(
 def list_adjustments(budget_id: str, request: Request, principal: Principal = Reader) -> Response:
     """What was added to or taken from a budget, newest first: how much, by whom, why."""
     with read(deps.database(request)) as session:
-        _found(session, principal.organization_id, budget_id)
+        _found(session, principal, budget_id)
         rows = store.changes(session, principal.organization_id, budget_id)
     listed = {"data": [wire.change_row(row) for row in rows], "has_more": False}
     return json_response({**listed, "next_cursor": None, "pagination": {"count": len(rows)}})
 
 
 def _found(
-    session: ReadSession, organization_id: str, budget_id: str
+    session: ReadSession, principal: Principal, budget_id: str
 ) -> tuple[Index, Mapping[str, Any]]:
-    rows = {row["id"]: row for row in store.rows(session, organization_id)}
-    if budget_id not in rows:
+    rows = {row["id"]: row for row in store.rows(session, principal.organization_id)}
+    index = Index(1, map(store.budget_of, rows.values()))
+    budget = index.budgets.get(budget_id)
+    if budget is None or not is_readable(principal, budget):
         raise BudgetUnknown("Budget not found")
-    return Index(1, map(store.budget_of, rows.values())), rows[budget_id]
+    return index, rows[budget_id]
 
 
-def _shown(session: ReadSession, actor: Actor, budget_id: str) -> dict[str, Any]:
-    index, row = _found(session, actor.organization_id, budget_id)
+def _check_writable(session: ReadSession, principal: Principal, budget_id: str) -> None:
+    """Raises BudgetUnknown, and Problem 403 for a budget that is not the principal's to change."""
+    index, _ = _found(session, principal, budget_id)
+    check_writable(principal, index.budgets[budget_id])
+
+
+def _shown(
+    session: ReadSession, principal: Principal, now_us: int, budget_id: str
+) -> dict[str, Any]:
+    index, row = _found(session, principal, budget_id)
     budget = index.budgets[budget_id]
-    where = standings(session, [budget], actor.now_us)[budget_id]
+    where = standings(session, [budget], now_us)[budget_id]
     return wire.budget_row(budget, row, where)
 
 

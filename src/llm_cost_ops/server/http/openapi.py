@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -85,6 +85,9 @@ def document(routes: Sequence[BaseRoute], rooms: Sequence[Room], version: str) -
     for room in rooms:
         for path, operations in room.paths.items():
             paths.setdefault(path, {}).update(deepcopy(dict(operations)))
+    for path, method, demanded in _demanded(routes):
+        if method in paths.get(path, {}):
+            paths[path][method].update(demanded)
     for path, operations in paths.items():
         for operation in operations.values():
             _complete(path, operation)
@@ -104,6 +107,17 @@ def document(routes: Sequence[BaseRoute], rooms: Sequence[Room], version: str) -
         base["webhooks"] = dict(sorted(sent.items()))
     base["paths"] = {path: dict(sorted(paths[path].items())) for path in sorted(paths)}
     return base
+
+
+def _demanded(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and what the route or its dependencies say that they demand (`demands`)."""
+    for route in routes:
+        dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
+        for call in (getattr(route, "endpoint", None), *(each.call for each in dependencies)):
+            found = getattr(call, "demands", None)
+            if found is not None:
+                for method in getattr(route, "methods", ()):
+                    yield getattr(route, "path", ""), method.lower(), found
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:

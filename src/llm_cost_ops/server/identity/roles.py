@@ -4,7 +4,7 @@ who has which. Nobody gives more than it holds."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +24,9 @@ from llm_cost_ops.core.permissions import (
 )
 from llm_cost_ops.core.scope import WHOLE
 from llm_cost_ops.server.audit.actor import Actor
-from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity import role_grants
 from llm_cost_ops.server.identity.grants import grant_of
-from llm_cost_ops.server.identity.last_admin import ADMIN, refuse_last_admin
 from llm_cost_ops.server.identity.tables import roles, user_roles, users
 
 MAX_ROLES = 500
@@ -36,12 +35,8 @@ MAX_DESCRIPTION = 1_000
 MAX_PERMISSIONS = 100
 _ROW = roles.c
 _HAS = user_roles.c
-_KEY = ("organization_id", "user_id", "role")
 Held = Sequence[Grant] | None
 """What the one who changes roles holds; None for the operator, who may give anything."""
-After = Callable[[WriteSession, str], object]
-"""Called with the organization when somebody lost a role, in the same transaction: raises when
-nobody is left to administer it."""
 
 
 class RoleError(DomainError):
@@ -204,60 +199,26 @@ def assign_role(
     _check_user(session, actor.organization_id, user_id)
     role = get_role(session, actor.organization_id, text)
     _check_held(held, role.grant)
-    if role.id in _roles_of(session, actor.organization_id, user_id):
-        return role
-    row = {
-        "organization_id": actor.organization_id,
-        "user_id": user_id,
-        "role": role.id,
-        "granted_by": actor.actor_id,
-        "created_at": actor.now_us,
-    }
-    session.execute(insert_ignore(session.kind, user_roles, _KEY), [row])
-    actor.record(
-        session, "role.assigned", "user", user_id, None, {"role_id": role.id, "role": role.name}
-    )
+    role_grants.grant_role(session, actor, user_id, role.id)
     return role
 
 
 def withdraw_role(
-    session: WriteSession,
-    actor: Actor,
-    user_id: str,
-    text: str,
-    *,
-    held: Held = None,
-    after: After | None = None,
+    session: WriteSession, actor: Actor, user_id: str, text: str, *, held: Held = None
 ) -> Role:
     """Take a role from a user, who cannot use it within a second; from one who does not have it
-    changes nothing. Raises UserUnknown, RoleUnknown, RolePermissionError, LastAdmin, and what
-    `after` raises."""
+    changes nothing. Raises UserUnknown, RoleUnknown, RolePermissionError, LastAdmin."""
     _check_user(session, actor.organization_id, user_id)
     role = get_role(session, actor.organization_id, text)
     _check_held(held, role.grant)
-    if role.id not in _roles_of(session, actor.organization_id, user_id):
-        return role
-    if role.id == ADMIN:
-        refuse_last_admin(session, actor.organization_id, user_id)
-    session.execute(
-        delete(user_roles).where(
-            _HAS.organization_id == actor.organization_id,
-            _HAS.user_id == user_id,
-            _HAS.role == role.id,
-        )
-    )
-    if after is not None:
-        after(session, actor.organization_id)
-    actor.record(
-        session, "role.withdrawn", "user", user_id, {"role_id": role.id, "role": role.name}, None
-    )
+    role_grants.withdraw_role(session, actor, user_id, role.id)
     return role
 
 
 def roles_of_user(session: ReadSession, organization_id: str, user_id: str) -> list[Role]:
     """The roles that a user has, built-in ones first. Raises UserUnknown."""
     _check_user(session, organization_id, user_id)
-    has = _roles_of(session, organization_id, user_id)
+    has = role_grants.roles_of(session, organization_id, [user_id]).get(user_id, ())
     return [role for role in list_roles(session, organization_id) if role.id in has]
 
 
@@ -277,13 +238,6 @@ def _check_user(session: ReadSession, organization_id: str, user_id: str) -> Non
     )
     if session.execute(statement).first() is None:
         raise UserUnknown("User not found")
-
-
-def _roles_of(session: ReadSession, organization_id: str, user_id: str) -> set[str]:
-    statement = select(_HAS.role).where(
-        _HAS.organization_id == organization_id, _HAS.user_id == user_id
-    )
-    return set(session.execute(statement).scalars())
 
 
 def _holders(session: ReadSession, organization_id: str, role_id: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from llm_cost_ops.core.errors import DomainError, UsageError
+from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import to_e10
@@ -53,6 +54,7 @@ class Door:
         "organization_id",
         "organization_slug",
         "prices",
+        "reach",
         "recorded_by",
         "strict",
     )
@@ -68,8 +70,10 @@ class Door:
         strict: bool = False,
         max_future_us: int = DAY_US,
         organization_slug: str | None = None,
+        reach: Reach = EVERYWHERE,
     ) -> None:
         self.organization_id = organization_id
+        self.reach = reach
         self.organization_slug = organization_slug
         self.prices = prices
         self.recorded_by = recorded_by

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.ids import is_id
-from llm_cost_ops.server.access.deps import authenticate, rate_limits
+from llm_cost_ops.server.access.deps import admitted, rate_limits
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.who import CALLER
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
@@ -39,19 +39,19 @@ from llm_cost_ops.server.ingest.submission import (
 )
 from llm_cost_ops.server.ingest.validate import Invalid, of_domain
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.reached import is_entry_reached
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 
 _THREAD_ABOVE_BYTES = 65_536
 _DEADLINE_S = 10.0
-_WRITE = "write:costs"
 REFUSED = 422
 
 Outcome = list[Entry | Invalid]
 
 
-async def post_usage(request: Request) -> Response:
+@admitted("write:costs", conditions="applied")
+async def post_usage(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/usage`: one call, priced by us."""
-    principal = await authenticate(request, _WRITE)
     require_json(request.headers)
     body = await request.body()
     record = decode.decode_record(body)
@@ -60,9 +60,9 @@ async def post_usage(request: Request) -> Response:
     return await _submit(request, door, body, [entry], _single(request))
 
 
-async def post_cost(request: Request) -> Response:
+@admitted("write:costs", conditions="applied")
+async def post_cost(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/costs`: one cost, priced by the caller."""
-    principal = await authenticate(request, _WRITE)
     require_json(request.headers)
     body = await request.body()
     record = decode.decode_cost(body)
@@ -71,28 +71,32 @@ async def post_cost(request: Request) -> Response:
     return await _submit(request, door, body, [entry], _single(request))
 
 
-async def post_usage_batch(request: Request) -> Response:
+@admitted("write:costs", conditions="applied")
+async def post_usage_batch(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/usage/batch`: up to the configured number of calls."""
-    return await _post_batch(request, decode.decode_records, rows=False)
+    return await _post_batch(request, principal, decode.decode_records, rows=False)
 
 
-async def post_costs_bulk(request: Request) -> Response:
+@admitted("write:costs", conditions="applied")
+async def post_costs_bulk(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/costs/bulk`: the same for caller-priced costs; each result is the row."""
-    return await _post_batch(request, decode.decode_costs, rows=True)
+    return await _post_batch(request, principal, decode.decode_costs, rows=True)
 
 
 async def _post_batch(
     request: Request,
+    principal: Principal,
     decoder: Callable[[bytes, str, int], Sequence[WireRecord | WireCost | Invalid]],
     *,
     rows: bool,
 ) -> Response:
-    principal = await authenticate(request, _WRITE)
     body = await request.body()
     atomic, correct = _flag(request, "atomic"), _flag(request, "correct")
     limit = deps.settings(request).ingest.max_batch_records
     media_type = require_json(request.headers, *decode.NDJSON_TYPES)
     door = await _door(request, principal)
+    if correct and not door.reach.is_everything:
+        raise _outside(door, "correct may reach calls outside of them")
 
     def prepare() -> Outcome:
         return [_draft(record, door) for record in decoder(body, media_type, limit)]
@@ -137,12 +141,21 @@ def _draft(record: WireRecord | WireCost | Invalid, door: Door) -> Entry | Inval
         if record.source == RESERVATION:
             raise UsageError("source", "is kept for calls that settle a reservation")
         if isinstance(record, WireCost):
-            return draft_cost(record, door)
-        return draft_usage(record, door)
+            entry = draft_cost(record, door)
+        else:
+            entry = draft_usage(record, door)
     except DomainError as error:
         if error.code == "ORGANIZATION_MISMATCH":
             raise Problem(403, error.code, error.message, error.field_errors) from None
         return of_domain(error)
+    if not door.reach.is_everything and not is_entry_reached(entry, door.reach):
+        raise _outside(door, "the call lies outside of them")
+    return entry
+
+
+def _outside(door: Door, what: str) -> Problem:
+    text = f"Your roles are limited to {door.reach.text()}; {what}."
+    return Problem(403, "INSUFFICIENT_PERMISSIONS", text)
 
 
 async def _door(request: Request, principal: Principal) -> Door:
@@ -155,6 +168,7 @@ async def _door(request: Request, principal: Principal) -> Door:
         strict=_flag(request, "strict") or deps.settings(request).pricing.strict,
         max_future_us=deps.settings(request).ingest.max_future_seconds * 1_000_000,
         organization_slug=principal.organization_slug,
+        reach=principal.reach,
     )
 
 

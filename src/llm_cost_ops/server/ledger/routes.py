@@ -31,6 +31,7 @@ from llm_cost_ops.server.http.pagination import (
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger import amend, imports, openapi, rerate, unpriced
+from llm_cost_ops.server.ledger.reached import reaches
 from llm_cost_ops.server.ledger.rerate import Selection
 from llm_cost_ops.server.ledger.verify import verify, wire
 from llm_cost_ops.server.pricing.change import Untimed, change
@@ -40,6 +41,7 @@ from llm_cost_ops.server.pricing.routes import Change
 
 Reader = Depends(require("read:costs"))
 Writer = Depends(require("write:costs"))
+Changer = Depends(require("write:costs", conditions="applied"))
 PriceWriter = Depends(require("write:pricing"))
 MAX_IMPORTS = 1_000
 _UNPRICED_PARAMETERS = PARAMETERS | {"start_date", "end_date", "timezone", "provider", "model"}
@@ -75,13 +77,14 @@ def update_cost(
     request: Request,
     body: dict[str, object] = Body,
     raw: bytes = Raw,
-    principal: Principal = Writer,
+    principal: Principal = Changer,
 ) -> Response:
     """Change metadata or tags of a call; audited."""
     organization_id, by = principal.organization_id, _by(request, principal)
     labels = own_fields(principal, body)
 
     def work(session: WriteSession) -> Response:
+        _check_reached(session, principal, record_id)
         return json_response(amend.relabel(session, organization_id, record_id, labels, **by))
 
     return change(request, principal, raw, work)
@@ -91,11 +94,12 @@ def update_cost(
     "/costs/{record_id}", status_code=204, operation_id="deleteCost", openapi_extra=KEYED
 )
 def delete_cost(
-    record_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+    record_id: str, request: Request, raw: bytes = Raw, principal: Principal = Changer
 ) -> Response:
     """Take a call back by a reversing entry."""
 
     def work(session: WriteSession) -> Response:
+        _check_reached(session, principal, record_id)
         amend.remove(session, principal.organization_id, record_id, **_by(request, principal))
         return Response(status_code=204)
 
@@ -310,6 +314,11 @@ def backfill(request: Request) -> Change:
         return {"priced_records": priced}
 
     return after_change
+
+
+def _check_reached(session: WriteSession, principal: Principal, record_id: str) -> None:
+    if not reaches(session, principal.organization_id, record_id, principal.reach):
+        raise amend.CallUnknown("Cost entry not found")
 
 
 def _by(request: Request, principal: Principal) -> dict[str, Any]:

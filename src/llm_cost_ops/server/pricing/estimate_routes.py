@@ -20,7 +20,7 @@ from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 
 MAX_ITEMS = 10_000
 MAX_ERRORS = 100
-Reader = Depends(require("read:costs"))
+Reader = Depends(require("read:costs", conditions="apart"))
 
 router = APIRouter(prefix="/api/v1", tags=["estimates"])
 

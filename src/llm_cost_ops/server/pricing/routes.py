@@ -31,7 +31,7 @@ from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.pricing.deps import prices as prices_of
 from llm_cost_ops.server.pricing.lock import take_turn
 
-Reader = Depends(require("read:costs"))
+Reader = Depends(require("read:costs", conditions="apart"))
 Writer = Depends(require("write:pricing"))
 Alter = Callable[[WriteSession, Actor], Response]
 Change = Callable[[WriteSession, Actor, Mapping[str, Any]], Mapping[str, Any]]
