@@ -88,6 +88,14 @@ IMPLIED_BY: Mapping[str, str] = MappingProxyType(
 """A required scope (left) that the holder of another one (right) also has."""
 
 
+_SINGLE = frozenset(
+    {f"{action}:{resource}" for action in ("read", "write") for resource in RESOURCES}
+    - {"read:data", *_SAME}
+    | {"export:data"}
+)
+"""Every permission without a wildcard."""
+
+
 class PermissionTextError(DomainError):
     """Text that names no permission or role."""
 
@@ -128,6 +136,16 @@ def holds(scopes: frozenset[str] | set[str], required: Iterable[str]) -> bool:
     if EVERYTHING in scopes:
         return True
     return all(_covers(scopes, permission) for permission in required)
+
+
+def common(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """The permissions that both cover."""
+    if EVERYTHING in one:
+        return other
+    if EVERYTHING in other:
+        return one
+    both = {p for p in one | other | _SINGLE if holds(one, (p,)) and holds(other, (p,))}
+    return frozenset(p for p in both if not holds(both - {p}, (p,)))
 
 
 def missing(scopes: frozenset[str] | set[str], required: Iterable[str]) -> list[str]:
@@ -204,6 +222,18 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """The five documented roles, and two more for those who pay and those who check."""
+
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "admin": "Full system access",
+        "manager": "Team management and reporting",
+        "analyst": "Cost analysis and reporting",
+        "developer": "API access for cost tracking",
+        "viewer": "Read-only access",
+        "billing": "Budgets, reports and exports for those who pay",
+        "auditor": "The audit log, and everything that it is about, to read",
+    }
+)
 
 _ROLE_ALIASES: Mapping[str, str] = {
     "billing_admin": "billing",

@@ -13,8 +13,9 @@ from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 
+from llm_cost_ops.core.grants import Grants
 from llm_cost_ops.server.access import store
-from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.principal import Principal, acting_for
 from llm_cost_ops.server.access.secret import digest, new_secret, well_formed
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
@@ -22,6 +23,7 @@ from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetr
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.identity.grants import grants_of
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.identity.users import is_ended
 
@@ -148,14 +150,16 @@ class KeyRing:
             if found.user_id and is_ended(session, found.organization_id, found.user_id):
                 return None
             owner = get_organization(session, found.organization_id)
-        slug = owner.slug if owner else None
+            slug = owner.slug if owner else None
+            if found.user_id is not None:
+                grants = grants_of(session, found.organization_id, found.user_id)
+                return _of_user(found, found.user_id, grants, slug)
         return Principal(
             found.id,
             found.organization_id,
             found.scopes,
             found.expires_at,
             slug,
-            user_id=found.user_id,
             environment=found.environment,
             allowed_networks=found.allowed_networks,
         )
@@ -203,6 +207,23 @@ class KeyRing:
             store.touch(session, due, USED_APART_SECONDS * _MICROS)
 
         write_retrying(self._database, work)
+
+
+def _of_user(key: store.ApiKey, user_id: str, grants: Grants, slug: str | None) -> Principal | None:
+    """A key of a user can do what the user can do now, and ends with the user."""
+    if not grants.enabled:
+        return None
+    return acting_for(
+        grants,
+        key_id=key.id,
+        organization_id=key.organization_id,
+        user_id=user_id,
+        scopes=key.scopes,
+        expires_at=key.expires_at,
+        organization_slug=slug,
+        environment=key.environment,
+        allowed_networks=key.allowed_networks,
+    )
 
 
 def _seen(task: asyncio.Task[_Entry]) -> None:

@@ -203,7 +203,7 @@ def test_without_a_database_the_limits_stay() -> None:
 
 def test_records_have_a_bucket_of_their_own() -> None:
     there = place(requests_per_minute=5, ingest_records_per_minute=100)
-    post = {"method": INGEST[0], "path": INGEST[1]}
+    post: Any = {"method": INGEST[0], "path": INGEST[1]}
     assert there.admitted(9) == 5
     assert there.admitted(60, **post) == 60
     caller, scope = Caller(), there.scope(**post)
@@ -217,7 +217,7 @@ def test_records_have_a_bucket_of_their_own() -> None:
 def test_an_organization_may_have_its_own_number_of_records() -> None:
     there = place(ingest_records_per_minute=5)
     there.settings["org-1"] = {"rate_limit": {"ingest_records_per_minute": 8}}
-    post = {"method": INGEST[0], "path": INGEST[1]}
+    post: Any = {"method": INGEST[0], "path": INGEST[1]}
     assert there.admitted(5, Caller("a"), **post) == 5
     assert there.admitted(5, Caller("b"), **post) == 3
 

@@ -89,5 +89,6 @@ def terms_of(installed: Terms, settings: Mapping[str, object]) -> Terms:
 
 
 def _amount(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 < value <= MAX_AMOUNT else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 < value <= MAX_AMOUNT else None
