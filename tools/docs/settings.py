@@ -26,8 +26,10 @@ A value is taken from the first of these that has it:
 
 1. a command-line flag (`--port 9000`);
 2. an environment variable; one that is empty counts as not set;
-3. the settings file;
-4. the default.
+3. the file that the same variable with `_FILE` names (`SECRET_KEY_FILE`), for secrets and URLs;
+4. a file of the folder `secrets.directory`;
+5. the settings file;
+6. the default.
 
 `cost-ops config show` prints every setting with its value and where it came from. Secrets, and
 passwords in URLs, are shown as `***`. A wrong value stops the start with its source and the
@@ -46,6 +48,9 @@ In any text `${NAME}` is replaced by the environment variable, `${NAME:default}`
 setting that may be left unset.
 
 An unknown key is an error that names the file and the key.
+
+A value, or `${..}` in one, may refer to a secret of AWS Secrets Manager (`aws-sm://NAME#FIELD`) or
+HashiCorp Vault (`vault://PATH#FIELD`): [docs/howto/secrets.md](../howto/secrets.md).
 """
 
 PENDING = """\

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
     "auth": ("keys:auth", "API keys."),
     "config": ("config:config", "Show and check the settings."),
+    "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
     "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),

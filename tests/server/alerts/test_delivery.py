@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from llm_cost_ops.server.alerts import channels
-from llm_cost_ops.server.alerts.desk import channel_vault
+from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.work import DELIVER
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.notice import Outcome
@@ -164,7 +164,7 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 
 def test_sealed_texts_open_with_their_key_for_their_owner_only() -> None:
-    seal = channel_vault(KEY)
+    seal = Vault(KEY, CHANNELS)
     stored = seal.seal("secret", "chn_1")
     assert "secret" not in stored
     assert is_sealed(stored)
@@ -172,8 +172,8 @@ def test_sealed_texts_open_with_their_key_for_their_owner_only() -> None:
     assert seal.open(stored, "chn_1") == "secret"
     for other, owner, text in (
         (seal, "chn_2", stored),
-        (channel_vault(KEY[::-1]), "chn_1", stored),
-        (channel_vault(None), "chn_1", stored),
+        (Vault(KEY[::-1], CHANNELS), "chn_1", stored),
+        (Vault(None, CHANNELS), "chn_1", stored),
         (seal, "chn_1", stored[:-8] + "AAAAAAA="),
         (seal, "chn_1", "v1:%%%"),
         (seal, "chn_1", "v1:"),
@@ -184,21 +184,21 @@ def test_sealed_texts_open_with_their_key_for_their_owner_only() -> None:
 
 
 def test_without_a_key_texts_are_kept_and_said_to_be() -> None:
-    stored = channel_vault(None).seal("secret", "chn_1")
+    stored = Vault(None, CHANNELS).seal("secret", "chn_1")
     assert not is_sealed(stored)
     assert (
-        channel_vault(None).open(stored, "chn_1")
-        == channel_vault(KEY).open(stored, "chn_1")
+        Vault(None, CHANNELS).open(stored, "chn_1")
+        == Vault(KEY, CHANNELS).open(stored, "chn_1")
         == "secret"
     )
 
 
 def test_production_keeps_no_secret_in_the_clear() -> None:
-    strict = channel_vault(None, required=True)
+    strict = Vault(None, CHANNELS, required=True)
     with pytest.raises(NoSecretKey):
         strict.seal("secret", "chn_1")
     assert strict.seal("a@example.com", "chn_1", secret=False) == "v0:a@example.com"
-    assert is_sealed(channel_vault(KEY, required=True).seal("secret", "chn_1"))
+    assert is_sealed(Vault(KEY, CHANNELS, required=True).seal("secret", "chn_1"))
 
 
 def test_a_channel_whose_secrets_cannot_be_read_is_dead_and_can_be_given_again(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.server.alerts import jobs as alert_jobs
-from llm_cost_ops.server.alerts.desk import channel_vault
+from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.sending import Sender
 from llm_cost_ops.server.delivery.channels import EmailChannel
+from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.queue.runner import Pace, Runner
 from llm_cost_ops.server.queue.work import together
@@ -36,7 +37,7 @@ def webhook(room: Room, receiver: Sink) -> str:
     """The id of a webhook of a room whose worker delivers to it, too."""
     reached(room.app, LOCAL)
     database, clock = room.app.database, room.clock
-    sender = Sender(database, clock, room.send, channel_vault(None), PUBLIC_URL)
+    sender = Sender(database, clock, room.send, Vault(None, CHANNELS), PUBLIC_URL)
     outbound = Outbound(LOCAL, clock)
     works = [
         webhook_jobs.work(Settings(), database, clock, outbound, random=lambda: 0.0),

@@ -56,3 +56,20 @@ def test_without_a_key_secrets_are_kept_as_they_are_but_not_in_production() -> N
 def test_each_purpose_has_a_key_of_its_own() -> None:
     with pytest.raises(SecretUnreadable, match="another"):
         Vault("k" * 32, "channels").open(vault().seal("a", ENDPOINT), ENDPOINT)
+
+
+def test_several_keys_open_and_the_first_seals() -> None:
+    old, new, third = "o" * 32, "n" * 32, "t" * 32
+    security = SecuritySettings(
+        secret_key=old, encryption_keys=(new,), previous_secret_keys=(third,)
+    )
+    both = Vault.of(Settings(security=security), "webhooks")
+    for key in (old, new, third):
+        assert both.open(vault(key).seal("a", ENDPOINT), ENDPOINT) == "a"
+    sealed = both.seal("b", ENDPOINT)
+    assert vault(new).open(sealed, ENDPOINT) == "b"
+    assert both.is_current(sealed)
+    assert not both.is_current(vault(old).seal("a", ENDPOINT))
+    assert not both.is_current("v0:open")
+    assert vault(None).is_current("v0:open")
+    assert not vault(None).is_current(sealed)

@@ -15,6 +15,9 @@ from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.settings import Settings
 
+CHANNELS = "llm-cost-ops alert channels"
+"""The purpose under which the configuration of channels is sealed."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlertDesk:
@@ -29,16 +32,11 @@ class AlertDesk:
         return Sender(database, clock, self.send, self.seal, self.public_url)
 
 
-def channel_vault(key: str | None, *, required: bool = False) -> Vault:
-    """Seals the configuration of channels."""
-    return Vault(key, "llm-cost-ops alert channels", required=required)
-
-
 def alert_desk(settings: Settings, clock: Clock, send: Send | None = None) -> AlertDesk:
     """The desk of an installation; it sends for real unless told how."""
     carriers = Carriers(http=Outbound(settings.delivery, clock), mail=settings.email, clock=clock)
     return AlertDesk(
-        channel_vault(settings.security.secret_key, required=settings.production),
+        Vault.of(settings, CHANNELS),
         send or partial(_deliver, carriers),
         settings.server.public_url,
     )

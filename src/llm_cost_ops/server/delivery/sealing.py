@@ -1,8 +1,8 @@
-"""Secrets at rest: AES-256-GCM under a key derived from `security.secret_key`.
+"""Secrets at rest: AES-256-GCM under a key derived from those of `[security]`.
 
-The text names the key that sealed it, so that a changed `secret_key` is seen and not taken for a
-damaged secret. It is bound to its owner: copied to another row it does not open. Without a
-`secret_key`, which production refuses, secrets are kept as they are.
+The text names the key that sealed it: earlier keys still open while everything is sealed again, and
+a key that is gone is seen and not taken for a damaged secret. It is bound to its owner: copied to
+another row it does not open. Without a key, which production refuses, secrets are kept as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,32 +36,46 @@ class SecretUnreadable(Exception):
 
 
 class Vault:
-    """Seals and opens secrets of one purpose, which has a key of its own; `key` is the
-    installation's secret key, if it has one, and `required` whether secrets need it."""
+    """Seals and opens secrets of one purpose, which has keys of its own. `key` is the one that
+    seals, if the installation has one; it and `others` open. `required`: whether secrets need it.
+    """
 
-    def __init__(self, key: str | None, purpose: str, *, required: bool = False) -> None:
+    def __init__(
+        self, key: str | None, purpose: str, *, required: bool = False, others: Sequence[str] = ()
+    ) -> None:
         self._required = required
-        self._cipher: AESGCM | None = None
-        self._name = ""
-        if key is not None:
-            derived = HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key.encode())
-            self._cipher = AESGCM(derived)
-            self._name = hashlib.sha256(derived).hexdigest()[:8]
+        self._ciphers: dict[str, AESGCM] = {}
+        self._name = "" if key is None else self._derive(key, purpose)
+        for other in others:
+            self._derive(other, purpose)
+
+    def _derive(self, key: str, purpose: str) -> str:
+        derived = HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key.encode())
+        name = hashlib.sha256(derived).hexdigest()[:8]
+        self._ciphers[name] = AESGCM(derived)
+        return name
 
     @classmethod
     def of(cls, settings: Settings, purpose: str) -> Vault:
         """The one of an installation."""
-        return cls(settings.security.secret_key, purpose, required=settings.production)
+        security = settings.security
+        keys = [*security.encryption_keys, *filter(None, (security.secret_key,))]
+        return cls(
+            keys[0] if keys else None,
+            purpose,
+            required=settings.production,
+            others=(*keys[1:], *security.previous_secret_keys),
+        )
 
     def seal(self, text: str, owner: str, *, secret: bool = True) -> str:
         """The text to store for its owner, such as the id of its row. Raises NoSecretKey for one
         with a secret that has to be sealed and cannot be."""
-        if self._cipher is None:
+        if not self._name:
             if self._required and secret:
                 raise NoSecretKey("security.secret_key must be set before secrets can be kept")
             return f"{_OPEN}:{text}"
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, text.encode(), owner.encode())
+        sealed = nonce + self._ciphers[self._name].encrypt(nonce, text.encode(), owner.encode())
         return f"{_SEALED}:{self._name}:{base64.b64encode(sealed).decode('ascii')}"
 
     def open(self, stored: str, owner: str) -> str:
@@ -69,16 +84,20 @@ class Vault:
         if form == _OPEN:
             return rest
         name, _, text = rest.partition(":")
-        if form != _SEALED or self._cipher is None or name != self._name:
+        cipher = self._ciphers.get(name)
+        if form != _SEALED or cipher is None:
             raise SecretUnreadable("the secret was sealed under another security.secret_key")
         try:
             sealed = base64.b64decode(text, validate=True)
-            opened = self._cipher.decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.encode()
-            )
+            opened = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.encode())
         except (binascii.Error, InvalidTag, ValueError):
             raise SecretUnreadable("the stored secret is damaged") from None
         return opened.decode()
+
+    def is_current(self, stored: str) -> bool:
+        """Whether a stored text is as `seal` would store it now: under the key that seals."""
+        form, _, rest = stored.partition(":")
+        return rest.partition(":")[0] == self._name if form == _SEALED else not self._name
 
 
 def is_sealed(stored: str) -> bool:

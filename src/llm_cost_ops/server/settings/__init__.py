@@ -10,6 +10,7 @@ from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
+from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
     AuthSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "PricingSettings",
     "RateLimitSettings",
     "RedisSettings",
+    "SecretsSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",

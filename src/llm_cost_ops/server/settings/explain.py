@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from llm_cost_ops.server.settings.mask import shown
+from llm_cost_ops.server.settings.mask import MASK, shown
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 
 NOT_USED = "accepted, not used yet"
@@ -26,7 +26,7 @@ def explain(settings: Settings) -> list[Explained]:
     rows = [
         Explained(
             item.path,
-            shown(item, value_of(settings, item.path)),
+            MASK if item.path in settings.hidden else shown(item, value_of(settings, item.path)),
             settings.origins.get(item.path, "default"),
         )
         for item in SETTINGS

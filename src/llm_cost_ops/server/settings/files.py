@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from llm_cost_ops.server.settings.references import is_reference
+
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}:]*)(?P<rest>:-?(?P<default>[^}]*))?\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _SUFFIXES = (".toml", ".yaml", ".yml", ".json")
@@ -82,7 +84,8 @@ def _flatten(
 def interpolate(value: object, environ: Mapping[str, str]) -> object:
     """`value` with `${VAR}`, `${VAR:default}` and `${VAR:-default}` replaced; `$${` is `${`.
 
-    A variable that is set but empty counts as not set. Raises `UnsetVariable`.
+    A variable that is set but empty counts as not set. References to secrets stay. Raises
+    `UnsetVariable`.
     """
     if isinstance(value, list):
         return [interpolate(item, environ) for item in typing.cast("list[object]", value)]
@@ -93,6 +96,8 @@ def interpolate(value: object, environ: Mapping[str, str]) -> object:
         name = match["name"]
         if name is None:
             return "${"
+        if is_reference(match[0].removeprefix("${")):
+            return match[0]  # a secret, which is read when it is known to be needed
         if not _NAME.fullmatch(name):
             raise UnsetVariable(name)
         found = environ.get(name) or (match["default"] if match["rest"] else None)

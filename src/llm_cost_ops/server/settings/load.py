@@ -1,14 +1,22 @@
-"""Settings from defaults < file < environment < flags, each value remembered with its source."""
+"""Settings from defaults < file < secrets folder < environment < flags, each with its source."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llm_cost_ops.server.settings.mask import shown
+from llm_cost_ops.server.settings.mask import MASK, shown
+from llm_cost_ops.server.settings.references import (
+    Resolver,
+    SecretProblem,
+    named,
+    references_in,
+)
+from llm_cost_ops.server.settings.safety import known_secrets
 from llm_cost_ops.server.settings.schema import SECTIONS, SETTINGS, Settings
+from llm_cost_ops.server.settings.secret_files import from_directory, from_named_files
 from llm_cost_ops.server.settings.sources import (
     Candidate,
     Findings,
@@ -18,6 +26,9 @@ from llm_cost_ops.server.settings.sources import (
     from_flags,
 )
 from llm_cost_ops.server.settings.spec import Setting, WrongValue, coerce, expected_form
+from llm_cost_ops.server.settings.stores import stores_of
+
+_SECRETS = "secrets"
 
 
 class SettingsError(Exception):
@@ -48,47 +59,96 @@ def load_settings(
     layers = (
         from_flags(flags or {}),
         from_environ(variables, found),
+        from_named_files(variables, found),
         from_file(file, variables, found),
     )
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    given = _Given(found)
     for setting in SETTINGS:
-        candidate = next((layer[setting.path] for layer in layers if setting.path in layer), None)
-        values[setting.path], origins[setting.path] = _chosen(setting, candidate, found)
+        if setting.section == _SECRETS:
+            given.take(setting, layers)
+    secrets = _sections(given.values, (_SECRETS,))[_SECRETS]
+    layers = (*layers[:3], from_directory(secrets.directory, found), layers[3])
+    given.resolver = Resolver(stores_of(secrets))
+    for setting in SETTINGS:
+        if setting.section != _SECRETS:
+            given.take(setting, layers)
+    values, origins = given.values, given.origins
     if not found.problems:
         found.problems.extend(_contradictions(values, origins))
+        found.problems.extend(known_secrets(values, origins))
     if found.problems:
         raise SettingsError(found.problems)
-    sections = {
-        name: kind(**{s.key: values[s.path] for s in SETTINGS if s.section == name})
-        for name, kind in SECTIONS.items()
-    }
     return Settings(
-        **sections, origins=origins, unused=found.unused, notes=tuple(found.notes), file=file
+        **_sections(values, SECTIONS),
+        origins=origins,
+        unused=found.unused,
+        notes=tuple(found.notes),
+        hidden=frozenset(given.hidden),
+        file=file,
     )
 
 
-def _chosen(setting: Setting, candidate: Candidate | None, found: Findings) -> tuple[Any, str]:
-    if candidate is None:
-        return setting.default, "default"
-    if candidate.unset_variable is not None:
+def _sections(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: SECTIONS[name](**{s.key: values[s.path] for s in SETTINGS if s.section == name})
+        for name in names
+    }
+
+
+class _Given:
+    """The values as they are found; wrong ones become problems and stand at their defaults."""
+
+    def __init__(self, found: Findings) -> None:
+        self._found = found
+        self.resolver: Resolver | None = None
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.hidden: set[str] = set()
+
+    def take(self, setting: Setting, layers: Sequence[Mapping[str, Candidate]]) -> None:
+        """The value of the first layer that has one."""
+        path = setting.path
+        candidate = next((layer[path] for layer in layers if path in layer), None)
+        self.values[path], self.origins[path] = setting.default, "default"
+        if candidate is None or self._is_unset(setting, candidate):
+            return
+        try:
+            raw, source = self._resolved(setting, candidate)
+            self.values[path], self.origins[path] = coerce(setting, raw), source
+        except SecretProblem as problem:
+            self._found.problems.append(f"{path} (from {candidate.source}): {problem}")
+        except WrongValue as wrong:
+            hidden = path in self.hidden
+            value = MASK if hidden else shown(setting, candidate.raw)
+            self._found.problems.append(
+                f"{path}: {value!r} from {candidate.source} is wrong; expected {wrong}"
+            )
+
+    def _resolved(self, setting: Setting, candidate: Candidate) -> tuple[object, str]:
+        """The value with what it refers to in it, and where it came from. Raises SecretProblem."""
+        if candidate.hidden:
+            self.hidden.add(setting.path)
+        references = references_in(candidate.raw)
+        if not references:
+            return candidate.raw, candidate.source
+        if self.resolver is None:
+            raise SecretProblem("settings of secrets managers cannot refer to them")
+        self.hidden.add(setting.path)
+        raw = self.resolver.resolved(candidate.raw, url=setting.spec.url)
+        return raw, f"{candidate.source}: {named(references)}"
+
+    def _is_unset(self, setting: Setting, candidate: Candidate) -> bool:
+        if candidate.unset_variable is None:
+            return False
         text = f"{candidate.source} refers to ${{{candidate.unset_variable}}}, which is not set"
         if setting.optional:
-            found.notes.append(f"{text}; {setting.path} is left unset")
+            self._found.notes.append(f"{text}; {setting.path} is left unset")
         else:
-            found.problems.append(
+            self._found.problems.append(
                 f"{setting.path}: {text}; set it or give a default: "
                 f"${{{candidate.unset_variable}:{_example(setting)}}}"
             )
-        return setting.default, "default"
-    try:
-        return coerce(setting, candidate.raw), candidate.source
-    except WrongValue as wrong:
-        value = shown(setting, candidate.raw)
-        found.problems.append(
-            f"{setting.path}: {value!r} from {candidate.source} is wrong; expected {wrong}"
-        )
-        return setting.default, "default"
+        return True
 
 
 def _example(setting: Setting) -> str:

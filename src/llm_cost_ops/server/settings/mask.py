@@ -26,7 +26,7 @@ def mask_url(url: str) -> str:
 
 def shown(setting: Setting, value: object) -> str:
     """`value` of `setting` as text that may appear in a log or a terminal."""
-    if value is None:
+    if value is None or (setting.spec.secret and value == ()):
         return "not set"
     if setting.spec.secret:
         return MASK

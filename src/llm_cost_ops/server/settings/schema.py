@@ -15,6 +15,7 @@ from llm_cost_ops.server.settings.operation import (
     PricingSettings,
 )
 from llm_cost_ops.server.settings.outbound import DeliverySettings
+from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
     AuthSettings,
@@ -34,7 +35,8 @@ class Settings:
     """All settings of a process. Built by `load_settings`, or directly in tests.
 
     `origins` maps a setting's path to where its value came from; `unused` names documented keys
-    that were given and that nothing uses yet; `notes` are remarks for the log at start.
+    that were given and that nothing uses yet; `notes` are remarks for the log at start. `hidden`
+    are the paths of settings whose values came from a secrets manager or folder: never shown.
     """
 
     app: AppSettings = field(default_factory=AppSettings)
@@ -45,6 +47,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
+    secrets: SecretsSettings = field(default_factory=SecretsSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     docs: DocsSettings = field(default_factory=DocsSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
@@ -58,6 +61,7 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    hidden: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     file: Path | None = field(default=None, compare=False)
 
     @property
@@ -74,6 +78,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "auth": AuthSettings,
     "security": SecuritySettings,
     "rate_limit": RateLimitSettings,
+    "secrets": SecretsSettings,
     "cors": CorsSettings,
     "docs": DocsSettings,
     "ingest": IngestSettings,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from llm_cost_ops.server.settings.spec import setting
+from llm_cost_ops.server.settings.spec import secret_form, setting
 
 _DAY_SECONDS = 86_400
 
@@ -36,10 +36,6 @@ def _public_url(value: str) -> str | None:
     if re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?", value, re.ASCII):
         return None
     return "an http or https address such as https://costs.example.com"
-
-
-def _secret(value: str) -> str | None:
-    return None if len(value) >= 32 else "a secret of at least 32 characters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +190,23 @@ class SecuritySettings:
         "Secret from which the server derives its other secrets; at least 32 characters.",
         env=("SECRET_KEY",),
         secret=True,
-        check=_secret,
+        check=secret_form,
+    )
+    encryption_keys: tuple[str, ...] = setting(
+        (),
+        "Keys of what is kept sealed in the database, of at least 32 characters each: the first "
+        "seals, all of them and security.secret_key open. Without one security.secret_key seals.",
+        env=("ENCRYPTION_KEYS",),
+        secret=True,
+        check=secret_form,
+    )
+    previous_secret_keys: tuple[str, ...] = setting(
+        (),
+        "Earlier values of security.secret_key: what they sealed still opens, until `cost-ops "
+        "secrets rotate` has sealed it again.",
+        env=("PREVIOUS_SECRET_KEYS",),
+        secret=True,
+        check=secret_form,
     )
 
 

@@ -30,11 +30,13 @@ _NOT_SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value as it was given, and where; `unset_variable` is a `${VAR}` that is not set."""
+    """A value as it was given, and where; `unset_variable` is a `${VAR}` that is not set, `hidden`
+    whether it is never shown."""
 
     raw: object
     source: str
     unset_variable: str | None = None
+    hidden: bool = False
 
 
 @dataclass(slots=True)
@@ -133,6 +135,8 @@ def from_environ(variables: Mapping[str, str], found: Findings) -> dict[str, Can
     known: set[str] = set()
     for setting in SETTINGS:
         known.update(setting.variables)
+        if setting.spec.secret or setting.spec.url:
+            known.update(f"{name}_FILE" for name in setting.variables)
         for name in setting.variables:
             if name in variables:
                 chosen.setdefault(setting.path, Candidate(variables[name], f"env {name}"))

@@ -20,6 +20,7 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 _BYTE_UNITS = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30,
 }  # fmt: skip
+LEAST_SECRET_BYTES = 32
 _BYTES = re.compile(r"(\d{1,15})\s*([A-Za-z]{0,3})")
 
 
@@ -129,6 +130,14 @@ def expected_form(setting: Setting) -> str:
     if spec.low is not None and spec.high is not None:
         return f"{name} from {_plain(spec.low)} to {_plain(spec.high)}"
     return f"{name} of at least {_plain(spec.low)}" if spec.low is not None else name
+
+
+def secret_form(value: str | tuple[str, ...]) -> str | None:
+    """The expected form of a secret, None for a right one; a list has only right ones."""
+    texts = (value,) if isinstance(value, str) else value
+    if all(len(text.encode()) >= LEAST_SECRET_BYTES for text in texts):
+        return None
+    return f"a secret of at least {LEAST_SECRET_BYTES} characters"
 
 
 def _plain(number: float) -> str:
