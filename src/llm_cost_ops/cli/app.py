@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auth": ("keys:auth", "API keys."),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
+    "compliance": ("compliance:compliance", "Controls of security: which are met."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
     "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),
