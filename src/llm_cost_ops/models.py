@@ -14,6 +14,8 @@ from llm_cost_ops.server.identity import tables as identity
 from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.scim import tables as scim
+from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
 from llm_cost_ops.server.webhooks import tables as webhooks
 
@@ -28,6 +30,8 @@ __all__ = [
     "ledger",
     "pricing",
     "queue",
+    "scim",
+    "signin",
     "spend",
     "webhooks",
 ]

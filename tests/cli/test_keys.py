@@ -107,3 +107,31 @@ class TestListAndRevoke:
         ran = run("auth", "revoke-api-key", "--id", "key_nonsense")
         assert ran.code == 4
         assert ran.err.startswith("Error [NOT_FOUND]")
+
+
+@pytest.mark.usefixtures("ledger")
+class TestChanges:
+    def test_a_key_is_described_and_updated(self, run: Run) -> None:
+        key = made(run, "--env", "test", "--networks", "203.0.113.7, 10.0.0.0/8")
+        assert str(key["key"]).startswith("sk_test_")
+        shown = run("auth", "describe-key", "--id", str(key["id"]), "-o", "json").json()
+        assert shown["allowed_networks"] == ["10.0.0.0/8", "203.0.113.7/32"]
+        assert "key" not in shown
+        changed = run(
+            "auth", "update-key", str(key["id"]), "--name", "new", "--scopes", "read:costs",
+            "--networks", "", "-o", "json",
+        ).json()  # fmt: skip
+        assert (changed["name"], changed["scopes"]) == ("new", ["read:costs"])
+        assert changed["allowed_networks"] == []
+        assert run("auth", "update-key", str(key["id"])).code == 2
+
+    @pytest.mark.parametrize("group", [("auth",), ("auth", "api-key")], ids=" ".join)
+    def test_a_key_is_rotated(self, run: Run, group: tuple[str, ...]) -> None:
+        key = made(run)
+        rotated = run(*group, "rotate", str(key["id"]), "--overlap-seconds", "0")
+        assert rotated.code == 0
+        assert rotated.out.startswith("sk_live_")
+        assert len(rotated.out.split()) == 1
+        rows = run("auth", "list-api-keys", "-o", "json").rows()
+        assert sorted(row["is_active"] for row in rows) == [False, True]
+        assert run(*group, "rotate", str(key["id"])).code != 0

@@ -1,4 +1,4 @@
-"""The running app on real databases, for the checks of docs/security.md."""
+"""The checks of docs/security.md, each in a module named after its number."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.support.database import (
 )
 from tests.support.database import pytest_configure as pytest_configure
 from tests.support.live import live_server
+from tests.support.people import doors, sqlite_doors
 
 __all__ = [
     "application",
@@ -23,11 +24,13 @@ __all__ = [
     "database_clones",
     "database_kind",
     "database_settings",
+    "doors",
     "empty_database",
     "live_server",
     "mysql_settings",
     "postgres_settings",
     "server_settings",
     "sqlite_application",
+    "sqlite_doors",
     "sqlite_settings",
 ]

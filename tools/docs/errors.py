@@ -26,6 +26,8 @@ API: Mapping[str, str] = {
     "payload, an import was undone already.",
     "COST_001": "No price is known; the text names provider, model and date. 404 when it was asked "
     "for, 422 when a record needed it (`strict`).",
+    "CSRF_FAILED": "A change that a session's cookie vouches for lacks `X-CSRF-Token`, or comes "
+    "from a page of another origin.",
     "FORECAST_001": "Insufficient data: less than 7 days, weeks or months were spent in.",
     "FORECAST_002": "The server lacks the library of the model `auto`; the text has the pip "
     "command.",
@@ -42,9 +44,13 @@ API: Mapping[str, str] = {
     "ORGANIZATION_MISMATCH": "The request names another organization than that of the key.",
     "PAYLOAD_TOO_LARGE": "Body or batch above `ingest.max_body_bytes` or "
     "`ingest.max_batch_records`.",
-    "RATE_LIMIT_EXCEEDED": "Above a rate limit, or a budget lets fewer calls through now; "
-    "`Retry-After` says when to try again.",
+    "RATE_LIMIT_EXCEEDED": "Too many requests, too many failed attempts to sign in, or a budget "
+    "lets fewer calls through now; `Retry-After` says when to try again.",
+    "REAUTHENTICATION_REQUIRED": "A change of how one signs in needs the current password.",
+    "SECOND_FACTOR_FAILED": "The code is wrong or was used before.",
+    "SECOND_FACTOR_REQUIRED": "The password was right; `totp` or `recovery_code` is missing.",
     "SERVICE_UNAVAILABLE": "The database cannot be used now; `Retry-After` says when to try again.",
+    "SIGN_IN_FAILED": "The e-mail address or the password is wrong; which is not told.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` or `Content-Encoding` is none that is read.",
     "USAGE_001": "A usage record that cannot be true or read.",
     "VALIDATION_ERROR": "Fields or parameters at fault, each with its text in `field_errors`.",

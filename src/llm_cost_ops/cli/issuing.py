@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
@@ -14,10 +14,10 @@ from llm_cost_ops.server.clock import SystemClock
 from llm_cost_ops.server.db.session import write_retrying
 
 
-def make_key(
-    profile: Profile, name: str, scopes: Sequence[str], until: str | None
-) -> dict[str, Any]:
-    """The new key's row with its secret as `key`. Raises KeyRequestError, PermissionTextError."""
+def make_key(profile: Profile, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The new key's row with its secret as `key`, from what would be sent to a server. Raises
+    KeyRequestError, NetworkTextError, PermissionTextError."""
+    until = body.get("expires_at")
     settings = profile.settings()
     now_us = SystemClock().micros()
     with open_ledger(profile, settings) as database:
@@ -27,11 +27,14 @@ def make_key(
             lambda session: issue_key(
                 session,
                 organization_id=organization.id,
-                name=name,
-                scopes=scopes,
+                name=body["name"],
+                scopes=body["scopes"],
                 prefix=settings.auth.api_key_prefix,
                 now_us=now_us,
                 expires_at=None if until is None else to_micros(parse_instant(until, "expires")),
+                environment=body.get("environment"),
+                allowed_networks=body.get("allowed_networks"),
+                user_id=body.get("user_id"),
             ),
         )
     return {**key_row(issued.key, now_us), "key": issued.secret}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from llm_cost_ops.client.resources.alerts import AsyncAlerts
     from llm_cost_ops.client.resources.analytics import AsyncAnalytics
+    from llm_cost_ops.client.resources.api_keys import AsyncApiKeys
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
@@ -102,6 +103,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import AsyncBudgets
 
         return AsyncBudgets(self._caller, self._driver)
+
+    @cached_property
+    def api_keys(self) -> AsyncApiKeys:
+        from llm_cost_ops.client.resources.api_keys import AsyncApiKeys
+
+        return AsyncApiKeys(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> AsyncWebhooks:

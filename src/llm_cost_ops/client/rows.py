@@ -181,6 +181,24 @@ class Reservation(Row):
     budgets: list[Row]
 
 
+class KeyRow(Row):
+    """An API key. `key`, its secret, is there only when it was made or rotated."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    prefix: str
+    last_four: str
+    scopes: list[str]
+    is_active: bool
+    environment: str | None
+    allowed_networks: list[str]
+    user_id: str | None
+    replaced_by: str | None
+    key: str
+
+
 class Webhook(Row):
     """An endpoint of the organization. `secret` is there only when it was made or changed."""
 

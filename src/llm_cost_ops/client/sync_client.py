@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llm_cost_ops.client.resources.alerts import Alerts
     from llm_cost_ops.client.resources.analytics import Analytics
+    from llm_cost_ops.client.resources.api_keys import ApiKeys
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
@@ -105,6 +106,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.budgets import Budgets
 
         return Budgets(self._caller, self._driver)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        from llm_cost_ops.client.resources.api_keys import ApiKeys
+
+        return ApiKeys(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> Webhooks:

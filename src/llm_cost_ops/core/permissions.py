@@ -29,6 +29,9 @@ RESOURCES = frozenset(
         "providers",
         "reports",
         "roles",
+        "scim_groups",
+        "scim_roles",
+        "scim_users",
         "teams",
         "usage",
         "users",
@@ -81,8 +84,14 @@ IMPLIED_BY: Mapping[str, str] = MappingProxyType(
         "read:models": "read:costs",
         "read:pricing": "read:costs",
         "read:providers": "read:costs",
+        "read:scim_groups": "read:teams",
+        "read:scim_roles": "read:roles",
+        "read:scim_users": "read:users",
         "read:usage": "read:costs",
         "write:forecasts": "write:reports",
+        "write:scim_groups": "write:teams",
+        "write:scim_roles": "write:roles",
+        "write:scim_users": "write:users",
     }
 )
 """A required scope (left) that the holder of another one (right) also has."""

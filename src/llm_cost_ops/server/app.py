@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
+from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
@@ -58,7 +59,14 @@ from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.scim import routes as scim
+from llm_cost_ops.server.scim import token_routes as scim_tokens
+from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.signin import factor_routes
+from llm_cost_ops.server.signin import routes as signin
+from llm_cost_ops.server.signin.desk import SignInDesk
+from llm_cost_ops.server.signin.sessions import Sessions
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -71,6 +79,10 @@ GAUGE_SECONDS = 5.0
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
     Room("admin", router=admin.router),
+    Room("scim", router=scim.router),
+    Room("scim-tokens", router=scim_tokens.router),
+    Room("signin", router=signin.router),
+    Room("second factor", router=factor_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -161,6 +173,13 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.owns_database = given is None
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
+    state.sign_in = SignInDesk(settings, state.database, clock)
+    state.sessions = Sessions(state.sign_in)
+    state.credentials = (
+        ScimTokens(state.database, clock),
+        ApiKeys(state.keys),
+        state.sessions,
+    )
     state.prices = Prices(_book(settings), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(

@@ -26,6 +26,7 @@ from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.signin import jobs as signin
 from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
@@ -43,6 +44,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             queue.work(settings.worker, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
+            signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
         ]

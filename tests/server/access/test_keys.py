@@ -15,11 +15,11 @@ from sqlalchemy import event
 
 from llm_cost_ops.server.access import store
 from llm_cost_ops.server.access.issue import withdraw_key
-from llm_cost_ops.server.access.keys import (
+from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.access.memory import (
     MAX_REMEMBERED,
     REFRESH_AFTER_SECONDS,
     REMEMBER_SECONDS,
-    KeyRing,
 )
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import new_secret
@@ -259,14 +259,14 @@ def test_without_the_database_access_ends(
 def test_what_is_remembered_is_bounded(
     database: Database, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_cost_ops.server.access.keys.MAX_REMEMBERED", 10)
+    monkeypatch.setattr("llm_cost_ops.server.access.memory.MAX_REMEMBERED", 10)
 
     async def hammer() -> None:
         for _ in range(30):
             assert await refused(ring, new_secret("sk_"))
 
     run(hammer)
-    assert len(ring._entries) == 10 < MAX_REMEMBERED
+    assert len(ring._memory) == 10 < MAX_REMEMBERED
 
 
 def last_used(database: Database, organization_id: str, key_id: str) -> int | None:

@@ -12,18 +12,22 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from llm_cost_ops.core.permissions import normalise
+from llm_cost_ops.server.access.credentials import Credentials
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.ratelimit.gate import RateLimits
 
-MAX_SECRET = 256
+MAX_SECRET = 4_096
+"""Characters. An API key has under a hundred, an access token some hundreds."""
 MAX_PARAMETERS = 1_000
 _IN_URL = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
-_BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="Bearer", description="An API key or an access token."
+)
 _HEADER = APIKeyHeader(
-    name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="The same key."
+    name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="An API key."
 )
 
 
@@ -32,9 +36,9 @@ def keys(request: Request) -> KeyRing:
     return cast("KeyRing", request.app.state.keys)
 
 
-def secret_of(request: Request) -> str:
-    """The key that a request carries. Raises Problem 401 without one, 400 for one in the URL:
-    addresses end up in logs and histories."""
+def secret_of(request: Request) -> str | None:
+    """The key or token that a request carries, None without one. Raises Problem 401 for what cannot
+    be one, 400 for one in the URL: addresses end up in logs and histories."""
     headers = request.headers
     if request.scope["query_string"]:
         _refuse_in_url(request.scope["query_string"])
@@ -42,8 +46,11 @@ def secret_of(request: Request) -> str:
     own = _only(headers, "x-api-key")
     if authorization is None:
         if not own:
-            raise missing_key()
-        return own.strip()
+            return None
+        own = own.strip()
+        if len(own) > MAX_SECRET:
+            raise invalid_key()
+        return own
     scheme, _, secret = authorization.strip().partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret or len(secret) > MAX_SECRET:
@@ -104,9 +111,17 @@ def rate_limits(request: Request) -> RateLimits:
 
 async def credential(request: Request) -> Principal:
     """Who the credential of a request stands for. Raises Problem 401 (AUTH_001)."""
-    ring = keys(request)
     secret = secret_of(request)
-    return ring.remembered(secret) or await ring.principal(secret)
+    if secret is not None:
+        found = keys(request).remembered(secret)
+        if found is not None:
+            return found
+    kinds = cast("Sequence[Credentials]", request.app.state.credentials)
+    for kind in kinds:
+        found = await kind.principal(request, secret)
+        if found is not None:
+            return found
+    raise missing_key() if secret is None else invalid_key()
 
 
 def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Principal:

@@ -1,20 +1,14 @@
-"""The key ring: who an API key belongs to, remembered for less than a second.
-
-A revoked key is refused everywhere within a second, because no process remembers longer. A key in
-constant use is looked up again in the background before its entry ends, so that its requests never
-wait for the database. When the database is down, keys end with their entries: access fails closed.
-"""
+"""The key ring: who an API key belongs to, and when keys were last used."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from functools import partial
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
 from llm_cost_ops.core.grants import Grants
 from llm_cost_ops.server.access import store
+from llm_cost_ops.server.access.memory import MAX_REMEMBERED, Memory
 from llm_cost_ops.server.access.principal import Principal, acting_for
 from llm_cost_ops.server.access.secret import digest, new_secret, well_formed
 from llm_cost_ops.server.clock import Clock
@@ -27,23 +21,10 @@ from llm_cost_ops.server.identity.grants import grants_of
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.identity.users import is_ended
 
-REMEMBER_SECONDS = 0.9
-REFRESH_AFTER_SECONDS = 0.45
-MAX_REMEMBERED = 10_000
-READERS = 4
 USED_APART_SECONDS = 60
 FLUSH_SECONDS = 5.0
 _MICROS = 1_000_000
 TRUSTED_PREFIX = "process_"
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What one lookup found; None is a key that does not exist. Times are monotonic seconds."""
-
-    principal: Principal | None
-    fresh_until_s: float
-    refresh_at_s: float
 
 
 def invalid_key() -> Problem:
@@ -55,18 +36,15 @@ def missing_key() -> Problem:
 
 
 class KeyRing:
-    """The API keys as one server process knows them. Used from one event loop."""
+    """The API keys as one server process knows them (see `Memory`). Used from one event loop."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}
+        self._memory = Memory(lambda secret: self._find(digest(secret)), clock)
         self._trusted: dict[str, Principal] = {}
-        self._loading: dict[str, asyncio.Task[_Entry]] = {}
-        self._forgotten = 0
         self._used: dict[str, int] = {}
         self._written: dict[str, int] = {}
-        self._readers: CapacityLimiter | None = None
         self._log = logger("access")
 
     def trust(self, principal: Principal) -> str:
@@ -84,63 +62,23 @@ class KeyRing:
             return found
         if not well_formed(secret):
             raise invalid_key()
-        key = digest(secret)
-        entry = self._entries.get(key)
-        if entry is None or entry.fresh_until_s <= self._clock.monotonic():
-            entry = await asyncio.shield(self._load(key))
-        if entry.principal is None or self._expired(entry.principal):
+        found = await self._memory.principal(digest(secret), secret)
+        if found is None:
             raise invalid_key()
-        self._note_use(entry.principal)
-        return entry.principal
+        self._note_use(found)
+        return found
 
     def remembered(self, secret: str) -> Principal | None:
         """The holder, if the key was looked up a moment ago: no waiting, no database."""
         key = digest(secret)
-        entry = self._entries.get(key)
-        now_s = self._clock.monotonic()
-        if entry is None:
+        found = self._memory.remembered(key, secret)
+        if found is None:
             return self._trusted.get(key)
-        if entry.principal is None or entry.fresh_until_s <= now_s:
-            return None
-        if self._expired(entry.principal):
-            return None
-        if entry.refresh_at_s <= now_s and key not in self._loading:
-            self._load(key).add_done_callback(_seen)
-        self._note_use(entry.principal)
-        return entry.principal
-
-    def _expired(self, principal: Principal) -> bool:
-        return principal.expires_at is not None and principal.expires_at <= self._clock.micros()
+        self._note_use(found)
+        return found
 
     def _note_use(self, principal: Principal) -> None:
         self._used[principal.key_id] = self._clock.micros()
-
-    def _load(self, key: str) -> asyncio.Task[_Entry]:
-        """The lookup of this key that is under way, or a new one."""
-        task = self._loading.get(key)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._read(key))
-            self._loading[key] = task
-            task.add_done_callback(partial(self._loaded, key))
-        return task
-
-    def _loaded(self, key: str, task: asyncio.Task[_Entry]) -> None:
-        if self._loading.get(key) is task:
-            del self._loading[key]
-
-    async def _read(self, key: str) -> _Entry:
-        if self._readers is None:
-            self._readers = CapacityLimiter(READERS)
-        began_s, forgotten = self._clock.monotonic(), self._forgotten
-        found = await to_thread.run_sync(self._find, key, limiter=self._readers)
-        entry = _Entry(found, began_s + REMEMBER_SECONDS, began_s + REFRESH_AFTER_SECONDS)
-        if forgotten != self._forgotten:  # what was read may be from before the change
-            return entry
-        self._entries.pop(key, None)
-        self._entries[key] = entry
-        while len(self._entries) > MAX_REMEMBERED:
-            del self._entries[next(iter(self._entries))]
-        return entry
 
     def _find(self, key: str) -> Principal | None:
         with read(self._database) as session:
@@ -165,15 +103,17 @@ class KeyRing:
         )
 
     def forget(self, key_id: str) -> None:
-        """Look this key up again at its next use, also when a lookup is under way: it may have
-        begun too early. For the process that revoked it, in its event loop."""
-        self._forgotten += 1
-        self._loading.clear()
-        self._entries = {
-            key: entry
-            for key, entry in self._entries.items()
-            if entry.principal is None or entry.principal.key_id != key_id
-        }
+        """Look this key up again at its next use. For the process that changed it, in its event
+        loop."""
+        self._memory.forget(lambda principal: principal.key_id == key_id)
+
+    def forget_user(self, organization_id: str, user_id: str) -> None:
+        """Look the keys of a user up again at their next use, as `forget` does."""
+        self._memory.forget(
+            lambda principal: (
+                principal.organization_id == organization_id and principal.user_id == user_id
+            )
+        )
 
     async def keep_last_used(self) -> None:
         """Write when keys were last used, each at most once a minute, until cancelled."""
@@ -224,9 +164,3 @@ def _of_user(key: store.ApiKey, user_id: str, grants: Grants, slug: str | None) 
         environment=key.environment,
         allowed_networks=key.allowed_networks,
     )
-
-
-def _seen(task: asyncio.Task[_Entry]) -> None:
-    """A failed refresh is told by the foreground lookup that follows when the entry has ended."""
-    if not task.cancelled():
-        task.exception()

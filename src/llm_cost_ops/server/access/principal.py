@@ -15,9 +15,10 @@ class Principal:
 
     `key_id` is the id of the credential, of whichever kind. A caller may name the organization by
     its id or its slug. `user_id` is the user it stands for, with `account_id` if that one signed
-    in and `team_ids` of the teams. `allowed_networks` (CIDR) are those it is accepted from, none
-    for any. `grants` are what the roles of the user give, none for a credential without a user.
-    `reach` are the calls that the route it was admitted to may show or change.
+    in and `team_ids` of the teams. `client_id` is the OAuth client that acts for somebody.
+    `allowed_networks` (CIDR) are those it is accepted from, none for any. `grants` are what the
+    roles of the user give, none for a credential without a user. `reach` are the calls that the
+    route it was admitted to may show or change.
     """
 
     key_id: str
@@ -30,8 +31,16 @@ class Principal:
     team_ids: tuple[str, ...] = ()
     environment: str | None = None
     allowed_networks: tuple[str, ...] = ()
+    client_id: str | None = None
     grants: tuple[Grant, ...] = ()
     reach: Reach = EVERYWHERE
+
+    @property
+    def lives_until(self) -> int | None:
+        """When who is behind the credential is no longer there, in microseconds. People stay when
+        their session ends; keys and the clients of OAuth are nothing but their credential."""
+        signed_in = self.account_id is not None and self.client_id is None
+        return None if signed_in else self.expires_at
 
     def holds(self, *required: str) -> bool:
         """Whether every one of the canonical permissions is held."""

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, insert, or_, select, update
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.access.tables import api_keys
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.identity.tables import users
 
 KEY = api_keys.c
 _COLUMNS = [column for column in KEY if column.name != "digest"]
@@ -80,13 +81,25 @@ def list_keys(
     limit: int,
     offset: int = 0,
     after: str | None = None,
+    user_id: str | None = None,
 ) -> list[ApiKey]:
     """Newest first; revoked ones too. `after` is the id of the last key of the page before."""
     statement = select(*_COLUMNS).where(KEY.organization_id == organization_id)
+    if user_id is not None:
+        statement = statement.where(KEY.user_id == user_id)
     if after is not None:
         statement = statement.where(KEY.id < after)
     statement = statement.order_by(KEY.id.desc()).limit(limit).offset(offset)
     return [_api_key(dict(row)) for row in session.execute(statement).mappings()]
+
+
+def user_may_sign_in(session: ReadSession, organization_id: str, user_id: str) -> bool:
+    """Whether a user of the organization is there and not disabled."""
+    disabled_at = users.c.disabled_at
+    statement = select(disabled_at.is_(None)).where(
+        users.c.organization_id == organization_id, users.c.id == user_id
+    )
+    return bool(session.scalar(statement))
 
 
 def set_revoked(session: WriteSession, organization_id: str, key_id: str, now_us: int) -> None:
@@ -94,6 +107,37 @@ def set_revoked(session: WriteSession, organization_id: str, key_id: str, now_us
         update(api_keys)
         .where(KEY.organization_id == organization_id, KEY.id == key_id, KEY.revoked_at.is_(None))
         .values(revoked_at=now_us)
+    )
+
+
+def set_replaced(
+    session: WriteSession, organization_id: str, key_id: str, *, by: str, expires_at: int
+) -> bool:
+    """Whether the key is replaced now and ends then; of several at once, one succeeds."""
+    done = session.execute(
+        update(api_keys)
+        .where(
+            KEY.organization_id == organization_id,
+            KEY.id == key_id,
+            KEY.replaced_by.is_(None),
+            KEY.revoked_at.is_(None),
+        )
+        .values(replaced_by=by, expires_at=expires_at)
+    )
+    return done.rowcount == 1
+
+
+def save_key(session: WriteSession, organization_id: str, key: ApiKey) -> None:
+    """Write the name, scopes, networks and expiry of a key."""
+    session.execute(
+        update(api_keys)
+        .where(KEY.organization_id == organization_id, KEY.id == key.id)
+        .values(
+            name=key.name,
+            scopes=dumps(sorted(key.scopes)),
+            allowed_networks=dumps(key.allowed_networks) if key.allowed_networks else None,
+            expires_at=key.expires_at,
+        )
     )
 
 

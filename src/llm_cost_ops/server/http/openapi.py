@@ -107,11 +107,16 @@ def document(routes: Sequence[BaseRoute], rooms: Sequence[Room], version: str) -
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Add the errors that every operation of its kind can answer."""
+    """Add the errors that every operation of its kind can answer; a route of SCIM tells its own."""
+    if path.startswith("/scim/"):
+        operation["responses"].pop("422", None)
+        operation["security"] = _SECURITY
+        return
     responses: dict[str, Any] = operation.setdefault("responses", {})
     statuses = ["503"]
     if path.startswith("/api/"):
-        operation["security"] = _SECURITY
+        if operation.get("security") != []:  # what anybody may call says so itself
+            operation["security"] = _SECURITY
         statuses += ["401", "403", "429"]
         if operation.get("parameters") or "requestBody" in operation:
             statuses.append("422")

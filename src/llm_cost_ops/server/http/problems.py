@@ -6,7 +6,7 @@ a 500 that tells nothing but the request id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +32,7 @@ STATUS_OF: Mapping[str, int] = {
     "BUDGET_EXCEEDED": 402,
     "CONFLICT": 409,
     "COST_001": 404,
+    "CSRF_FAILED": 403,
     "FORECAST_001": 422,
     "FORECAST_002": 422,
     "INSUFFICIENT_PERMISSIONS": 403,
@@ -46,7 +47,11 @@ STATUS_OF: Mapping[str, int] = {
     "ORGANIZATION_MISMATCH": 403,
     "PAYLOAD_TOO_LARGE": 413,
     "RATE_LIMIT_EXCEEDED": 429,
+    "REAUTHENTICATION_REQUIRED": 403,
+    "SECOND_FACTOR_FAILED": 401,
+    "SECOND_FACTOR_REQUIRED": 401,
     "SERVICE_UNAVAILABLE": 503,
+    "SIGN_IN_FAILED": 401,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "USAGE_001": 422,
     "VALIDATION_ERROR": 422,
@@ -201,9 +206,22 @@ def _plain_text(item: Any) -> str:
     return text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
+Form = Callable[[Problem, Request], Response]
+_FORMS: dict[str, Form] = {}
+
+
+def speak(root: str, form: Form) -> None:
+    """Write the errors of all paths below `root` in another form: one that a protocol demands."""
+    _FORMS[root] = form
+
+
 def problem_response(error: Exception, request: Request) -> Response:
     """The answer for any exception."""
     problem = problem_of(error, request.method)
+    path: str = request.scope["path"]
+    for root, form in _FORMS.items():
+        if path == root or path.startswith(f"{root}/"):
+            return form(problem, request)
     response = json_response(error_body(problem, request_id(request.scope)), problem.status)
     if problem.headers:
         response.headers.update(problem.headers)

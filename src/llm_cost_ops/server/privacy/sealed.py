@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, select, update
+from sqlalchemy import Column, Table, literal, select, update
 
 from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.tables import alert_channels
@@ -15,10 +15,14 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault, is_sealed
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.signin import second_factor
+from llm_cost_ops.server.signin.tables import second_factors
 from llm_cost_ops.server.webhooks.pump import SECRETS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
 
 PAGE = 100
+INSTALLATION = "system"
+"""In whose log it is told what belongs to no organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(webhook_endpoints, "secret", SECRETS),
     Sealed(webhook_endpoints, "previous_secret", SECRETS),
     Sealed(alert_channels, "config", CHANNELS),
+    Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
 )
 
 NOT_SEALED: dict[str, str] = {}
@@ -120,8 +125,9 @@ def _pages(database: Database, sealed: Sealed) -> Iterator[_Page]:
 
 def _page(session: ReadSession, sealed: Sealed, after: str) -> _Page:
     row = sealed.table.c
+    organization = row.get("organization_id", literal(INSTALLATION))
     query = (
-        select(row[sealed.key], row[sealed.owner], row.organization_id, row[sealed.column])
+        select(row[sealed.key], row[sealed.owner], organization, row[sealed.column])
         .where(row[sealed.key] > after, row[sealed.column].is_not(None))
         .order_by(row[sealed.key])
         .limit(PAGE)

@@ -20,6 +20,7 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
@@ -46,6 +47,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "SignInSettings",
     "WorkerSettings",
     "explain",
     "load_settings",

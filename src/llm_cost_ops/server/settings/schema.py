@@ -25,6 +25,7 @@ from llm_cost_ops.server.settings.serving import (
     SecuritySettings,
     ServerSettings,
 )
+from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
@@ -45,6 +46,7 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    sign_in: SignInSettings = field(default_factory=SignInSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
@@ -76,6 +78,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "redis": RedisSettings,
     "cache": CacheSettings,
     "auth": AuthSettings,
+    "sign_in": SignInSettings,
     "security": SecuritySettings,
     "rate_limit": RateLimitSettings,
     "secrets": SecretsSettings,

@@ -1,0 +1,250 @@
+"""Signing in over HTTP: sessions, passwords, and who one is. The second factor is beside this, in
+`factor_routes`."""
+
+from __future__ import annotations
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.openapi import answers, list_of
+from llm_cost_ops.server.http.problems import Problem, not_found
+from llm_cost_ops.server.http.routing import room_router
+from llm_cost_ops.server.identity.accounts import memberships
+from llm_cost_ops.server.signin import account as own
+from llm_cost_ops.server.signin import cookies, second_factor, store
+from llm_cost_ops.server.signin.ask import ask_for_mail
+from llm_cost_ops.server.signin.deps import (
+    PUBLIC,
+    keep,
+    organization_row,
+    session_row,
+    signed_in_row,
+    visit_of,
+    visitor_of,
+)
+from llm_cost_ops.server.signin.desk import desk as desk_of
+from llm_cost_ops.server.signin.schemas import (
+    LOGIN_SCHEMA,
+    ME_SCHEMA,
+    SESSION_SCHEMA,
+    AskReset,
+    ConfirmReset,
+    Login,
+    NewPassword,
+    SwitchOrganization,
+)
+from llm_cost_ops.server.signin.sign_in import (
+    Code,
+    SignedIn,
+    clean,
+    enter,
+    prove_password,
+    prove_second_factor,
+)
+
+router = room_router("/api/v1/auth", "auth")
+
+Anyone = Depends(require())
+
+
+@router.post(
+    "/login",
+    operation_id="login",
+    responses=answers(200, LOGIN_SCHEMA, "Signed in; the session is in a cookie."),
+    openapi_extra=dict(PUBLIC),
+)
+async def login(request: Request, body: Login) -> Response:
+    """Sign in with e-mail address and password, and a code where there is a second factor."""
+    cookies.check_origin(request)
+    desk, visitor = desk_of(request), visitor_of(request)
+
+    def work() -> SignedIn:
+        account = prove_password(desk, body.email, body.password, visitor)
+        prove_second_factor(desk, account, Code(body.totp, body.recovery_code), visitor)
+        return enter(desk, account, visitor, body.organization)
+
+    made = await desk.run(work)
+    response = json_response(signed_in_row(made))
+    keep(request, response, made)
+    return response
+
+
+@router.post("/logout", status_code=204, operation_id="logout")
+async def logout(request: Request, principal: Principal = Anyone) -> Response:
+    """End this session."""
+    desk, visitor = desk_of(request), visitor_of(request)
+    visit = await visit_of(request, desk, principal)
+    await desk.run(lambda: own.end_session(desk, visit, visit.session.id, visitor))
+    response = Response(status_code=204)
+    cookies.drop_cookie(request, response, cookies.SESSION)
+    return response
+
+
+@router.get("/me", operation_id="getMe", responses=answers(200, ME_SCHEMA, "Who signed in."))
+async def me(request: Request, principal: Principal = Anyone) -> Response:
+    """Who one is, where, and what one may do."""
+    desk = desk_of(request)
+    return json_response(await desk.run(lambda: _me(request, principal)))
+
+
+def _me(request: Request, principal: Principal) -> dict[str, object]:
+    account_id = principal.account_id
+    if account_id is None:
+        raise Problem(
+            403, "INSUFFICIENT_PERMISSIONS", "The credential stands for nobody who signs in."
+        )
+    with read(desk_of(request).database) as session:
+        account = store.get_account(session, account_id)
+        members = memberships(session, account_id)
+        on = second_factor.is_on(session, account_id)
+        left = second_factor.recovery_codes_left(session, account_id)
+    here = [each for each in members if each.organization_id == principal.organization_id]
+    if account is None or not here:
+        raise not_found()
+    found: dict[str, object] = {
+        "account": {"id": account.id, "email": account.email, "name": account.name},
+        "user_id": principal.user_id,
+        "organization": organization_row(here[0]),
+        "organizations": [organization_row(each) for each in members],
+        "scopes": sorted(principal.scopes),
+        "team_ids": list(principal.team_ids),
+        "second_factor": on,
+        "recovery_codes_left": left,
+    }
+    secret = cookies.cookie(request, cookies.SESSION)
+    if secret is not None and principal.key_id.startswith("ses_"):
+        found["csrf_token"] = cookies.csrf_token(secret)
+    return found
+
+
+@router.post(
+    "/password",
+    operation_id="changePassword",
+    responses=answers(200, LOGIN_SCHEMA, "Changed; a new session instead of all others."),
+)
+async def change_password(
+    request: Request, body: NewPassword, principal: Principal = Anyone
+) -> Response:
+    """Change the own password. All sessions and tokens end; the answer has a new session."""
+    desk, visitor = desk_of(request), visitor_of(request)
+    visit = await visit_of(request, desk, principal)
+
+    def work() -> SignedIn:
+        account = own.change_password(
+            desk, visit, body.current_password, body.new_password, visitor
+        )
+        return enter(desk, account, visitor, visit.session.organization_id)
+
+    made = await desk.run(work)
+    response = json_response(signed_in_row(made))
+    keep(request, response, made)
+    return response
+
+
+@router.post(
+    "/password/reset",
+    status_code=202,
+    operation_id="requestPasswordReset",
+    responses=answers(202, {"type": "object"}, "A link is sent if somebody has this address."),
+    openapi_extra=dict(PUBLIC),
+)
+async def request_reset(request: Request, body: AskReset) -> Response:
+    """Have a link for a new password sent. The answer is the same for every address."""
+    cookies.check_origin(request)
+    desk, visitor = desk_of(request), visitor_of(request)
+    email = clean(body.email)
+    await desk.run(
+        lambda: own.ask_for_reset(
+            desk,
+            email,
+            visitor,
+            lambda session: ask_for_mail(session, email, now_us=desk.clock.micros()),
+        )
+    )
+    return json_response(
+        {"message": "If somebody has this address, a link for a new password is on its way."}, 202
+    )
+
+
+@router.post(
+    "/password/reset/confirm",
+    status_code=204,
+    operation_id="confirmPasswordReset",
+    openapi_extra=dict(PUBLIC),
+)
+async def confirm_reset(request: Request, body: ConfirmReset) -> Response:
+    """Set a password by the link of a mail. Nobody is signed in by it."""
+    cookies.check_origin(request)
+    desk, visitor = desk_of(request), visitor_of(request)
+    await desk.run(lambda: own.set_by_link(desk, body.token, body.password, visitor))
+    return Response(status_code=204)
+
+
+@router.get(
+    "/sessions",
+    operation_id="listSessions",
+    responses=answers(200, list_of(SESSION_SCHEMA), "The sessions of the account."),
+)
+async def list_sessions(request: Request, principal: Principal = Anyone) -> Response:
+    """Where one is signed in."""
+    desk = desk_of(request)
+    visit = await visit_of(request, desk, principal)
+
+    def work() -> list[store.Session]:
+        with read(desk.database) as session:
+            return store.live_sessions(
+                session,
+                visit.session.account_id,
+                now_us=desk.clock.micros(),
+                idle_us=desk.idle_us,
+            )
+
+    rows = [session_row(each, visit.session.id) for each in await desk.run(work)]
+    return json_response(_whole(rows))
+
+
+def _whole(rows: list[dict[str, object]]) -> dict[str, object]:
+    """A list that is one page."""
+    return {
+        "data": rows,
+        "has_more": False,
+        "next_cursor": None,
+        "pagination": {"limit": len(rows), "has_more": False, "next_cursor": None},
+    }
+
+
+@router.delete("/sessions/{session_id}", status_code=204, operation_id="revokeSession")
+async def revoke_session(
+    request: Request, session_id: str, principal: Principal = Anyone
+) -> Response:
+    """End one of the own sessions."""
+    if principal.account_id is None:
+        raise not_found("Session not found")
+    desk, visitor = desk_of(request), visitor_of(request)
+    visit = await visit_of(request, desk, principal)
+    if not await desk.run(lambda: own.end_session(desk, visit, session_id, visitor)):
+        raise not_found("Session not found")
+    return Response(status_code=204)
+
+
+@router.post(
+    "/switch-org",
+    operation_id="switchOrganization",
+    responses=answers(200, ME_SCHEMA["properties"]["organization"], "Where the session goes on."),
+)
+async def switch_org(
+    request: Request, body: SwitchOrganization, principal: Principal = Anyone
+) -> Response:
+    """Go on in another organization that one belongs to."""
+    desk, visitor = desk_of(request), visitor_of(request)
+    visit = await visit_of(request, desk, principal)
+    member = await desk.run(
+        lambda: own.switch_organization(desk, visit, body.organization, visitor)
+    )
+    if member is None:
+        raise not_found("Organization not found")
+    return json_response(organization_row(member))
