@@ -10,9 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 PAGE = TESTS.parent / "docs" / "security.md"
 NUMBERS = range(1, 47)
-TO_COME: frozenset[int] = frozenset(
-    {1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 14, 19, 26, 27, *range(30, 44), 46}
-)
+TO_COME: frozenset[int] = frozenset({4, 10, 11, 19, 26, 27, *range(30, 44), 46})
 """Checks of what is being built; a number leaves when its test arrives."""
 
 
@@ -30,9 +28,8 @@ def marks(path: Path) -> Iterator[int]:
             and node.func.value.attr == "mark"
         ):
             number = node.args[0]
-            assert isinstance(number, ast.Constant), path
-            assert isinstance(number.value, int), path
-            yield number.value
+            if isinstance(number, ast.Constant) and isinstance(number.value, int):
+                yield number.value
 
 
 def proofs() -> dict[int, list[str]]:
@@ -68,5 +65,5 @@ def test_the_page_lists_every_check_and_only_modules_that_prove_it() -> None:
     assert sorted(rows) == list(NUMBERS)
     for number, named in rows.items():
         assert set(named) <= set(found.get(number, ())), number
-        if number in found and number not in TO_COME:
-            assert named, number
+        if number not in TO_COME:
+            assert named, f"{number}: run tools/docs/security.py"
