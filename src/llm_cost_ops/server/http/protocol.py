@@ -49,7 +49,7 @@ class BoundedConfig(Config):
         **options: Any,
     ) -> None:
         if certificate is not None:
-            options["ssl_context_factory"] = lambda _config, _default: certificate.context
+            options["ssl_context_factory"] = certificate.for_uvicorn
         super().__init__(*arguments, http=BoundedProtocol, ws="none", **options)
         self.limits = limits
         self.certificate = certificate

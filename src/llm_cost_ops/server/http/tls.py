@@ -33,6 +33,10 @@ class Certificate:
             return None
         return cls(settings.tls_cert_file, settings.tls_key_file, settings.tls_min_version)
 
+    def for_uvicorn(self, _config: object, _default: object) -> ssl.SSLContext:
+        """`context`, in the way in which uvicorn asks for it."""
+        return self.context
+
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self._least
