@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import DeclarativeBase
 
 from llm_cost_ops.server.access import tables as access
+from llm_cost_ops.server.access.tokens import tables as tokens
 from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
@@ -33,6 +34,7 @@ __all__ = [
     "scim",
     "signin",
     "spend",
+    "tokens",
     "webhooks",
 ]
 

@@ -411,6 +411,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "getApiKey": Operation("read:api_keys"),
     "listApiKeys": Operation("read:api_keys"),
     "revokeApiKey": Operation("write:api_keys"),
+    "refreshToken": Operation(None),
+    "revokeToken": Operation(None),
     "validateApiKey": Operation(None),
     "getCurrentOrganization": Operation(None),
 }

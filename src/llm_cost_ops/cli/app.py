@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
     "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),
+    "audit": ("audit:audit", "The audit log: prove that nobody changed it."),
     "verify": ("ledger:verify", "Prove that rollups and budgets equal the ledger."),
     "rebuild": ("ledger:rebuild", "Make rollups and budgets anew from the ledger."),
     "health": ("health:health", "Ask whether the server or the local database is well."),

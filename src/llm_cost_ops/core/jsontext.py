@@ -45,6 +45,24 @@ def dumps(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no exact JSON form")
 
 
+def canonical(text: str) -> str:
+    """The one text of a JSON document: keys in order, numbers without exponent, trailing zeros or
+    the sign of zero. What a database that parses JSON gives back has the same. Raises JsonError."""
+    try:
+        return dumps(_in_order(json.loads(text, parse_float=Decimal)))
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        raise JsonError(f"not valid JSON: {error}") from None
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value)
+        return {key: _in_order(items[key]) for key in sorted(items)}
+    if isinstance(value, list):
+        return [_in_order(item) for item in cast("list[Any]", value)]
+    return value
+
+
 def loads(text: str) -> Any:
     """Strict JSON with numbers as int or Decimal. Raises JsonError."""
     try:

@@ -20,6 +20,8 @@ from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
+from llm_cost_ops.server.access.tokens import routes as tokens
+from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import routes as admin
 from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
@@ -78,6 +80,7 @@ GAUGE_SECONDS = 5.0
 
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
+    Room("tokens", router=tokens.router),
     Room("admin", router=admin.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
@@ -175,9 +178,11 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.keys = KeyRing(state.database, clock)
     state.sign_in = SignInDesk(settings, state.database, clock)
     state.sessions = Sessions(state.sign_in)
+    state.tokens = Tokens(state.database, settings, clock)
     state.credentials = (
         ScimTokens(state.database, clock),
         ApiKeys(state.keys),
+        state.tokens,
         state.sessions,
     )
     state.prices = Prices(_book(settings), state.database, clock)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
@@ -13,6 +14,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from llm_cost_ops.server.alerts import jobs as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
+from llm_cost_ops.server.audit import jobs as audit
+from llm_cost_ops.server.audit.who import CALLER, THE_PROGRAM
 from llm_cost_ops.server.budgets import jobs as budgets
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
@@ -23,7 +26,7 @@ from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
-from llm_cost_ops.server.queue.runner import Pace, Runner
+from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import jobs as signin
@@ -42,6 +45,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     return together(
         [
             queue.work(settings.worker, clock),
+            audit.work(settings, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
             signin.work(settings, database, clock),
@@ -81,7 +85,18 @@ def create_worker(
         ),
         metrics=metrics,
         holder=f"{socket.gethostname()}:{os.getpid()}"[:120],
+        spawn=_as_program,
     )
+
+
+def _as_program(run: Callable[[], None]) -> None:
+    """A thread in which nobody but the program acts."""
+
+    def begin() -> None:
+        CALLER.set(THE_PROGRAM)
+        run()
+
+    in_thread(begin)
 
 
 class WorkerThread:

@@ -16,6 +16,7 @@ from llm_cost_ops.server.access.credentials import Credentials
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
+from llm_cost_ops.server.audit.who import API_KEY, CALLER, OPERATOR, SCIM, USER, Who
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.ratelimit.gate import RateLimits
 
@@ -134,7 +135,24 @@ def admit(request: Request, principal: Principal, scopes: Sequence[str]) -> Prin
     if not principal.holds(*scopes):
         missing = ", ".join(principal.missing(scopes))
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
+    CALLER.set(who_is(request, principal))
     return principal
+
+
+def who_is(request: Request, principal: Principal) -> Who:
+    """What the audit log says of a caller."""
+    client = request.client
+    return Who(
+        _kind_of(principal), principal.key_id, principal.user_id, None, client and client.host
+    )
+
+
+def _kind_of(principal: Principal) -> str:
+    if principal.key_id == OPERATOR:
+        return OPERATOR
+    if principal.key_id.startswith("sct_"):
+        return SCIM
+    return USER if principal.account_id else API_KEY
 
 
 def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:

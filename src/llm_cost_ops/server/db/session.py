@@ -65,11 +65,14 @@ class ReadSession:
 class WriteSession(ReadSession):
     """One transaction that may write; committed when its `with` block ends without an error."""
 
-    __slots__ = ("announced",)
+    __slots__ = ("announced", "endings")
 
     def __init__(self, connection: Connection, kind: DatabaseKind) -> None:
         super().__init__(connection, kind)
         self.announced = False
+        self.endings: dict[str, Callable[[WriteSession], None]] = {}
+        """What is done last before the commit, by name: for rows that everybody writes to, so that
+        they are held as short as can be and after everything else."""
 
     def announce(self) -> None:
         """Ring the database's bell when this transaction has committed."""
@@ -129,6 +132,8 @@ def write(database: Database) -> Generator[WriteSession]:
     with _transaction(database, database.writer, {}, commit=True) as connection:
         session = WriteSession(connection, database.kind)
         yield session
+        for ending in session.endings.values():
+            ending(session)
     if session.announced:
         database.bell.ring()
 

@@ -17,6 +17,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, problem_of
 from llm_cost_ops.server.identity.members import ensure_members
+from llm_cost_ops.server.ingest.logged import log_calls
 from llm_cost_ops.server.ingest.reprice import Repricing
 from llm_cost_ops.server.ingest.settle import (
     EventKey,
@@ -88,6 +89,7 @@ def record(
         answer = submission.render(fate)
         if submission.atomic and any(item.status == CONFLICT for item in fate):
             raise AtomicRefused(answer, fate)
+        log_calls(session, submission, fate, now_us)
         if submission.call and fate and answer.status < CLIENT_ERROR:
             idempotency.save(
                 session, submission.call, answer.status, answer.body, now_us, keep_seconds

@@ -18,6 +18,7 @@ from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.core.ids import is_id
 from llm_cost_ops.server.access.deps import authenticate, rate_limits
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.audit.who import CALLER
 from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason
 from llm_cost_ops.server.http import deps, idempotency
 from llm_cost_ops.server.http.body import json_bytes
@@ -188,6 +189,7 @@ async def _submit(
         entries,
         rendered,
         recorded_by=door.recorded_by,
+        who=CALLER.get(),
         request_id=request_id(request.scope),
         atomic=atomic,
         correct=correct,

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from llm_cost_ops.server.audit.who import Who
 from llm_cost_ops.server.http.idempotency import IdempotentCall
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices
@@ -50,14 +51,15 @@ class Submission:
 
     `atomic` refuses all when one conflicts; `correct` turns conflicts into corrections, for logs
     that report the same call again with other counts. `invalid` items were refused before.
-    `prices` are those with which the entries were priced. `waiter` belongs to the event loop of
-    the request and says that `future` has its result.
+    `prices` are those with which the entries were priced. `who` sent it, for the audit log.
+    `waiter` belongs to the event loop of the request and says that `future` has its result.
     """
 
     organization_id: str
     entries: list[Entry]
     render: Callable[[list[Item]], Answer]
     recorded_by: str | None = None
+    who: Who | None = None
     request_id: str | None = None
     atomic: bool = False
     correct: bool = False

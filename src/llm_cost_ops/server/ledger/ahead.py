@@ -11,11 +11,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from llm_cost_ops.core.period import HOUR_US, Window
 from llm_cost_ops.core.scope import Scope
-from llm_cost_ops.server.audit.tables import audit_log
+from llm_cost_ops.server.audit.tables import RARE, audit_log
 from llm_cost_ops.server.db.dialects import floor_divide
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger.amend import RELABELS
@@ -38,7 +38,7 @@ class _Seen:
     whole: Window
     cells: _Cells
     counts: _Counts
-    relabelled: int
+    relabelled: tuple[int, int]
 
 
 class Ahead:
@@ -134,12 +134,17 @@ def _counts(session: ReadSession, organization_id: str, whole: Window, unit: int
     }
 
 
-def _relabelled(session: ReadSession, organization_id: str) -> int:
-    """How often calls were labelled anew, which the audit log tells and nothing else does."""
-    query = select(func.count()).where(
-        audit_log.c.organization_id == organization_id, audit_log.c.action == RELABELS
+def _relabelled(session: ReadSession, organization_id: str) -> tuple[int, int]:
+    """How often calls were labelled anew, which the audit log tells and nothing else does, and the
+    place of the last time: entries that are old may be removed."""
+    last = func.max(audit_log.c.seq)
+    query = select(func.count().label("times"), last.label("last")).where(
+        audit_log.c.organization_id == organization_id,
+        audit_log.c.action == RELABELS,
+        text(RARE),
     )
-    return int(session.scalar(query))
+    row = session.execute(query).one()
+    return int(row.times), int(row.last or 0)
 
 
 def _runs(spans: set[int], unit: int) -> list[Window]:

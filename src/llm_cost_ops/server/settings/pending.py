@@ -14,10 +14,6 @@ FILE_KEYS = frozenset(
     api.http2 api.compression api.tls.enable api.tls.verify_client api.tls.ca_file
     api.api_key_header auth.api_key_header
     redis.decode_responses database.cache_size database.sqlite.cache_size
-    security.jwt.secret security.jwt.algorithm security.jwt.expiration
-    security.jwt.refresh_expiration
-    auth.jwt_secret auth.jwt_algorithm auth.jwt_expiry_secs auth.refresh_token_expiry_secs
-    auth.jwt_issuer auth.jwt_audience
     auth.api_key.hash_algorithm auth.api_key.min_key_length
     auth.rbac.enabled auth.rbac.default_role auth.rbac.cache_ttl
     auth.oauth.* auth.saml.*
@@ -34,7 +30,6 @@ FILE_KEYS = frozenset(
 
 VARIABLES = frozenset(
     """
-    JWT_SECRET JWT_ALGORITHM JWT_EXPIRATION
     RATELIMIT_BURST
     WORKER_CLASS MAX_REQUESTS MAX_REQUESTS_JITTER
     SENTRY_DSN SENTRY_ENVIRONMENT DATADOG_API_KEY

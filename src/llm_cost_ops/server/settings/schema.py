@@ -29,6 +29,7 @@ from llm_cost_ops.server.settings.signing_in import SignInSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
+from llm_cost_ops.server.settings.tokens import JwtSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    jwt: JwtSettings = field(default_factory=JwtSettings)
     sign_in: SignInSettings = field(default_factory=SignInSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
@@ -78,6 +80,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "redis": RedisSettings,
     "cache": CacheSettings,
     "auth": AuthSettings,
+    "jwt": JwtSettings,
     "sign_in": SignInSettings,
     "security": SecuritySettings,
     "rate_limit": RateLimitSettings,
