@@ -68,7 +68,7 @@ run: $(VENV)/.run-ready  ## example data (and USAGE=path) in, summary out, serve
 
 # --- the gates ------------------------------------------------------------------------------
 
-.PHONY: lint format types test contract docs chaos
+.PHONY: lint format types test contract docs chaos audit
 lint: $(VENV)/.dev-ready  ## ruff, import contracts, tools/lint
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -94,6 +94,10 @@ contract: $(VENV)/.dev-ready  ## write contract/openapi.json from the app
 
 docs: $(VENV)/.dev-ready  ## write the generated reference pages
 	set -e; for page in tools/docs/*.py; do $(BIN)/python "$$page"; done
+
+audit: $(VENV)/.dev-ready  ## bandit on src, and known vulnerabilities of the locked packages (asks pypi.org)
+	$(BIN)/bandit -q -r src -ll -ii
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/run.txt
 
 chaos: $(VENV)/.dev-ready services  ## CYCLES=200 seeded kill -9 cycles on each database
 	COST_OPS_CHAOS_CYCLES=$(CYCLES) $(BIN)/pytest -m chaos $(ARGS)

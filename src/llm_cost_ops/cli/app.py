@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
     "privacy": ("privacy:privacy", "Persons' data: export, erase, rectify, restrict."),
     "retention": ("retention:retention", "How long what is kept; removing what is older."),
+    "compliance": ("compliance:compliance", "Controls of security: which are met."),
     "budgets": ("budgets:budgets", "Budgets: list, create, look at, check."),
     "webhooks": ("webhooks:webhooks", "Webhooks: register, look at deliveries, send again."),
     "alerts": ("alerts:alerts", "Alerts: list, acknowledge, snooze, resolve; rules, channels."),

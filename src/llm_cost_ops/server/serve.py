@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import socket
-import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from multiprocessing.connection import Connection
@@ -29,6 +28,8 @@ from llm_cost_ops.server.http.listen import (
 )
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.http.metrics import expose
+from llm_cost_ops.server.http.redirect import RedirectApp
+from llm_cost_ops.server.http.tls import Certificate
 from llm_cost_ops.server.http.workers import MetricsDirectory, Target, Workers, end_with_parent
 from llm_cost_ops.server.settings import ServerSettings, Settings
 from llm_cost_ops.server.worker import embedded, worker_beside
@@ -92,11 +93,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _check_certificate(server: ServerSettings) -> None:
     """Raises OSError for a certificate or key that is missing or does not fit."""
-    cert, key = server.tls_cert_file, server.tls_key_file
-    if (cert is None) != (key is None):
+    if (server.tls_cert_file is None) != (server.tls_key_file is None):
         raise OSError("server.tls_cert_file and server.tls_key_file are needed together")
-    if cert is not None:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+    if Certificate.of(server) is None and server.https_redirect_port is not None:
+        raise OSError("server.https_redirect_port needs a certificate to send to")
 
 
 def _check_schema(settings: Settings) -> None:
@@ -128,12 +128,12 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve_alone(settings: Settings, listener: socket.socket) -> int:
     app = create_app(settings, worker=embedded(settings))
     server = _server(app, settings)
-    side = _side_server(settings, app.state.metrics.expose)
-    beside = asyncio.create_task(side.serve()) if side is not None else None
+    sides = _side_servers(settings, app.state.metrics.expose, listener.getsockname()[1])
+    beside = [asyncio.create_task(side.serve()) for side in sides]
     exit_code = await _serve(server, [listener])
-    if side is not None and beside is not None:
+    for side in sides:
         side.stop()
-        await beside
+    await asyncio.gather(*beside)
     return exit_code
 
 
@@ -157,15 +157,18 @@ def _server(app: Edge, settings: Settings) -> DrainingServer:
     return DrainingServer(server_config(app, settings.server, port=settings.server.port), drain)
 
 
-def _side_server(
-    settings: Settings, exposition: Callable[[], tuple[bytes, str]]
-) -> SideServer | None:
-    """The listener for the metrics alone, if the settings ask for one."""
-    if not settings.metrics.enabled or settings.metrics.port is None:
-        return None
-    app = metrics_app(settings.metrics.path, exposition)
-    config = side_config(app, settings.server, port=settings.metrics.port)
-    return SideServer(config, lambda: None)
+def _side_servers(
+    settings: Settings, exposition: Callable[[], tuple[bytes, str]], port: int
+) -> list[SideServer]:
+    """Listeners beside the API's at `port`: for the metrics alone, and from HTTP to HTTPS."""
+    apps: list[tuple[ASGIApp, int]] = []
+    if settings.metrics.enabled and settings.metrics.port is not None:
+        apps.append((metrics_app(settings.metrics.path, exposition), settings.metrics.port))
+    if settings.server.https_redirect_port is not None:
+        sender = RedirectApp(settings.server, port)
+        apps.append((sender, settings.server.https_redirect_port))
+    configs = [side_config(app, settings.server, port=number) for app, number in apps]
+    return [SideServer(config, lambda: None) for config in configs]
 
 
 def metrics_app(path: str, exposition: Callable[[], tuple[bytes, str]]) -> ASGIApp:
@@ -184,12 +187,17 @@ def metrics_app(path: str, exposition: Callable[[], tuple[bytes, str]]) -> ASGIA
 
 async def _serve_with_workers(settings: Settings, listener: socket.socket, count: int) -> int:
     with MetricsDirectory() as directory:
-        side = _side_server(settings, partial(expose, None, directory))
+        exposition = partial(expose, None, directory)
+        sides = _side_servers(settings, exposition, listener.getsockname()[1])
         targets: list[Target] = [_worker] * count
         if embedded(settings):
             targets.append(worker_beside)
         workers = Workers(targets, settings, [listener], settings.server.shutdown_seconds)
-        return await workers.run(side.serve() if side is not None else None)
+        return await workers.run(_all(sides) if sides else None)
+
+
+async def _all(sides: list[SideServer]) -> None:
+    await asyncio.gather(*(side.serve() for side in sides))
 
 
 def _worker(settings: Settings, listeners: list[socket.socket], parent: Connection) -> None:

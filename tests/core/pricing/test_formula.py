@@ -42,6 +42,7 @@ def test_computes_exactly(text: str, expected: str) -> None:
     assert Formula(text).evaluate(USAGE) == Decimal(expected)
 
 
+@pytest.mark.check(12)
 @pytest.mark.parametrize(
     "text",
     [
@@ -72,6 +73,7 @@ def test_refuses_what_is_not_text() -> None:
         Formula(5)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.check(12)
 @pytest.mark.parametrize(
     "text",
     ["1 / web_searches", "0 - input_tokens", "(1 > 0) + 1", "round(1, 21)", "round(1, -1)",
@@ -82,6 +84,7 @@ def test_refuses_when_computed(text: str) -> None:
         Formula(text).evaluate(USAGE)
 
 
+@pytest.mark.check(12)
 @given(st.text(max_size=60))
 def test_any_text_is_a_formula_or_a_formula_error(text: str) -> None:
     with suppress(FormulaError):

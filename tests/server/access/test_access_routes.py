@@ -113,6 +113,7 @@ def test_several_keys_in_one_header_are_refused(sqlite_application: Application,
         assert error(asked(*keys)) == (401, "AUTH_001", "Invalid API key")
 
 
+@pytest.mark.check(45)
 @pytest.mark.parametrize(
     "query", ["api_key={key}", "token={key}", "access_token=x", "x={key}", "API_KEY=x"]
 )

@@ -26,6 +26,7 @@ OTHER_SPELLINGS = {
 """Served and left out of the document: what is documented under another path, and itself."""
 
 
+@pytest.mark.check(21)
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -50,6 +51,7 @@ def test_every_error_has_the_one_shape(
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
+@pytest.mark.check(22)
 def test_allow_names_the_methods_of_all_routes_on_a_path(sqlite_application: Application) -> None:
     keys = sqlite_application.request("PATCH", "/api/v1/auth/api-keys")
     assert (keys.status_code, keys.headers["allow"]) == (405, "GET, HEAD, POST")
@@ -58,6 +60,8 @@ def test_allow_names_the_methods_of_all_routes_on_a_path(sqlite_application: App
     assert "POST" in hot.headers["allow"].split(", ")
 
 
+@pytest.mark.check(24)
+@pytest.mark.check(21)
 @pytest.mark.parametrize("path", ["/live", "/nowhere", "/api/v1/auth/validate", "/docs"])
 def test_every_answer_carries_the_security_headers(
     sqlite_application: Application, path: str
@@ -74,6 +78,7 @@ def test_every_answer_carries_the_security_headers(
     assert "strict-transport-security" not in headers
 
 
+@pytest.mark.check(24)
 def test_https_adds_a_year_of_hsts(sqlite_application: Application) -> None:
     headers = sqlite_application.get("https://testserver/live").headers
     assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
@@ -121,6 +126,7 @@ def test_the_docs_page_needs_nothing_from_outside(sqlite_application: Applicatio
         assert path in answer.text
 
 
+@pytest.mark.check(44)
 def test_every_route_is_documented_and_every_documented_path_is_a_route(
     sqlite_application: Application,
 ) -> None:

@@ -218,6 +218,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.check(23)
 @pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED.keys())
 def test_what_is_not_http_is_refused_and_closed(hasty: LiveServer, request_bytes: bytes) -> None:
     opened = connect(hasty)
@@ -241,6 +242,7 @@ def flood(opened: socket.socket, part: bytes, total: int) -> int:
     return sent
 
 
+@pytest.mark.check(28)
 def test_an_announced_gigabyte_is_refused_before_it_is_sent(hasty: LiveServer) -> None:
     opened = connect(hasty)
     opened.sendall(post(hasty, "/api/v1/usage/batch", b"Content-Length: 1073741824\r\n"))
@@ -251,6 +253,7 @@ def test_an_announced_gigabyte_is_refused_before_it_is_sent(hasty: LiveServer) -
     assert took_s < LATE_S
 
 
+@pytest.mark.check(28)
 def test_a_gigabyte_that_is_sent_anyway_reads_its_refusal(hasty: LiveServer) -> None:
     """The answer is not lost in the reset of a connection that still sends."""
     before = hasty.memory_bytes()
@@ -266,6 +269,7 @@ def test_a_gigabyte_that_is_sent_anyway_reads_its_refusal(hasty: LiveServer) -> 
     assert hasty.memory_bytes() - before < 32 << 20
 
 
+@pytest.mark.check(28)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_gzip_bomb_is_refused_while_it_unpacks(hasty: LiveServer, chunked: bool) -> None:
     bomb = gzip.compress(bytes(100 << 20))
@@ -321,6 +325,7 @@ def test_no_file_stays_open(hasty: LiveServer) -> None:
     assert open_files(hasty) <= before + 2
 
 
+@pytest.mark.check(44)
 def test_the_server_does_not_name_itself(hasty: LiveServer) -> None:
     headers = hasty.get("/live").headers
     assert "server" not in headers

@@ -202,6 +202,7 @@ def test_a_client_that_goes_away_is_no_error() -> None:
     assert all(status == 499 for status in statuses)
 
 
+@pytest.mark.check(20)
 @pytest.mark.parametrize(
     ("host", "status"),
     [("api.example.com", 200), ("api.example.com:8080", 200), ("evil.example.org", 400)],
@@ -236,6 +237,7 @@ def test_a_page_of_a_listed_origin_may_call(sqlite_settings: DatabaseSettings) -
         assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.check(25)
 @pytest.mark.parametrize(
     "origin",
     ["https://evil.example.org", "null", f"{ORIGIN}.evil.org", "http://app.example.com", "x"],
@@ -246,6 +248,7 @@ def test_a_page_of_another_origin_may_not(sqlite_settings: DatabaseSettings, ori
         assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.check(25)
 def test_any_origin_never_comes_with_credentials(sqlite_settings: DatabaseSettings) -> None:
     with with_cors(sqlite_settings, origins=("*",), credentials=True) as application:
         answer = application.get("/live", headers={"Origin": ORIGIN})
@@ -253,6 +256,7 @@ def test_any_origin_never_comes_with_credentials(sqlite_settings: DatabaseSettin
         assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.check(25)
 def test_without_origins_no_page_may(sqlite_application: Application) -> None:
     answer = sqlite_application.get("/live", headers={"Origin": ORIGIN})
     assert "access-control-allow-origin" not in answer.headers
@@ -274,6 +278,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.check(17)
 @pytest.mark.parametrize("path", ["/api/v1/auth/api-keys", "/api/v1/providers", "/api/v1/usage"])
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_json_is_400_everywhere(
@@ -290,6 +295,7 @@ def test_malformed_json_is_400_everywhere(
     assert len(answer.content) < 2000
 
 
+@pytest.mark.check(28)
 @pytest.mark.parametrize("path", ["/api/v1/auth/api-keys", "/api/v1/usage"])
 def test_bodies_beyond_the_limit_are_413_everywhere(
     sqlite_settings: DatabaseSettings, path: str

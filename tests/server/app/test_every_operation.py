@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 
 from llm_cost_ops.core.permissions import IMPLIED_BY
 from tests.support.application import Application
@@ -96,6 +97,7 @@ def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Appl
         assert let_in.status_code not in (401, 403, 500), (called, let_in.text)
 
 
+@pytest.mark.check(1)
 def test_things_of_another_organization_do_not_exist(application: Application) -> None:
     ids = made(application, CANARY)
     before = state(application)
@@ -158,6 +160,7 @@ def state(*seen_by: Application) -> list[str]:
     return [re.sub(r'"last_used_at":[^,}]*', "", text) for text in found]
 
 
+@pytest.mark.check(3)
 def test_nothing_of_another_organization_is_ever_shown(application: Application) -> None:
     ids = made(application, CANARY)
     deployment = {"deployment": CANARY, "model": "gpt-4o"}
@@ -182,6 +185,7 @@ def test_nothing_of_another_organization_is_ever_shown(application: Application)
         assert found["data"] == []
 
 
+@pytest.mark.check(2)
 def test_records_cannot_join_an_import_of_another_organization(application: Application) -> None:
     import_id = made(application, CANARY)["import_id"]
     other = application.another()
@@ -210,6 +214,7 @@ def named_in(body: dict[str, Any], organization_id: str) -> dict[str, Any]:
     return asked
 
 
+@pytest.mark.check(2)
 def test_naming_another_organization_is_forbidden(application: Application) -> None:
     other = application.another()
     ids = made(other)
@@ -265,6 +270,7 @@ KNOWN_OF = {
 }
 
 
+@pytest.mark.check(5)
 def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application) -> None:
     ids = made(sqlite_application)
     before = state(sqlite_application)
@@ -294,6 +300,7 @@ FILTERED = ("queryCosts", "breakDownCostsByBody", "createForecast", "detectAnoma
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 
 
+@pytest.mark.check(6)
 def test_no_answer_shows_what_is_secret(sqlite_application: Application) -> None:
     made(sqlite_application)
     secret = sqlite_application.key

@@ -118,6 +118,7 @@ def test_the_bodies_are_taken_as_they_are(sqlite_application: Application) -> No
         assert answer.status_code in (200, 201, 202), (called, answer.text)
 
 
+@pytest.mark.check(17)
 @pytest.mark.slow
 def test_what_is_not_strict_json_is_refused_in_every_field(
     sqlite_application: Application,
@@ -140,6 +141,8 @@ def test_what_is_not_strict_json_is_refused_in_every_field(
                 assert len(answer.content) < 4000
 
 
+@pytest.mark.check(18)
+@pytest.mark.check(9)
 @pytest.mark.slow
 def test_odd_values_in_every_field(application: Application) -> None:
     ids = made(application)
@@ -181,6 +184,7 @@ PARAMETERS = (
 )
 
 
+@pytest.mark.check(9)
 @pytest.mark.slow
 def test_odd_values_in_every_parameter(application: Application) -> None:
     ids = made(application)
@@ -197,6 +201,7 @@ def test_odd_values_in_every_parameter(application: Application) -> None:
                 assert answer.status_code < 500, (called, parameter["name"], value, answer.text)
 
 
+@pytest.mark.check(9)
 @pytest.mark.slow
 def test_odd_values_in_every_filter(application: Application) -> None:
     """Names and values of filters, also those of metadata, become SQL on each database."""
@@ -223,6 +228,7 @@ def test_odd_values_in_every_filter(application: Application) -> None:
             assert answer.status_code < 500, (asked, answer.text)
 
 
+@pytest.mark.check(18)
 @pytest.mark.parametrize(("count", "status"), [(1000, 422), (1001, 400)])
 def test_the_parameters_of_a_url_are_counted(
     sqlite_application: Application, count: int, status: int
@@ -237,6 +243,7 @@ def conditions(count: int, values: int = 1) -> dict[str, Any]:
     return {"filters": [{"field": "model", "operator": "in", "value": listed}] * count}
 
 
+@pytest.mark.check(18)
 @pytest.mark.parametrize(
     ("asked", "status"),
     [

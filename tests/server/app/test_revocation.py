@@ -60,6 +60,7 @@ def ask(
     return answer.status, body.get("error", {}).get("code")
 
 
+@pytest.mark.check(7)
 @pytest.mark.postgres
 def test_every_worker_refuses_a_revoked_key_within_a_second(
     postgres_settings: DatabaseSettings, tmp_path: Path

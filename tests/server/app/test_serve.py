@@ -299,6 +299,7 @@ def test_it_stays_small(tmp_path: Path) -> None:
         assert server.memory_bytes() < 160 << 20
 
 
+@pytest.mark.check(46)
 def test_the_log_is_json_and_holds_no_key(tmp_path: Path) -> None:
     with serving(local(sqlite_at(tmp_path)), tmp_path) as server:
         server.get("/api/v1/auth/validate")

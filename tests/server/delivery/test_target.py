@@ -26,6 +26,7 @@ def guard(**settings: object) -> Guard:
     return Guard(DeliverySettings(**settings), scripted)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.check(13)
 @pytest.mark.parametrize("url", LITERALS)
 def test_what_a_url_may_not_name(url: str) -> None:
     with pytest.raises(TargetRefused):
@@ -38,12 +39,14 @@ def test_control_characters_are_refused(url: str) -> None:
         guard().judge(url)
 
 
+@pytest.mark.check(13)
 @pytest.mark.parametrize("url", ALLOWED)
 def test_what_it_may(url: str) -> None:
     judged = guard()
     assert judged.addresses(judged.judge(url), 1.0)
 
 
+@pytest.mark.check(13)
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_address_of_a_name_is_judged(host: str) -> None:
     judged = guard()

@@ -31,6 +31,7 @@ from llm_cost_ops.server.http.problems import (
     unavailable,
 )
 from llm_cost_ops.server.http.ratelimit.standing import STATE as RATE_LIMIT
+from llm_cost_ops.server.http.redirect import HTTPS_PORT, OPEN_PATHS, redirection
 from llm_cost_ops.server.http.security import host_allowed, security_headers
 from llm_cost_ops.server.settings import Settings
 
@@ -65,6 +66,7 @@ class Edge:
         self._clock = clock
         self._metrics = metrics
         self._limit = settings.ingest.max_body_bytes
+        self._server = settings.server
         self._hosts = settings.server.allowed_hosts
         self._proxies = proxies.Proxies(settings.server.trusted_proxies)
         self._timeout_s = settings.server.request_timeout_seconds
@@ -139,6 +141,10 @@ class Edge:
                 raise Problem(400, "INVALID_REQUEST", "The address holds a NUL character.")
             if not host_allowed(headers.get(b"host"), self._hosts):
                 raise Problem(400, "INVALID_REQUEST", "This host is not served here.")
+            if self._server.https_only and self._over_http(exchange.scope):
+                response = redirection(exchange.scope, self._server, HTTPS_PORT)
+                await response(exchange.scope, receive, send)
+                return
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 check_length(headers.get(b"content-length"), self._limit)
                 encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
@@ -148,6 +154,10 @@ class Edge:
             exchange.status = exchange.status or CLIENT_CLOSED
         except Exception as error:
             await self._fail(exchange, error, receive, send)
+
+    @staticmethod
+    def _over_http(scope: Scope) -> bool:
+        return scope["scheme"] == "http" and scope["path"] not in OPEN_PATHS
 
     async def _fail(
         self, exchange: _Exchange, error: Exception, receive: Receive, send: Send

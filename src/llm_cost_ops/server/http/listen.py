@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 from starlette.types import ASGIApp
 from uvicorn.server import Server
 
 from llm_cost_ops.server.http.protocol import BoundedConfig, BoundedProtocol, ConnectionLimits
+from llm_cost_ops.server.http.tls import Certificate
 from llm_cost_ops.server.settings import ServerSettings
 
 BACKLOG = 2048
@@ -56,6 +58,9 @@ class DrainingServer(Server):
         return await super().on_tick(counter)
 
     def sweep(self) -> None:
+        certificate = cast("BoundedConfig", self.config).certificate
+        if certificate is not None:
+            certificate.refresh()
         now_s = asyncio.get_running_loop().time()
         connections: list[object] = list(self.server_state.connections)
         for connection in connections:
@@ -72,7 +77,8 @@ class SideServer(DrainingServer):
 
 
 def server_config(app: ASGIApp, settings: ServerSettings, *, port: int) -> BoundedConfig:
-    """The configuration of the API's listener, TLS included."""
+    """The configuration of the API's listener, TLS included. Raises OSError for a certificate that
+    cannot be used."""
     return BoundedConfig(
         app,
         host=settings.host,
@@ -86,14 +92,13 @@ def server_config(app: ASGIApp, settings: ServerSettings, *, port: int) -> Bound
         timeout_keep_alive=max(1, round(settings.keepalive_seconds)),
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
         backlog=BACKLOG,
-        ssl_certfile=settings.tls_cert_file,
-        ssl_keyfile=settings.tls_key_file,
+        certificate=Certificate.of(settings),
         limits=ConnectionLimits(settings.receive_timeout_seconds, settings.max_connections),
     )
 
 
 def side_config(app: ASGIApp, settings: ServerSettings, *, port: int) -> BoundedConfig:
-    """The configuration of the metrics listener: plain HTTP, no lifespan."""
+    """The configuration of a listener beside the API's: plain HTTP, no lifespan."""
     return BoundedConfig(
         app,
         host=settings.host,

@@ -19,6 +19,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from llm_cost_ops.server.http.tls import Certificate
+
 MAX_HEAD_BYTES = 65_536
 MAX_PIPELINED = 16
 """Requests that may wait behind one that is worked on; uvicorn would queue without bound."""
@@ -39,9 +41,18 @@ class ConnectionLimits:
 class BoundedConfig(Config):
     """uvicorn's configuration and the limits of its connections."""
 
-    def __init__(self, *arguments: Any, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        limits: ConnectionLimits,
+        certificate: Certificate | None = None,
+        **options: Any,
+    ) -> None:
+        if certificate is not None:
+            options["ssl_context_factory"] = certificate.for_uvicorn
         super().__init__(*arguments, http=BoundedProtocol, ws="none", **options)
         self.limits = limits
+        self.certificate = certificate
 
 
 class PipelineFull(Exception):

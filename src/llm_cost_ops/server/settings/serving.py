@@ -148,6 +148,24 @@ class ServerSettings:
         env=("TLS_KEY_PATH",),
         files=("server.tls.key_file", "api.tls.key_file"),
     )
+    tls_min_version: str = setting(
+        "1.2",
+        "The oldest TLS version that is spoken; 1.3 is preferred where the client has it.",
+        env=("TLS_MIN_VERSION",),
+        files=("server.tls.min_version",),
+        choices=("1.2", "1.3"),
+    )
+    https_redirect_port: int | None = setting(
+        None,
+        "A further port (usually 80) that sends HTTP to the HTTPS port.",
+        low=1,
+        high=65_535,
+    )
+    https_only: bool = setting(
+        False,
+        "Send requests that a trusted proxy took over HTTP to HTTPS, port 443; `/live`, `/health` "
+        "and `/ready` are answered either way.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,2 @@
+"""`cost-ops compliance check`: controls of a profile, judged by the settings and the database as
+they are."""
