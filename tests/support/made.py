@@ -84,6 +84,10 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
         "project_id": canary,
+        "request_id": created(
+            "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
+        ).json()["id"],
+        "kept": "alerts",
         "role_id": created("/api/v1/roles", role).json()["id"],
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.application import Application
 from tests.support.operation import Body, Operation
-from tests.support.people_operations import PEOPLE, ROLES
+from tests.support.people_operations import KEPT_OF_PEOPLE, PEOPLE, ROLES
 
 RECORD: Body = {
     "event_id": "@new",
@@ -421,6 +421,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "getCurrentOrganization": Operation(None),
     **PEOPLE,
     **ROLES,
+    **KEPT_OF_PEOPLE,
     "listScimTokens": Operation("read:api_keys"),
 }
 SIGNING_IN = frozenset(

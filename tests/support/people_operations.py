@@ -112,3 +112,33 @@ ROLES: Mapping[str, Operation] = {
     "assignRole": Operation("write:roles", ({"role_id": "viewer"},)),
     **dict.fromkeys(("deleteRole", "withdrawRole"), Operation("write:roles")),
 }
+
+KEPT_OF_PEOPLE: Mapping[str, Operation] = {
+    **dict.fromkeys(
+        (
+            "exportAuditEntries",
+            "listAuditCheckpoints",
+            "listAuditEntries",
+            "listAuditLogs",
+            "verifyAuditLog",
+        ),
+        Operation("read:audit"),
+    ),
+    "verifyAuditLogAgainst": Operation("read:audit", ({"checkpoints": []},)),
+    "createPrivacyRequest": Operation(
+        "write:privacy",
+        (
+            {"kind": "access", "subject": "canary@example.com"},
+            {"kind": "rectify", "subject": "canary@example.com", "changes": {"name": "x"}},
+        ),
+    ),
+    "listPrivacyRequests": Operation("read:privacy"),
+    "getPrivacyRequest": Operation("read:privacy"),
+    "getPrivacyCertificate": Operation("read:privacy"),
+    "exportPrivacyRequest": Operation("write:privacy"),
+    "listRetention": Operation("read:privacy"),
+    "listRetentionArchives": Operation("read:privacy"),
+    "runRetention": Operation("write:privacy"),
+    "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
+}
+"""What is kept of people, and how long."""

@@ -21,7 +21,7 @@ SCOPES = (
     "write:budgets", "read:costs", "write:costs", "write:pricing",
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "write:organizations",
-    "read:roles", "write:roles",
+    "read:roles", "write:roles", "read:audit", "read:privacy", "write:privacy",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -47,6 +47,8 @@ UNKNOWN = {
     "invitation_id": "inv_00000000000000000000000000",
     "cost_center_id": "CC-000",
     "project_id": "no-call-named-it",
+    "request_id": "prv_00000000000000000000000000",
+    "kept": "nothing-of-that-name",
     "role_id": "role_00000000000000000000000000",
 }
 
@@ -104,7 +106,7 @@ def test_things_of_another_organization_do_not_exist(application: Application) -
     other = application.another()
     seen = 0
     for called in operations(application):
-        if "{" not in called.path:
+        if "{" not in called.path or called.id == "setRetention":  # which names no thing
             continue
         seen += 1
         foreign = call(other, called, ids)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import read, write
-from llm_cost_ops.server.identity.invitations import NewInvitation, invite
+from llm_cost_ops.server.identity.invitations import NewInvitation, invitation_link, invite
 from llm_cost_ops.server.identity.links import make_link
 from llm_cost_ops.server.identity.tables import one_time_links, user_roles
 from llm_cost_ops.server.queue.tables import jobs
@@ -202,7 +202,8 @@ def test_a_welcome(sqlite_doors: Doors) -> None:
 def invitation(doors: Doors, email: str) -> str:
     actor = Actor(doors.organization_id, None, None, doors.clock.micros())
     with write(doors.database) as session:
-        return invite(session, actor, NewInvitation(email=email, role="viewer")).secret
+        made = invite(session, actor, NewInvitation(email=email, role="viewer"))
+        return invitation_link(session, made, now_us=actor.now_us)
 
 
 def test_an_invitation_of_somebody_new(sqlite_doors: Doors) -> None:

@@ -13,7 +13,7 @@ from llm_cost_ops.core.csvcell import line
 from llm_cost_ops.core.instant import parse_end, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.access.change import actor_of
-from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import audit_openapi as openapi
 from llm_cost_ops.server.audit import outside, store
@@ -208,8 +208,9 @@ def verify_log_against(
     request: Request, body: dict[str, object] = Body, principal: Principal = Reader
 ) -> Response:
     """The same with checkpoints that were kept outside, as they were given away."""
-    given = body.get("checkpoints")
-    if not isinstance(given, list) or set(body) != {"checkpoints"}:
+    fields = own_fields(principal, body)
+    given = fields.get("checkpoints")
+    if not isinstance(given, list) or set(fields) != {"checkpoints"}:
         raise outside.CheckpointError("must be a list of checkpoints", field="checkpoints")
     if len(given) > MAX_CHECKPOINTS:  # pyright: ignore[reportUnknownArgumentType]
         raise outside.CheckpointError(f"are more than {MAX_CHECKPOINTS}", field="checkpoints")
