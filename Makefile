@@ -95,7 +95,7 @@ contract: $(VENV)/.dev-ready  ## write contract/openapi.json from the app
 docs: $(VENV)/.dev-ready  ## write the generated reference pages
 	set -e; for page in tools/docs/*.py; do $(BIN)/python "$$page"; done
 
-audit: $(VENV)/.dev-ready  ## bandit on src, and known vulnerabilities of the locked packages (asks pypi.org)
+audit: $(VENV)/.dev-ready  ## bandit on src, and known vulnerabilities of the locked packages (needs a network)
 	$(BIN)/bandit -q -r src -ll -ii
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/run.txt
 

@@ -125,7 +125,7 @@ def _yaml(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - makes texts, lists and maps only
+        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - makes texts, lists and maps only  # nosec B506
     except yaml.YAMLError as error:
         raise CommandError(f"not valid YAML: {' '.join(str(error).split())}") from None
 

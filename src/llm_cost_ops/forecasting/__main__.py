@@ -14,7 +14,7 @@ from llm_cost_ops.forecasting.asks import NO_LIBRARY, NO_MEMORY, Ask, Outcome, m
 def main() -> int:
     """The exit code."""
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints is no answer
-    asked: list[Ask] = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent wrote it
+    asked: list[Ask] = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent wrote it  # nosec B301
     answer: list[Outcome] | DomainError
     try:
         answer = [made_of(each) for each in asked]

@@ -217,13 +217,16 @@ def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
     names = [each.name for each in work.schedules]
     assert names == [
         "queue.retention",
+        "audit.checkpoint",
         "budgets.expire",
         "webhooks.retention",
         "webhooks.sweep",
+        "signin.tidy",
         "alerts.sweep",
         "alerts.outlook",
         "alerts.retention",
         "forecasts.watch",
+        "privacy.retention",
     ]
     with write(quick_place.database) as session:
         session.announce()

@@ -65,7 +65,7 @@ def outcomes_of(asked: Sequence[Ask]) -> list[Outcome]:
         raise RuntimeError(f"the process of a forecast ended with {done.returncode}: {told}")
     answer = cast(
         "list[Outcome] | DomainError",
-        pickle.loads(done.stdout),  # noqa: S301 - our own child wrote it
+        pickle.loads(done.stdout),  # noqa: S301 - our own child wrote it  # nosec B301
     )
     if isinstance(answer, DomainError):
         raise answer

@@ -136,7 +136,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _yaml(text: str) -> Any:
-    return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader with one more check
+    return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader with one more check  # nosec B506
 
 
 _PARSERS = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml, ".json": _json}

@@ -56,7 +56,7 @@ class ServerSettings:
     """`[server]` (also `[api]`): the HTTP listener."""
 
     host: str = setting(
-        "0.0.0.0",  # noqa: S104 - the documented default; containers need it
+        "0.0.0.0",  # noqa: S104 - the documented default; containers need it  # nosec B104
         "Address to listen on.",
         env=("SERVER_HOST", "API_HOST"),
         files=("api.host", "api.bind", "server.bind"),

