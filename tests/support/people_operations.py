@@ -127,10 +127,7 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "verifyAuditLogAgainst": Operation("read:audit", ({"checkpoints": []},)),
     "createPrivacyRequest": Operation(
         "write:privacy",
-        (
-            {"kind": "access", "subject": "canary@example.com"},
-            {"kind": "rectify", "subject": "canary@example.com", "changes": {"name": "x"}},
-        ),
+        ({"kind": "access", "subject": "canary@example.com"},),
     ),
     "listPrivacyRequests": Operation("read:privacy"),
     "getPrivacyRequest": Operation("read:privacy"),

@@ -110,6 +110,8 @@ def test_the_last_administrator_stays(sqlite_application: Application) -> None:
 @pytest.mark.check(7)
 def test_a_key_ends_with_its_user_at_once(application: Application) -> None:
     made = ann(application)
+    given = application.post(f"/api/v1/users/{made['id']}/roles", json={"role_id": "viewer"})
+    assert given.is_success, given.text
     key_id, secret = application.new_key_with_id("read:costs")
     with write(application.database) as session:
         session.execute(api_keys.update().where(api_keys.c.id == key_id).values(user_id=made["id"]))

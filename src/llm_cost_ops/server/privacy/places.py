@@ -26,6 +26,7 @@ from llm_cost_ops.server.alerts.tables import (
 from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
 from llm_cost_ops.server.identity.tables import (
     accounts,
+    cost_centers,
     invitations,
     one_time_links,
     organizations,
@@ -119,6 +120,8 @@ PLACES: tuple[Place, ...] = (
     *_each(projects, TEXT, RENAME, "name"),
     *_each(teams, TEXT, RENAME, "name", "description"),
     *_each(teams, JSON, RENAME, "metadata"),
+    *_each(cost_centers, TEXT, RENAME, "name", "owner"),
+    *_each(cost_centers, JSON, RENAME, "metadata"),
     *_each(roles, TEXT, RENAME, "description"),
     *_each(roles, JSON, RENAME, "conditions"),
     *_each(budgets, JSON, BUDGET, "definition"),
@@ -267,6 +270,8 @@ APART: dict[str, str] = {
     "organizations.name": "an organization",
     "providers.name": "a provider",
     "roles.name": "a role",
+    "cost_centers.id": "a code such as CC-001",
+    "project_revenue.period": "a month",
     "teams.external_id": "a group of an identity provider",
     "price_versions.request": "prices",
     "deployments.deployment": "a deployment",

@@ -15,7 +15,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http import deps
-from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.body import MEDIA_TYPE, json_response
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
     encode_cursor,
@@ -134,7 +134,7 @@ def export_request(request_id: str, request: Request, principal: Principal = Wri
     name = f"{row['id']}.{'json' if form == 'json' else 'zip'}"
     return StreamingResponse(
         _chunks(file),
-        media_type="application/json" if form == "json" else "application/zip",
+        media_type=MEDIA_TYPE if form == "json" else "application/zip",
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",
