@@ -22,6 +22,7 @@ from llm_cost_ops.core.grants import (
     parse_conditions,
     reach_of,
     scopes_of,
+    stored_conditions,
 )
 from llm_cost_ops.core.permissions import ROLES, common, holds
 from llm_cost_ops.core.scope import WHOLE, Facts, Scope
@@ -174,3 +175,18 @@ def test_the_union_holds_what_any_part_holds(sets: list[frozenset[str]]) -> None
         assert holds(scopes_of(parts), (permission,)) == any(
             holds(part.scopes, (permission,)) for part in parts
         )
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_a_row_without_conditions_limits_nothing(nothing: object) -> None:
+    assert stored_conditions(nothing) == WHOLE
+
+
+def test_a_row_holds_its_conditions() -> None:
+    assert stored_conditions({"team": ["a"]}) == parse_conditions({"team": ["a"]})
+
+
+@pytest.mark.parametrize("broken", [[], "team", 1])
+def test_a_row_with_anything_else_gives_nothing(broken: object) -> None:
+    with pytest.raises(ConditionsError):
+        stored_conditions(broken)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cost_ops.core import jsontext
-from llm_cost_ops.core.jsontext import JsonError
+from llm_cost_ops.core.jsontext import JsonError, canonical
 
 _text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 _leaf = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _text
@@ -53,3 +53,17 @@ def test_a_float_has_no_exact_form() -> None:
 def test_a_raw_lone_surrogate_is_refused() -> None:
     with pytest.raises(JsonError):
         jsontext.loads('"\ud800"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"b":[1.50,{"y":null,"x":true}],"a":-0.0}', '{ "a" : 0, "b": [15e-1, {"x":true,"y":null}]}'],
+)
+def test_documents_that_are_alike_have_one_text(text: str) -> None:
+    assert canonical(text) == '{"a":0,"b":[1.5,{"x":true,"y":null}]}'
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN", "[" * 100_000])
+def test_what_is_no_document_has_no_text(text: str) -> None:
+    with pytest.raises(JsonError):
+        canonical(text)
