@@ -6,6 +6,8 @@ import pytest
 
 from llm_cost_ops.core.csvcell import cell, line
 
+pytestmark = pytest.mark.check(10)
+
 
 @pytest.mark.parametrize(
     "text",
