@@ -31,9 +31,11 @@ define check_python
 	  "(Debian: apt-get install python3 python3-venv), or set PYTHON=/path/to/python3."; exit 1; }
 endef
 
-$(BIN)/python:
+# Debian's pip 23.0 takes a locked package for unlocked where another one names an extra of it.
+$(BIN)/python: requirements/pip.txt
 	$(check_python)
-	$(PYTHON) -m venv $(VENV)
+	test -x $@ || $(PYTHON) -m venv $(VENV)
+	$@ $(INSTALL) -r requirements/pip.txt
 
 $(VENV)/.run-ready: requirements/run.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python $(INSTALL) -r requirements/run.txt
@@ -48,6 +50,7 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(BIN)/python
 .venv-bench/.ready: requirements/run.txt requirements/prices.txt pyproject.toml
 	$(check_python)
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python $(INSTALL) -r requirements/pip.txt
 	.venv-bench/bin/python $(INSTALL) -r requirements/run.txt
 	.venv-bench/bin/python $(INSTALL) -r requirements/prices.txt
 	.venv-bench/bin/python $(SELF)

@@ -38,6 +38,8 @@ def test_every_operation_works_on_a_newer_schema(application: Application) -> No
             answer = application.request(
                 called.method, called.at(ids) + query, json=None if body is None else fresh(body)
             )
-            assert answer.is_success, (called, answer.text)
+            # The certificate of a request that erased nothing does not exist.
+            missing = called.id == "getPrivacyCertificate" and answer.status_code == 404
+            assert answer.is_success or missing, (called, answer.text)
     assert application.delete(f"/api/v1/costs/{before['record_id']}").status_code == 204
     assert application.get("/api/v1/ledger/verify").json()["ok"] is True
