@@ -32,7 +32,7 @@ def short_sum(kind: DatabaseKind, amount: ColumnElement[Any]) -> ColumnElement[A
     """The sum of `amount`, to be read by `int`: exact, or an error on SQLite beyond 64 bits.
 
     PostgreSQL's is a numeric; as text it becomes an int without a Decimal in between, which takes
-    four times as long.
+    about three times as long.
     """
     total = func.sum(amount)
     return cast(total, Text()) if kind is DatabaseKind.POSTGRESQL else total
