@@ -10,10 +10,13 @@ from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.alerts.desk import CHANNELS, AlertDesk
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.delivery.target import Guard
+from llm_cost_ops.server.settings import DeliverySettings
 from tests.support.alerts import Room
 from tests.support.budgets import make_budget
 from tests.support.calls import JSON, accepted, error, select_all, send
 
+GUARD = Guard(DeliverySettings(), lambda host, port, timeout_s: [])
 SLACK = "https://hooks.slack.com/services/T000/B000/canaryinurl"
 
 
@@ -156,7 +159,7 @@ def test_the_kind_of_a_rule_stays(quick: Room) -> None:
 def sealed(room: Room) -> None:
     """Give the installation a secret key."""
     state = room.app.app.state
-    state.alerts = AlertDesk(Vault("k" * 32, CHANNELS), room.send, None)
+    state.alerts = AlertDesk(Vault("k" * 32, CHANNELS), room.send, None, GUARD)
 
 
 def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
@@ -178,7 +181,7 @@ def test_a_channel_from_its_making_to_its_end(room: Room) -> None:
 
 
 def test_no_answer_and_no_audit_entry_has_a_secret(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None, GUARD)
     secret = "canary-secret-of-a-webhook-0123"
     kinds = (
         {"type": "slack", "url": SLACK},
@@ -226,7 +229,7 @@ def test_the_kind_of_a_channel_stays(quick: Room) -> None:
 
 
 def test_a_test_says_how_it_went(quick: Room) -> None:
-    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None)
+    quick.app.app.state.alerts = AlertDesk(Vault(None, CHANNELS), quick.send, None, GUARD)
     quick.channel(recipients=["a@example.com", "b@example.com"])
     quick.outcomes = [Outcome(False, "550 no such user", 550, final=True)]
     found = accepted(quick.app.post("/api/v1/alerts/channels/ops/test"), 200)

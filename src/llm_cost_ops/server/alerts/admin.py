@@ -148,10 +148,11 @@ def create_channel(
 ) -> Response:
     """Make a channel. Its secrets are never shown again."""
     fields = own_fields(principal, body)
-    seal = desk(request).seal
+    guard, seal = desk(request).guard, desk(request).seal
+    channels.examine(fields, guard)
 
     def work(session: WriteSession, actor: Actor) -> Response:
-        made = define.create_channel(session, fields, seal, actor)
+        made = define.create_channel(session, fields, guard, seal, actor)
         return json_response(_channel(session, actor.organization_id, made, seal), 201)
 
     return change(request, principal, raw, work)
@@ -206,10 +207,11 @@ def update_channel(
 ) -> Response:
     """Change a channel; what is not named stays, secrets too."""
     fields = own_fields(principal, body)
-    seal = desk(request).seal
+    guard, seal = desk(request).guard, desk(request).seal
+    channels.examine(fields, guard)
 
     def work(session: WriteSession, actor: Actor) -> Response:
-        found = define.update_channel(session, channel_id, fields, seal, actor)
+        found = define.update_channel(session, channel_id, fields, guard, seal, actor)
         return json_response(_channel(session, actor.organization_id, found, seal))
 
     return change(request, principal, raw, work)

@@ -20,12 +20,14 @@ from llm_cost_ops.server.delivery.channels import (
     CHANNELS,
     Channel,
     WrongChannel,
+    called_url,
     channel_fields,
     parts,
     read_channel,
     shown_fields,
 )
 from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.delivery.target import Guard, TargetRefused
 
 MAX_CHANNELS = 200
 _C = alert_channels.c
@@ -89,6 +91,28 @@ def _channel(kind: str, fields: Mapping[str, object]) -> Channel:
         name, text = next(iter(wrong.field_errors.items()))
         verb = "" if text.startswith(("is ", "must ")) else "must be "
         raise RuleError(verb + text, field=name[:64]) from None
+
+
+def examine(fields: Mapping[str, object], guard: Guard) -> None:
+    """Look up the name of a given URL, outside any transaction. Raises RuleError."""
+    url = opened(fields, "config").get("url")
+    if isinstance(url, str):
+        try:
+            guard.examine(url)
+        except TargetRefused as refused:
+            raise RuleError(str(refused), field="url") from None
+
+
+def judge(given: Given, guard: Guard, before: Given | None = None) -> None:
+    """Raises RuleError for a channel that calls what is not called. A URL that was there before
+    stays: it must be possible to switch the channel off."""
+    url = called_url(given.channel)
+    if url is None or (before is not None and url == called_url(before.channel)):
+        return
+    try:
+        guard.judge(url)
+    except TargetRefused as refused:
+        raise RuleError(str(refused), field="url") from None
 
 
 def add(

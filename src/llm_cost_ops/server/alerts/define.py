@@ -15,6 +15,7 @@ from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.channels import shown_fields
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
+from llm_cost_ops.server.delivery.target import Guard
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.schedule import add_schedule, change_schedule, remove_schedule
 from llm_cost_ops.server.spend import store as budgets
@@ -185,10 +186,11 @@ def _schedule(
 
 
 def create_channel(
-    session: WriteSession, fields: Mapping[str, object], seal: Vault, actor: Actor
+    session: WriteSession, fields: Mapping[str, object], guard: Guard, seal: Vault, actor: Actor
 ) -> str:
     """The id of a new channel. Raises DomainError naming the field."""
     given = channels.read_given(fields)
+    channels.judge(given, guard)
     channel_id = channels.add(
         session,
         actor.organization_id,
@@ -206,18 +208,21 @@ def update_channel(
     session: WriteSession,
     channel_id: str,
     fields: Mapping[str, object],
+    guard: Guard,
     seal: Vault,
     actor: Actor,
 ) -> str:
     """The id of a changed channel; what is not named stays, secrets too. One whose secrets cannot
     be read any more takes a whole new configuration. Raises ChannelUnknown, DomainError."""
     row = channels.row(session, actor.organization_id, channel_id)
+    before = None
     try:
         before = channels.given_of(row, seal)
         given, old = channels.read_given(fields, before), _shown(before)
     except SecretUnreadable:
         whole = {"name": row["name"], "type": row["kind"], **fields}
         given, old = channels.read_given(whole), None
+    channels.judge(given, guard, before)
     channels.replace(session, actor.organization_id, row["id"], given, seal, actor.now_us)
     actor.record(session, "alert_channels.update", "alert_channel", row["id"], old,
            _shown(given))  # fmt: skip

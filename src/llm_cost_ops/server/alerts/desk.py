@@ -1,4 +1,5 @@
-"""What this room needs of the installation: how it seals secrets, how it sends, its address."""
+"""What this room needs of the installation: how it seals secrets, how it sends and to where, its
+address."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from llm_cost_ops.server.delivery.deliver import Carriers, deliver
 from llm_cost_ops.server.delivery.notice import Notice, Outcome
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.delivery.target import Guard
 from llm_cost_ops.server.settings import Settings
 
 CHANNELS = "llm-cost-ops alert channels"
@@ -26,6 +28,7 @@ class AlertDesk:
     seal: Vault
     send: Send
     public_url: str | None
+    guard: Guard
 
     def sender(self, database: Database, clock: Clock) -> Sender:
         """The one that carries out deliveries."""
@@ -34,11 +37,13 @@ class AlertDesk:
 
 def alert_desk(settings: Settings, clock: Clock, send: Send | None = None) -> AlertDesk:
     """The desk of an installation; it sends for real unless told how."""
-    carriers = Carriers(http=Outbound(settings.delivery, clock), mail=settings.email, clock=clock)
+    outbound = Outbound(settings.delivery, clock)
+    carriers = Carriers(http=outbound, mail=settings.email, clock=clock)
     return AlertDesk(
         Vault.of(settings, CHANNELS),
         send or partial(_deliver, carriers),
         settings.server.public_url,
+        outbound.guard,
     )
 
 

@@ -112,18 +112,26 @@ class RateLimits:
         self._count(scope, caller, terms, 1)
 
     def charge(self, scope: Scope, caller: Caller, count: int) -> None:
-        """Count further records of a request that was checked. Raises Problem 429."""
+        """Count further records of a request that was checked, which counted as one. Raises
+        Problem 429; then that one is not counted either."""
         if not self.enabled or count <= 0:
             return
         known = self._known.get(caller.organization_id)
-        self._count(scope, caller, known.terms if known else self._installed, count)
+        terms = known.terms if known else self._installed
+        for meter in self._all_meters(scope, caller, terms):
+            meter.give_back(1)
+        self._count(scope, caller, terms, count + 1)
+
+    def _all_meters(self, scope: Scope, caller: Caller, terms: Terms) -> tuple[Meter, ...]:
+        meters = self._meters_of(caller, terms, self._bucket(scope))
+        if self._address_limits:
+            meters += self.meters.of(f"{ADDRESS}/{address_of(scope)}", self._address_limits)
+        return meters
 
     def _count(self, scope: Scope, caller: Caller, terms: Terms, count: int) -> None:
         bucket = self._bucket(scope)
         now_us = self._clock.micros()
-        meters = self._meters_of(caller, terms, bucket)
-        if self._address_limits:
-            meters += self.meters.of(f"{ADDRESS}/{address_of(scope)}", self._address_limits)
+        meters = self._all_meters(scope, caller, terms)
         standing = take(meters, count, now_us)
         if standing is None:
             return

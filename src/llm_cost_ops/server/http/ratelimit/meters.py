@@ -60,6 +60,12 @@ class Meter:
         self.current += count
         self.unshared += count
 
+    def give_back(self, count: int) -> None:
+        """Take back what was counted, unless other processes know of it by now."""
+        back = min(count, self.unshared)
+        self.current -= back
+        self.unshared -= back
+
     def wait_us(self, count: int, now_us: int) -> int:
         """How long until `count` fit, if nothing else comes."""
         if self.fits(count, now_us):
@@ -107,11 +113,13 @@ class Meters:
         return found
 
     def _make_room(self) -> None:
-        """Let go of what no longer counts, and if that is nothing, of the oldest tenth."""
+        """Let go of what no longer counts, and of the oldest until a tenth is free: the next name
+        must not have to look through all of them again."""
         now_us = self._now()
         kept = {key: meter for key, meter in self._known.items() if not meter.stale(now_us)}
-        if len(kept) >= self._capacity:
-            kept = dict(list(kept.items())[self._capacity // 10 + 1 :])
+        surplus = len(kept) - (self._capacity - self._capacity // 10 - 1)
+        if surplus > 0:
+            kept = dict(list(kept.items())[surplus:])
         self._known = kept
         self.dropped += 1
 
