@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, wraps
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import wraps
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.server.access.credentials import Credentials
 from llm_cost_ops.server.access.keys import KeyRing, invalid_key, missing_key
+from llm_cost_ops.server.access.networks import accepts
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.audit.refused import ANONYMOUS, Attempts
@@ -29,7 +29,6 @@ from llm_cost_ops.server.http.request_id import request_id
 MAX_SECRET = 4_096
 """Characters. An API key has under a hundred, an access token some hundreds."""
 Endpoint = Callable[[Request], Awaitable[Response]]
-MAX_NETWORKS_KNOWN = 1_000
 Conditions = Literal["applied", "apart", "refused"]
 """What a route does with the conditions of a role. `applied`: it shows and changes only calls of
 the principal's `reach`. `apart`: it is about nothing that conditions are about. `refused`: it is
@@ -195,8 +194,9 @@ def admit(
 ) -> Principal:
     """The one gate that every credential passes. Raises Problem 403."""
     request.scope["state"]["key_id"] = principal.key_id
-    if principal.allowed_networks:
-        _check_network(request, principal.allowed_networks)
+    networks = principal.allowed_networks
+    if networks and not accepts(networks, request.client.host if request.client else ""):
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", "The key is not accepted from this address.")
     own_organization(principal, request.headers.get("x-organization-id"), "X-Organization-ID")
     if request.scope["query_string"]:
         for named in request.query_params.getlist("organization_id"):
@@ -222,23 +222,6 @@ def _within(principal: Principal, scopes: Sequence[str], conditions: Conditions)
             f"This is about the whole organization; your roles are limited to {reach.text()}.",
         )
     return replace(principal, reach=reach)
-
-
-def _check_network(request: Request, allowed: Sequence[str]) -> None:
-    """Raises Problem 403 for a request from elsewhere."""
-    try:
-        address = ip_address(request.client.host if request.client else "")
-    except ValueError:
-        address = None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address is None or not any(address in _network(text) for text in allowed):
-        raise Problem(403, "INSUFFICIENT_PERMISSIONS", "The key is not accepted from this address.")
-
-
-@lru_cache(maxsize=MAX_NETWORKS_KNOWN)
-def _network(text: str) -> IPv4Network | IPv6Network:
-    return ip_network(text, strict=False)
 
 
 def who_is(request: Request, principal: Principal) -> Who:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import Grant, beyond
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.permissions import missing, normalise_all
 from llm_cost_ops.server.access import store
@@ -97,7 +98,7 @@ def issue_key(
     networks = normalise_networks(allowed_networks or ())
     if not networks and maker is not None:
         networks = maker.allowed_networks
-    _no_more(maker, wanted, networks)
+    _no_more(maker, owner, wanted, networks)
     secret = new_secret(prefix_of(prefix, environment))
     key = store.ApiKey(
         id=_new_id(now_us),
@@ -131,14 +132,17 @@ def rotate_key(
     request_id: str | None = None,
 ) -> IssuedKey:
     """A key that follows this one, with the same name, rights and length of life; this one ends
-    after `overlap_seconds`. Only who holds all of its rights may have the new secret.
+    after `overlap_seconds`. Only who holds all of its rights, and may make keys of its user, may
+    have the new secret.
 
     Raises KeyUnknown, KeyConflict, KeyPermissionError.
     """
     old = _found(session, organization_id, key_id)
     if not old.active(now_us):
         raise KeyConflict("The key was revoked or has ended; make a new one.")
-    _no_more(maker, old.scopes, old.allowed_networks)
+    if old.user_id is not None:
+        _refuse_others(maker, old.user_id)
+    _no_more(maker, old.user_id, old.scopes, old.allowed_networks)
     lives = None if old.expires_at is None else now_us + old.expires_at - old.created_at
     secret = new_secret(old.prefix)
     key = replace(
@@ -185,7 +189,7 @@ def update_key(
     if allowed_networks is not None:
         key = replace(key, allowed_networks=normalise_networks(allowed_networks))
         if not within(key.allowed_networks, old.allowed_networks):
-            _no_more(maker, key.scopes, key.allowed_networks)
+            _no_more(maker, key.user_id, key.scopes, key.allowed_networks)
     if expires_at is not None:
         if expires_at <= now_us:
             raise KeyRequestError("must lie in the future", field="expires_at")
@@ -251,13 +255,20 @@ def _owner(
 ) -> str | None:
     """Whose key it is. A key of a user makes keys of that user alone: they too end with it."""
     if maker is not None and maker.user_id is not None:
-        limited = any(part.within.dimensions for part in maker.grants)
-        if user_id not in (None, maker.user_id) and (limited or not maker.holds("write:users")):
-            raise KeyPermissionError("names another user than yours", field="user_id")
         user_id = user_id or maker.user_id
+        _refuse_others(maker, user_id)
     if user_id is not None and not store.user_may_sign_in(session, organization_id, user_id):
         raise KeyRequestError("is no user of the organization, or a disabled one", field="user_id")
     return user_id
+
+
+def _refuse_others(maker: Principal | None, user_id: str) -> None:
+    """Raises KeyPermissionError for a user who may not make keys of this one."""
+    if maker is None or maker.user_id in (None, user_id):
+        return
+    limited = any(part.within.dimensions for part in maker.grants)
+    if limited or not maker.holds("write:users"):
+        raise KeyPermissionError("names another user than yours", field="user_id")
 
 
 def _narrowed(old: store.ApiKey, scopes: Iterable[str]) -> frozenset[str]:
@@ -272,14 +283,18 @@ def _narrowed(old: store.ApiKey, scopes: Iterable[str]) -> frozenset[str]:
     return wanted
 
 
-def _no_more(maker: Principal | None, scopes: frozenset[str], networks: tuple[str, ...]) -> None:
-    """Raises KeyPermissionError for a key that would outdo its maker."""
+def _no_more(
+    maker: Principal | None, owner: str | None, scopes: frozenset[str], networks: tuple[str, ...]
+) -> None:
+    """Raises KeyPermissionError for a key that would outdo its maker. The conditions of the maker's
+    roles are those of its own keys, and of no others."""
     if maker is None:
         return
-    beyond = maker.missing(sorted(scopes))
-    if beyond:
+    own = owner == maker.user_id
+    more = maker.missing(sorted(scopes)) if own else beyond(maker.held, Grant(scopes))
+    if more:
         raise KeyPermissionError(
-            f"The key that makes this one does not hold {', '.join(beyond)}.", field="scopes"
+            f"The key that makes this one does not hold {', '.join(more)}.", field="scopes"
         )
     if not within(networks, maker.allowed_networks):
         raise KeyPermissionError(

@@ -7,8 +7,8 @@ from typing import Protocol, cast
 
 from fastapi import Request
 
+from llm_cost_ops.server.access.powers import BeyondOwn
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.admin.powers import BeyondOwn
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 
@@ -33,6 +33,7 @@ def budget_desk(request: Request) -> BudgetDesk:
 
 
 def refuse_without_budgets(principal: Principal) -> None:
-    """Raises BeyondOwn for who may not write budgets, whatever else they may write."""
-    if not principal.holds("write:budgets"):
+    """Raises BeyondOwn for who may not write any budget, whatever else they may write."""
+    needed = ("write:budgets",)
+    if not principal.holds(*needed) or not principal.reach_of(needed).is_everything:
         raise BeyondOwn("Insufficient permissions: write:budgets")

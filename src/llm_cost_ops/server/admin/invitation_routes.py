@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.powers import grantable
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import letters
 from llm_cost_ops.server.admin.bodies import NewInvitationBody
 from llm_cost_ops.server.admin.lists import paged
 from llm_cost_ops.server.admin.people import team_ids
-from llm_cost_ops.server.admin.powers import grantable
 from llm_cost_ops.server.admin.wire import INVITATION_SCHEMA, invitation_row
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.powers import BeyondOwn, grantable, refuse_stronger
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.bodies import AddedUser, ChangedOrganization, NewOrganization
 from llm_cost_ops.server.admin.budget_port import budget_desk, refuse_without_budgets
 from llm_cost_ops.server.admin.lists import forgotten, paged
 from llm_cost_ops.server.admin.people import make_user
-from llm_cost_ops.server.admin.powers import BeyondOwn, grantable, refuse_stronger
 from llm_cost_ops.server.admin.wire import (
     ORGANIZATION_SCHEMA,
     USER_SCHEMA,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from llm_cost_ops.server.access.powers import grantable, refuse_stronger
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import letters
-from llm_cost_ops.server.admin.powers import grantable
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity import teams, users
@@ -24,10 +24,12 @@ def make_user(
     welcome: bool = False,
 ) -> User:
     """A user who is a member of the teams, named by id or name, from the start. Raises what
-    `create_user` raises, BeyondOwn for a role that the caller does not hold."""
+    `create_user` raises, BeyondOwn for a role that the caller does not hold, given now or to an id
+    that calls have named before."""
     if new.role is not None:
         grantable(session, principal, new.role)
     made = users.create_user(session, actor, new)
+    refuse_stronger(session, principal, made.id)
     for team_id in team_ids(session, actor.organization_id, team_texts):
         teams.add_members(session, actor, team_id, [made.id])
     if welcome:

@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from llm_cost_ops.server.access.change import KEYED, Raw, actor_of, change
 from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.powers import refuse_stronger
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import letters, user_import
 from llm_cost_ops.server.admin.bodies import ChangedUser, Import, NewServiceAccount, NewUserBody
 from llm_cost_ops.server.admin.lists import forgotten, paged
 from llm_cost_ops.server.admin.people import make_user
-from llm_cost_ops.server.admin.powers import refuse_stronger
 from llm_cost_ops.server.admin.wire import COUNT, USER_SCHEMA, shape, user_row, user_rows
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read

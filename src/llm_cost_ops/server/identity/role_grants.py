@@ -24,14 +24,15 @@ class RoleUnknown(DomainError):
 
 def role_key(session: ReadSession, organization_id: str, text: str, field: str = "role") -> str:
     """What is stored for a role that somebody names: the name of a built-in one, the id of a
-    custom one, which may also be named by its name. Raises RoleUnknown."""
+    custom one, which may also be named by its name unless that is another one's id. Raises
+    RoleUnknown."""
     statement = select(roles.c.id).where(
         roles.c.organization_id == organization_id,
         or_(roles.c.id == text, roles.c.name == text),
     )
-    found = session.execute(statement).scalars().first()
-    if found is not None:
-        return str(found)
+    found = sorted(session.execute(statement).scalars())
+    if found:
+        return text if text in found else str(found[0])
     try:
         return role_name(text)
     except PermissionTextError:

@@ -121,14 +121,18 @@ def create_role(
 
 
 def get_role(session: ReadSession, organization_id: str, text: str) -> Role:
-    """A role by its id or name, in any accepted spelling for a built-in one. Raises RoleUnknown."""
+    """A role by its id or name, in any accepted spelling for a built-in one. A role that is named
+    as another one's id is called is not that one. Raises RoleUnknown."""
     built_in = _built_in(text)
     if built_in is not None:
         return built_in
-    for role in _custom(session, organization_id):
-        if text in (role.id, role.name):
-            return role
-    raise RoleUnknown("Role not found")
+    custom = _custom(session, organization_id)
+    named = [role for role in custom if role.id == text] or [
+        role for role in custom if role.name == text
+    ]
+    if not named:
+        raise RoleUnknown("Role not found")
+    return named[0]
 
 
 def list_roles(session: ReadSession, organization_id: str) -> list[Role]:

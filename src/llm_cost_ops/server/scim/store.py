@@ -117,17 +117,6 @@ def roles_of(
     return found
 
 
-def permissions_of_role(
-    session: ReadSession, organization_id: str, role_id: str
-) -> frozenset[str] | None:
-    """What a custom role permits; None when there is none of this id."""
-    statement = select(roles.c.permissions).where(
-        roles.c.organization_id == organization_id, roles.c.id == role_id
-    )
-    found = session.scalar(statement)
-    return None if found is None else frozenset(loads(found))
-
-
 def teams_of(
     session: ReadSession, organization_id: str, user_ids: Sequence[str]
 ) -> dict[str, list[tuple[str, str]]]:

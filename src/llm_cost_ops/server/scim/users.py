@@ -7,12 +7,14 @@ from typing import Any
 
 from scim2_models import Context
 
-from llm_cost_ops.core.permissions import ROLES, missing
+from llm_cost_ops.core.permissions import EVERYTHING
+from llm_cost_ops.server.access.powers import refuse_beyond, refuse_stronger
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity import users as identity
 from llm_cost_ops.server.identity.fields import clean_email
 from llm_cost_ops.server.identity.last_admin import hold_organization
 from llm_cost_ops.server.identity.role_grants import role_key, set_roles
+from llm_cost_ops.server.identity.roles import roles_of_user
 from llm_cost_ops.server.scim import store
 from llm_cost_ops.server.scim.asked import Answer, Asked, Caller
 from llm_cost_ops.server.scim.errors import refusal
@@ -95,6 +97,7 @@ def delete(session: WriteSession, asked: Asked, user_id: str) -> Answer:
     before = _row(session, asked.caller, user_id)
     if asked.if_match is not None:
         check_version(asked, _resource(session, asked.caller, before))
+    _refuse_stronger(session, asked.caller, user_id)
     identity.remove_user(session, asked.caller.actor, user_id)
     return Answer(204)
 
@@ -170,6 +173,7 @@ def _change(
     *,
     follows: bool,
 ) -> None:
+    _refuse_stronger(session, caller, before.id)
     told = told_by(new, before, follows=follows)
     if new.user_name != old.user_name:
         _refuse_taken(session, caller, told.user_name, before.id)
@@ -179,6 +183,7 @@ def _change(
     if dict(told.metadata) != dict(before.metadata):
         changes["metadata"] = told.metadata
     if told.email and clean_email(told.email) != before.email:
+        _refuse_address(session, caller, before.id)
         changes["email"] = told.email
     if changes:
         identity.update_user(session, caller.actor, before.id, changes)
@@ -241,11 +246,29 @@ def _refuse_roles(session: ReadSession, caller: Caller, changed: set[str]) -> No
     principal = caller.principal
     if not principal.holds(ROLES_SCOPE):
         raise refusal(403, "This credential may not change roles.")
-    if principal.key_id.startswith(ID_PREFIX):  # made by somebody who may give any
+    if _is_token(caller):  # made by somebody who may give any
         return
-    for key in sorted(changed):
-        permissions = ROLES.get(key) or store.permissions_of_role(
-            session, caller.organization_id, key
-        )
-        if missing(principal.scopes, sorted(permissions or ())):
-            raise refusal(403, "This credential may not give or take a role that may do more.")
+    refuse_beyond(session, principal, sorted(changed))
+
+
+def _is_token(caller: Caller) -> bool:
+    """Whether an identity provider asks, to whom people belong; not somebody with a key."""
+    return caller.principal.key_id.startswith(ID_PREFIX)
+
+
+def _refuse_stronger(session: ReadSession, caller: Caller, user_id: str) -> None:
+    """Raises BeyondOwn for somebody who would change a user who may do more."""
+    if not _is_token(caller):
+        refuse_stronger(session, caller.principal, user_id)
+
+
+def _refuse_address(session: ReadSession, caller: Caller, user_id: str) -> None:
+    """Raises Problem 403 for a token that may make nobody an administrator and would by giving one
+    the address of somebody else."""
+    if not _is_token(caller) or caller.principal.holds(ROLES_SCOPE):
+        return
+    if any(
+        EVERYTHING in role.grant.scopes
+        for role in roles_of_user(session, caller.organization_id, user_id)
+    ):
+        raise refusal(403, "This credential may not change the address of an administrator.")

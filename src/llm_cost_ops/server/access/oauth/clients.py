@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import Grant, beyond
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.permissions import normalise_all
 from llm_cost_ops.server.access.oauth import store
@@ -72,9 +73,11 @@ def register(
     for uri in redirect_uris:
         _check_uri(uri)
     wanted = normalise_all(scopes)
-    beyond = maker.missing(sorted(wanted))
-    if beyond:
-        raise ClientPermissionError(f"You do not hold {', '.join(beyond)}.", field="scopes")
+    # By its own credentials it acts for nobody, whose roles would have conditions.
+    alone = CREDENTIALS in grant_types
+    more = beyond(maker.held, Grant(wanted)) if alone else maker.missing(sorted(wanted))
+    if more:
+        raise ClientPermissionError(f"You do not hold {', '.join(more)}.", field="scopes")
     secret = None if public else new_secret(SECRET_PREFIX)
     client = store.Client(
         id=single_id("cli", actor.now_us // 1_000, secrets.randbits(80)),

@@ -24,17 +24,18 @@ class BeyondOwn(DomainError):
 def grantable(session: ReadSession, principal: Principal, text: str, field: str = "role") -> str:
     """The stored key of a role that the caller may give. Raises RoleUnknown, BeyondOwn."""
     key = role_key(session, principal.organization_id, text, field)
-    _refuse_beyond(session, principal, [key])
+    refuse_beyond(session, principal, [key])
     return key
 
 
 def refuse_stronger(session: ReadSession, principal: Principal, user_id: str) -> None:
     """Raises BeyondOwn for a user whose roles hold what the caller does not."""
     held = roles_of(session, principal.organization_id, [user_id]).get(user_id, ())
-    _refuse_beyond(session, principal, held)
+    refuse_beyond(session, principal, held)
 
 
-def _refuse_beyond(session: ReadSession, principal: Principal, keys: Iterable[str]) -> None:
+def refuse_beyond(session: ReadSession, principal: Principal, keys: Iterable[str]) -> None:
+    """Raises BeyondOwn for stored keys of roles that hold what the caller does not."""
     for key in keys:
         try:
             role = get_role(session, principal.organization_id, key)
