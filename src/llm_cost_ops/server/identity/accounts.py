@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import column, select, table, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.db.dialects import insert_ignore
@@ -20,6 +20,11 @@ from llm_cost_ops.server.identity.fields import clean_email
 from llm_cost_ops.server.identity.tables import accounts, organizations, users
 
 _ROW = accounts.c
+_STANDING = [
+    table(name, *map(column, ("organization_id", "user_id", "revoked_at")))
+    for name in ("sessions", "token_families")
+]
+"""What stands for a user of one organization; the rooms of both are above this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,26 @@ def end_sessions(session: WriteSession, account_id: str, *, now_us: int) -> None
         .where(_ROW.id == account_id)
         .values(token_version=_ROW.token_version + 1, updated_at=now_us)
     )
+
+
+def end_sessions_in(
+    session: WriteSession, account_id: str, organization_id: str, user_id: str, *, now_us: int
+) -> None:
+    """Refuse every session and token by which the account is this user of this organization. What
+    it does in other organizations goes on: their people are not this one's to sign out."""
+    for each in _STANDING:
+        session.execute(
+            update(each)
+            .where(
+                each.c.organization_id == organization_id,
+                each.c.user_id == user_id,
+                each.c.revoked_at.is_(None),
+            )
+            .values(revoked_at=now_us)
+        )
+    members = memberships(session, account_id)
+    if all(member.organization_id == organization_id for member in members):
+        end_sessions(session, account_id, now_us=now_us)
 
 
 # lint: allow tenant-scope: asked by the account itself, for where it belongs

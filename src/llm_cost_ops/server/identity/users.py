@@ -2,7 +2,8 @@
 
 A user that calls name before it is made is there already, as `seen`; making it keeps its id.
 Disabling one ends every credential: the keys that are the user's are revoked, the sessions and
-tokens of the account are refused, and whoever looks up a credential looks at `disabled_at`.
+tokens by which the account is this user are refused, and whoever looks up a credential looks at
+`disabled_at`. What the account does in other organizations is not touched.
 """
 
 from __future__ import annotations
@@ -287,8 +288,7 @@ def update_user(
             session, values["email"], name=before.name, now_us=actor.now_us
         )
         values["account_id"] = account.id
-        if before.account_id is not None:
-            accounts.end_sessions(session, before.account_id, now_us=actor.now_us)
+        _end_sessions(session, actor, before)
     if values:
         made = _with(before, **values, version=before.version + 1, updated_at=actor.now_us)
         columns = _columns(made)
@@ -399,8 +399,14 @@ def _end_credentials(session: WriteSession, actor: Actor, user: User) -> None:
         )
         .values(revoked_at=actor.now_us)
     )
+    _end_sessions(session, actor, user)
+
+
+def _end_sessions(session: WriteSession, actor: Actor, user: User) -> None:
     if user.account_id is not None:
-        accounts.end_sessions(session, user.account_id, now_us=actor.now_us)
+        accounts.end_sessions_in(
+            session, user.account_id, user.organization_id, user.id, now_us=actor.now_us
+        )
 
 
 def _own(organization_id: str, user_id: str) -> tuple[Any, Any]:
