@@ -7,6 +7,7 @@ import io
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from llm_cost_ops import models
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.audit import verify as audit
+from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.audit.sign import Signer
-from llm_cost_ops.server.db.session import read, snapshot
+from llm_cost_ops.server.db.session import read, snapshot, write
 from llm_cost_ops.server.delivery.sealing import Vault
+from llm_cost_ops.server.identity.users import NewUser, create_user
 from llm_cost_ops.server.ledger.verify import verify
 from llm_cost_ops.server.privacy.certificate import is_genuine
 from llm_cost_ops.server.privacy.export import cell
@@ -250,3 +253,22 @@ def test_permissions(quick: Place) -> None:
     assert quick.app.get(f"{path}/export", key=reader).status_code == 403
     error(quick.app.get(f"{path}/certificate", key=reader), 404)
     error(quick.app.get(f"{path}/export?format=xml"), 422)
+
+
+def test_nobody_rectifies_or_erases_who_may_more(quick: Place) -> None:
+    with write(quick.app.database) as session:
+        actor = Actor(quick.app.organization_id, None, None, quick.app.clock.micros())
+        new = NewUser(email="root@example.com", name="Root", role="admin", user_id="root")
+        create_user(session, actor, new)
+        create_user(session, actor, replace(new, email="deputy@example.com", user_id="deputy"))
+    key = quick.app.new_key("write:privacy")
+    for subject in ("root", "root@example.com"):
+        for body in (
+            {"kind": "rectify", "changes": {"email": "mine@example.com"}},
+            {"kind": "erase"},
+        ):
+            answer = send(quick.app, "/privacy/requests", {**body, "subject": subject}, key=key)
+            error(answer, 403, "INSUFFICIENT_PERMISSIONS")
+    quick.ask("rectify", "root", changes={"name": "Root of all"})
+    assert quick.read("/users/root")["email"] == "root@example.com"
+    quick.erase("root")

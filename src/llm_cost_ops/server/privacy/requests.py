@@ -9,6 +9,8 @@ from typing import Any, cast
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.admin.powers import refuse_stronger
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.restricted import OBJECTED, RESTRICTED, kinds_of, lift, restrict
@@ -32,14 +34,20 @@ class PrivacyError(DomainError):
     """A request that cannot be made."""
 
 
-def make(session: WriteSession, fields: Mapping[str, object], actor: Actor) -> dict[str, Any]:
+def make(
+    session: WriteSession, fields: Mapping[str, object], actor: Actor, principal: Principal
+) -> dict[str, Any]:
     """Make a request; all but an erasure are done at once, that is a job.
 
     `fields`: `kind`, `subject` (a user id or e-mail address) and, to rectify, `changes`. Raises
-    PrivacyError naming the field, SubjectUnknown, what changing a user raises.
+    PrivacyError naming the field, SubjectUnknown, what changing a user raises; BeyondOwn to rectify
+    or erase a user whose roles hold what the principal does not.
     """
     kind, named, changes = _checked(fields)
     subject = subject_of(session, actor.organization_id, named)
+    if kind in (RECTIFY, ERASE):  # another address could sign in with these roles
+        for user_id in subject.user_ids:
+            refuse_stronger(session, principal, user_id)
     request_id = single_id("prv", actor.now_us // 1_000, secrets.randbits(80))
     done = kind != ERASE
     row: dict[str, Any] = {

@@ -57,7 +57,7 @@ def create_request(
     fields = own_fields(principal, body)
 
     def work(session: WriteSession, actor: Actor) -> Response:
-        return json_response(request_row(make(session, fields, actor)), 201)
+        return json_response(request_row(make(session, fields, actor, principal)), 201)
 
     def without_name(response: Response) -> Response:
         shown = loads(bytes(response.body).decode())
