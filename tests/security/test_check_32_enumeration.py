@@ -1,4 +1,4 @@
-"""Check 32: neither status nor text nor work, and so time, tells whether somebody has an account."""
+"""Check 32: neither status nor text nor work, so no time, tells whether somebody has an account."""
 
 from __future__ import annotations
 

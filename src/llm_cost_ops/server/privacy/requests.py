@@ -9,8 +9,8 @@ from typing import Any, cast
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.access.powers import refuse_stronger
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.admin.powers import refuse_stronger
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.restricted import OBJECTED, RESTRICTED, kinds_of, lift, restrict
