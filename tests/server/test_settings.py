@@ -224,12 +224,19 @@ def test_passwords_of_wrong_urls_are_not_shown(tmp_path: Path, url: str) -> None
     assert "hunter2" not in "\n".join(problems(tmp_path, environ=environ))
 
 
+@pytest.mark.parametrize("text", ["EdDSA", "eddsa", "EDDSA"])
+def test_choices_are_taken_in_any_case_and_kept_in_theirs(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, environ={"JWT_ALGORITHM": text}).jwt.algorithm == "EdDSA"
+    wrong = problems(tmp_path, environ={"JWT_ALGORITHM": f"{text}2"})
+    assert "expected one of HS256, EdDSA, RS256" in wrong[0]
+
+
 def test_pending_variables_are_listed(tmp_path: Path) -> None:
-    settings = load(tmp_path, environ={"JWT_SECRET": SECRET, "S3_BUCKET": "b"})
+    settings = load(tmp_path, environ={"SENTRY_DSN": SECRET, "S3_BUCKET": "b"})
     unused = [row for row in explain(settings) if row.status]
     assert [(row.path, row.source, row.value, row.status) for row in unused] == [
-        ("JWT_SECRET", "env JWT_SECRET", "", "accepted, not used yet"),
         ("S3_BUCKET", "env S3_BUCKET", "", "accepted, not used yet"),
+        ("SENTRY_DSN", "env SENTRY_DSN", "", "accepted, not used yet"),
     ]
 
 

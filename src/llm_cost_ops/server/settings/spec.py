@@ -192,9 +192,8 @@ def _text(setting: Setting, raw: object) -> str:
     text = _text_of(raw)
     if not text:
         raise ValueError
-    return dict(setting.spec.synonyms).get(
-        text.lower(), text.lower() if setting.spec.choices else text
-    )
+    spelled = {choice.lower(): choice for choice in setting.spec.choices}
+    return {**spelled, **dict(setting.spec.synonyms)}.get(text.lower(), text)
 
 
 def _texts(_: Setting, raw: object) -> tuple[str, ...]:
