@@ -1,7 +1,7 @@
 """PostgreSQL, MariaDB and Redis for the tests: private ports and directories, durable settings.
 
     python tools/services.py start     install what is absent (Debian, as root), start, wait,
-                                       print the URLs
+                                       print the URLs; the browser of the tests is installed too
     python tools/services.py stop      stop the servers that `start` started
     python tools/services.py status    one line per server; exit 1 when one is down
     python tools/services.py env       the URLs as `export` lines
@@ -35,14 +35,16 @@ from servers import SERVERS, Server, wait_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = Path("/usr/sbin/policy-rc.d")
+BROWSER = "chromium"
 
 
-def install(absent: Sequence[Server]) -> None:
-    packages = [package for server in absent for package in server.packages]
+def install(absent: Sequence[Server], programs: Sequence[str] = ()) -> None:
+    """Debian packages of servers, and programs that are named as theirs."""
+    packages = [*(package for server in absent for package in server.packages), *programs]
     wanted = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise ServiceError(
-            f"These test servers are not installed and only root on Debian can add them: {wanted}"
+            f"What the tests need is not installed and only root on Debian can add it: {wanted}"
         )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with no_service_starts():
@@ -52,7 +54,9 @@ def install(absent: Sequence[Server]) -> None:
                 raise ServiceError(
                     f"`{' '.join(command)}` failed with exit code {done.returncode}."
                 )
-    if shutil.which("systemctl"):  # nor may the next boot start them on their default ports
+    if absent and shutil.which(
+        "systemctl"
+    ):  # nor may the next boot start them on their default ports
         units = [unit for server in absent for unit in server.units]
         subprocess.run(["systemctl", "disable", "-q", *units], check=False, stdout=sys.stderr)
 
@@ -134,8 +138,10 @@ class Services:
 
     def start(self) -> None:
         absent = [server for server in self.servers if not server.installed()]
-        if absent:
-            install(absent)
+        whole = len(self.servers) == len(SERVERS)
+        programs = [BROWSER] if whole and shutil.which(BROWSER) is None else []
+        if absent or programs:
+            install(absent, programs)
         places = self.places()
         for server in self.servers:
             place = places.get(server.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -78,3 +79,12 @@ def test_an_instant_of_another_zone_is_written_in_utc() -> None:
 )
 def test_a_bare_date_ends_a_period_at_its_own_end(text: str, end: datetime) -> None:
     assert instant.parse_end(text) == end
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [("UTC", "2026-11-27 13:05 UTC"), ("Europe/Berlin", "2026-11-27 14:05 CET")],
+)
+def test_a_minute_for_people(zone: str, shown: str) -> None:
+    micros = instant.to_micros(datetime(2026, 11, 27, 13, 5, 59, tzinfo=UTC))
+    assert instant.format_minute(micros, ZoneInfo(zone)) == shown

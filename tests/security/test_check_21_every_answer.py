@@ -42,7 +42,7 @@ def test_the_headers_of_every_answer(sqlite_application: Application) -> None:
             assert not text or "charset=utf-8" in kind.lower(), (*where, kind)
         assert headers["x-content-type-options"] == "nosniff", where
         assert headers["cache-control"] == "no-store", where
-        assert headers["referrer-policy"] == "no-referrer", where
+        assert headers["referrer-policy"] == "same-origin", where
         assert headers["x-xss-protection"] == "0", where
         assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains", where
         for directive in POLICY:

@@ -193,7 +193,7 @@ class MysqlClones:
         self._tables: dict[str, list[tuple[Any, ...]]] = {}
         for (name,) in self._ask("SHOW DATABASES"):
             if _is_orphan(name):
-                self._run(f"DROP DATABASE `{name}`")
+                self._run(f"DROP DATABASE IF EXISTS `{name}`")
 
     @contextlib.contextmanager
     def empty(self, _folder: Path) -> Iterator[str]:
@@ -203,7 +203,7 @@ class MysqlClones:
             yield self._url(name)
         finally:
             self._hang_up(name)
-            self._run(f"DROP DATABASE `{name}`")
+            self._run(f"DROP DATABASE IF EXISTS `{name}`")
 
     @contextlib.contextmanager
     def migrated(self, _folder: Path) -> Iterator[str]:
@@ -216,7 +216,7 @@ class MysqlClones:
                 self._clean(name)
                 self._free.append(name)
             else:  # the test changed the schema
-                self._run(f"DROP DATABASE `{name}`")
+                self._run(f"DROP DATABASE IF EXISTS `{name}`")
 
     def _new(self) -> str:
         name = fresh_name()
@@ -269,7 +269,7 @@ class MysqlClones:
 
     def close(self) -> None:
         for name in self._free:
-            self._run(f"DROP DATABASE `{name}`")
+            self._run(f"DROP DATABASE IF EXISTS `{name}`")
         self._admin.close()
 
 

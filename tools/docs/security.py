@@ -46,7 +46,7 @@ CHECKS: tuple[tuple[str, str], ...] = (
     ("V4.1.1 V3.4.4", "Content-Type with its charset and nosniff on every answer"),
     ("V4.1.4 V13.4.4", "TRACE and unknown methods: 405 with Allow"),
     ("V4.2.1", "Requests that two servers could read differently: 400, closed"),
-    ("V3.4.1-6", "HSTS for a year with subdomains, a content policy, no referrer"),
+    ("V3.4.1-6", "HSTS for a year with subdomains, a content policy, no referrer for other sites"),
     ("V3.4.2", "Pages of other origins read nothing"),
     ("V3.5.1-3", "A session changes nothing for a foreign page, and no GET changes anything"),
     ("V3.3.1-4", "Cookies are __Host-, Secure, HttpOnly, SameSite"),

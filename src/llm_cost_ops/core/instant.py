@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from llm_cost_ops.core.errors import DomainError
@@ -92,3 +92,9 @@ def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z`, fractions only where there are some."""
     text = instant.astimezone(UTC).replace(tzinfo=None).isoformat()
     return f"{text}Z"
+
+
+def format_minute(micros: int, zone: tzinfo = UTC) -> str:
+    """For people: `2026-11-27 14:05 CET`. `micros`: microseconds since 1970."""
+    local = from_micros(micros).astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"

@@ -69,7 +69,7 @@ def test_every_answer_carries_the_security_headers(
     headers = sqlite_application.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-xss-protection"] == "0"
     assert headers["x-api-version"] == "v1"

@@ -331,7 +331,7 @@ def test_pages_are_accessible_and_load_nothing(sqlite_doors: Doors) -> None:
         assert "unsafe" not in policy[0]
         assert "frame-ancestors 'none'" in policy[0]
         assert page.answer.headers["cache-control"] == "no-store"
-        assert page.answer.headers["referrer-policy"] == "no-referrer"
+        assert page.answer.headers["referrer-policy"] == "same-origin"
 
 
 def test_what_people_typed_is_text(sqlite_doors: Doors) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_minute
+from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.delivery.letter import Letter
@@ -99,7 +100,7 @@ def invitation(
     if found is None or organization is None or found.state(now_us) != "pending":
         return None
     secret = invitations.invitation_link(session, found, now_us=now_us)
-    ends = format_instant(from_micros(found.expires_at))
+    ends = format_minute(found.expires_at, time_zone(organization.time_zone))
     return Letter(
         found.email,
         f"You are invited to {organization.name}",

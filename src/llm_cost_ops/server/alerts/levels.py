@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from llm_cost_ops.core.instant import from_micros
+from llm_cost_ops.core.instant import format_minute, from_micros
 from llm_cost_ops.core.money import from_e10, to_e10
 from llm_cost_ops.core.period import HOUR_US, Window, named_period
 from llm_cost_ops.core.scope import Scope
@@ -155,7 +155,7 @@ def _usage_finding(
         facts=(
             Fact("Used", used),
             Fact("Bound", limit),
-            Fact("Window", f"{span}, from {text.instant(window.start_us, look.zone)}"),
+            Fact("Window", f"{span}, from {format_minute(window.start_us, look.zone)}"),
             Fact("Scope", where),
         ),
         details={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from llm_cost_ops.core.instant import format_minute
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import channels, store, text
 from llm_cost_ops.server.alerts.rules import Rule
@@ -164,6 +165,6 @@ def notice_of(
         facts=tuple(Fact(label, value) for label, value in kept["facts"]),
         drivers=tuple(Driver(*each) for each in kept["drivers"]),
         organization=text.name(organization.name),
-        since=None if since is None else text.instant(int(since), zone),
+        since=None if since is None else format_minute(int(since), zone),
         link=None if public_url is None else f"{public_url.rstrip('/')}/alerts/{alert['id']}",
     )

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_cost_ops.core.budget import WHOLE_SHARE, Amounts, Budget, Limits
-from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.instant import format_minute, parse_instant, to_micros
 from llm_cost_ops.core.money import from_e10, to_e10
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.scope import is_label
@@ -225,7 +225,7 @@ def _finding(look: Look, rule: Rule, budget: Budget, reached: _Reached, given: o
     period = (
         str(window.start_us)
         if budget.slide is None
-        else text.instant(look.now_us, text.zone_of(budget.zone))[:10]
+        else format_minute(look.now_us, text.zone_of(budget.zone))[:10]
     )
     amount = reached.limits.e10
     return Finding(
@@ -275,4 +275,4 @@ def _severity(level: Decimal | None) -> Severity:
 
 def _period(window: Window, zone_name: str) -> str:
     zone = text.zone_of(zone_name)
-    return f"{text.instant(window.start_us, zone)} to {text.instant(window.end_us, zone)}"
+    return f"{format_minute(window.start_us, zone)} to {format_minute(window.end_us, zone)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from llm_cost_ops.core.instant import format_minute
 from llm_cost_ops.core.money import to_e10
 from llm_cost_ops.core.period import HOUR_US, Window
 from llm_cost_ops.core.scope import Facts
@@ -149,7 +150,7 @@ def _dear_finding(look: Look, rule: Rule, found: _Dear, currency: str, event_id:
             Fact("Bound", text.money(bound, currency)),
             Fact("Model", f"{model} ({text.name(first['provider'])})"),
             Fact("Tokens", text.count(first["total_tokens"])),
-            Fact("Time of the call", text.instant(int(first["timestamp"]), look.zone)),
+            Fact("Time of the call", format_minute(int(first["timestamp"]), look.zone)),
             *(Fact(label, text.name(value)) for label, value in attributed),
             Fact("Record", first["id"]),
         ),

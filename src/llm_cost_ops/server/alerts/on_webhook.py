@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.instant import format_minute, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.alerts import channels, store, text
 from llm_cost_ops.server.alerts.finding import Finding
@@ -59,7 +59,7 @@ def _finding(look: Look, rule: Rule, event: Mapping[str, Any]) -> Finding:
     payload: Mapping[str, Any] = event["payload"]
     where = text.name(urlsplit(str(payload["url"])).netloc)  # a path may be a secret
     since_us = to_micros(parse_instant(payload["failing_since"]))
-    since = text.instant(since_us, look.zone)
+    since = format_minute(since_us, look.zone)
     if payload["reason"] == webhooks.GONE:
         reason = "Its receiver answered 410 (gone)"
         summary = f"The webhook to {where} was disabled: its receiver answered 410 (gone)."

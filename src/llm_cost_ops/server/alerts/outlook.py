@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_cost_ops.core.budget import Budget
-from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.instant import format_minute, parse_instant, to_micros
 from llm_cost_ops.server.alerts import store, text
 from llm_cost_ops.server.alerts.finding import Finding
 from llm_cost_ops.server.alerts.look import Look
@@ -106,7 +106,7 @@ def _finding(
     when = "before the period ends"
     if breach is not None:
         at_us = to_micros(parse_instant(breach))
-        when = f"about {text.instant(at_us, text.zone_of(budget.zone))}"
+        when = f"about {format_minute(at_us, text.zone_of(budget.zone))}"
     lower, upper = projection.get("lower_bound"), projection.get("upper_bound")
     interval = (
         () if lower is None or upper is None

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.core.scope import Scope
@@ -54,12 +53,6 @@ def count(number: int | Decimal) -> str:
 def calls(number: int) -> str:
     """`1 call`, `2,000 calls`."""
     return f"{number:,} call{'' if number == 1 else 's'}"
-
-
-def instant(micros: int, zone: ZoneInfo) -> str:
-    """`2026-11-27 14:05 CET`."""
-    local = from_micros(micros).astimezone(zone)
-    return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"
 
 
 def zone_of(time_zone_name: str) -> ZoneInfo:

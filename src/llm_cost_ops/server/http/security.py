@@ -12,7 +12,8 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"x-xss-protection", b"0"),  # the filter it switches off was itself a hole
-    (b"referrer-policy", b"no-referrer"),
+    # "no-referrer" would make browsers send `Origin: null` with the forms of our own pages
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 NO_STORE = (b"cache-control", b"no-store")

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.instant import format_minute
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.signin import account as own
 from llm_cost_ops.server.signin import second_factor, store
-from llm_cost_ops.server.signin.deps import instant, keep, visitor_of
+from llm_cost_ops.server.signin.deps import keep, visitor_of
 from llm_cost_ops.server.signin.desk import desk
 from llm_cost_ops.server.signin.page import Form, form_of, go, page, said_of, show, visit_here
 from llm_cost_ops.server.signin.pages import code_of
@@ -55,7 +56,8 @@ async def _shown(request: Request, visit: Visit, status: int = 200, **said: obje
                 "codes_left": second_factor.recovery_codes_left(session, account_id),
                 "organizations": memberships(session, account_id),
                 "sessions": [
-                    (each, instant(each.created_at), instant(each.last_seen_at)) for each in rows
+                    (each, format_minute(each.created_at), format_minute(each.last_seen_at))
+                    for each in rows
                 ],
             }
 

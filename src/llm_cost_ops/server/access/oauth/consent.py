@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
+from urllib.parse import quote
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -48,7 +49,7 @@ def issuer_of(request: Request) -> str:
 
 
 async def show(request: Request) -> Response:
-    """`GET /oauth/authorize`: ask the signed-in person."""
+    """`GET /oauth/authorize`: ask the signed-in person; who is not signed in does that first."""
     try:
         fields = fields_of(request.scope["query_string"].decode("ascii", "replace"))
         asked = await to_thread.run_sync(_trusted, request, fields)
@@ -61,7 +62,10 @@ async def show(request: Request) -> Response:
     try:
         person = _person(await authenticate(request), asked)
     except Problem as problem:
-        return error_page(f"{problem.message}. Sign in first, then try again.", problem.status)
+        if problem.status == 401 and "authorization" not in request.headers:
+            here = f"{request.url.path}?{request.url.query}"
+            return RedirectResponse(f"/login?next={quote(here, safe='')}", 303, _NO_STORE)
+        return error_page(problem.message, problem.status)
     ticket = await to_thread.run_sync(_ticket, request, person, fields)
     return consent_page(asked, ticket)
 
@@ -116,7 +120,7 @@ async def _by_json(request: Request) -> Response:
     return response
 
 
-_NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 def _trusted(request: Request, fields: Mapping[str, str]) -> Asked:

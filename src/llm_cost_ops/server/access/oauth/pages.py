@@ -54,7 +54,6 @@ def _page(title: str, body: str, status: int, *, form_action: str = "'none'") ->
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
         "X-Frame-Options": "DENY",
     }
     return HTMLResponse(text, status, headers)
