@@ -92,6 +92,8 @@ from llm_cost_ops.server.worker import WorkerThread, create_worker
 VERSION = version("llm-cost-ops")
 WRITER_THREADS = 4
 GAUGE_SECONDS = 5.0
+COUNTED_BY_RECORDS = frozenset({"ingest", "budgets"})
+"""Rooms whose hot routes are in the bucket of ingest; those of signing in are pages like others."""
 
 ROOMS: tuple[Room, ...] = (
     Room("access", router=access.router),
@@ -244,10 +246,11 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
 
 
 def _counted_by_records() -> set[tuple[str, str]]:
-    """Methods and templates of the hot routes: who reports usage or asks before a call."""
+    """Methods and templates of what reports usage or asks before a call."""
     return {
         (method, route.path)
         for room in ROOMS
+        if room.name in COUNTED_BY_RECORDS
         for route in room.routes
         for method in route.methods or ()
     }

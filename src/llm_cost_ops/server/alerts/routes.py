@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.server.access.change import KEYED, Raw, change
-from llm_cost_ops.server.access.deps import own_fields
+from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.alerts import channels, lifecycle, openapi, store, wire
-from llm_cost_ops.server.alerts.admin import Reader, Writer, router
+from llm_cost_ops.server.alerts import channels, lifecycle, openapi, reached, store, wire
+from llm_cost_ops.server.alerts.admin import router
 from llm_cost_ops.server.alerts.fields import Fields, RuleError
-from llm_cost_ops.server.alerts.lifecycle import MAX_COMMENT, AlertUnknown
+from llm_cost_ops.server.alerts.lifecycle import MAX_COMMENT
 from llm_cost_ops.server.alerts.rules import SEVERITIES, TYPES
 from llm_cost_ops.server.alerts.tables import alerts
 from llm_cost_ops.server.audit.actor import Actor
@@ -36,8 +36,9 @@ from llm_cost_ops.server.http.pagination import (
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body, json_object
-from llm_cost_ops.server.spend import store as budgets
 
+Reader = Depends(require("read:alerts", conditions="applied"))
+Writer = Depends(require("write:alerts", conditions="applied"))
 _FILTERS = ("status", "severity", "type", "rule_id", "budget_id", "since", "until")
 _MINUTE_US = 60_000_000
 _A = alerts.c
@@ -77,7 +78,7 @@ def list_alerts(
     subject = f"{principal.organization_id} alerts {sorted(given.items())}"
     page = page_request(request.query_params, subject, (str,))
     with read(deps.database(request)) as session:
-        return _listed(session, principal.organization_id, _conditions(given), page, subject)
+        return _listed(session, principal, _conditions(given), page, subject)
 
 
 @router.get(
@@ -95,14 +96,13 @@ def list_budget_alerts(
     subject = f"{principal.organization_id} alerts {sorted(given.items())}"
     page = page_request(request.query_params, subject, (str,))
     with read(deps.database(request)) as session:
-        if budgets.row(session, principal.organization_id, budget_id) is None:
-            raise AlertUnknown("Budget not found")
-        return _listed(session, principal.organization_id, _conditions(given), page, subject)
+        reached.check_budget(session, principal, budget_id)
+        return _listed(session, principal, _conditions(given), page, subject)
 
 
 def _listed(
     session: ReadSession,
-    organization_id: str,
+    principal: Principal,
     conditions: list[ColumnElement[bool]],
     page: PageRequest,
     subject: str,
@@ -110,8 +110,8 @@ def _listed(
     before = None if page.position is None else str(page.position[0])
     rows = store.list_alerts(
         session,
-        organization_id,
-        conditions,
+        principal.organization_id,
+        [*conditions, *reached.conditions(session, principal)],
         limit=page.limit + 1,
         offset=page.offset,
         before=before,
@@ -152,7 +152,7 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> list[str]:
 def get_alert(alert_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One alert with its history and who was told how."""
     with read(deps.database(request)) as session:
-        return json_response(_whole(session, principal.organization_id, alert_id))
+        return json_response(_whole(session, principal, alert_id))
 
 
 @router.get(
@@ -169,8 +169,7 @@ def get_history(alert_id: str, request: Request, principal: Principal = Reader) 
     page = page_request(request.query_params, subject, (int,))
     start = rows_before(page)
     with read(deps.database(request)) as session:
-        if store.alert_row(session, organization_id, alert_id) is None:
-            raise AlertUnknown("Alert not found")
+        reached.alert(session, principal, alert_id)
         rows = store.history_from(session, organization_id, alert_id, start, page.limit + 1)
     return json_response(counted_page([wire.history_row(row) for row in rows], page, subject))
 
@@ -285,16 +284,16 @@ def _acted(
     work: Callable[[WriteSession, Actor], None],
 ) -> Response:
     def run(session: WriteSession, actor: Actor) -> Response:
+        reached.alert(session, principal, alert_id)
         work(session, actor)
-        return json_response(_whole(session, actor.organization_id, alert_id))
+        return json_response(_whole(session, principal, alert_id))
 
     return change(request, principal, raw, run)
 
 
-def _whole(session: ReadSession, organization_id: str, alert_id: str) -> dict[str, Any]:
-    row = store.alert_row(session, organization_id, alert_id)
-    if row is None:
-        raise AlertUnknown("Alert not found")
+def _whole(session: ReadSession, principal: Principal, alert_id: str) -> dict[str, Any]:
+    row = reached.alert(session, principal, alert_id)
+    organization_id = principal.organization_id
     names = {each["id"]: each["name"] for each in channels.rows(session, organization_id)}
     return wire.with_history(
         row,

@@ -13,6 +13,7 @@ from llm_cost_ops.core.errors import PriceNotFound, UsageError
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.rate import UNPRICED
+from llm_cost_ops.server.budgets.allowed import outside
 from llm_cost_ops.server.budgets.ask import CONTEXT, LABELS, NO_PRICE
 from llm_cost_ops.server.budgets.errand import Errand
 from llm_cost_ops.server.budgets.store import call_of
@@ -27,6 +28,7 @@ from llm_cost_ops.server.ingest.draft import (
 from llm_cost_ops.server.ingest.strict import settle_metadata
 from llm_cost_ops.server.ingest.validate import Invalid, cost_from, record_from
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.reached import is_entry_reached
 from llm_cost_ops.server.ledger.rerate import MANUAL
 from llm_cost_ops.server.pricing.resolve import OrganizationPrices
 
@@ -80,6 +82,8 @@ def settled_entry(errand: Errand, row: Mapping[str, Any], now_us: int) -> Entry:
         entry.total_tokens = int(row["tokens"])
     if not unpriced:
         check_currency_of(row, errand, entry.currency)
+    if not errand.reach.is_everything and not is_entry_reached(entry, errand.reach):
+        raise outside(errand.reach)
     return entry
 
 

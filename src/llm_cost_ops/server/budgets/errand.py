@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.server.budgets.ask import Ask
 from llm_cost_ops.server.http.idempotency import IdempotentCall
 from llm_cost_ops.server.http.problems import Problem
@@ -20,10 +21,11 @@ RESERVE, SETTLE, RELEASE, EXPIRE = "reserve", "settle", "release", "expire"
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """An ask that some budget refuses."""
+    """An ask that some budget refuses; `hidden` are ids of budgets that who asks must not see."""
 
     decision: Decision
     ask: Ask
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,14 @@ Outcome = Answer | Problem | Denied | Late
 
 @dataclass(slots=True)
 class Errand:
-    """One thing to do at the desk. `body` is what a reservation is settled with, `digest` tells it
-    from others. `waiter` belongs to the event loop of the request; `tries` counts those in
-    a lane."""
+    """One thing to do at the desk. `reach` are the calls that who asks may spend on, `body` is what
+    a reservation is settled with, `digest` tells it from others. `waiter` belongs to the event loop
+    of the request; `tries` counts those in a lane."""
 
     kind: str
     organization_id: str
     actor_id: str | None = None
+    reach: Reach = EVERYWHERE
     ask: Ask | None = None
     reservation_id: str = ""
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -17,6 +17,7 @@ from llm_cost_ops.core.jsontext import JsonError
 from llm_cost_ops.server.access.deps import admitted, own_fields
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.budgets import store, wire
+from llm_cost_ops.server.budgets.allowed import check_spends, hidden, is_own
 from llm_cost_ops.server.budgets.ask import NO_PRICE, Ask, parse_ask
 from llm_cost_ops.server.budgets.deps import desk as desk_of
 from llm_cost_ops.server.budgets.desk import may_wait
@@ -37,20 +38,27 @@ from llm_cost_ops.server.spend.reserve import Decision, decide
 DEADLINE_S = 10.0
 
 
-@admitted("write:costs")
+@admitted("write:costs", conditions="applied")
 async def post_reserve(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reserve`: hold the most that a call can cost, or say why not."""
     raw, fields = await _fields(request, principal)
     ask = await _ask(request, principal, fields)
     desk = desk_of(request)
     call = idempotency.call_of(request, raw, principal.organization_id, principal.key_id)
-    errand = Errand(RESERVE, principal.organization_id, principal.key_id, ask=ask, call=call)
+    errand = Errand(
+        RESERVE,
+        principal.organization_id,
+        principal.key_id,
+        principal.reach,
+        ask=ask,
+        call=call,
+    )
     with desk.in_flight.claim(call):
         outcome = await _outcome(request, errand)
         if may_wait(outcome) and ask.max_wait_ms:
             outcome = await _waited(request, errand, ask.max_wait_ms / 1_000)
     if isinstance(outcome, Denied):
-        raise wire.refusal(outcome.decision, outcome.ask)
+        raise wire.refusal(outcome.decision, outcome.ask, outcome.hidden)
     answer = _answered(outcome)
     delay_ms = _delay_of(answer)
     if delay_ms:
@@ -96,13 +104,13 @@ def _delay_of(answer: Answer) -> int:
     return int(untyped(answer.body)["delay_ms"])
 
 
-@admitted("write:costs")
+@admitted("write:costs", conditions="applied")
 async def post_settle(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reservations/{id}/settle`: book what the call did cost."""
     return await _resolve(request, principal, SETTLE)
 
 
-@admitted("write:costs")
+@admitted("write:costs", conditions="applied")
 async def post_release(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/reservations/{id}/release`: the call was not made."""
     return await _resolve(request, principal, RELEASE)
@@ -118,6 +126,7 @@ async def _resolve(request: Request, principal: Principal, kind: str) -> Respons
         kind,
         principal.organization_id,
         principal.key_id,
+        principal.reach,
         reservation_id=request.path_params["reservation_id"],
         body=fields,
         digest=idempotency.request_digest(encode(fields)) if kind == SETTLE else "",
@@ -126,7 +135,7 @@ async def _resolve(request: Request, principal: Principal, kind: str) -> Respons
     return _response(_answered(await _outcome(request, errand)))
 
 
-@admitted("read:budgets")
+@admitted("read:budgets", conditions="applied")
 async def post_check(request: Request, principal: Principal) -> Response:
     """`POST /api/v1/budgets/check`: would this call fit now? Nothing is held."""
     _, fields = await _fields(request, principal)
@@ -135,14 +144,15 @@ async def post_check(request: Request, principal: Principal) -> Response:
 
     database = deps.database(request)
 
-    def work() -> Decision:
+    def work() -> tuple[Decision, frozenset[str]]:
         # Decided as a reservation is, but without its locks: nothing is held and nothing written.
         organization_id = principal.organization_id
         with snapshot(database) as session:
-            budgets = index_seen(session, organization_id).of(ask.labels)
+            index = index_seen(session, organization_id)
+            budgets = index.of(ask.labels)
             counters = Counters(session, organization_id)
             counters.look(place for budget in budgets for place in places_of(budget, now_us))
-            return decide(
+            decision = decide(
                 counters,
                 budgets,
                 ask.amounts,
@@ -150,12 +160,13 @@ async def post_check(request: Request, principal: Principal) -> Response:
                 priced=ask.basis != NO_PRICE,
                 now_us=now_us,
             )
+            return decision, hidden(principal.reach, index, budgets)
 
-    decision = await to_thread.run_sync(work)
-    return json_response(wire.checked(decision, ask))
+    decision, unseen = await to_thread.run_sync(work)
+    return json_response(wire.checked(decision, ask, unseen))
 
 
-@admitted("read:budgets")
+@admitted("read:budgets", conditions="applied")
 async def get_reservation(request: Request, principal: Principal) -> Response:
     """`GET /api/v1/budgets/reservations/{id}`: what became of it so far."""
     database = deps.database(request)
@@ -166,7 +177,7 @@ async def get_reservation(request: Request, principal: Principal) -> Response:
             return store.one(session, principal.organization_id, reservation_id)
 
     row = await to_thread.run_sync(work)
-    if row is None:
+    if row is None or not is_own(principal.reach, row):
         raise not_found("Reservation not found")
     return json_response(wire.reservation_row(row))
 
@@ -186,7 +197,9 @@ async def _fields(
 
 async def _ask(request: Request, principal: Principal, fields: Mapping[str, object]) -> Ask:
     prices = await prices_of(request).current(principal.organization_id)
-    return parse_ask(fields, prices, deps.clock(request).micros())
+    ask = parse_ask(fields, prices, deps.clock(request).micros())
+    check_spends(principal.reach, ask.labels)
+    return ask
 
 
 async def _outcome(request: Request, errand: Errand) -> Outcome:

@@ -15,7 +15,7 @@ from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.budgets import adjust, define, openapi, plan, wire
-from llm_cost_ops.server.budgets.allowed import check_writable, is_readable
+from llm_cost_ops.server.budgets.allowed import check_writable, hidden, is_readable
 from llm_cost_ops.server.budgets.current import current
 from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings, status
@@ -99,7 +99,8 @@ def list_budgets(
     with read(deps.database(request)) as session:
         rows = store.rows(session, principal.organization_id)
         index = Index(1, map(store.budget_of, rows))
-        rows = [row for row in rows if is_readable(principal, index.budgets[row["id"]])]
+        unseen = hidden(principal.reach, index, index.budgets.values())
+        rows = [row for row in rows if row["id"] not in unseen]
         matching = (row for row in rows if _matches(index, row, wanted))
         start = rows_before(page)
         found = list(islice(matching, start, start + page.limit + 1))
@@ -273,7 +274,7 @@ def _found(
     rows = {row["id"]: row for row in store.rows(session, principal.organization_id)}
     index = Index(1, map(store.budget_of, rows.values()))
     budget = index.budgets.get(budget_id)
-    if budget is None or not is_readable(principal, budget):
+    if budget is None or not is_readable(principal.reach, index, budget):
         raise BudgetUnknown("Budget not found")
     return index, rows[budget_id]
 

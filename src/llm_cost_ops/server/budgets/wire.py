@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -138,8 +139,8 @@ def change_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def reserved(row: Mapping[str, Any], decision: Decision, ask: Ask) -> bytes:
-    """The answer to a reservation, with what is left of each budget now."""
+def reserved(row: Mapping[str, Any], decision: Decision, ask: Ask, hidden: frozenset[str]) -> bytes:
+    """The answer to a reservation, with what is left now of each budget that is not hidden."""
     return encode(
         {
             "reservation_id": row["id"],
@@ -150,7 +151,7 @@ def reserved(row: Mapping[str, Any], decision: Decision, ask: Ask) -> bytes:
             **_basis(ask),
             "expires_at": format_micros(row["expires_at"]),
             "delay_ms": decision.delay_ms,
-            "budgets": [_left(standing, ask) for standing in decision.standings],
+            "budgets": [_left(s, ask) for s in decision.standings if s.budget.id not in hidden],
         }
     )
 
@@ -214,8 +215,8 @@ def reservation_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def checked(decision: Decision, ask: Ask) -> dict[str, Any]:
-    """Whether a call would fit now."""
+def checked(decision: Decision, ask: Ask, hidden: frozenset[str]) -> dict[str, Any]:
+    """Whether a call would fit now, with the budgets that are not hidden."""
     refusing = {s.budget.id for s in (*decision.refused_by, *decision.throttled_by)}
     return {
         "allowed": decision.admitted,
@@ -223,19 +224,57 @@ def checked(decision: Decision, ask: Ask) -> dict[str, Any]:
         "currency": ask.currency,
         **_basis(ask),
         "delay_ms": decision.delay_ms,
-        "reason": None if decision.admitted else refusal(decision, ask).code,
+        "reason": None if decision.admitted else refusal(decision, ask, hidden).code,
         "budgets": [
             {**_left(s, ask), "allowed": s.budget.id not in refusing,
              "spent": from_e10(s.used.e10), "reserved": from_e10(s.held.e10),
              "limit": money(s.limits.e10)}
             for s in decision.standings
+            if s.budget.id not in hidden
         ],
     }  # fmt: skip
 
 
-def refusal(decision: Decision, ask: Ask) -> Problem:
+def refusal(decision: Decision, ask: Ask, hidden: frozenset[str]) -> Problem:
     """402 with the first budget that refuses, 429 for one that slows down, 422 for an ask that a
-    hard budget cannot judge."""
+    hard budget cannot judge. Of hidden ones nothing is told but that."""
+    told = _without(decision, hidden) if hidden else decision
+    return _of_others(decision, ask) if told.admitted else _refusal(told, ask)
+
+
+def _without(decision: Decision, hidden: frozenset[str]) -> Decision:
+    """The decision as the budgets that are not hidden made it."""
+    named = ("refused_by", "throttled_by", "unpriced_for", "currency_of")
+    kept = {
+        name: [s for s in getattr(decision, name) if s.budget.id not in hidden] for name in named
+    }
+    return replace(decision, **kept)
+
+
+def _of_others(decision: Decision, ask: Ask) -> Problem:
+    """The refusal of a budget that who asks must not see."""
+    if decision.unpriced_for or decision.currency_of:
+        name = "estimated_cost" if decision.unpriced_for else "currency"
+        text = "A budget outside of your roles cannot judge this call."
+        return Problem(422, "VALIDATION_ERROR", text, {name: "does not suit a budget"})
+    if decision.refused_by:
+        return Problem(
+            402,
+            "BUDGET_EXCEEDED",
+            "The call does not fit into a budget outside of your roles.",
+            details={"requested": from_e10(ask.amounts.e10), "currency": ask.currency},
+        )
+    wait_s = decision.retry_after_s
+    return Problem(
+        429,
+        "RATE_LIMIT_EXCEEDED",
+        "A budget outside of your roles lets fewer calls through now.",
+        headers={"Retry-After": str(wait_s)},
+        details={"retry_after": wait_s},
+    )
+
+
+def _refusal(decision: Decision, ask: Ask) -> Problem:
     if decision.unpriced_for:
         return Problem(
             422,

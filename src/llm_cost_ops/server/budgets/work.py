@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from llm_cost_ops.core.budget import Amounts
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.budgets import store, wire
+from llm_cost_ops.server.budgets.allowed import hidden, is_own
 from llm_cost_ops.server.budgets.ask import NO_PRICE
 from llm_cost_ops.server.budgets.booking import estimated_entry, settled_entry
 from llm_cost_ops.server.budgets.errand import (
@@ -135,7 +136,7 @@ class Work(Moves):
         )
         for place, errand in settling.items():
             row = rows.get(errand.reservation_id)
-            if row is None or row["organization_id"] != errand.organization_id:
+            if not _is_his(row, errand):
                 self._drafts[place] = not_found("Reservation not found")
                 continue
             try:
@@ -146,7 +147,7 @@ class Work(Moves):
         take_turns_for(self._session, (entry for entry in drafted if isinstance(entry, Entry)))
 
     def _plan(self, place: int, errand: Errand, row: Row | None) -> None:
-        if row is None or row["organization_id"] != errand.organization_id:
+        if not _is_his(row, errand):
             self._outcomes[place] = not_found("Reservation not found")
             return
         if errand.kind == EXPIRE:
@@ -289,20 +290,22 @@ class Work(Moves):
         ask = errand.ask
         if ask is None:
             raise AssertionError("a reservation without an ask")
+        budgets = index.of(ask.labels)
         decision = decide(
             counters,
-            index.of(ask.labels),
+            budgets,
             ask.amounts,
             ask.currency,
             priced=ask.basis != NO_PRICE,
             now_us=self.now_us,
         )
+        unseen = hidden(errand.reach, index, budgets)
         if not decision.admitted:
-            self._outcomes[place] = Denied(decision, ask)
+            self._outcomes[place] = Denied(decision, ask, unseen)
             return
         row = self._row(errand, decision, counters)
         self._new.append(row)
-        answer = Answer(201, wire.reserved(row, decision, ask))
+        answer = Answer(201, wire.reserved(row, decision, ask, unseen))
         if errand.call:
             idempotency.save(self._session, errand.call, 201, answer.body, self.now_us)
         self._outcomes[place] = answer
@@ -336,6 +339,13 @@ class Work(Moves):
         for place, row in self._answering.items():
             self._outcomes[place] = Answer(200, wire.resolved(row))
         return [self._outcomes[place] for place in range(len(self._errands))]
+
+
+def _is_his(row: Row | None, errand: Errand) -> TypeGuard[Row]:
+    """Whether there is such a reservation for who sends the errand."""
+    if row is None or row["organization_id"] != errand.organization_id:
+        return False
+    return is_own(errand.reach, row)
 
 
 def stands(session: ReadSession, item: Item) -> bool:

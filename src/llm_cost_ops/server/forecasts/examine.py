@@ -74,7 +74,7 @@ def gather(session: ReadSession, asked: Examination, at: Home, now_us: int) -> M
     points = MAX_POINTS["plain" if plain else "learning"]
     most = min(MAX_SERIES, max(1, points // max(len(history.made), 1)))
     since_us = now_us - bar.LASTS_DAYS * DAY_US
-    said = () if plain else store.feedback(session, at.organization_id, since_us)
+    said = () if plain or not asked.whole else store.feedback(session, at.organization_id, since_us)
     bars = bar.bars_of(said)
     return Material(asked, history, lines[:most], max(0, len(lines) - most), bars)
 

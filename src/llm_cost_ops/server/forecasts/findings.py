@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import Reach
 from llm_cost_ops.core.period import ALL_TIME, time_zone, window_between
+from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -32,8 +34,8 @@ class Said:
     note: str | None
 
 
-def listed(session: ReadSession, query: Mapping[str, str], at: Home) -> Document:
-    """A page of anomalies. Raises Problem 422, DomainError."""
+def listed(session: ReadSession, query: Mapping[str, str], at: Home, reach: Reach) -> Document:
+    """A page of anomalies that are reached. Raises Problem 422, DomainError."""
     given = {name: query[name] for name in FOUND_FILTERS if name in query}
     subject = f"{at.organization_id} anomalies {sorted(given.items())}"
     page = page_request(query, subject, (int, str))
@@ -43,7 +45,7 @@ def listed(session: ReadSession, query: Mapping[str, str], at: Home) -> Document
         bucket, anomaly_id = page.position
         before = (int(bucket or 0), str(anomaly_id))
     rows = store.anomaly_rows(
-        session, at.organization_id, wanted, before, page.offset, page.limit + 1
+        session, at.organization_id, wanted, before, page.offset, page.limit + 1, reach
     )
     kept = rows[: page.limit]
     cursor = None
@@ -71,22 +73,28 @@ def _wanted(given: Mapping[str, str], at: Home) -> dict[str, Any]:
     return wanted
 
 
-def one(session: ReadSession, organization_id: str, anomaly_id: str) -> Document:
+def one(session: ReadSession, principal: Principal, anomaly_id: str) -> Document:
     """One anomaly. Raises Problem 404."""
-    return wire.anomaly_row(_row(session, organization_id, anomaly_id))
+    return wire.anomaly_row(_row(session, principal, anomaly_id))
 
 
-def _row(session: ReadSession, organization_id: str, anomaly_id: str) -> dict[str, Any]:
-    row = store.anomaly(session, organization_id, anomaly_id)
-    if row is None:
+def _row(session: ReadSession, principal: Principal, anomaly_id: str) -> dict[str, Any]:
+    row = store.anomaly(session, principal.organization_id, anomaly_id)
+    if row is None or not is_anomaly_reached(principal.reach, row):
         raise not_found("Anomaly not found")
     return row
 
 
-def causes(session: ReadSession, organization_id: str, anomaly_id: str) -> Document:
+def is_anomaly_reached(reach: Reach, row: Mapping[str, Any]) -> bool:
+    """Whether all calls of the value that an anomaly is about are reached."""
+    value = Scope(((row["dimension"], frozenset({row["value"]})),))
+    return reach.is_everything or reach.covers(value)
+
+
+def causes(session: ReadSession, principal: Principal, anomaly_id: str) -> Document:
     """The causes by the ledger as it is. Raises Problem 404."""
-    row = _row(session, organization_id, anomaly_id)
-    organization = get_organization(session, organization_id)
+    row = _row(session, principal, anomaly_id)
+    organization = get_organization(session, principal.organization_id)
     if organization is None:
         raise not_found("Anomaly not found")
     return cause.causes_of(session, watch.jump_of(organization, row))
@@ -115,13 +123,12 @@ def judge(
     session: WriteSession, principal: Principal, anomaly_id: str, said: Said, now_us: int
 ) -> Document:
     """Keep what was said. Raises Problem 404."""
-    organization_id = principal.organization_id
-    _row(session, organization_id, anomaly_id)
+    _row(session, principal, anomaly_id)
     values = {
         "is_anomaly": None if said.is_anomaly is None else int(said.is_anomaly),
         "note": said.note,
         "judged_at": None if said.is_anomaly is None else now_us,
         "judged_by": None if said.is_anomaly is None else principal.key_id,
     }
-    store.judged(session, organization_id, anomaly_id, values)
-    return one(session, organization_id, anomaly_id)
+    store.judged(session, principal.organization_id, anomaly_id, values)
+    return one(session, principal, anomaly_id)

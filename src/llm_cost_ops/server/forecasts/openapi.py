@@ -190,6 +190,11 @@ FORECAST: Schema = {
         "year_over_year": _OBJECT,
         "left_out": {"type": "array", "items": {"type": "object"}},
         "groups": {"type": "array", "items": {"type": "object"}},
+        "limited_to": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Conditions of roles: it is about these calls alone.",
+        },
         "created_at": _INSTANT,
     },
 }

@@ -10,11 +10,13 @@ from typing import cast
 from llm_cost_ops.core.budget import Budget
 from llm_cost_ops.core.definition import Defaults, canonical, make_budget
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import Reach
 from llm_cost_ops.core.money import parse_decimal
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import Home
+from llm_cost_ops.server.budgets.allowed import is_readable, outside
 from llm_cost_ops.server.budgets.plan import BudgetUnknown
 from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.db.session import ReadSession
@@ -66,11 +68,11 @@ def _thresholds(asked: Asked) -> tuple[Decimal, ...]:
     return found
 
 
-def course_of(session: ReadSession, plan: Plan, at: Home, now_us: int) -> Course:
+def course_of(session: ReadSession, plan: Plan, at: Home, reach: Reach, now_us: int) -> Course:
     """A budget in its period now, with what its days cost before. Raises BudgetUnknown,
-    BudgetEndless, and DomainError naming a field."""
+    BudgetEndless, Problem 403 for one that is not reached, and DomainError naming a field."""
     if plan.budget_id is not None:
-        return _stored(session, plan.budget_id, at, now_us)
+        return _stored(session, plan.budget_id, at, reach, now_us)
     budget = make_budget(
         canonical({"name": "forecast", **plan.fields}),
         budget_id="",
@@ -78,6 +80,8 @@ def course_of(session: ReadSession, plan: Plan, at: Home, now_us: int) -> Course
         defaults=Defaults(at.currency, at.time_zone, provider=_provider),
         made_us=now_us,
     )
+    if not reach.covers(budget.scope):
+        raise outside(reach)
     window = budget.in_force_at(now_us)
     limit_e10 = budget.limits.e10
     if limit_e10 is None:
@@ -91,10 +95,10 @@ def course_of(session: ReadSession, plan: Plan, at: Home, now_us: int) -> Course
     return Course(budget, window, spent.e10, limit_e10, days, now_us)
 
 
-def _stored(session: ReadSession, budget_id: str, at: Home, now_us: int) -> Course:
+def _stored(session: ReadSession, budget_id: str, at: Home, reach: Reach, now_us: int) -> Course:
     index = Index(1, store.load(session, at.organization_id))
     budget = index.budgets.get(budget_id)
-    if budget is None:
+    if budget is None or not is_readable(reach, index, budget):
         raise BudgetUnknown("Budget not found")
     standing = standings(session, [budget], now_us)[budget_id]
     if standing is None or budget.slide is not None:

@@ -20,7 +20,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.db.session import WriteSession, read, report, write_retrying
-from llm_cost_ops.server.forecasts import examine, findings, openapi, store, wire
+from llm_cost_ops.server.forecasts import examine, findings, kept, openapi, store, wire
 from llm_cost_ops.server.forecasts.breach import breach_of
 from llm_cost_ops.server.forecasts.make import make_forecast, read_past
 from llm_cost_ops.server.forecasts.plans import course_of, plan_of
@@ -40,8 +40,8 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.queue.outbox import Event, publish
 
-Reader = Depends(require("read:forecasts"))
-Writer = Depends(require("write:forecasts"))
+Reader = Depends(require("read:forecasts", conditions="applied"))
+Writer = Depends(require("write:forecasts", conditions="applied"))
 TOPIC = "forecast.generated"
 PATH = "/api/v1/forecasts"
 Document = dict[str, Any]
@@ -87,7 +87,7 @@ def _created(
         "created_by": principal.key_id,
     }
 
-    def kept(session: WriteSession) -> Response:
+    def keep(session: WriteSession) -> Response:
         store.add_forecast(session, row)
         told = Event(principal.organization_id, TOPIC, wire.forecast_event(row, answer))
         publish(session, [told], now_us=now_us)
@@ -95,7 +95,7 @@ def _created(
 
     return write_retrying(
         deps.database(request),
-        lambda session: idempotency.once(session, call, now_us, lambda: kept(session)),
+        lambda session: idempotency.once(session, call, now_us, lambda: keep(session)),
     )
 
 
@@ -105,7 +105,8 @@ def _computed(request: Request, asked: Asked, principal: Principal) -> tuple[Ter
         at = home(session, principal, deps.clock(request).now())
         terms = terms_of(asked, principal, at)
         past = read_past(session, terms, at.currency, deps.clock(request).micros())
-    return terms, make_forecast(past)
+    made = make_forecast(past)
+    return terms, made if principal.reach.is_everything else {**made, **kept.limits(principal)}
 
 
 @router.get(
@@ -131,12 +132,10 @@ def _listed(request: Request, principal: Principal) -> Response:
     page = page_request(request.query_params, subject, (str,))
     below = None if page.position is None else str(page.position[0])
     with read(deps.database(request)) as session:
-        rows = store.forecast_rows(
-            session, principal.organization_id, below, page.offset, page.limit + 1
-        )
-    kept = rows[: page.limit]
-    cursor = encode_cursor(subject, [kept[-1]["id"]]) if len(rows) > page.limit else None
-    return json_response(page_answer([wire.forecast_row(row) for row in kept], page, cursor))
+        rows = kept.forecasts(session, principal, below, page.offset, page.limit + 1)
+    shown = rows[: page.limit]
+    cursor = encode_cursor(subject, [shown[-1]["id"]]) if len(rows) > page.limit else None
+    return json_response(page_answer([wire.forecast_row(row) for row in shown], page, cursor))
 
 
 @router.post(
@@ -154,7 +153,7 @@ async def forecast_budget(
         plan = plan_of(Asked(own_fields(principal, body), in_url=False))
         with report(deps.database(request)) as session:
             at = home(session, principal, deps.clock(request).now())
-            course = course_of(session, plan, at, deps.clock(request).micros())
+            course = course_of(session, plan, at, principal.reach, deps.clock(request).micros())
         return breach_of(
             course, model=plan.model, confidence=plan.confidence, thresholds=plan.thresholds
         )
@@ -213,14 +212,14 @@ def list_anomalies(request: Request, principal: Principal = Reader) -> Response:
     refuse_unknown(request, PARAMETERS | {*openapi.FOUND_FILTERS, "organization_id"})
     with read(deps.database(request)) as session:
         at = home(session, principal, deps.clock(request).now())
-        return json_response(findings.listed(session, request.query_params, at))
+        return json_response(findings.listed(session, request.query_params, at, principal.reach))
 
 
 @router.get("/anomalies/{anomaly_id}", operation_id="getAnomaly", responses=openapi.ANOMALY)
 def get_anomaly(anomaly_id: str, request: Request, principal: Principal = Reader) -> Response:
     """One anomaly with its causes, as they were when it was found."""
     with read(deps.database(request)) as session:
-        return json_response(findings.one(session, principal.organization_id, anomaly_id))
+        return json_response(findings.one(session, principal, anomaly_id))
 
 
 @router.get("/anomalies/{anomaly_id}/causes", operation_id="getCauses", responses=openapi.CAUSES)
@@ -229,7 +228,7 @@ async def get_causes(anomaly_id: str, request: Request, principal: Principal = R
 
     def work() -> Document:
         with report(deps.database(request)) as session:
-            return findings.causes(session, principal.organization_id, anomaly_id)
+            return findings.causes(session, principal, anomaly_id)
 
     return json_response(await in_turn(request, work))
 
@@ -261,7 +260,7 @@ def get_forecast(forecast_id: str, request: Request, principal: Principal = Read
     """One forecast as it was made."""
     with read(deps.database(request)) as session:
         row = store.forecast(session, principal.organization_id, forecast_id)
-    if row is None:
+    if row is None or not kept.is_reached(principal.reach, row):
         raise not_found("Forecast not found")
     return json_response(wire.forecast_row(row))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, false, insert, or_, select, update
 
+from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.server.db.dialects.writing import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
@@ -70,9 +71,10 @@ def anomaly_rows(
     before: tuple[int, str] | None,
     offset: int,
     limit: int,
+    reach: Reach = EVERYWHERE,
 ) -> list[dict[str, Any]]:
-    """Anomalies, the latest bucket first. `wanted` are values by FILTERS, `is_anomaly`, and
-    `start_us` and `end_us` of their buckets; `before` is where a page begins."""
+    """Anomalies that are reached, the latest bucket first. `wanted` are values by FILTERS,
+    `is_anomaly`, and `start_us` and `end_us` of their buckets; `before` is where a page begins."""
     conditions: list[ColumnElement[bool]] = [_FOUND.organization_id == organization_id]
     conditions += [_FOUND[name] == wanted[name] for name in FILTERS if name in wanted]
     if "is_anomaly" in wanted:
@@ -80,6 +82,8 @@ def anomaly_rows(
     if "start_us" in wanted:
         conditions.append(_FOUND.bucket_start >= wanted["start_us"])
         conditions.append(_FOUND.bucket_start < wanted["end_us"])
+    if not reach.is_everything:
+        conditions.append(_reached(reach))
     if before is not None:
         bucket, anomaly_id = before
         earlier = (_FOUND.bucket_start == bucket) & (_FOUND.id < anomaly_id)
@@ -87,6 +91,17 @@ def anomaly_rows(
     query = select(anomalies).where(*conditions)
     query = query.order_by(_FOUND.bucket_start.desc(), _FOUND.id.desc())
     return [dict(row) for row in session.execute(query.offset(offset).limit(limit)).mappings()]
+
+
+def _reached(reach: Reach) -> ColumnElement[bool]:
+    """What is found is about one value of one dimension: as SQL what `is_anomaly_reached` says."""
+    ways = (
+        (_FOUND.dimension == name) & _FOUND.value.in_(sorted(values))
+        for scope in reach.scopes
+        for name, values in scope.dimensions
+        if len(scope.dimensions) == 1
+    )
+    return or_(false(), *ways)
 
 
 def anomalies_since(

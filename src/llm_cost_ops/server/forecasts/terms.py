@@ -61,7 +61,7 @@ class Terms:
 @dataclass(frozen=True, slots=True)
 class Examination:
     """A search for anomalies: in what, by which steps, each value of `by` for itself. `explain`
-    asks for the causes of each; `now_us` is when it is asked."""
+    asks for the causes of each. Of what is not `whole` people have not said what is usual."""
 
     selection: Selection
     step: str
@@ -69,6 +69,7 @@ class Examination:
     options: Options
     currency: str | None
     explain: bool
+    whole: bool = True
 
 
 def terms_of(asked: Asked, principal: Principal, at: Home) -> Terms:
@@ -110,7 +111,8 @@ def examination_of(asked: Asked, principal: Principal, at: Home) -> Examination:
         asked.put("days", DEFAULT_DAYS[step])
     selection = selection_of(asked, principal, at)
     asked.check()
-    return Examination(selection, step, by, options, currency, bool(explain))
+    whole = principal.reach.is_everything
+    return Examination(selection, step, by, options, currency, bool(explain), whole)
 
 
 _PERIODS = (

@@ -84,6 +84,7 @@ _REFUSED = {
     412: "The resource is of another version than `If-Match` names.",
     413: "The request is too large.",
     415: "The body is no JSON.",
+    429: "Too often: try again after `Retry-After` seconds.",
     501: "Not served.",
     503: "Not now: try again after `Retry-After` seconds.",
 }

@@ -6,8 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.app import ROOMS
 from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.http.ratelimit.standing import STATE
 from llm_cost_ops.server.identity.tables import organizations
 from tests.server.http.ratelimit.conftest import Limited
 from tests.support.application import Application
@@ -79,6 +83,34 @@ def test_reservations_are_in_the_bucket_of_records(five: Application) -> None:
         assert held.status_code in (200, 201)
         path = f"/api/v1/budgets/reservations/{held.json()['id']}/release"
         assert five.post(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limit"),
+    [
+        ("GET", "/login", 5),
+        ("POST", "/login", 5),
+        ("POST", "/account/password", 5),
+        ("GET", COSTS, 5),
+        ("POST", USAGE, 1_000_000),
+        ("POST", "/api/v1/budgets/reserve", 1_000_000),
+    ],
+)
+def test_pages_of_signing_in_count_as_requests(
+    five: Application, method: str, path: str, limit: int
+) -> None:
+    found = (room.routes if room.router is None else [*room.routes, *room.router.routes]
+             for room in ROOMS)  # fmt: skip
+    route = next(
+        route
+        for routes in found
+        for route in routes
+        if isinstance(route, Route) and route.path == path and method in (route.methods or ())
+    )
+    scope: dict[str, Any] = {"method": method, "route": route, "state": {"client_ip": "192.0.2.1"}}
+    who = Principal("key_of_a_page", five.organization_id, frozenset())
+    five.portal.call(five.app.state.limits.check, scope, who)
+    assert scope["state"][STATE].limit == limit
 
 
 def test_the_tier_of_an_organization_holds(limited: Limited) -> None:

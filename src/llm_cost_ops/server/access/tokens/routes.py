@@ -20,6 +20,8 @@ from llm_cost_ops.server.http.routing import Wire, room_router
 
 router = room_router("/api/v1/auth/token", "auth")
 
+_BY_BODY: dict[str, Any] = {"security": []}
+"""The credential stands in the body."""
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 PAIR_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -56,6 +58,7 @@ def tokens(request: Request) -> Tokens:
 @router.post(
     "/refresh",
     operation_id="refreshToken",
+    openapi_extra=_BY_BODY,
     responses=answers(200, PAIR_SCHEMA, "The tokens that follow; the old refresh token is spent."),
 )
 def refresh(request: Request, body: Refresh) -> Response:
@@ -75,6 +78,7 @@ def refresh(request: Request, body: Refresh) -> Response:
     "/revoke",
     status_code=204,
     operation_id="revokeToken",
+    openapi_extra=_BY_BODY,
 )
 def revoke(request: Request, body: Revocation) -> Response:
     """Give an access or refresh token back: all tokens of this signing in end."""
