@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from llm_cost_ops import AsyncCostOpsClient
+from llm_cost_ops.auth import Tokens, UserToken
 from llm_cost_ops.server.access.tokens.tables import token_families
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.session import read, write
@@ -15,7 +18,7 @@ from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import end_sessions
 from llm_cost_ops.server.signin.sign_in import enter, prove_password
 from llm_cost_ops.server.signin.visitor import Visitor
-from tests.support.people import Browser, Doors, Person, add_to, make_person, totp
+from tests.support.people import HOME, Browser, Doors, Person, add_to, make_person, totp
 
 TOKENS = {"access_token", "refresh_token", "token_type", "expires_in"}
 
@@ -90,7 +93,7 @@ def test_tokens_and_session_end_together(sqlite_doors: Doors) -> None:
             path = f"/api/v1/auth/sessions/{made['session_id']}"
             assert desk.request("DELETE", path).status_code == 204
         else:
-            client.origin = "https://costs.example.com"
+            client.origin = HOME
             assert client.open("/logout").send("/logout").answer.status_code == 200
         assert (holder.me().status_code, client.me().status_code) == (401, 401), way
         refreshed = program(sqlite_doors).post("/token/refresh", {"refresh_token": token})
@@ -164,3 +167,24 @@ def test_a_password_changed_between_proof_and_entry_gives_nothing(sqlite_doors: 
     assert caught.value.status == 401
     with read(sqlite_doors.database) as session:
         assert session.execute(select(token_families)).all() == []
+
+
+def test_the_client_renews_what_a_login_gave(sqlite_doors: Doors) -> None:
+    made = signed_in(sqlite_doors, make_person(sqlite_doors, "viewer"))
+    sqlite_doors.time.current += timedelta(seconds=3_631)
+    told: list[Tokens] = []
+    auth = UserToken(
+        made["access_token"],
+        made["refresh_token"],
+        f"{HOME}/api/v1/auth/token/refresh",
+        renewed=told.append,
+    )
+
+    async def calls() -> list[object]:
+        http = program(sqlite_doors).client
+        client = AsyncCostOpsClient(base_url=HOME, auth=auth, http_client=http)
+        return await asyncio.gather(*(client.costs.list() for _ in range(4)))
+
+    assert sqlite_doors.portal.call(calls) == [[]] * 4
+    assert len(told) == 1
+    assert bearer(sqlite_doors, told[0].access_token).me().status_code == 200
