@@ -74,6 +74,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith(_OURS) and not name.startswith("COST_OPS_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("COST_OPS_CONFIG", "none")
+    monkeypatch.setenv("COST_OPS_CREDENTIALS", str(tmp_path / "own" / "credentials"))
     monkeypatch.setattr(sys, "argv", ["cost-ops"])
     monkeypatch.chdir(tmp_path)
     return tmp_path

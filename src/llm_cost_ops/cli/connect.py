@@ -12,6 +12,7 @@ from llm_cost_ops.cli.failure import AUTH, CommandError
 from llm_cost_ops.cli.output import Row
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.client.caller import segment
+from llm_cost_ops.client.credentials import Auth
 from llm_cost_ops.client.policy import Send, exchange
 from llm_cost_ops.client.response import Response
 from llm_cost_ops.client.settings import VARIABLES
@@ -118,10 +119,22 @@ def connected(profile: Profile, *, patient: bool = False, scoped: bool = True) -
 def _server(profile: Profile, retries: int | None) -> Generator[Api]:
     given = any(os.environ.get(name) for name in VARIABLES["timeout"])
     timeout = None if given else LONG_SECONDS
-    with Api(profile.api_key, profile.api_url, timeout=timeout, max_retries=retries) as api:
+    address = profile.api_url or profile.server
+    auth = _stored(profile, address)
+    with Api(profile.api_key, address, auth=auth, timeout=timeout, max_retries=retries) as api:
         api.place = api.base_url
         profile.detail(f"Server {api.place}")
         yield api
+
+
+def _stored(profile: Profile, address: str | None) -> Auth | None:
+    """The login at this server, unless the flag or the environment has a key."""
+    if profile.api_key or address is None or any(map(os.environ.get, VARIABLES["api_key"])):
+        return None
+    from llm_cost_ops.cli.logins import StoredToken, login_at, now_s
+
+    login = login_at(address)
+    return None if login is None else StoredToken(login, now=now_s)
 
 
 def _check_organization(api: Api, profile: Profile) -> None:

@@ -1,4 +1,4 @@
-"""`auth`: make, list, change, rotate and revoke API keys."""
+"""`auth`: make, list, change, rotate and revoke API keys; its other commands stand beside."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_cost_ops.cli import scim_tokens
+from llm_cost_ops.cli import login, scim_tokens
 from llm_cost_ops.cli.command import Run, command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, rows_of, show_object, show_rows, tail_of
 from llm_cost_ops.cli.profile import Output, Profile
 
-auth = group("API keys: make, list, change, rotate, revoke.")
+auth = group("Sign in and out; API keys: make, list, change, rotate, revoke; SCIM tokens.")
 api_key = group("API keys: create, list, describe, update, rotate, revoke.")
 auth.add_typer(api_key, name="api-key", hidden=True)
 
@@ -242,6 +242,8 @@ for _name, (_run, _short, _aliases) in _NAMES.items():
 command(auth, "audit-log", organization=True)(_audit_log)
 for _name, (_run, _aliases) in scim_tokens.NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
+for _name, (_run, _aliases, _organization) in login.NAMES.items():
+    command(auth, _name, *_aliases, organization=_organization, shows=("api_url",))(_run)
 
 
 def _scopes(text: str | None) -> list[str]:

@@ -55,18 +55,43 @@ class Profile:
 
     @property
     def remote(self) -> bool:
-        """Whether a server is meant: by --api-url, or by the environment and no --database-url.
+        """Whether a server is meant: by --api-url, by the environment and no --database-url, or by
+        a login where no database is named at all.
 
-        Raises CommandError when both flags are given.
+        Raises CommandError when both flags are given, SettingsError.
         """
         if self.api_url is not None and self.database_url is not None:
             raise CommandError("give --api-url or --database-url, not both", exit_code=2)
         if self.api_url is not None:
             return True
+        if self.database_url is not None:
+            return False
+        return self._named_server is not None or self._server_of_login is not None
+
+    @property
+    def server(self) -> str | None:
+        """The server that is meant, by the flag, the environment, or the last login; None when
+        there is none."""
+        from llm_cost_ops.cli.logins import current_server
+
+        return self.api_url or self._named_server or current_server()
+
+    @property
+    def _named_server(self) -> str | None:
         from llm_cost_ops.client.settings import VARIABLES
 
-        named = any(os.environ.get(name) for name in VARIABLES["base_url"])
-        return named and self.database_url is None
+        found = (os.environ.get(name) for name in VARIABLES["base_url"])
+        return next((address for address in found if address), None)
+
+    @property
+    def _server_of_login(self) -> str | None:
+        """The server of the last login, unless the settings name a database."""
+        from llm_cost_ops.cli.logins import current_server
+
+        server = current_server()
+        if server is None or self.settings().origins.get("database.url") != "default":
+            return None
+        return server
 
     def refuse_remote(self, command: str) -> None:
         """Raises CommandError where a command that works on the database was given a server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 from llm_cost_ops.client import clock
 from llm_cost_ops.client.amount import Amount, Number, for_tokens
@@ -14,6 +14,7 @@ from llm_cost_ops.client.credentials import Anonymous, ApiKey, Auth, BearerToken
 from llm_cost_ops.client.fields import EstimateFields
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import RetryPolicy
+from llm_cost_ops.client.renewing import UserToken
 from llm_cost_ops.client.rows import Estimate
 from llm_cost_ops.client.settings import Settings, read_file, resolve
 from llm_cost_ops.exceptions import ConfigurationError
@@ -25,9 +26,11 @@ class ClientOptions(TypedDict, total=False):
     """Keyword arguments of both clients; times in seconds. None is the same as leaving it out.
 
     `auth` is an object of `llm_cost_ops.auth`; at most one of `api_key`, `jwt_token` and `auth` may
-    be given. `config_file` is a YAML or JSON file with the root key `llm_cost_ops`. `debug` logs
-    each request and the status of its answer to the logger `llm_cost_ops.client`, without headers
-    and bodies. `random` (0 <= x < 1) draws the waits between attempts.
+    be given. With `refresh_token`, which goes with `jwt_token` or alone, the token renews itself;
+    `auth=UserToken(..)` tells of the new pairs besides. `config_file` is a YAML or JSON file with
+    the root key `llm_cost_ops`. `debug` logs each request and the status of its answer to the
+    logger `llm_cost_ops.client`, without headers and bodies. `random` (0 <= x < 1) draws the waits
+    between attempts.
     """
 
     max_retries: int | None
@@ -35,6 +38,7 @@ class ClientOptions(TypedDict, total=False):
     retry_delay: float | None
     timeout: float | None
     jwt_token: str | None
+    refresh_token: str | None
     auth: Auth | None
     debug: bool
     log_level: int | str | None
@@ -57,10 +61,15 @@ class BaseClient:
         if unknown:
             raise TypeError(f"{type(self).__name__} has no argument {min(unknown)!r}")
         given = dict(options)
-        auth, jwt_token = options.get("auth"), options.get("jwt_token")
+        given_auth = _Given(
+            api_key,
+            options.get("jwt_token"),
+            options.get("refresh_token"),
+            options.get("auth"),
+        )
         file = options.get("config_file")
         random, debug = options.get("random"), options.get("debug", False)
-        for name in ("auth", "jwt_token", "config_file", "random", "debug"):
+        for name in ("auth", "jwt_token", "refresh_token", "config_file", "random", "debug"):
             given.pop(name, None)
         given.update(api_key=api_key, base_url=base_url)
         self.settings: Settings = resolve(given, file=read_file(file) if file else None)
@@ -68,7 +77,7 @@ class BaseClient:
         _set_log_level(logging.DEBUG if debug else self.settings.log_level)
         self._caller = Caller(
             self.settings,
-            _credentials(api_key, jwt_token, auth, self.settings),
+            _credentials(given_auth, self.settings),
             _retry_policy(self.settings, random),
             clock=clock.monotonic,
         )
@@ -108,15 +117,26 @@ class BaseClient:
         return f"{type(self).__name__}(base_url={self.settings.base_url!r})"
 
 
-def _credentials(
-    api_key: str | None, jwt_token: str | None, auth: Auth | None, settings: Settings
-) -> Auth:
-    if sum(given is not None for given in (api_key, jwt_token, auth)) > 1:
+class _Given(NamedTuple):
+    """The credentials among the arguments."""
+
+    api_key: str | None
+    jwt_token: str | None
+    refresh_token: str | None
+    auth: Auth | None
+
+
+def _credentials(given: _Given, settings: Settings) -> Auth:
+    user = given.jwt_token or given.refresh_token
+    if sum(each is not None for each in (given.api_key, user, given.auth)) > 1:
         raise ConfigurationError("give one of api_key, jwt_token and auth")
-    if auth is not None:
-        return auth
-    if jwt_token is not None:
-        return BearerToken(jwt_token)
+    if given.auth is not None:
+        return given.auth
+    if given.refresh_token is not None:
+        url = f"{settings.api_root}/auth/token/refresh"
+        return UserToken(given.jwt_token, given.refresh_token, url)
+    if given.jwt_token is not None:
+        return BearerToken(given.jwt_token)
     return ApiKey(settings.api_key) if settings.api_key else Anonymous()
 
 

@@ -107,7 +107,7 @@ class Caller:
         try:
             response = yield from exchange(request.with_headers(allowed), self.policy)
         except AuthenticationError:
-            if not self._auth.rejected():
+            if not self._auth.rejected(allowed):
                 raise
             renewed = yield from self._auth.headers(self.policy)
             response = yield from exchange(request.with_headers(renewed), self.policy)

@@ -16,8 +16,9 @@ class Auth(Protocol):
         """The headers that authorize one request."""
         ...
 
-    def rejected(self) -> bool:
-        """Told of a 401; True when asking for headers again may give other credentials."""
+    def rejected(self, sent: Mapping[str, str]) -> bool:
+        """Told of a 401 to a request with these headers; True when asking for headers again may
+        give other credentials."""
         ...
 
 
@@ -35,7 +36,7 @@ class BearerToken:
             raise ConfigurationError("the API key or token holds characters that no key has")
         return {"Authorization": f"Bearer {token}"}
 
-    def rejected(self) -> bool:
+    def rejected(self, sent: Mapping[str, str]) -> bool:  # noqa: ARG002
         return False
 
     def __repr__(self) -> str:
@@ -56,5 +57,5 @@ class Anonymous:
         yield from ()
         return {}
 
-    def rejected(self) -> bool:
+    def rejected(self, sent: Mapping[str, str]) -> bool:  # noqa: ARG002
         return False

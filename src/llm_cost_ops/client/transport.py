@@ -13,6 +13,8 @@ from llm_cost_ops.client.response import Response
 from llm_cost_ops.exceptions import NetworkError, TimeoutError
 
 if TYPE_CHECKING:
+    from asyncio import Task
+
     import httpx
     import requests
 
@@ -114,6 +116,7 @@ class AsyncDriver:
         self._timeout = timeout
         self._sleep = sleep or asyncio.sleep
         self._guard = asyncio.Lock()
+        self._guarded: set[Task[Any]] = set()
 
     async def run(self, flow: Flow[T]) -> T:
         outcome: Response | None = None
@@ -139,8 +142,22 @@ class AsyncDriver:
             return await self._send(action)
         if isinstance(action, Sleep):
             return await self._sleep(action.seconds)
+        import asyncio
+
+        # A caller that is cancelled must not take along the answer with the next refresh token.
+        task = asyncio.ensure_future(self._alone(action.flow))
+        self._guarded.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def _alone(self, flow: Flow[T]) -> T:
         async with self._guard:
-            return await self.run(action.flow)
+            return await self.run(flow)
+
+    def _ended(self, task: Task[Any]) -> None:
+        self._guarded.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to who still waits
 
     async def _send(self, request: Send) -> Response:
         import httpx

@@ -211,9 +211,9 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
     state.attempts = Attempts(state.database, clock)
-    state.sign_in = SignInDesk(settings, state.database, clock)
-    state.sessions = Sessions(state.sign_in)
     state.tokens = Tokens(state.database, settings, clock)
+    state.sign_in = SignInDesk(settings, state.database, clock, state.tokens)
+    state.sessions = Sessions(state.sign_in)
     state.oauth_throttle = Throttle(clock.monotonic)
     state.credentials = (
         ScimTokens(state.database, clock),

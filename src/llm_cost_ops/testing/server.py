@@ -57,6 +57,9 @@ class _Fault:
     after_work: bool
 
 
+_CREDENTIALS = frozenset({"auth", "jwt_token", "refresh_token"})
+
+
 class FakeServer:
     """The API in memory: exact money, the same shapes, idempotent, and it fails when it is told to.
 
@@ -141,7 +144,7 @@ class FakeServer:
         session = requests.Session()
         self.mount(session)
         defaults: dict[str, Any] = {
-            "api_key": None if options.keys() & {"auth", "jwt_token"} else "sk_test_fake",
+            "api_key": None if options.keys() & _CREDENTIALS else "sk_test_fake",
             "base_url": ADDRESS,
             "session": session,
             "sleep": _no_wait,
@@ -155,7 +158,7 @@ class FakeServer:
         from llm_cost_ops.client.async_client import AsyncCostOpsClient
 
         defaults: dict[str, Any] = {
-            "api_key": None if options.keys() & {"auth", "jwt_token"} else "sk_test_fake",
+            "api_key": None if options.keys() & _CREDENTIALS else "sk_test_fake",
             "base_url": ADDRESS,
             "http_client": httpx.AsyncClient(transport=self.transport()),
             "sleep": _no_wait_async,

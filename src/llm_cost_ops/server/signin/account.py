@@ -26,11 +26,11 @@ from llm_cost_ops.server.signin.sessions import Visit
 from llm_cost_ops.server.signin.sign_in import (
     Code,
     SignInFailed,
-    Visitor,
     prove_password,
     prove_second_factor,
 )
 from llm_cost_ops.server.signin.throttle import TooManyAttempts, count_attempt, subject
+from llm_cost_ops.server.signin.visitor import Visitor
 
 T = TypeVar("T")
 FRESH_US = 10 * 60 * 1_000_000
@@ -99,7 +99,7 @@ def _set(
     store.set_password(session, account.id, hashed, now_us=now_us)
     end_everything(session, account.id, now_us=now_us)
     cancel_links(session, "reset", account_id=account.id, now_us=now_us)
-    _record(session, account.id, action, visitor, now_us)
+    record_own(session, account.id, action, visitor, now_us)
     return replace(account, password_hash=hashed, token_version=account.token_version + 1)
 
 
@@ -232,7 +232,7 @@ def confirm_second_factor(
             return wait_us, None
         codes = second_factor.confirm(session, desk.vault, account_id, code, now_us=now_us)
         if codes is not None:
-            _record(session, account_id, "auth.second_factor_on", visitor, now_us, visit)
+            record_own(session, account_id, "auth.second_factor_on", visitor, now_us, visit)
         return 0, codes
 
     wait_us, codes = write_retrying(desk.database, work)
@@ -252,7 +252,7 @@ def end_second_factor(
     def work(session: WriteSession) -> None:
         if second_factor.turn_off(session, account.id):
             now_us = desk.clock.micros()
-            _record(session, account.id, "auth.second_factor_off", visitor, now_us, visit)
+            record_own(session, account.id, "auth.second_factor_off", visitor, now_us, visit)
 
     write_retrying(desk.database, work)
 
@@ -269,69 +269,28 @@ def renew_recovery_codes(
         if not second_factor.is_on(session, account.id):
             raise second_factor.SecondFactorError("The second factor is not on.")
         now_us = desk.clock.micros()
-        _record(session, account.id, "auth.recovery_codes_renewed", visitor, now_us, visit)
+        record_own(session, account.id, "auth.recovery_codes_renewed", visitor, now_us, visit)
         return second_factor.new_recovery_codes(session, account.id, now_us=now_us)
 
     return write_retrying(desk.database, work)
 
 
-def end_session(desk: SignInDesk, visit: Visit, session_id: str, visitor: Visitor) -> bool:
-    """End a session of the same account. Whether there was one."""
-    account_id, now_us = visit.session.account_id, desk.clock.micros()
-
-    def work(session: WriteSession) -> bool:
-        ended = store.revoke_session(session, account_id, session_id, now_us=now_us)
-        if ended:
-            own = session_id == visit.session.id
-            action = "auth.logout" if own else "auth.session_revoked"
-            _record(session, account_id, action, visitor, now_us, visit)
-        return ended
-
-    return write_retrying(desk.database, work)
-
-
-def switch_organization(
-    desk: SignInDesk, visit: Visit, organization: str, visitor: Visitor
-) -> Membership | None:
-    """Go on in another organization of the account, by id or slug; None when it is in none that is
-    called so."""
-
-    def work(session: WriteSession) -> Membership | None:
-        for member in memberships(session, visit.session.account_id):
-            if organization in (member.organization_id, member.slug):
-                store.move_session(session, visit.session.id, member)
-                record(
-                    session,
-                    organization_id=member.organization_id,
-                    actor_id=visit.session.id,
-                    action="auth.organization_switched",
-                    resource_type="user",
-                    resource_id=member.user_id,
-                    before={"organization_id": visit.session.organization_id},
-                    after={"organization_id": member.organization_id},
-                    request_id=visitor.request_id,
-                    now_us=desk.clock.micros(),
-                )
-                return member
-        return None
-
-    return write_retrying(desk.database, work)
-
-
-def _record(
+def record_own(
     session: WriteSession,
     account_id: str,
     action: str,
     visitor: Visitor,
     now_us: int,
     visit: Visit | None = None,
+    by: str | None = None,
 ) -> None:
-    """Record what an account did to itself in each of its organizations."""
+    """Record what an account did to itself in each of its organizations: by a session, or `by` the
+    credential with this id."""
     for member in memberships(session, account_id):
         record(
             session,
             organization_id=member.organization_id,
-            actor_id=visit.session.id if visit else None,
+            actor_id=visit.session.id if visit else by,
             action=action,
             resource_type="user",
             resource_id=member.user_id,

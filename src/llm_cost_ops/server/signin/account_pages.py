@@ -18,7 +18,7 @@ from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.signin import account as own
-from llm_cost_ops.server.signin import second_factor, store
+from llm_cost_ops.server.signin import leaving, second_factor, store
 from llm_cost_ops.server.signin.deps import keep, visitor_of
 from llm_cost_ops.server.signin.desk import desk
 from llm_cost_ops.server.signin.page import Form, form_of, go, page, said_of, show, visit_here
@@ -155,16 +155,12 @@ async def _recovery(request: Request, visit: Visit, form: Form) -> Response:
 
 
 async def _end(request: Request, visit: Visit, form: Form) -> Response:
-    here, visitor = desk(request), visitor_of(request)
-    session_id = form.text("session", 64)
-    await here.run(lambda: own.end_session(here, visit, session_id, visitor))
+    await leaving.end_session(request, visit, form.text("session", 64))
     return go(HOME)
 
 
 async def _switch(request: Request, visit: Visit, form: Form) -> Response:
-    here, visitor = desk(request), visitor_of(request)
-    organization = form.text("organization", 100)
-    await here.run(lambda: own.switch_organization(here, visit, organization, visitor))
+    await leaving.switch_session(request, visit, form.text("organization", 100))
     return go(HOME)
 
 

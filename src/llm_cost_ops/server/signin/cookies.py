@@ -90,6 +90,11 @@ def check_origin(request: Request) -> None:
         raise forged()
 
 
+def from_page(request: Request) -> bool:
+    """Whether a page in a browser asks: its scripts could read what is answered."""
+    return "origin" in request.headers or "sec-fetch-site" in request.headers
+
+
 def own_origins(request: Request) -> set[str]:
     """The origins of our own pages."""
     found = {f"{request.url.scheme}://{request.url.netloc}"}

@@ -16,7 +16,8 @@ from llm_cost_ops.server.identity.accounts import Membership
 from llm_cost_ops.server.signin import cookies, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions, Visit, session_ended
-from llm_cost_ops.server.signin.sign_in import DEVICE_DAYS, SignedIn, Visitor
+from llm_cost_ops.server.signin.sign_in import DEVICE_DAYS, SignedIn
+from llm_cost_ops.server.signin.visitor import Visitor
 
 PUBLIC: Mapping[str, Any] = {"security": []}
 """What the OpenAPI document says of a route that needs no credential."""
@@ -71,6 +72,13 @@ def signed_in_row(made: SignedIn) -> dict[str, object]:
         "csrf_token": cookies.csrf_token(made.secret),
         "user_id": made.member.user_id,
         "organization": organization_row(made.member),
+        "user": {
+            "id": made.member.user_id,
+            "email": made.account.email,
+            "organization_id": made.member.organization_id,
+            "roles": list(made.roles),
+        },
+        **({} if made.pair is None else made.pair.wire()),
     }
 
 

@@ -1,4 +1,4 @@
-"""What signing in works with: the database, the clock, the settings, and the slow hash."""
+"""What signing in works with: the database, the clock, settings, tokens, and the slow hash."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
+from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.delivery.sealing import Vault
@@ -25,10 +26,13 @@ _MINUTE_US = 60 * 1_000_000
 class SignInDesk:
     """Of one server process; used from one event loop, its work runs in threads."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, clock: Clock, tokens: Tokens
+    ) -> None:
         self.settings = settings
         self.database = database
         self.clock = clock
+        self.tokens = tokens
         self.passwords = Passwords(settings.sign_in)
         self.vault = Vault.of(settings, second_factor.PURPOSE)
         self._limiter: CapacityLimiter | None = None

@@ -11,7 +11,7 @@ from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.signin import store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.policy import check_password
-from llm_cost_ops.server.signin.sign_in import Visitor
+from llm_cost_ops.server.signin.visitor import Visitor
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.signin import account as own
-from llm_cost_ops.server.signin import cookies, second_factor, second_step
+from llm_cost_ops.server.signin import cookies, leaving, second_factor, second_step
 from llm_cost_ops.server.signin.ask import ask_for_mail
 from llm_cost_ops.server.signin.deps import keep, visitor_of
 from llm_cost_ops.server.signin.desk import desk
@@ -135,8 +135,7 @@ async def logout(request: Request) -> Response:
     if request.method == "GET":
         return show(request, "logout", visit=visit)
     await form_of(request, visit)
-    here, visitor = desk(request), visitor_of(request)
-    await here.run(lambda: own.end_session(here, visit, visit.session.id, visitor))
+    await leaving.end_session(request, visit, visit.session.id)
     response = go("/login")
     cookies.drop_cookie(request, response, cookies.SESSION)
     return response

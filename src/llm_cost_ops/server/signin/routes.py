@@ -8,17 +8,20 @@ from starlette.responses import Response
 
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.tokens.routes import NO_STORE
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers, list_of
 from llm_cost_ops.server.http.problems import Problem, not_found
 from llm_cost_ops.server.http.routing import room_router
 from llm_cost_ops.server.identity.accounts import memberships
+from llm_cost_ops.server.identity.grants import grants_of
 from llm_cost_ops.server.signin import account as own
-from llm_cost_ops.server.signin import cookies, second_factor, store
+from llm_cost_ops.server.signin import cookies, leaving, second_factor, session_tokens, store
 from llm_cost_ops.server.signin.ask import ask_for_mail
 from llm_cost_ops.server.signin.deps import (
     PUBLIC,
+    instant,
     keep,
     organization_row,
     session_row,
@@ -31,6 +34,7 @@ from llm_cost_ops.server.signin.schemas import (
     LOGIN_SCHEMA,
     ME_SCHEMA,
     SESSION_SCHEMA,
+    SWITCHED_SCHEMA,
     AskReset,
     ConfirmReset,
     Login,
@@ -58,28 +62,32 @@ Anyone = Depends(require())
     openapi_extra=dict(PUBLIC),
 )
 async def login(request: Request, body: Login) -> Response:
-    """Sign in with e-mail address and password, and a code where there is a second factor."""
+    """Sign in with e-mail address and password, and a code where there is a second factor. A
+    program gets tokens, too; a page in a browser has the cookie, which no script can read."""
     cookies.check_origin(request)
     desk, visitor = desk_of(request), visitor_of(request)
+    with_tokens = not cookies.from_page(request)
 
     def work() -> SignedIn:
         account = prove_password(desk, body.email, body.password, visitor)
         prove_second_factor(desk, account, Code(body.totp, body.recovery_code), visitor)
-        return enter(desk, account, visitor, body.organization)
+        return enter(desk, account, visitor, body.organization, with_tokens=with_tokens)
 
     made = await desk.run(work)
-    response = json_response(signed_in_row(made))
+    response = json_response(signed_in_row(made), headers=NO_STORE)
     keep(request, response, made)
     return response
 
 
 @router.post("/logout", status_code=204, operation_id="logout")
 async def logout(request: Request, principal: Principal = Anyone) -> Response:
-    """End this session."""
-    desk, visitor = desk_of(request), visitor_of(request)
-    visit = await visit_of(request, desk, principal)
-    await desk.run(lambda: own.end_session(desk, visit, visit.session.id, visitor))
+    """End this session and its tokens, by the cookie or by an access token of the sign-in."""
     response = Response(status_code=204)
+    if session_tokens.is_own(principal):
+        await leaving.end_tokens(request, principal)
+        return response
+    visit = await visit_of(request, desk_of(request), principal)
+    await leaving.end_session(request, visit, visit.session.id)
     cookies.drop_cookie(request, response, cookies.SESSION)
     return response
 
@@ -102,6 +110,7 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
         members = memberships(session, account_id)
         on = second_factor.is_on(session, account_id)
         left = second_factor.recovery_codes_left(session, account_id)
+        roles = grants_of(session, principal.organization_id, principal.user_id or "").role_names
     here = [each for each in members if each.organization_id == principal.organization_id]
     if account is None or not here:
         raise not_found()
@@ -110,7 +119,9 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
         "user_id": principal.user_id,
         "organization": organization_row(here[0]),
         "organizations": [organization_row(each) for each in members],
+        "roles": list(roles),
         "scopes": sorted(principal.scopes),
+        "expires_at": None if principal.expires_at is None else instant(principal.expires_at),
         "team_ids": list(principal.team_ids),
         "second_factor": on,
         "recovery_codes_left": left,
@@ -132,15 +143,16 @@ async def change_password(
     """Change the own password. All sessions and tokens end; the answer has a new session."""
     desk, visitor = desk_of(request), visitor_of(request)
     visit = await visit_of(request, desk, principal)
+    with_tokens = not cookies.from_page(request)
 
     def work() -> SignedIn:
         account = own.change_password(
             desk, visit, body.current_password, body.new_password, visitor
         )
-        return enter(desk, account, visitor, visit.session.organization_id)
+        return enter(desk, account, visitor, visit.session.organization_id, with_tokens=with_tokens)
 
     made = await desk.run(work)
-    response = json_response(signed_in_row(made))
+    response = json_response(signed_in_row(made), headers=NO_STORE)
     keep(request, response, made)
     return response
 
@@ -224,9 +236,8 @@ async def revoke_session(
     """End one of the own sessions."""
     if principal.account_id is None:
         raise not_found("Session not found")
-    desk, visitor = desk_of(request), visitor_of(request)
-    visit = await visit_of(request, desk, principal)
-    if not await desk.run(lambda: own.end_session(desk, visit, session_id, visitor)):
+    visit = await visit_of(request, desk_of(request), principal)
+    if not await leaving.end_session(request, visit, session_id):
         raise not_found("Session not found")
     return Response(status_code=204)
 
@@ -234,17 +245,21 @@ async def revoke_session(
 @router.post(
     "/switch-org",
     operation_id="switchOrganization",
-    responses=answers(200, ME_SCHEMA["properties"]["organization"], "Where the session goes on."),
+    responses=answers(200, SWITCHED_SCHEMA, "Where it goes on."),
 )
 async def switch_org(
     request: Request, body: SwitchOrganization, principal: Principal = Anyone
 ) -> Response:
-    """Go on in another organization that one belongs to."""
-    desk, visitor = desk_of(request), visitor_of(request)
-    visit = await visit_of(request, desk, principal)
-    member = await desk.run(
-        lambda: own.switch_organization(desk, visit, body.organization, visitor)
-    )
+    """Go on in another organization that one belongs to. By an access token, the answer has the one
+    that goes on there; the refresh token stays."""
+    if session_tokens.is_own(principal):
+        moved = await leaving.switch_tokens(request, principal, body.organization)
+        if moved is None:
+            raise not_found("Organization not found")
+        row = {**organization_row(moved[0]), **moved[1].wire()}
+        return json_response(row, headers=NO_STORE)
+    visit = await visit_of(request, desk_of(request), principal)
+    member = await leaving.switch_session(request, visit, body.organization)
     if member is None:
         raise not_found("Organization not found")
     return json_response(organization_row(member))

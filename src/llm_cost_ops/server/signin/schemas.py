@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from llm_cost_ops.server.access.tokens.routes import PAIR_SCHEMA
 from llm_cost_ops.server.http.routing import Wire
 from llm_cost_ops.server.signin.passwords import MAX_BYTES
 
@@ -92,6 +93,17 @@ _ORGANIZATION: dict[str, Any] = {
         "slug": {"type": "string"},
     },
 }
+_TOKENS: dict[str, Any] = {
+    name: {**PAIR_SCHEMA["properties"][name], "description": f"{text}Not for pages in a browser."}
+    for name, text in (
+        ("access_token", ""),
+        ("token_type", ""),
+        ("expires_in", "Seconds. "),
+        ("scope", ""),
+        ("refresh_token", "Works once. "),
+        ("refresh_expires_in", "Seconds. "),
+    )
+}
 ME_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["account", "user_id", "organization", "organizations", "scopes"],
@@ -107,7 +119,13 @@ ME_SCHEMA: dict[str, Any] = {
         "user_id": {"type": "string"},
         "organization": _ORGANIZATION,
         "organizations": {"type": "array", "items": _ORGANIZATION},
+        "roles": {"type": "array", "items": {"type": "string"}},
         "scopes": {"type": "array", "items": {"type": "string"}},
+        "expires_at": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "Of the session or access token.",
+        },
         "team_ids": {"type": "array", "items": {"type": "string"}},
         "second_factor": {"type": "boolean"},
         "recovery_codes_left": {"type": "integer"},
@@ -125,11 +143,21 @@ LOGIN_SCHEMA: dict[str, Any] = {
         },
         "user_id": {"type": "string"},
         "organization": _ORGANIZATION,
-        "access_token": {"type": "string"},
-        "refresh_token": {"type": "string"},
-        "token_type": {"type": "string"},
-        "expires_in": {"type": "integer", "description": "Seconds."},
+        "user": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string"},
+                "email": {"type": "string"},
+                "organization_id": {"type": "string"},
+                "roles": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        **_TOKENS,
     },
+}
+SWITCHED_SCHEMA: dict[str, Any] = {
+    **_ORGANIZATION,
+    "properties": {**_ORGANIZATION["properties"], **_TOKENS},
 }
 ENROLMENT_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -7,16 +7,18 @@ that is disabled and one that is in no organization any more, and takes as long.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.server.access.tokens.pairs import TokenPair
 from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import Membership, memberships
 from llm_cost_ops.server.identity.fields import PersonError, clean_email
-from llm_cost_ops.server.signin import second_factor, store
+from llm_cost_ops.server.identity.grants import grants_of
+from llm_cost_ops.server.signin import second_factor, session_tokens, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.passwords import digest
 from llm_cost_ops.server.signin.throttle import (
@@ -27,6 +29,7 @@ from llm_cost_ops.server.signin.throttle import (
     subject,
     take_back,
 )
+from llm_cost_ops.server.signin.visitor import Visitor
 
 SECRET_BYTES = 32
 DEVICE_DAYS = 180
@@ -62,16 +65,6 @@ class SecondFactorFailed(Problem):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who knocks: `device` is the secret in the cookie of a browser that signed in before."""
-
-    address: str | None
-    agent: str | None = None
-    device: str | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Code:
     """One of both, or neither."""
 
@@ -81,13 +74,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A new session and its secret; `device` is the secret for a browser that had none."""
+    """A new session and its secret; `device` is the secret for a browser that had none, `pair` are
+    the tokens of a program."""
 
     session: store.Session
-    secret: str
+    secret: str = field(repr=False)
     account: store.Account
     member: Membership
-    device: str | None
+    device: str | None = field(repr=False)
+    roles: tuple[str, ...] = ()
+    pair: TokenPair | None = None
 
 
 def clean(email: str) -> str:
@@ -210,9 +206,11 @@ def enter(
     organization: str | None = None,
     *,
     method: str = "password",
+    with_tokens: bool = False,
 ) -> SignedIn:
     """A session for somebody who has proven to be the account, in the organization that is named by
-    id or slug, or else the first one. Raises SignInFailed when there is none."""
+    id or slug, or else the first one. Raises SignInFailed when there is none, Problem 401 when
+    the account was signed out everywhere meanwhile."""
     now_us = desk.clock.micros()
     secret = secrets.token_urlsafe(SECRET_BYTES)
 
@@ -244,7 +242,9 @@ def enter(
             request_id=visitor.request_id,
             now_us=now_us,
         )
-        return SignedIn(made, secret, account, member, device)
+        pair = session_tokens.issue(desk, session, made, account, visitor) if with_tokens else None
+        roles = grants_of(session, member.organization_id, member.user_id).role_names
+        return SignedIn(made, secret, account, member, device, roles, pair)
 
     signed_in = write_retrying(desk.database, work)
     if signed_in is None:

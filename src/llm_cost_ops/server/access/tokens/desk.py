@@ -73,9 +73,12 @@ class Tokens:
         client_id: str | None = None,
         scopes: frozenset[str] | None = None,
         request_id: str | None = None,
+        family_id: str | None = None,
+        token_version: int | None = None,
     ) -> TokenPair:
         """The tokens of a user who has just signed in, in the caller's transaction. `scopes` None
-        gives whatever the user's roles give. Raises Problem 401 for a disabled user."""
+        gives whatever the user's roles give. Raises Problem 401 for a disabled user, and for one
+        whose account was signed out everywhere since it had this `token_version`."""
         made = self.mint.start(
             session,
             organization_id=organization_id,
@@ -85,6 +88,8 @@ class Tokens:
             scopes=scopes,
             renewable=True,
             request_id=request_id,
+            family_id=family_id,
+            token_version=token_version,
         )
         if isinstance(made, Refused):
             raise invalid_token()
@@ -198,6 +203,8 @@ class Tokens:
         family = store.get_family(session, claims.family_id)
         if family is None or family.revoked_at is not None:
             return None
+        if family.organization_id != claims.organization_id:
+            return None  # it went on in another organization
         if family.account_id is not None and claims.version != store.token_version(
             session, family.account_id
         ):

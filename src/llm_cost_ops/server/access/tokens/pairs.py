@@ -88,18 +88,23 @@ class Mint:
         scopes: frozenset[str] | None,
         renewable: bool,
         request_id: str | None,
+        family_id: str | None = None,
+        token_version: int | None = None,
     ) -> TokenPair | Refused:
-        """The first tokens of a new family."""
+        """The first tokens of a new family. `token_version` is that of the account when it proved
+        who it is: Refused when everything that it had was ended since."""
         now_us = self._clock.micros()
         version = 0
         if account_id is not None:
             current = store.token_version(session, account_id)
             if current is None:
                 return Refused("the account is disabled")
+            if token_version not in (None, current):
+                return Refused("signed out everywhere meanwhile")
             version = current
         lives_s = self._jwt.refresh_total_seconds if renewable else self._jwt.access_seconds
         family = store.Family(
-            id=single_id("fam", now_us // 1_000, secrets.randbits(80)),
+            id=family_id or single_id("fam", now_us // 1_000, secrets.randbits(80)),
             organization_id=organization_id,
             account_id=account_id,
             user_id=user_id,
@@ -159,6 +164,18 @@ class Mint:
         pair = self._access(session, family, held, now_us)
         left_s = (successor[1] - now_us) // _MICROS
         return replace(pair, refresh_token=successor[0], refresh_expires_in=left_s)
+
+    def move(
+        self, session: WriteSession, family: store.Family, organization_id: str, user_id: str
+    ) -> TokenPair | Refused:
+        """An access token of the same person in another organization. The refresh token goes on
+        there, so that nothing is lost with an answer; access tokens from before end."""
+        store.move_family(session, family.id, organization_id=organization_id, user_id=user_id)
+        moved = replace(family, organization_id=organization_id, user_id=user_id)
+        held = self._held(session, moved)
+        if held is None:
+            return Refused("the user is disabled, or signed out everywhere")
+        return self._access(session, moved, held, self._clock.micros())
 
     def end(
         self, session: WriteSession, family: store.Family, reason: str, request_id: str | None

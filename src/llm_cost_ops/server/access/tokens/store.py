@@ -121,6 +121,17 @@ def end_family(session: WriteSession, family_id: str, now_us: int, reason: str) 
     return done.rowcount == 1
 
 
+# lint: allow tenant-scope: the tokens of a person go on in another organization
+def move_family(
+    session: WriteSession, family_id: str, *, organization_id: str, user_id: str
+) -> None:
+    session.execute(
+        update(token_families)
+        .where(_FAMILY.id == family_id)
+        .values(organization_id=organization_id, user_id=user_id)
+    )
+
+
 # lint: allow tenant-scope: a client belongs to one organization
 def end_families_of_client(session: WriteSession, client_id: str, now_us: int) -> None:
     """Revoke all tokens of an OAuth client."""

@@ -1,0 +1,226 @@
+"""Who is signed in where: the credentials file, readable by its owner alone.
+
+It holds one login for each server, and which server was signed in to last. A token is only ever
+sent to the server that gave it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from llm_cost_ops.cli.failure import AUTH, CommandError
+from llm_cost_ops.client.clock import utc_now
+from llm_cost_ops.client.policy import Flow, RetryPolicy
+from llm_cost_ops.client.renewing import Tokens, UserToken
+
+VARIABLE = "COST_OPS_CREDENTIALS"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login at one server; `expires_at` of the access token, in seconds since 1970 UTC."""
+
+    server: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: float
+    email: str = ""
+
+
+def now_s() -> float:
+    """Seconds since 1970 UTC."""
+    return utc_now().timestamp()
+
+
+def server_of(address: str) -> str:
+    """The address of a server, spelled in one way."""
+    return address.strip().rstrip("/").removesuffix("/api/v1").rstrip("/")
+
+
+def place() -> Path:
+    """Where the credentials are kept."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME")
+    folder = Path(base) if base else Path.home() / ".config"
+    return folder / "cost-ops" / "credentials"
+
+
+def current_server() -> str | None:
+    """The server that was signed in to last, if that login was not ended."""
+    document = _read()
+    server = document.get("current")
+    return server if isinstance(server, str) and server in _logins(document) else None
+
+
+def login_at(server: str) -> Login | None:
+    """The login at this server."""
+    kept = _logins(_read()).get(server_of(server))
+    if kept is None:
+        return None
+    known = {each.name for each in fields(Login)}
+    try:
+        return Login(**{name: value for name, value in kept.items() if name in known})
+    except TypeError:
+        return None
+
+
+def keep(login: Login, *, current: bool = True) -> None:
+    """Keep a login instead of the one before at its server."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["servers"] = {**_logins(document), login.server: asdict(login)}
+        if current:
+            document["current"] = login.server
+
+    _change(change)
+
+
+def drop(server: str) -> None:
+    """Forget the login at this server."""
+
+    def change(document: dict[str, Any]) -> None:
+        logins = _logins(document)
+        logins.pop(server, None)
+        document["servers"] = logins
+        if document.get("current") == server:
+            document["current"] = None
+
+    _change(change)
+
+
+class StoredToken(UserToken):
+    """The token of a login, renewed for all commands that run: one of them renews it, the others
+    take what it stored."""
+
+    def __init__(self, login: Login, *, now: Callable[[], float]) -> None:
+        self._login = login
+        self._now = now
+        super().__init__(
+            login.access_token,
+            login.refresh_token,
+            f"{login.server}/api/v1/auth/token/refresh",
+            expires_in=login.expires_at - now(),
+            renewed=self._store,
+        )
+
+    def _fetch(self, policy: RetryPolicy) -> Flow[None]:
+        with alone():
+            stored = login_at(self._login.server)
+            if stored is None:
+                raise CommandError(signed_out(self._login.server), code="AUTH_001", exit_code=AUTH)
+            if stored.refresh_token != self._login.refresh_token:
+                self._adopt(stored)
+            yield from super()._fetch(policy)
+
+    def _adopt(self, stored: Login) -> None:
+        self._login = stored
+        self._refresh_token = stored.refresh_token
+        left_s = stored.expires_at - self._now()
+        tokens = Tokens(stored.access_token, stored.refresh_token, left_s)
+        self._token = self._kept(tokens, self._clock())
+
+    def _store(self, tokens: Tokens) -> None:
+        self._login = login_of(self._login.server, tokens, self._login.email, self._now())
+        document = _read()
+        servers = {**_logins(document), self._login.server: asdict(self._login)}
+        _write({**document, "servers": servers})  # the lock is held: see _fetch
+
+
+def login_of(server: str, tokens: Tokens, email: str, now_s: float) -> Login:
+    """What is kept of the tokens that were got now."""
+    return Login(
+        server,
+        tokens.access_token,
+        tokens.refresh_token or "",
+        now_s + (tokens.expires_in or 0.0),
+        email,
+    )
+
+
+def signed_out(server: str) -> str:
+    return f"nobody is signed in to {server}: cost-ops auth login --api-url {server}"
+
+
+@contextmanager
+def alone() -> Generator[None]:
+    """No other process renews or changes a login meanwhile, where the system has such locks."""
+    path = _folder() / (place().name + ".lock")
+    try:
+        import fcntl
+    except ImportError:  # no such locks: the server forgives a repetition for some seconds
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _change(change: Callable[[dict[str, Any]], None]) -> None:
+    with alone():
+        document = _read()
+        change(document)
+        _write(document)
+
+
+def _folder() -> Path:
+    folder = place().parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _logins(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    servers = document.get("servers")
+    if not isinstance(servers, dict):
+        return {}
+    return dict(cast("dict[str, dict[str, Any]]", servers))
+
+
+def _read() -> dict[str, Any]:
+    """The file; empty without one. Raises CommandError for one that others may read."""
+    path = place()
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+                raise CommandError(
+                    f"{path} may be read by others: chmod 600 {path}", exit_code=AUTH
+                )
+            found: object = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise CommandError(
+            f"{path} is no credentials file: remove it and sign in again", exit_code=AUTH
+        ) from None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _write(document: dict[str, Any]) -> None:
+    """Whole or not at all: a command that is stopped leaves the file of before."""
+    path = _folder() / place().name
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
