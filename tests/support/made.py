@@ -88,6 +88,10 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
         "kept": "alerts",
+        "credential_id": created(
+            "/api/v1/provider-credentials",
+            {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
+        ).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }
 

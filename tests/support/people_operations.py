@@ -133,6 +133,13 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "getPrivacyRequest": Operation("read:privacy"),
     "getPrivacyCertificate": Operation("read:privacy"),
     "exportPrivacyRequest": Operation("write:privacy"),
+    "listProviderCredentials": Operation("write:providers"),
+    "putProviderCredential": Operation(
+        "write:providers", ({"provider": "openai", "name": "@new", "secret": "x"},)
+    ),
+    "rotateProviderCredential": Operation("write:providers", ({"secret": "y"},)),
+    "deleteProviderCredential": Operation("write:providers"),
+    "retryPrivacyRequest": Operation("write:privacy"),
     "listRetention": Operation("read:privacy"),
     "listRetentionArchives": Operation("read:privacy"),
     "runRetention": Operation("write:privacy"),

@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rbac": ("roles:rbac", "Roles: list, create, assign, load from a file."),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
+    "credentials": (
+        "provider_credentials:credentials",
+        "API credentials of providers: keep, rotate, forget.",
+    ),
     "privacy": ("privacy:privacy", "Persons' data: export, erase, rectify, restrict."),
     "retention": ("retention:retention", "How long what is kept; removing what is older."),
     "compliance": ("compliance:compliance", "Controls of security: which are met."),

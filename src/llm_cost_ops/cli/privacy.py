@@ -165,6 +165,22 @@ def _status(
     return OK
 
 
+@command(privacy, "retry", organization=True)
+def _retry(
+    profile: Profile, request_id: Annotated[str, typer.Argument(help="Id of an erasure (prv_..).")]
+) -> int:
+    """Try an erasure again that failed; it goes on where it was.
+
+    $ cost-ops privacy retry prv_01K9ZW3D1M0000000000000000
+    """
+    from llm_cost_ops.cli.connect import connected, path_of
+
+    with connected(profile) as api:
+        made = api.change("POST", path_of("privacy", "requests", request_id, "retry"), {})
+    show_object(profile, made, _show)
+    return OK
+
+
 @command(privacy, "certificate", organization=True)
 def _certificate(
     profile: Profile, request_id: Annotated[str, typer.Argument(help="Id of an erasure (prv_..).")]
@@ -183,5 +199,7 @@ def _certificate(
 
 def _show(profile: Profile, row: Mapping[str, Any]) -> None:
     print(f"{row['id']}  {row['kind']}  {row['status']}")
+    if row["status"] == "failed":
+        profile.note(f"{row['result'].get('reason', '')} `cost-ops privacy retry` goes on.".strip())
     if row["status"] == "pending":
         profile.note("A worker does it: `cost-ops privacy status` tells when it is done.")

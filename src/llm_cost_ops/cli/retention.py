@@ -85,6 +85,36 @@ def _run(
     return GENERAL if any(row["failed"] for row in rows) else OK
 
 
+@command(retention, "restore", organization=True, shows=("config", "database_url"))
+def _restore(
+    profile: Profile,
+    archive: Annotated[str, typer.Argument(help="Id of an archive of calls (arc_..).")],
+) -> int:
+    """Put the calls of an archived day back into the ledger; sums stay as they are.
+
+    $ cost-ops retention restore arc_01K9ZW3D1M0000000000000000
+    """
+    from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
+    from llm_cost_ops.server.clock import SystemClock
+    from llm_cost_ops.server.db.session import write_retrying
+    from llm_cost_ops.server.privacy.restore import restore
+
+    profile.refuse_remote("retention restore")
+    settings = profile.settings()
+    with open_ledger(profile, settings) as database:
+        organization = chosen_organization(database, profile.organization)
+        done = restore(
+            database,
+            organization.id,
+            archive,
+            settings.retention.archive_directory,
+            SystemClock().micros(),
+            lambda work: write_retrying(database, work),
+        )
+    show_object(profile, {"day": done.day, "rows": done.rows})
+    return OK
+
+
 def _done(profile: Profile) -> list[dict[str, Any]]:
     from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
     from llm_cost_ops.server.clock import SystemClock
@@ -97,7 +127,7 @@ def _done(profile: Profile) -> list[dict[str, Any]]:
         found = run(
             database,
             organization.id,
-            settings.retention.archive_directory,
+            settings,
             SystemClock().micros(),
             lambda work: write_retrying(database, work),
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
+    from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
     from llm_cost_ops.client.resources.roles import AsyncRoles
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
@@ -137,6 +138,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import AsyncPrivacy
 
         return AsyncPrivacy(self._caller, self._driver)
+
+    @cached_property
+    def provider_credentials(self) -> AsyncProviderCredentials:
+        from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
+
+        return AsyncProviderCredentials(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> AsyncAlerts:

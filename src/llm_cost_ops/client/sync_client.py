@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
+    from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
     from llm_cost_ops.client.resources.roles import Roles
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
@@ -140,6 +141,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import Privacy
 
         return Privacy(self._caller, self._driver)
+
+    @cached_property
+    def provider_credentials(self) -> ProviderCredentials:
+        from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
+
+        return ProviderCredentials(self._caller, self._driver)
 
     @cached_property
     def alerts(self) -> Alerts:

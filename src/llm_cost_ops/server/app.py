@@ -26,6 +26,7 @@ from llm_cost_ops.server.access.tokens import routes as tokens
 from llm_cost_ops.server.access.tokens.desk import Tokens
 from llm_cost_ops.server.admin import (
     audit,
+    credential_routes,
     invitation_routes,
     organization_routes,
     role_routes,
@@ -38,6 +39,7 @@ from llm_cost_ops.server.alerts import routes as alerts
 from llm_cost_ops.server.alerts.desk import alert_desk
 from llm_cost_ops.server.analytics import routes as analytics
 from llm_cost_ops.server.audit.refused import Attempts
+from llm_cost_ops.server.audit.watch import ForwardWatch
 from llm_cost_ops.server.budgets import openapi as budgets_openapi
 from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
@@ -109,6 +111,7 @@ ROOMS: tuple[Room, ...] = (
     Room("invitations", router=invitation_routes.router),
     Room("structure", router=structure_routes.router),
     Room("roles", router=role_routes.router),
+    Room("provider credentials", router=credential_routes.router),
     Room("scim", router=scim.router),
     Room("scim-tokens", router=scim_tokens.router),
     Room(
@@ -147,7 +150,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health` and `queue`; they run
+    `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health`, `queue` and
+    `forwards`; they run
     between the lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
@@ -242,6 +246,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     )
     state.queue_metrics = QueueMetrics(state.metrics.registry)
     state.queue = Watch(state.database, clock, state.queue_metrics)
+    state.forwards = ForwardWatch(state.database, settings, state.metrics.registry)
     _observe(state, settings)
 
 
@@ -274,6 +279,7 @@ def _observe(state: Any, settings: Settings) -> None:
     metrics.know_models(entry.model for entry in book.models())
     state.health.warnings.append(old_book(book.built_at, settings.pricing.book_max_age_days, clock))
     state.health.warnings.append(state.queue.warnings)
+    state.health.warnings.append(state.forwards.warnings)
     state.health.warnings.append(state.limits.warnings)
 
     def refresh() -> None:
@@ -370,6 +376,7 @@ async def _keep_watching(state: Any) -> None:
         await asyncio.sleep(watch.SECONDS)
         with suppress(DatabaseUnavailable, SerializationRetry):  # /ready tells of that already
             await to_thread.run_sync(state.queue.measure)
+            await to_thread.run_sync(state.forwards.measure)
 
 
 async def _keep_gauges(state: Any) -> None:

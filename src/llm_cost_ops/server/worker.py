@@ -48,7 +48,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
         [
             queue.work(settings.worker, clock),
             admin.work(settings, clock),
-            audit.work(settings, clock),
+            audit.work(settings, database, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
             signin.work(settings, database, clock),

@@ -259,6 +259,34 @@ def test_a_killed_session_hurts_one_caller_only(server_settings: DatabaseSetting
     database.dispose()
 
 
+def test_what_is_done_last_is_done_once_also_after_a_retry(
+    sqlite_settings: DatabaseSettings,
+) -> None:
+    database = open_database(sqlite_settings)
+    attempts, ran = list[int](), list[str]()
+
+    def further(session: WriteSession) -> None:
+        ran.append("further")
+        insert(session, "org-2")
+
+    def last(session: WriteSession) -> None:
+        ran.append("last")
+        session.endings["further"] = further
+        insert(session, "org-1")
+        if len(attempts) == 1:
+            raise SerializationRetry
+
+    def work(session: WriteSession) -> None:
+        attempts.append(1)
+        session.endings["last"] = last
+
+    write_retrying(database, work, sleep=lambda _: None)
+    assert ran == ["last", "last", "further"]
+    with read(database) as session:
+        assert count(session) == 2
+    database.dispose()
+
+
 def test_sqlite_writers_of_one_process_queue(sqlite_settings: DatabaseSettings) -> None:
     database = open_database(sqlite_settings)
 

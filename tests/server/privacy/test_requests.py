@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import threading
-import time
 import zipfile
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, cast, select
+from sqlalchemy import LargeBinary, cast, insert, select
 from sqlalchemy import Text as SqlText
 
 from llm_cost_ops import models
 from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.server.access.tokens.tables import refresh_tokens, token_families
 from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.audit import verify as audit
 from llm_cost_ops.server.audit.actor import Actor
@@ -25,9 +25,11 @@ from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.identity.users import NewUser, create_user
 from llm_cost_ops.server.ledger.verify import verify
 from llm_cost_ops.server.privacy.certificate import is_genuine
+from llm_cost_ops.server.privacy.erase import Erasure
 from llm_cost_ops.server.privacy.export import cell
+from llm_cost_ops.server.queue.work import GiveUp
 from tests.server.privacy.conftest import ALICE, BOB, KEY, MAIL, Place
-from tests.support.application import Application
+from tests.support.application import Application, running
 from tests.support.calls import accepted, error, record, send, usage
 
 NAMES = (ALICE, MAIL, "Alice Liddell", "Liddell")
@@ -136,7 +138,92 @@ def test_an_erasure_while_calls_come_in(place: Place) -> None:
         stop.set()
         thread.join()
     assert not failures
+    assert [name for name in mentions(place.app) if name.startswith(("usage", "users"))] == []
     sums(place)
+
+
+def test_another_process_that_knows_the_person_names_nobody_from_then_on(place: Place) -> None:
+    with running(place.settings) as other:
+        elsewhere = replace(other, organization_id=place.app.organization_id, key=place.app.key)
+        record(elsewhere, usage("before", user_id=ALICE))
+        place.ask("restrict")
+        record(elsewhere, usage("restricted", user_id=ALICE))
+        place.ask("lift")
+        record(elsewhere, usage("lifted", user_id=ALICE))
+        assert len(place.read(f"/costs?user_id={ALICE}")["data"]) == 7
+        place.erase()
+        record(elsewhere, usage("after", user_id=ALICE))
+    assert [name for name in mentions(place.app) if name.startswith(("usage", "users"))] == []
+    sums(place)
+
+
+def administrator(place: Place, user_id: str) -> None:
+    with write(place.app.database) as session:
+        actor = Actor(place.app.organization_id, None, None, place.app.clock.micros())
+        new = NewUser(email=f"{user_id}@example.com", name="A", role="admin", user_id=user_id)
+        create_user(session, actor, new)
+
+
+def test_the_last_administrator_is_not_erased(place: Place) -> None:
+    administrator(place, "root")
+    body = {"kind": "erase", "subject": "root"}
+    error(send(place.app, "/privacy/requests", body), 409, "LAST_ADMIN")
+    administrator(place, "deputy")
+    asked = [place.ask("erase", name)["id"] for name in ("root", "deputy")]
+    place.work()
+    found = [place.read(f"/privacy/requests/{each}") for each in asked]
+    assert sorted(each["status"] for each in found) == ["done", "failed"]
+    (kept,) = (each for each in found if each["status"] == "failed")
+    assert "administrator" in kept["result"]["reason"]
+    assert place.read(f"/users/{kept['subject']}")["is_active"]
+    path = f"/privacy/requests/{kept['id']}/retry"
+    error(send(place.app, path, {}), 409, "LAST_ADMIN")
+    administrator(place, "third")
+    assert accepted(send(place.app, path, {}), 202)["status"] == "pending"
+    place.work()
+    assert place.read(f"/privacy/requests/{kept['id']}")["status"] == "done"
+    error(send(place.app, path, {}), 409, "CONFLICT")
+
+
+def test_an_erasure_whose_job_dies_has_failed_and_goes_on(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = quick.ask("erase")
+
+    def broken(*_: Any) -> int:
+        raise GiveUp("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Erasure, "_audit", broken)
+        quick.work()
+    path = f"/privacy/requests/{made['id']}"
+    found = quick.read(path)
+    assert (found["status"], found["result"]) == ("failed", {"reason": "the disk is full"})
+    assert found["finished_at"] is not None
+    assert mentions(quick.app), "not all is erased"
+    error(quick.app.another().post(f"/api/v1{path}/retry", json={}), 404)
+    key = quick.app.new_key("write:privacy")
+    assert accepted(send(quick.app, f"{path}/retry", {}), 202)["status"] == "pending"
+    error(send(quick.app, f"{path}/retry", {}, key=key), 409, "CONFLICT")
+    quick.work()
+    assert quick.read(path)["status"] == "done"
+    assert mentions(quick.app) == []
+
+
+def test_no_token_of_the_person_is_left(quick: Place) -> None:
+    at_us, own = quick.app.clock.micros(), quick.app.organization_id
+    with write(quick.app.database) as session:
+        for name, user_id in (("hers", ALICE), ("his", BOB)):
+            family = {"id": name, "organization_id": own, "user_id": user_id, "token_version": 0}
+            times = {"created_at": at_us, "expires_at": at_us * 2}
+            session.execute(insert(token_families), {**family, **times})
+            token = {"digest": name, "family_id": name, "successor": "sealed"}
+            session.execute(insert(refresh_tokens), {**token, **times})
+    signed = quick.erase()
+    assert {"place": "refresh_tokens", "done": "removed", "rows": 1} in signed["places"]
+    with read(quick.app.database) as session:
+        for table, column in ((token_families, "id"), (refresh_tokens, "digest")):
+            assert session.execute(select(table.c[column])).scalars().all() == ["his"]
 
 
 def test_a_second_erasure_and_an_unknown_person(quick: Place) -> None:
@@ -201,11 +288,9 @@ def test_no_cell_is_a_formula(start: str) -> None:
 def test_restricted_calls_count_without_the_person(quick: Place) -> None:
     for kind in ("restrict", "object"):
         quick.ask(kind)
-        time.sleep(1)  # what others restricted is known within a second
         record(quick.app, usage(f"r-{kind}", user_id=ALICE), usage(f"s-{kind}", user_id=BOB))
         assert len(quick.read(f"/costs?user_id={ALICE}")["data"]) == 5
         quick.ask("lift")
-        time.sleep(1)
     assert len(quick.read(f"/costs?user_id={BOB}")["data"]) == 5
     assert sums(quick)[0] == 12
 

@@ -192,7 +192,7 @@ def test_nothing_is_removed_without_its_archive(
 
 
 def test_many_rows_make_several_archives(quick: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_cost_ops.server.privacy.retention.PAGE", 2)
+    monkeypatch.setattr("llm_cost_ops.server.privacy.keepers.PAGE", 2)
     for number in range(5):
         quick.forecast(f"{number}", 40)
     quick.keep("forecasts", 30)

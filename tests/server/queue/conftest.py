@@ -63,6 +63,7 @@ class Place:
         kinds: Sequence[Kind] = (KIND,),
         subscriptions: Sequence[Subscription] = (),
         schedules: Sequence[SystemSchedule] = (),
+        buried: Mapping[Kind, Any] | None = None,
         spawn: Callable[[Callable[[], None]], object] = lambda run: run(),
         **pace: Any,
     ) -> Runner:
@@ -72,7 +73,7 @@ class Place:
 
         return Runner(
             self.database,
-            Work(dict.fromkeys(kinds, note), subscriptions, schedules),
+            Work(dict.fromkeys(kinds, note), subscriptions, schedules, buried or {}),
             self.clock,
             pace=Pace(**pace),
             spawn=spawn,

@@ -13,7 +13,7 @@ from llm_cost_ops.server.queue.dead_letters import discard, replay
 from llm_cost_ops.server.queue.enqueue import NewJob, Priority, enqueue, enqueue_all
 from llm_cost_ops.server.queue.look import backlog, look
 from llm_cost_ops.server.queue.tables import jobs
-from llm_cost_ops.server.queue.work import Again, GiveUp, Job, Kind, LeaseLost
+from llm_cost_ops.server.queue.work import Again, GiveUp, Job, Kind, LeaseLost, Work, together
 from tests.server.queue.conftest import KIND, Place
 
 MINUTE_US = 60_000_000
@@ -192,6 +192,29 @@ def test_a_job_at_which_its_process_dies_each_time_ends_dead(place: Place) -> No
         place.later(10)
     assert place.row(job_id).state == "dead"
     assert place.row(job_id).last_error == leases.ABANDONED
+
+
+def test_what_a_dead_job_leaves_behind_is_written_with_its_end(quick_place: Place) -> None:
+    place, told = quick_place, list[tuple[str, str]]()
+
+    def handler(running: Any) -> None:
+        raise GiveUp("gone")
+
+    def leave(session: Any, job: Job, reason: str) -> None:
+        told.append((job.id, reason))
+        enqueue(session, NewJob(KIND, {"of": job.id}, None), now_us=place.now_us)
+
+    given_up = place.enqueue()
+    place.runner(handler, buried={KIND: leave}).round()
+    abandoned = place.enqueue(kind=Kind("test.other", max_attempts=1))
+    others = {"kinds": [Kind("test.other")], "spawn": lambda run: None}
+    place.runner(**others).round()
+    place.later(61)
+    place.runner(**others, buried={Kind("test.other"): leave}).round()
+    assert told == [(given_up, "gone"), (abandoned, leases.ABANDONED)]
+    assert len(place.rows(jobs)) == 4
+    with pytest.raises(ValueError, match=r"nothing handles test\.job"):
+        together([Work(buried={KIND: leave})])
 
 
 def test_what_a_handler_says_about_trying_again(place: Place) -> None:

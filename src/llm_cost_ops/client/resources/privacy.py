@@ -69,6 +69,13 @@ class PrivacyCalls:
         return one((yield from self._caller.get(f"{_PATH}/{segment(request_id)}")), Row)
 
     @endpoint
+    def retry(self, request_id: str, /) -> Flow[Row]:
+        """Try an erasure again that failed; it goes on where it was. Raises NotFoundError and, for
+        one that did not fail, ConflictError."""
+        path = f"{_PATH}/{segment(request_id)}/retry"
+        return one((yield from self._caller.write("POST", path, {})), Row)
+
+    @endpoint
     def certificate(self, request_id: str, /) -> Flow[Row]:
         """What an erasure did, signed. Raises NotFoundError before it is done."""
         path = f"{_PATH}/{segment(request_id)}/certificate"

@@ -13,7 +13,7 @@ from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.conditions import AnyOf, Condition
 from llm_cost_ops.server.analytics.fields import Dimension
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.tables import usage_records
+from llm_cost_ops.server.ledger.tables import rollup_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ def grouping(
 
 def _recorded(session: ReadSession, selection: Selection) -> Window:
     """The days from the organization's first call to its last; whole ones, so that a window
-    cut by them is made of whole rows of the rollups."""
-    timestamp = usage_records.c.timestamp
-    own = usage_records.c.organization_id == selection.organization_id
+    cut by them is made of whole rows of the rollups. Calls that retention removed are in those."""
+    bucket = rollup_models.c.bucket
+    own = rollup_models.c.organization_id == selection.organization_id
     # Two subqueries, because an index gives one end at a time.
-    ends = [select(end(timestamp)).where(own).scalar_subquery() for end in (func.min, func.max)]
+    ends = [select(end(bucket)).where(own).scalar_subquery() for end in (func.min, func.max)]
     first, last = tuple(session.execute(select(*ends)).one())
     if first is None:
         return Window(0, 0)
-    return Window(int(first) // DAY_US * DAY_US, (int(last) // DAY_US + 1) * DAY_US)
+    return Window(int(first) * DAY_US, (int(last) + 1) * DAY_US)

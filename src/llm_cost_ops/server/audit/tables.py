@@ -101,3 +101,17 @@ audit_gaps = Table(
     **TABLE_OPTIONS,
 )
 """Entries that retention removed: from which hash to which the chain goes over them."""
+
+audit_forwards = Table(
+    "audit_forwards",
+    metadata,
+    Column("sink", String(16), primary_key=True),
+    Column("organization_id", OrganizationId, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    micros("updated_at"),
+    micros("failing_since", nullable=True),
+    Column("last_error", String(255)),
+    **TABLE_OPTIONS,
+)
+"""The last entry of each chain that a place outside has. `failing_since` and the reason are of the
+last attempts, if they failed."""

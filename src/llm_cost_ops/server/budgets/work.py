@@ -33,7 +33,14 @@ from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, not_found, problem_of
 from llm_cost_ops.server.ingest.record import record
 from llm_cost_ops.server.ingest.reprice import take_turns_for
-from llm_cost_ops.server.ingest.submission import CONFLICT, CREATED, Answer, Item, Submission
+from llm_cost_ops.server.ingest.submission import (
+    CLOSED,
+    CONFLICT,
+    CREATED,
+    Answer,
+    Item,
+    Submission,
+)
 from llm_cost_ops.server.ledger import store as calls
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -351,6 +358,8 @@ def _is_his(row: Row | None, errand: Errand) -> TypeGuard[Row]:
 def stands(session: ReadSession, item: Item) -> bool:
     """Whether the call that has the item's event id is the item's and was not taken back. One that
     was told of in other words is, when it costs as much and counts in the same budgets."""
+    if item.status == CLOSED:
+        return False
     if item.status != CONFLICT:
         return item.cost_status != calls.VOIDED
     entry = item.entry

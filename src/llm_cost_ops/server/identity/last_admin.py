@@ -6,6 +6,8 @@ remove each other at once, the second sees that the first is gone.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 
 from llm_cost_ops.core.errors import DomainError
@@ -52,8 +54,17 @@ def admins(session: ReadSession, organization_id: str) -> list[str]:
 
 def refuse_last_admin(session: WriteSession, organization_id: str, user_id: str) -> None:
     """Raises LastAdmin when this user is the only administrator. Holds the organization."""
+    refuse_last_admins(session, organization_id, (user_id,))
+
+
+def refuse_last_admins(
+    session: WriteSession, organization_id: str, user_ids: Collection[str]
+) -> None:
+    """Raises LastAdmin when no administrator is left without these users. Holds the
+    organization."""
     hold_organization(session, organization_id)
-    if admins(session, organization_id) == [user_id]:
+    found = set(admins(session, organization_id))
+    if found and found <= set(user_ids):
         raise LastAdmin(
             "This is the organization's only administrator: make somebody else one first."
         )

@@ -226,3 +226,20 @@ restricted_users = Table(
     **TABLE_OPTIONS,
 )
 """Users whose calls are counted without them, by the SHA-256 of organization and user id."""
+
+provider_credentials = Table(
+    "provider_credentials",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("last_four", String(4), nullable=False),
+    Column("created_by", Id),
+    micros("created_at"),
+    micros("rotated_at", nullable=True),
+    UniqueConstraint("organization_id", "provider", "name"),
+    **TABLE_OPTIONS,
+)
+"""What opens the API of a provider for an organization. `sealed` is bound to the row's id."""

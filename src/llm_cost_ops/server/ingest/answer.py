@@ -10,6 +10,7 @@ from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import format_e10
 from llm_cost_ops.server.http.body import encode, encode_written
 from llm_cost_ops.server.ingest.submission import (
+    CLOSED,
     CONFLICT,
     CORRECTED,
     CREATED,
@@ -18,6 +19,7 @@ from llm_cost_ops.server.ingest.submission import (
     Item,
 )
 from llm_cost_ops.server.ingest.validate import Invalid
+from llm_cost_ops.server.ledger.closed import CLOSED_TEXT
 from llm_cost_ops.server.ledger.wire import WRITTEN, call_row
 
 ATOMIC_ERRORS = 100
@@ -27,12 +29,21 @@ CONFLICT_BODY = {
     "field_errors": {"event_id": "was already recorded with another payload"},
 }
 
+CLOSED_BODY = {
+    "code": "VALIDATION_ERROR",
+    "message": f"timestamp {CLOSED_TEXT}",
+    "field_errors": {"timestamp": CLOSED_TEXT},
+}
+_REFUSALS = {CONFLICT: CONFLICT_BODY, CLOSED: CLOSED_BODY}
+
 
 def single(fate: Sequence[Item], request_id: str) -> Answer:
     """201 for a new call, 200 for a known one, 409 for another payload under its event id."""
     item = fate[0]
     if item.status == CONFLICT:
         return Answer(409, encode({"error": {**CONFLICT_BODY, "request_id": request_id}}))
+    if item.status == CLOSED:
+        return Answer(422, encode({"error": {**CLOSED_BODY, "request_id": request_id}}))
     status = 201 if item.status == CREATED else 200
     if item.stored is not None:
         return Answer(status, encode({**call_row(item.stored), "result": item.status}))
@@ -52,7 +63,10 @@ def batch(
     outcome: Sequence[Item | Invalid], request_id: str, *, atomic: bool, rows: bool = False
 ) -> Answer:
     """One result per item in order. An atomic batch with any fault lists its first hundred."""
-    statuses = [_INVALID if isinstance(item, Invalid) else item.status for item in outcome]
+    statuses = [
+        _INVALID if isinstance(item, Invalid) or item.status == CLOSED else item.status
+        for item in outcome
+    ]
     counts = Counter(statuses)
     failures = counts[_INVALID] + counts[CONFLICT]
     if atomic and failures:
@@ -62,7 +76,7 @@ def batch(
         _invalid(index, item)
         if isinstance(item, Invalid)
         else _row(index, item)
-        if rows and item.status != CONFLICT
+        if rows and item.status not in _REFUSALS
         else _result(index, item)
         for index, item in enumerate(outcome)
     ]
@@ -88,6 +102,8 @@ def _row(index: int, item: Item) -> str:
 
 
 def _result(index: int, item: Item) -> str:
+    if item.status == CLOSED:
+        return f'{{"index":{index},"status":"{_INVALID}","error":{_CLOSED_ITEM}}}'
     event = item.entry.event_id or ""
     # Control characters were refused at the door, so these two are all that JSON escapes.
     plain = '"' not in event and "\\" not in event
@@ -100,6 +116,7 @@ def _result(index: int, item: Item) -> str:
 
 
 _CONFLICT_TEXT = dumps(CONFLICT_BODY)
+_CLOSED_ITEM = dumps(CLOSED_BODY)
 
 
 def _atomic_refusal(
@@ -109,7 +126,7 @@ def _atomic_refusal(
     fields: dict[str, str] = {}
     for index in failed[:ATOMIC_ERRORS]:
         item = outcome[index]
-        body = item.body() if isinstance(item, Invalid) else CONFLICT_BODY
+        body = item.body() if isinstance(item, Invalid) else _REFUSALS[item.status]
         errors.append({"index": index, **body})
         for name, message in _field_errors(body).items():
             fields[f"records[{index}].{name}"] = message

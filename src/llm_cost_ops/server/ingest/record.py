@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import batch_ids, batch_stem
+from llm_cost_ops.server.db.remembered import ChangedMeanwhile
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http import idempotency
 from llm_cost_ops.server.http.problems import Problem, problem_of
 from llm_cost_ops.server.identity.members import ensure_members
-from llm_cost_ops.server.identity.restricted import hide
+from llm_cost_ops.server.identity.restricted import LISTED, Judged, Named, hide
 from llm_cost_ops.server.ingest.logged import log_calls
 from llm_cost_ops.server.ingest.reprice import Repricing
 from llm_cost_ops.server.ingest.settle import (
@@ -28,6 +29,7 @@ from llm_cost_ops.server.ingest.settle import (
     settle_repeats,
 )
 from llm_cost_ops.server.ingest.submission import (
+    CLOSED,
     CONFLICT,
     CORRECTED,
     CREATED,
@@ -38,8 +40,10 @@ from llm_cost_ops.server.ingest.submission import (
 )
 from llm_cost_ops.server.ledger import imports, rollup, store
 from llm_cost_ops.server.ledger.append import append
+from llm_cost_ops.server.ledger.closed import DAYS
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.told import RECORDED
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import Event, publish
@@ -69,7 +73,7 @@ def record(
     """Commit the submissions in the caller's transaction; one answer each, in order. `moves` are
     settled last but for the cards.
 
-    Raises AtomicRefused when the only submission is atomic and conflicts.
+    Raises AtomicRefused when the only submission is atomic and conflicts, ChangedMeanwhile.
     """
     answers: dict[int, Answer | Problem] = {}
     fresh: list[int] = []
@@ -79,8 +83,9 @@ def record(
             answers[index] = _replayed(saved[submission.call.scope], submission.call)
         else:
             fresh.append(index)
-    for index in fresh:
-        hide(session, submissions[index].entries)
+    judged: Judged = {}
+    entries = chain.from_iterable(submissions[index].entries for index in fresh)
+    hidden = hide(session, entries, judged)
     repricing = Repricing(session, [submissions[index] for index in fresh], prices)
     refused = _claim_imports(session, [submissions[index] for index in fresh])
     answers.update((fresh[place], problem) for place, problem in refused.items())
@@ -90,7 +95,7 @@ def record(
     for index, fate in zip(fresh, appended.fates, strict=True):
         submission = submissions[index]
         answer = submission.render(fate)
-        if submission.atomic and any(item.status == CONFLICT for item in fate):
+        if submission.atomic and any(item.status in (CONFLICT, CLOSED) for item in fate):
             raise AtomicRefused(answer, fate)
         log_calls(session, submission, fate, now_us)
         if submission.call and fate and answer.status < CLIENT_ERROR:
@@ -102,11 +107,29 @@ def record(
     # budgets, then cards, as re-rating has it. Members come before all of them, so that no two wait
     # for each other.
     if appended.created:
-        late.moves.add_calls(session, appended.created, now_us)
+        versions = late.moves.add_calls(session, appended.created, now_us)
+        _confirm(session, judged, appended.closed, versions, hidden)
         rollup.apply(session, rollup.deltas_of(appended.created))
     late.settle(session)
     repricing.keep(appended.versions, now_us)
     return [answers[index] for index in range(len(submissions))]
+
+
+def _confirm(
+    session: WriteSession,
+    judged: Judged,
+    closed: Mapping[str, frozenset[int]],
+    versions: Mapping[str, int],
+    hidden: Sequence[tuple[Named, str]],
+) -> None:
+    """Whether the calls may be committed as they were judged. Raises ChangedMeanwhile."""
+    try:
+        LISTED.confirm(session, judged, versions)
+        DAYS.confirm(session, closed, versions)
+    except ChangedMeanwhile:
+        for entry, user_id in hidden:  # the entries are those of the next attempt
+            entry.user_id = user_id
+        raise
 
 
 def _replayed(saved: idempotency.Saved, call: idempotency.IdempotentCall) -> Answer | Problem:
@@ -131,11 +154,12 @@ def _claim_imports(session: WriteSession, submissions: Sequence[Submission]) -> 
 
 class _Appended(NamedTuple):
     """The fate of each entry; the new ones, which are not in the rollups yet; the versions of the
-    prices of all that was written."""
+    prices of all that was written; the days that were taken to be closed, by organization."""
 
     fates: list[list[Item]]
     created: list[Entry]
     versions: set[str]
+    closed: dict[str, frozenset[int]]
 
 
 def _append(
@@ -147,7 +171,8 @@ def _append(
 ) -> _Appended:
     correcting = len(submissions) == 1 and submissions[0].correct
     fates = [[Item(entry) for entry in submission.entries] for submission in submissions]
-    unique, standing = _identify(fates, now_us, last=correcting)
+    closed, open_fates = _open(session, fates)
+    unique, standing = _identify(open_fates, now_us, last=correcting)
     repricing.by_volume([item.entry for item in unique])
     existing = append(session, [item.entry for item in unique])
     new = [item.entry for place, item in enumerate(unique) if place not in existing]
@@ -161,13 +186,31 @@ def _append(
             item.cost_e10, item.cost_status = item.entry.cost_e10, item.entry.cost_status
     written = [item.entry for item in unique if item.status in (CREATED, CORRECTED)]
     versions = {entry.price_version for entry in written if entry.price_version}
-    settle_repeats(fates, standing, correcting=correcting)
+    settle_repeats(open_fates, standing, correcting=correcting)
     for submission, fate in zip(submissions, fates, strict=True):
         _show_stored(session, submission, fate)
         _count_import(session, submission, fate)
         audit_conflicts(session, submission, fate, now_us)
     publish(session, _announcements(fates), now_us=now_us)
-    return _Appended(fates, new, versions)
+    return _Appended(fates, new, versions, closed)
+
+
+def _open(
+    session: WriteSession, fates: list[list[Item]]
+) -> tuple[dict[str, frozenset[int]], list[list[Item]]]:
+    """The closed days of the organizations, and the fates without what falls into those."""
+    closed: dict[str, frozenset[int]] = {}
+    any_closed = False
+    for item in chain.from_iterable(fates):
+        entry = item.entry
+        days = closed.get(entry.organization_id)
+        if days is None:
+            days = closed[entry.organization_id] = DAYS.get(session, entry.organization_id)
+        if days and entry.timestamp // DAY_US in days:
+            item.status, any_closed = CLOSED, True
+    if not any_closed:
+        return closed, fates
+    return closed, [[item for item in fate if item.status != CLOSED] for fate in fates]
 
 
 def _identify(
@@ -226,6 +269,7 @@ _COUNTER_OF = {
     DUPLICATE: "records_duplicate",
     CORRECTED: "records_corrected",
     CONFLICT: "records_failed",
+    CLOSED: "records_failed",
 }
 
 

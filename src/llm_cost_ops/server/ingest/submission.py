@@ -17,6 +17,8 @@ CREATED = "created"
 DUPLICATE = "duplicate"
 CONFLICT = "conflict"
 CORRECTED = "corrected"
+CLOSED = "closed"
+"""Refused: retention has closed the day of the call."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy import insert, update
 
 from llm_cost_ops.core.ids import ALPHABET, batch_ids, batch_stem
 from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.ledger.closed import refuse_closed
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.rollup import HOUR_US, Delta, Key, apply
@@ -227,6 +228,7 @@ def _write(
     # Before the rollups, as whoever records calls has it: this locks the version of the budgets.
     moved = (_movement(row.values) for row in rows)
     pending.moves.add(session, moved, occasion.now_us)
+    refuse_closed(session, groups)
     apply(session, groups)
     if extremes is None:
         pending.settle(session)

@@ -14,6 +14,7 @@ from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.ahead import Ahead
+from llm_cost_ops.server.ledger.closed import until_us
 from llm_cost_ops.server.ledger.scoped import Sums, series
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.spend import store as definitions
@@ -72,11 +73,16 @@ def recount(
         found = series(session, organization_id, scopes, windows, currency, from_calls=from_calls)
     held = held_of(session, budget.organization_id, budget)
     places = {Place(budget.id, start): sums for start, sums in found.items() if _some(sums)}
+    closed_us = until_us(session, organization_id)
+    for counter in _stored(session, budget):  # without its calls a period keeps what it had
+        if counter.place.start_us < closed_us:
+            places.pop(counter.place, None)
     now = budget.counted_in(now_us)
     if now is not None:
         places.setdefault(Place(budget.id, now.start_us), Sums())
     for counter in _stored(session, budget):
-        if _is_checked(budget, counter.place.start_us, windows):
+        start_us = counter.place.start_us
+        if start_us >= closed_us and _is_checked(budget, start_us, windows):
             places.setdefault(counter.place, found.get(counter.place.start_us, Sums()))
     since_us = now_us if now is None else now.start_us
     counters = Counters(session, budget.organization_id)
@@ -166,7 +172,10 @@ def _compare(
     held = held_of(session, budget.organization_id, budget)
     known = {*stored, *(place.start_us for place in held)}
     starts = {start for start in known if _is_checked(budget, start, windows)}
+    closed_us = until_us(session, budget.organization_id)
     for start in sorted({*expected, *starts}):
+        if start < closed_us:
+            continue
         place = Place(budget.id, start)
         ledger = _shown(expected.get(start, Sums()), held.get(place, Amounts()))
         counter = stored.get(start) or Counter(budget.organization_id, place)

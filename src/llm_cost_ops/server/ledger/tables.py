@@ -196,6 +196,21 @@ rollup_models = _rollup("rollup_models")
 there may be one per call: the question asked most, what each model costs by day, reads one row for
 each row of its answer."""
 
+closed_days = Table(
+    "closed_days",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("day", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    count("records"),
+    Column("archive_id", Id),
+    micros("closed_at"),
+    PrimaryKeyConstraint("organization_id", "day"),
+    **TABLE_OPTIONS,
+)
+"""UTC days since 1970 whose calls retention took out of the ledger. Their sums stay in the rollups,
+and `digest` is of those."""
+
 imports = Table(
     "imports",
     metadata,

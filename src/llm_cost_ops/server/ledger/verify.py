@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from llm_cost_ops.core.money import E10, from_e10, plain
 from llm_cost_ops.server.db.errors import SerializationRetry
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.closed import Closed, closed_of, digest_of_sums, totals_of
 from llm_cost_ops.server.ledger.projection import (
     active_days,
     day_deltas,
@@ -52,12 +53,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`records` are the calls that stand; totals are exact and per currency."""
+    """`records` are the calls that stand, `archived` those that retention took out of the ledger;
+    totals are of both, exact and per currency."""
 
     ok: bool
     records: int
     totals: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     first_difference: Difference | None = None
+    archived: int = 0
 
     @property
     def total_cost(self) -> Decimal | None:
@@ -75,8 +78,16 @@ def verify(session: ReadSession, organization_id: str | None = None) -> Verifica
     totals: dict[str, int] = {}
     difference: Difference | None = None
     records = 0
+    archived = 0
     for organization in _organizations(session, organization_id):
+        closed = closed_of(session, organization)
         for day in active_days(session, organization):
+            if day in closed:
+                difference = difference or _of_closed(session, organization, closed[day])
+                for currency, units in totals_of(session, organization, day).items():
+                    totals[currency] = totals.get(currency, 0) + units
+                archived += closed[day].records
+                continue
             ledger = day_deltas(session, organization, day)
             for key, delta in ledger.items():
                 totals[key[-1]] = totals.get(key[-1], 0) + delta.cost
@@ -84,7 +95,16 @@ def verify(session: ReadSession, organization_id: str | None = None) -> Verifica
             records += _count_calls(session, organization, day)
     difference = difference or _of_counters(session, organization_id)
     amounts = {currency: from_e10(units) for currency, units in sorted(totals.items())}
-    return Verification(difference is None, records, amounts, difference)
+    return Verification(difference is None, records, amounts, difference, archived)
+
+
+def _of_closed(session: ReadSession, organization_id: str, closed: Closed) -> Difference | None:
+    """The sums of a day whose calls are archived must be those of the closing."""
+    found = digest_of_sums(session, organization_id, closed.day)
+    if found == closed.digest:
+        return None
+    key = {"organization_id": organization_id, "day": closed.day}
+    return Difference("closed_days", key, {"digest": closed.digest}, {"digest": found})
 
 
 def _of_counters(session: ReadSession, organization_id: str | None) -> Difference | None:
@@ -97,13 +117,17 @@ def _of_counters(session: ReadSession, organization_id: str | None) -> Differenc
 
 
 def rebuild(session: WriteSession, organization_id: str | None = None) -> int:
-    """Make the rollups anew from the ledger; the number of rollup rows written.
+    """Make the rollups anew from the ledger; the number of rollup rows written. Those of closed
+    days are all that is left of these, and stay.
 
     Raises SerializationRetry when a call was recorded meanwhile: run it again.
     """
     written = 0
     for organization in _organizations(session, organization_id):
+        closed = closed_of(session, organization)
         for day in active_days(session, organization):
+            if day in closed:
+                continue
             # Emptied before the ledger is read: who adds to these rows waits for us from here on.
             for table, _, buckets in ROLLUPS:
                 session.execute(delete(table).where(*_of_day(table, organization, day, buckets)))
@@ -133,6 +157,11 @@ def _insert(session: WriteSession, table: Table, rows: list[dict[str, Any]]) -> 
         except IntegrityError as error:
             raise SerializationRetry from error
     return len(rows)
+
+
+def day_difference(session: ReadSession, organization_id: str, day: int) -> Difference | None:
+    """The first rollup row of a day that is not what the ledger's rows say."""
+    return _compare(session, organization_id, day, day_deltas(session, organization_id, day))
 
 
 def _compare(
@@ -209,6 +238,7 @@ def wire(result: Verification) -> dict[str, Any]:
     return {
         "ok": result.ok,
         "records": result.records,
+        "archived": result.archived,
         "total_cost": result.total_cost,
         "totals": result.totals,
         "first_difference": None

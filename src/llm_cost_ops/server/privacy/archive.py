@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import zstandard
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.core.jsontext import JsonError, dumps, loads
 
 SUFFIX = ".jsonl.zst"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -84,6 +84,22 @@ def _written(
         os.fsync(file.fileno())
     os.fsync(folder)
     return made
+
+
+def read_archive(directory: str | None, name: str, sha256: str) -> Iterator[dict[str, Any]]:
+    """The rows of an archive whose bytes have this digest. Raises ArchiveFailed."""
+    if directory is None:
+        raise ArchiveFailed("retention.archive_directory is not set")
+    path = Path(directory) / name
+    try:
+        if _read_back(path, name).sha256 != sha256:
+            raise ArchiveFailed(f"{name} is not the archive that was written")
+        with path.open("rb") as file:
+            stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+            for line in io.BufferedReader(stream):  # pyright: ignore[reportArgumentType]
+                yield loads(line.decode())
+    except (OSError, zstandard.ZstdError, JsonError, UnicodeDecodeError) as error:
+        raise ArchiveFailed(f"{name} cannot be read: {error}") from None
 
 
 def _read_back(path: Path, name: str) -> Archive:

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Column, ColumnElement, String, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, String, Table, delete, or_, select, update
 
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.access.tables import api_keys
+from llm_cost_ops.server.access.tokens.tables import refresh_tokens, token_families
 from llm_cost_ops.server.alerts.tables import alert_channels
 from llm_cost_ops.server.audit import erase as audit
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault
+from llm_cost_ops.server.identity.last_admin import refuse_last_admins
 from llm_cost_ops.server.identity.restricted import ERASED, restrict
 from llm_cost_ops.server.identity.tables import accounts, users
 from llm_cost_ops.server.ledger import pseudonymise
@@ -56,9 +58,11 @@ class Erasure:
         self._rewriter = Rewriter(subject, pseudonym)
 
     def run(self, write: Write) -> Iterator[Count]:
-        """Everything in order, with counts; give them to the certificate."""
+        """Everything in order, with counts; give them to the certificate. Raises LastAdmin, and
+        then nothing was erased."""
         paged = write(self._begin)
         yield from self._ledger(write, paged=bool(paged))
+        yield "refresh_tokens", "removed", write(self._tokens)
         for place in PLACES:
             if place.erased == RENAME:
                 yield place.name, "pseudonym", self._renamed(place, write)
@@ -70,18 +74,40 @@ class Erasure:
         yield "accounts", "removed", write(self._accounts)
 
     def _begin(self, session: WriteSession) -> int:
-        """No call that comes from now on names the person, and no key of the person opens."""
-        restrict(session, self._organization_id, self._subject.user_ids, ERASED, self._actor.now_us)
+        """No call that is committed from now on names the person, and nothing opens to the
+        person. Of two administrators who are erased at once, the second is kept."""
+        ids = self._subject.user_ids
+        refuse_last_admins(session, self._organization_id, ids)
+        paged = budgets.widen(session, self._organization_id, self._rewriter)
+        restrict(session, self._organization_id, ids, ERASED, self._actor.now_us)
+        mine = (users.c.organization_id == self._organization_id, users.c.id.in_(ids))
+        session.execute(
+            update(users)
+            .where(*mine, users.c.disabled_at.is_(None))
+            .values(disabled_at=self._actor.now_us)
+        )
         session.execute(
             update(api_keys)
             .where(
                 api_keys.c.organization_id == self._organization_id,
-                api_keys.c.user_id.in_(self._subject.user_ids),
+                api_keys.c.user_id.in_(ids),
                 api_keys.c.revoked_at.is_(None),
             )
             .values(revoked_at=self._actor.now_us)
         )
-        return int(budgets.widen(session, self._organization_id, self._rewriter))
+        return int(paged)
+
+    def _tokens(self, session: WriteSession) -> int:
+        """Those of the families that are removed afterwards."""
+        family, mine = token_families.c, self._subject
+        alone = accounts_of_this_organization_alone(session, mine)
+        in_organization = family.organization_id == self._organization_id
+        theirs = select(family.id).where(
+            or_(in_organization & family.user_id.in_(mine.user_ids), family.account_id.in_(alone))
+        )
+        ids = session.execute(theirs).scalars().all()
+        gone = session.execute(delete(refresh_tokens).where(refresh_tokens.c.family_id.in_(ids)))
+        return int(gone.rowcount)
 
     def _ledger(self, write: Write, *, paged: bool) -> Iterator[Count]:
         counts = dict.fromkeys(self._TALLIED, 0)

@@ -14,14 +14,23 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.http.logs import logger
+from llm_cost_ops.server.identity.last_admin import LastAdmin
 from llm_cost_ops.server.privacy import store
 from llm_cost_ops.server.privacy.certificate import certificate
 from llm_cost_ops.server.privacy.erase import Erasure
-from llm_cost_ops.server.privacy.requests import DONE, ERASE, JOB
+from llm_cost_ops.server.privacy.requests import DONE, ERASE, JOB, PENDING, failed
 from llm_cost_ops.server.privacy.retention import organizations_with_policies, run
 from llm_cost_ops.server.privacy.rewrite import Subject
 from llm_cost_ops.server.privacy.subject import subject_of
-from llm_cost_ops.server.queue.work import Again, Effect, Kind, Running, SystemSchedule, Work
+from llm_cost_ops.server.queue.work import (
+    Again,
+    Effect,
+    GiveUp,
+    Kind,
+    Running,
+    SystemSchedule,
+    Work,
+)
 from llm_cost_ops.server.settings import Settings
 
 RETAIN = Kind("privacy.retention", max_attempts=5, time_limit_s=6 * 3600)
@@ -48,6 +57,7 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
 
     return Work(
         handlers={JOB: erase, RETAIN: retain},
+        buried={JOB: lambda session, job, reason: failed(session, job, reason, clock.micros())},
         schedules=[SystemSchedule("privacy.retention", "17 3 * * *", RETAIN)],
     )
 
@@ -55,8 +65,7 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
 def _retained(
     running: Running, organization_id: str, settings: Settings, database: Database, clock: Clock
 ) -> None:
-    directory, now_us = settings.retention.archive_directory, clock.micros()
-    for done in run(database, organization_id, directory, now_us, running.write):
+    for done in run(database, organization_id, settings, clock.micros(), running.write):
         if done.failed is not None:
             logger("privacy").error(
                 "retention removed nothing more",
@@ -85,10 +94,11 @@ def _erased(
             "account_ids": list(subject.account_ids),
         }
 
-        def keep(session: WriteSession) -> None:
-            store.change(session, organization_id, row["id"], {"detail": dumps(detail)})
+    def keep(session: WriteSession) -> None:
+        values = {"status": PENDING, "detail": dumps(detail), "finished_at": None}
+        store.change(session, organization_id, row["id"], values)
 
-        running.write(keep)
+    running.write(keep)
     subject = Subject(
         organization_id,
         tuple(detail["user_ids"]),
@@ -97,10 +107,13 @@ def _erased(
     )
     pseudonym = str(detail["pseudonym"])
     erasure = Erasure(subject, pseudonym, actor, Vault.of(settings, CHANNELS))
-    places = [
-        {"place": place, "done": done, "rows": rows}
-        for place, done, rows in erasure.run(running.write)
-    ]
+    try:
+        places = [
+            {"place": place, "done": done, "rows": rows}
+            for place, done, rows in erasure.run(running.write)
+        ]
+    except LastAdmin as refused:
+        raise GiveUp(refused.message) from None
     facts = {
         "kind": ERASE,
         "request_id": row["id"],

@@ -41,6 +41,7 @@ _REQUEST: Schema = {
     },
 }
 MADE = answers(201, _REQUEST, "The request.")
+RETRIED = answers(202, _REQUEST, "The request; a worker does it.")
 REQUEST = answers(200, _REQUEST, "The request.")
 REQUESTS = answers(200, list_of(_REQUEST), "The newest first.")
 CERTIFICATE = answers(

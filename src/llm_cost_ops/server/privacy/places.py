@@ -31,6 +31,7 @@ from llm_cost_ops.server.identity.tables import (
     one_time_links,
     organizations,
     projects,
+    provider_credentials,
     roles,
     team_members,
     teams,
@@ -122,6 +123,8 @@ PLACES: tuple[Place, ...] = (
     *_each(teams, JSON, RENAME, "metadata"),
     *_each(cost_centers, TEXT, RENAME, "name", "owner"),
     *_each(cost_centers, JSON, RENAME, "metadata"),
+    *_each(provider_credentials, TEXT, RENAME, "name"),
+    *_each(provider_credentials, ID, RENAME, "created_by"),
     *_each(roles, TEXT, RENAME, "description"),
     *_each(roles, JSON, RENAME, "conditions"),
     *_each(budgets, JSON, BUDGET, "definition"),
@@ -211,6 +214,7 @@ APART: dict[str, str] = {
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens
+        provider_credentials
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
@@ -258,12 +262,16 @@ APART: dict[str, str] = {
         (
             "retention_archives.file",
             "retention_archives.sha256",
+            "closed_days.digest",
+            "closed_days.archive_id",
             "retention_archives.content_sha256",
         ),
         "an id or a digest",
     ),
     "alerts.status": "a word",
     "usage_records.status": "a word",
+    "audit_forwards.sink": "a word",
+    "audit_forwards.last_error": "what a syslog or web server answered",
     "idempotency_keys.scope": "a digest",
     "idempotency_keys.body": "an answer that is forgotten within a day",
     "imports.name": "the name of a file or log",
@@ -276,13 +284,14 @@ APART: dict[str, str] = {
     "price_versions.request": "prices",
     "deployments.deployment": "a deployment",
     "outbox.payload": "ids of things, kept for hours",
-    "jobs.payload": "ids of things",
+    "jobs.payload": "ids of things, and where a mail goes, kept for days",
     "jobs.last_error": "a reason, kept as long as the job",
     "schedules.name": "a schedule",
     "schedules.payload": "ids of things",
     "queue_locks.name": "a lock",
     "schedule_runs.schedule_id": "the id of a thing",
     "one_time_links.detail": "removed with the link",
+    "provider_credentials.sealed": "sealed, and no person's",
     "webhook_endpoints.secret": "sealed, and no person's",
     "webhook_endpoints.previous_secret": "sealed, and no person's",
     "privacy_requests.detail": "ids and counts of an errand of ours",

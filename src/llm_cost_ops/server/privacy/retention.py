@@ -1,39 +1,46 @@
 """How long an organization keeps what, and removing what is older: archived first where it says so.
 
-Nothing has a policy until somebody sets one. The ledger, its rollups and the audit log are kept.
+Nothing has a policy until somebody sets one. Sums are never removed.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.audit.forward import sinks_of
+from llm_cost_ops.server.audit.purge import CLASSES
+from llm_cost_ops.server.audit.purge import count_old as count_old_entries
+from llm_cost_ops.server.audit.sign import Signer
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
-from llm_cost_ops.server.privacy.archive import Archive, ArchiveFailed, write_archive
-from llm_cost_ops.server.privacy.kept import (
-    BY_NAME,
-    KEPT,
-    Due,
-    Kept,
-    count_old,
-    lines_of,
-    old_ids,
-    remove,
+from llm_cost_ops.server.identity.tables import organizations
+from llm_cost_ops.server.ledger.purge import count_before
+from llm_cost_ops.server.privacy.archive import ArchiveFailed
+from llm_cost_ops.server.privacy.keepers import (
+    USAGE,
+    AuditKeeper,
+    Errand,
+    Keeper,
+    TableKeeper,
+    UsageKeeper,
+    Write,
+    cut_us,
 )
+from llm_cost_ops.server.privacy.kept import BY_NAME, Due, count_old
 from llm_cost_ops.server.privacy.tables import retention_archives, retention_policies
+from llm_cost_ops.server.settings import Settings
 
 DAY_US = 86_400_000_000
 MOST_DAYS = 36_500
-PAGE = 1_000
-T = TypeVar("T")
+DEFAULT_DAYS = "data_retention_days"
+NAMES = (*sorted((*BY_NAME, *CLASSES)), USAGE)
 _ROW = retention_policies.c
 _ARCHIVE = retention_archives.c
 _FIELDS = {"days", "archive"}
@@ -56,19 +63,30 @@ class Policy:
     kept: str
     days: int | None
     archives: bool
+    inherited: bool = False
+    """Whether it is what the organization's settings say."""
 
 
 def policies(session: ReadSession, organization_id: str) -> list[Policy]:
-    """One for each thing that may have one."""
+    """One for each thing that may have one. Calls are kept as long as the organization's
+    `data_retention_days` say where there is no policy of their own."""
     query = select(_ROW.kept, _ROW.days, _ROW.archives)
     found = session.execute(query.where(_ROW.organization_id == organization_id))
-    by_name = {row["kept"]: row for row in found.mappings()}
-    return [
-        Policy(kept.name, int(row["days"]), bool(row["archives"]))
-        if (row := by_name.get(kept.name)) is not None
-        else Policy(kept.name, None, False)
-        for kept in KEPT
-    ]
+    by_name = {
+        row["kept"]: Policy(row["kept"], int(row["days"]), bool(row["archives"]))
+        for row in found.mappings()
+    }
+    usage = Policy(USAGE, _default_days(session, organization_id), True, inherited=True)
+    if usage.days is not None:
+        by_name.setdefault(USAGE, usage)
+    return [by_name.get(name) or Policy(name, None, False) for name in NAMES]
+
+
+def _default_days(session: ReadSession, organization_id: str) -> int | None:
+    query = select(organizations.c.settings).where(organizations.c.id == organization_id)
+    text = session.scalar(query)
+    days = loads(text).get(DEFAULT_DAYS) if text else None
+    return days if isinstance(days, int) else None
 
 
 def set_policy(
@@ -78,7 +96,7 @@ def set_policy(
 
     Raises PolicyUnknown, PolicyError naming the field.
     """
-    if name not in BY_NAME:
+    if name not in NAMES:
         raise PolicyUnknown(f"There is no retention of {name!r}")
     for field in fields:
         if field not in _FIELDS:
@@ -114,23 +132,29 @@ def set_policy(
 def preview(session: ReadSession, organization_id: str, now_us: int) -> list[dict[str, Any]]:
     """Each policy and how many rows are older now."""
     return [
-        {
-            **wire(policy),
-            "due": 0
-            if policy.days is None
-            else count_old(
-                session, BY_NAME[policy.kept], organization_id, now_us - policy.days * DAY_US
-            ),
-        }
+        {**wire(policy), "due": _due(session, organization_id, policy, now_us)}
         for policy in policies(session, organization_id)
     ]
 
 
+def _due(session: ReadSession, organization_id: str, policy: Policy, now_us: int) -> int:
+    if policy.days is None:
+        return 0
+    due = Due(now_us - policy.days * DAY_US, now_us)
+    if policy.kept == USAGE:
+        return count_before(session, organization_id, cut_us(session, organization_id, due))
+    if policy.kept in CLASSES:
+        return count_old_entries(session, organization_id, policy.kept, due.before_us)
+    return count_old(session, BY_NAME[policy.kept], organization_id, due.before_us)
+
+
 def wire(policy: Policy) -> dict[str, Any]:
-    return {"kept": policy.kept, "days": policy.days, "archive": policy.archives}
-
-
-Write = Callable[[Callable[[WriteSession], int]], int]
+    return {
+        "kept": policy.kept,
+        "days": policy.days,
+        "archive": policy.archives,
+        "inherited": policy.inherited,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,95 +170,48 @@ class Done:
 def run(
     database: Database,
     organization_id: str,
-    directory: str | None,
+    settings: Settings,
     now_us: int,
     write: Write,
 ) -> Iterator[Done]:
     """Remove what is older than its policy; `write` runs some work in a transaction of its own."""
     with read(database) as session:
         found = policies(session, organization_id)
+    signer, sinks = Signer.of(settings), sinks_of(settings)
+    directory = settings.retention.archive_directory
     for policy in found:
         if policy.days is None:
             continue
         due = Due(now_us - policy.days * DAY_US, now_us)
-        keeper = _Keeper(database, organization_id, BY_NAME[policy.kept], due, write)
+        errand = Errand(
+            database, organization_id, due, write, directory, policy.archives, signer, sinks
+        )
+        keeper = _keeper(errand, policy.kept)
         try:
-            keeper.go(directory, archives=policy.archives)
+            keeper.go()
         except ArchiveFailed as error:
             yield Done(policy.kept, keeper.removed, tuple(keeper.files), error.message)
         else:
             yield Done(policy.kept, keeper.removed, tuple(keeper.files))
 
 
-class _Keeper:
-    """Goes through one kind of rows of one organization."""
-
-    def __init__(
-        self, database: Database, organization_id: str, kept: Kept, due: Due, write: Write
-    ) -> None:
-        self._database = database
-        self._organization_id = organization_id
-        self._kept = kept
-        self._due = due
-        self._write = write
-        self.removed = 0
-        self.files: list[str] = []
-
-    def go(self, directory: str | None, *, archives: bool) -> None:
-        after: str | None = ""
-        while after is not None:
-            with read(self._database) as session:
-                ids, after = old_ids(
-                    session, self._kept, self._organization_id, self._due, after, PAGE
-                )
-                lines = (
-                    list(lines_of(session, self._kept, self._organization_id, ids))
-                    if archives and ids
-                    else []
-                )
-            if ids:
-                self._page(directory if archives else None, ids, lines, archives=archives)
-
-    def _page(
-        self, directory: str | None, ids: list[str], lines: Sequence[Any], *, archives: bool
-    ) -> None:
-        archive_id = single_id("arc", self._due.now_us // 1_000, secrets.randbits(80))
-        made = write_archive(directory, archive_id, lines) if archives else None
-
-        def work(session: WriteSession) -> int:
-            if made is not None:
-                self._note(session, archive_id, made)
-            gone = remove(session, self._kept, self._organization_id, self._due.before_us, ids)
-            actor = Actor(self._organization_id, None, None, self._due.now_us)
-            after = {"rows": gone, "archive": made.name if made else None,
-                     "sha256": made.sha256 if made else None}  # fmt: skip
-            actor.record(session, "retention.purge", "retention", self._kept.name, None, after)
-            return gone
-
-        self.removed += self._write(work)
-        self.files += [made.name] if made else []
-
-    def _note(self, session: WriteSession, archive_id: str, made: Archive) -> None:
-        row = {
-            "id": archive_id,
-            "organization_id": self._organization_id,
-            "kept": self._kept.name,
-            "file": made.name,
-            "sha256": made.sha256,
-            "content_sha256": made.content_sha256,
-            "row_count": made.rows,
-            "size_bytes": made.bytes,
-            "before_at": self._due.before_us,
-            "created_at": self._due.now_us,
-        }
-        session.execute(insert(retention_archives), row)
+def _keeper(errand: Errand, name: str) -> Keeper:
+    if name == USAGE:
+        return UsageKeeper(errand, name)
+    if name in CLASSES:
+        return AuditKeeper(errand, name)
+    return TableKeeper(errand, BY_NAME[name])
 
 
 # lint: allow tenant-scope: the schedule goes through all organizations
 def organizations_with_policies(session: ReadSession) -> list[str]:
     """Those that keep something for a time."""
-    query = select(_ROW.organization_id).distinct().order_by(_ROW.organization_id)
-    return [str(one) for one in session.execute(query).scalars()]
+    found = set(session.execute(select(_ROW.organization_id).distinct()).scalars())
+    said = select(organizations.c.id, organizations.c.settings)
+    for row in session.execute(said.where(organizations.c.settings.is_not(None))):
+        if isinstance(loads(row.settings).get(DEFAULT_DAYS), int):
+            found.add(row.id)
+    return sorted(found)
 
 
 def archives_of(

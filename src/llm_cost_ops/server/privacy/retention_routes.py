@@ -39,6 +39,10 @@ _POLICY: Schema = {
         "kept": {"type": "string"},
         "days": {"type": ["integer", "null"], "description": "null: for ever."},
         "archive": {"type": "boolean"},
+        "inherited": {
+            "type": "boolean",
+            "description": "Whether it is the organization's data_retention_days.",
+        },
         "due": {"type": "integer", "description": "Rows that are older now."},
     },
 }

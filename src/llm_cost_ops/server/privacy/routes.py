@@ -28,7 +28,7 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.privacy import openapi, store
 from llm_cost_ops.server.privacy.export import write_json, write_zip
-from llm_cost_ops.server.privacy.requests import ACCESS, make
+from llm_cost_ops.server.privacy.requests import ACCESS, again, make
 from llm_cost_ops.server.privacy.subject import subject_of
 from llm_cost_ops.server.privacy.wire import request_row
 
@@ -59,11 +59,13 @@ def create_request(
     def work(session: WriteSession, actor: Actor) -> Response:
         return json_response(request_row(make(session, fields, actor, principal)), 201)
 
-    def without_name(response: Response) -> Response:
-        shown = loads(bytes(response.body).decode())
-        return json_response({**shown, "subject": shown["id"]}, 201)
+    return change(request, principal, raw, work, kept=_without_name)
 
-    return change(request, principal, raw, work, kept=without_name)
+
+def _without_name(response: Response) -> Response:
+    """What is kept of an answer for who sends the request again."""
+    shown = loads(bytes(response.body).decode())
+    return json_response({**shown, "subject": shown["id"]}, response.status_code)
 
 
 @router.get(
@@ -83,6 +85,24 @@ def list_requests(request: Request, principal: Principal = Reader) -> Response:
     kept = rows[: page.limit]
     cursor = encode_cursor(subject, [kept[-1]["id"]]) if len(rows) > page.limit else None
     return json_response(page_answer([request_row(row) for row in kept], page, cursor))
+
+
+@router.post(
+    "/{request_id}/retry",
+    status_code=202,
+    operation_id="retryPrivacyRequest",
+    openapi_extra=KEYED,
+    responses=openapi.RETRIED,
+)
+def retry_request(
+    request_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+) -> Response:
+    """Try an erasure again that failed; it goes on where it was."""
+
+    def work(session: WriteSession, actor: Actor) -> Response:
+        return json_response(request_row(again(session, request_id, actor, principal)), 202)
+
+    return change(request, principal, raw, work, kept=_without_name)
 
 
 @router.get("/{request_id}", operation_id="getPrivacyRequest", responses=openapi.REQUEST)

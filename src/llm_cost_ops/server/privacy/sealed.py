@@ -11,9 +11,12 @@ from sqlalchemy import Column, Table, literal, select, update
 from llm_cost_ops.server.alerts.desk import CHANNELS
 from llm_cost_ops.server.alerts.tables import alert_channels
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.audit.record import INSTALLATION
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault, is_sealed
+from llm_cost_ops.server.identity.provider_credentials import PURPOSE
+from llm_cost_ops.server.identity.tables import provider_credentials
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import second_factor
 from llm_cost_ops.server.signin.tables import second_factors
@@ -21,8 +24,6 @@ from llm_cost_ops.server.webhooks.pump import SECRETS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
 
 PAGE = 100
-INSTALLATION = "system"
-"""In whose log it is told what belongs to no organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(webhook_endpoints, "secret", SECRETS),
     Sealed(webhook_endpoints, "previous_secret", SECRETS),
     Sealed(alert_channels, "config", CHANNELS),
+    Sealed(provider_credentials, "sealed", PURPOSE),
     Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
 )
 

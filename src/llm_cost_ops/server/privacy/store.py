@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.tables import users
 from llm_cost_ops.server.privacy.tables import privacy_requests
@@ -30,12 +31,14 @@ def change(
     )
 
 
-def row(session: ReadSession, organization_id: str, request_id: str) -> dict[str, Any] | None:
-    """One request."""
+def row(
+    session: ReadSession, organization_id: str, request_id: str, *, lock: bool = False
+) -> dict[str, Any] | None:
+    """One request, held until the end of the transaction if `lock`."""
     query = select(privacy_requests).where(
         _ROW.organization_id == organization_id, _ROW.id == request_id
     )
-    found = session.execute(query).mappings().first()
+    found = session.execute(lock_rows(query) if lock else query).mappings().first()
     return None if found is None else dict(found)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.jsontext import loads
-from llm_cost_ops.server.privacy.requests import DONE, ERASE
+from llm_cost_ops.server.privacy.requests import DONE, ERASE, FAILED
 
 
 def request_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def request_row(row: Mapping[str, Any]) -> dict[str, Any]:
     given: Any = row["detail"]
     detail: dict[str, Any] = loads(given) if isinstance(given, str) else given or {}
     if row["kind"] == ERASE and row["status"] != DONE:
-        detail = {}
+        detail = {"reason": detail["reason"]} if row["status"] == FAILED else {}
     finished, signed = row["finished_at"], row["certificate"]
     return {
         "id": row["id"],

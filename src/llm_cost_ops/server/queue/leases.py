@@ -19,7 +19,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.enqueue import DEAD, DONE, READY, RUNNING, Priority
 from llm_cost_ops.server.queue.locks import LANES, try_lock
 from llm_cost_ops.server.queue.tables import jobs
-from llm_cost_ops.server.queue.work import Job, LeaseLost
+from llm_cost_ops.server.queue.work import Buried, Job, LeaseLost
 
 TOO_LONG_US = 2 * 3600 * 1_000_000
 """No worker takes a lease of more than an hour: one that ends later is of a clock set back."""
@@ -187,10 +187,16 @@ def _change(session: WriteSession, job: Job, **values: Any) -> None:
 
 
 def reap(
-    session: WriteSession, wait_us: Callable[[str, int], int], *, now_us: int, lease_us: int
+    session: WriteSession,
+    wait_us: Callable[[str, int], int],
+    *,
+    now_us: int,
+    lease_us: int,
+    buried: Mapping[str, Buried] | None = None,
 ) -> int:
     """Take jobs from workers whose lease has ended: ready again after `wait_us` of their kind and
-    attempts, or dead after the last attempt. How many there were.
+    attempts, or dead after the last attempt, which is told to `buried` of their kind. How many
+    there were.
 
     A lease that no worker could have taken ends in `lease_us`: the clock was set back meanwhile.
     """
@@ -215,6 +221,8 @@ def reap(
                 last_error=ABANDONED,
             )
         )
+        if dead and buried and row.kind in buried:
+            buried[row.kind](session, _job(row, ""), ABANDONED)
     session.execute(
         update(jobs)
         .where(_ROW.state == RUNNING, _ROW.leased_until > now_us + TOO_LONG_US)

@@ -95,6 +95,7 @@ class Runner:
         self._kinds: dict[str, tuple[Kind, Handler]] = {
             kind.name: (kind, handler) for kind, handler in work.handlers.items()
         }
+        self._buried = {kind.name: told for kind, told in work.buried.items()}
         self._held: dict[str, tuple[Job, float]] = {}
         self._lock = threading.Lock()
         self._beat_at_s = 0.0
@@ -203,7 +204,13 @@ class Runner:
             return round(retry(attempt, self._jitter()) * _MICROS)
 
         reaped = self._write(
-            partial(leases.reap, wait_us=wait_us, now_us=now_us, lease_us=self._lease_us)
+            partial(
+                leases.reap,
+                wait_us=wait_us,
+                now_us=now_us,
+                lease_us=self._lease_us,
+                buried=self._buried,
+            )
         )
         if reaped:
             self._log.warning("jobs taken from workers that ended", count=reaped)
@@ -341,7 +348,15 @@ class Runner:
     def _bury(self, job: Job, reason: str, effect: Effect | None) -> str:
         self._log.error("job dead", job=job.id, kind=job.kind, reason=reason)
         now_us = self._clock.micros()
-        self._settle(job, effect, partial(leases.bury, reason=reason, now_us=now_us))
+        told = self._buried.get(job.kind)
+
+        def leave(session: WriteSession) -> None:
+            if effect is not None:
+                effect(session)
+            if told is not None:
+                told(session, job, reason)
+
+        self._settle(job, leave, partial(leases.bury, reason=reason, now_us=now_us))
         return "dead"
 
     def _settle(self, job: Job, effect: Effect | None, end: Callable[..., None]) -> None:

@@ -115,6 +115,10 @@ class GiveUp(Exception):
         self.effect = effect
 
 
+Buried = Callable[[WriteSession, Job, str], None]
+"""Writes what a job that died leaves behind, with the reason, in the transaction of its end."""
+
+
 class LeaseLost(Exception):
     """The job belongs to another worker, or was taken back; nothing of it may be written."""
 
@@ -156,14 +160,17 @@ class Work:
     handlers: Mapping[Kind, Handler] = field(default_factory=dict[Kind, Handler])
     subscriptions: Sequence[Subscription] = ()
     schedules: Sequence[SystemSchedule] = ()
+    buried: Mapping[Kind, Buried] = field(default_factory=dict[Kind, Buried])
 
 
 def together(rooms: Sequence[Work]) -> Work:
     """The work of all rooms. Raises ValueError for a name that two of them use, and for a kind
     that something starts and nothing handles."""
     handlers: dict[Kind, Handler] = {}
+    buried: dict[Kind, Buried] = {}
     for room in rooms:
         handlers.update(room.handlers)
+        buried.update(room.buried)
     subscriptions = [each for room in rooms for each in room.subscriptions]
     schedules = [each for room in rooms for each in room.schedules]
     for names in (
@@ -173,7 +180,7 @@ def together(rooms: Sequence[Work]) -> Work:
     ):
         if len(set(names)) != len(names):
             raise ValueError(f"a name is used twice among {sorted(names)}")
-    for each in (*subscriptions, *schedules):
-        if each.kind not in handlers:
-            raise ValueError(f"nothing handles {each.kind.name}")
-    return Work(handlers, subscriptions, schedules)
+    for kind in (*(each.kind for each in (*subscriptions, *schedules)), *buried):
+        if kind not in handlers:
+            raise ValueError(f"nothing handles {kind.name}")
+    return Work(handlers, subscriptions, schedules, buried)

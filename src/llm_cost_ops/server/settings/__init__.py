@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
@@ -29,6 +30,7 @@ __all__ = [
     "SETTINGS",
     "AnomalySettings",
     "AppSettings",
+    "AuditSettings",
     "AuthSettings",
     "CacheSettings",
     "CorsSettings",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
@@ -64,6 +65,7 @@ class Settings:
     email: EmailSettings = field(default_factory=EmailSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     unused: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -98,6 +100,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "email": EmailSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
+    "audit": AuditSettings,
 }
 
 SETTINGS: tuple[Setting, ...] = tuple(

@@ -12,7 +12,7 @@ from functools import partial
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.access.tokens.pairs import TokenPair
-from llm_cost_ops.server.audit.record import record
+from llm_cost_ops.server.audit.record import INSTALLATION, record
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import Membership, memberships
@@ -35,8 +35,6 @@ SECRET_BYTES = 32
 DEVICE_DAYS = 180
 _DAY_US = 24 * 3_600 * 1_000_000
 _MAX_AGENT = 255
-INSTALLATION = "system"
-"""The log of what belongs to no organization."""
 
 
 class SignInFailed(Problem):

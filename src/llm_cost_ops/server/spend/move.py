@@ -100,18 +100,21 @@ class Moves:
         self.changes: dict[str, tuple[Index, Changes]] = {}
         self.now_us = 0
 
-    def add_calls(self, session: WriteSession, entries: Sequence[Any], now_us: int) -> None:
-        """Collect what new calls add. Those of organizations without budgets cost a look at the
-        version of these."""
+    def add_calls(
+        self, session: WriteSession, entries: Sequence[Any], now_us: int
+    ) -> dict[str, int]:
+        """Collect what new calls add; the versions of the budgets of their organizations, kept from
+        changing. Those of organizations without budgets cost a look at the version of these."""
         self.now_us = now_us
-        counting = {
-            organization_id
+        indexes = {
+            organization_id: self._known(session, organization_id)[0]
             for organization_id in sorted({entry.organization_id for entry in entries})
-            if self._known(session, organization_id)[0]
         }
+        counting = {organization_id for organization_id, index in indexes.items() if index}
         if counting:
             mine = (entry for entry in entries if entry.organization_id in counting)
             self.add(session, map(of_entry, mine), now_us)
+        return {organization_id: index.version for organization_id, index in indexes.items()}
 
     def add(self, session: WriteSession, movements: Iterable[Movement], now_us: int) -> None:
         """Collect what rows add that this transaction has written."""

@@ -1,0 +1,187 @@
+"""Take the calls of a day out of the ledger: close the day, then remove its rows page by page.
+
+`Seen` is what an archive was made of. Closing compares it with what is there when nobody can record
+or correct calls, so that no row is removed that is not in the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, delete, func, select
+
+from llm_cost_ops.server.db.dialects import insert_ignore
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.closed import (
+    Closed,
+    closed_of,
+    digest_of_sums,
+    note,
+    reopen,
+)
+from llm_cost_ops.server.ledger.rollup import DAY_US
+from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
+from llm_cost_ops.server.ledger.verify import Difference, day_difference
+from llm_cost_ops.server.spend.index import Index
+from llm_cost_ops.server.spend.lock import hold_alone
+from llm_cost_ops.server.spend.store import load
+
+PAGE = 1_000
+TABLES: tuple[Table, ...] = (usage_records, usage_corrections)
+BY_NAME = {str(table.name): table for table in TABLES}
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of each table of a day how many rows there are, and the last id."""
+
+    calls: tuple[int, str | None]
+    corrections: tuple[int, str | None]
+
+
+class DayChanged(Exception):
+    """Calls or corrections of the day came after it was seen."""
+
+
+def seen(session: ReadSession, organization_id: str, day: int) -> Seen:
+    """How the day stands now."""
+    return Seen(*(_seen(session, table, organization_id, day) for table in TABLES))
+
+
+def _seen(
+    session: ReadSession, table: Table, organization_id: str, day: int
+) -> tuple[int, str | None]:
+    query = select(func.count(), func.max(table.c.id)).select_from(table)
+    row: Any = session.execute(query.where(*_of_day(table, organization_id, day))).one()
+    return int(row[0]), row[1]
+
+
+def lines_of_day(session: ReadSession, organization_id: str, day: int) -> Iterator[Line]:
+    """Every row of the day as it is stored. Give it a snapshot."""
+    for table in TABLES:
+        after = ""
+        while True:
+            query = select(table).where(*_of_day(table, organization_id, day), table.c.id > after)
+            rows = session.execute(query.order_by(table.c.id).limit(PAGE)).mappings().all()
+            for row in rows:
+                yield {"table": str(table.name), "row": dict(row)}
+            if len(rows) < PAGE:
+                break
+            after = str(rows[-1]["id"])
+
+
+def close_day(
+    session: WriteSession,
+    organization_id: str,
+    day: int,
+    archived: Seen,
+    archive_id: str | None,
+    *,
+    now_us: int,
+) -> int:
+    """Close a day whose rows are archived as they were `seen`; how many calls it has. Raises
+    DayChanged."""
+    hold_alone(session, organization_id)
+    if seen(session, organization_id, day) != archived:
+        raise DayChanged
+    digest = digest_of_sums(session, organization_id, day)
+    closed = Closed(day, digest, archived.calls[0], archive_id)
+    note(session, organization_id, closed, now_us=now_us)
+    return archived.calls[0]
+
+
+def remove_page(session: WriteSession, organization_id: str, day: int) -> int:
+    """Remove rows of a closed day, corrections first; how many, fewer than PAGE at the end."""
+    for table in reversed(TABLES):
+        query = select(table.c.id).where(*_of_day(table, organization_id, day)).limit(PAGE)
+        ids: Sequence[str] = session.execute(query).scalars().all()
+        if ids:
+            mine = (table.c.organization_id == organization_id, table.c.id.in_(ids))
+            session.execute(delete(table).where(*mine))
+            return PAGE
+    return 0
+
+
+def days_to_close(session: ReadSession, organization_id: str, before_us: int) -> list[int]:
+    """Open days before an instant on which there are calls or corrections, ascending."""
+    closed = closed_of(session, organization_id)
+    return [d for d in _days(session, organization_id, before_us) if d not in closed]
+
+
+def days_to_remove(session: ReadSession, organization_id: str) -> list[int]:
+    """Closed days of which rows are left: the work of somebody who did not come to the end."""
+    closed = closed_of(session, organization_id)
+    if not closed:
+        return []
+    before_us = (max(closed) + 1) * DAY_US
+    return [d for d in _days(session, organization_id, before_us) if d in closed]
+
+
+def _days(session: ReadSession, organization_id: str, before_us: int) -> list[int]:
+    found: set[int] = set()
+    for table in TABLES:
+        column, at_us = table.c.timestamp, -(2**62)
+        while True:
+            first = session.scalar(
+                select(func.min(column)).where(
+                    table.c.organization_id == organization_id, column >= at_us, column < before_us
+                )
+            )
+            if first is None:
+                break
+            day = int(first) // DAY_US
+            found.add(day)
+            at_us = (day + 1) * DAY_US
+    return sorted(found)
+
+
+def count_before(session: ReadSession, organization_id: str, before_us: int) -> int:
+    """How many calls there are before an instant."""
+    row = usage_records.c
+    query = select(func.count()).select_from(usage_records)
+    mine = (row.organization_id == organization_id, row.timestamp < before_us)
+    return int(session.scalar(query.where(*mine)) or 0)
+
+
+def counted_since_us(session: ReadSession, organization_id: str, now_us: int) -> int | None:
+    """The beginning of the oldest period under way of a budget, whose calls it counts; None where
+    there is no budget."""
+    starts: list[int] = []
+    for budget in Index(1, load(session, organization_id)).budgets.values():
+        window = budget.slide.at(now_us) if budget.slide is not None else budget.counted_in(now_us)
+        if window is not None:
+            starts.append(window.start_us)
+    return min(starts, default=None)
+
+
+def put_back(session: WriteSession, organization_id: str, lines: Sequence[Line]) -> None:
+    """Store rows of a closed day again; those that are there stay as they are."""
+    for name, table in BY_NAME.items():
+        rows = [
+            {**line["row"], "organization_id": organization_id}
+            for line in lines
+            if line["table"] == name
+        ]
+        if rows:
+            session.execute(insert_ignore(session.kind, table, ("id",)), rows)
+
+
+def reopen_day(session: WriteSession, organization_id: str, day: int) -> Difference | None:
+    """Open a day whose rows were put back, unless they do not add up to its sums: then the
+    difference, and the day stays closed."""
+    hold_alone(session, organization_id)
+    found = day_difference(session, organization_id, day)
+    if found is None:
+        reopen(session, organization_id, day)
+    return found
+
+
+def _of_day(table: Table, organization_id: str, day: int) -> tuple[Any, ...]:
+    return (
+        table.c.organization_id == organization_id,
+        table.c.timestamp >= day * DAY_US,
+        table.c.timestamp < (day + 1) * DAY_US,
+    )

@@ -1,0 +1,220 @@
+"""Old calls are archived and leave the ledger; their sums stay, and nothing comes in twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from llm_cost_ops.server.db.session import snapshot, write, write_retrying
+from llm_cost_ops.server.ledger import purge
+from llm_cost_ops.server.ledger.tables import rollup_models
+from llm_cost_ops.server.ledger.verify import rebuild, verify
+from llm_cost_ops.server.privacy.archive import ArchiveFailed
+from llm_cost_ops.server.privacy.restore import ArchiveUnknown, restore
+from llm_cost_ops.server.settings import DatabaseSettings
+from tests.server.privacy.test_retention import Place, _place
+from tests.support.calls import accepted, body_of, count, error, record, send, usage
+
+OLD, EDGE, NEW = "2026-08-31T23:00:00Z", "2026-09-01T00:00:00Z", "2026-10-30T00:00:00Z"
+DAYS = 45
+"""Before noon of 2026-11-01 that is the middle of September: August goes, September stays."""
+
+
+@pytest.fixture
+def place(database_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Place]:
+    yield from _place(database_settings, tmp_path / "archives")
+
+
+@pytest.fixture
+def quick(sqlite_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Place]:
+    yield from _place(sqlite_settings, tmp_path / "archives")
+
+
+def furnish(place: Place) -> None:
+    record(place.app, *(usage(f"o{n}", timestamp=OLD, user_id="alice") for n in range(3)))
+    record(place.app, usage("older", timestamp="2026-07-01T10:00:00Z", tags=["a"]))
+    record(place.app, usage("edge", timestamp=EDGE), usage("new", timestamp=NEW))
+    listed = accepted(place.app.get("/api/v1/costs?user_id=alice"))["data"]
+    assert place.app.delete(f"/api/v1/costs/{listed[0]['id']}").status_code == 204
+
+
+def proof(place: Place) -> tuple[int, int, Any]:
+    with snapshot(place.app.database) as session:
+        found = verify(session, place.app.organization_id)
+    assert found.ok, found.first_difference
+    return found.records, found.archived, found.totals
+
+
+def total(place: Place, **more: str) -> Any:
+    query = {"start_date": "2026-01-01", "end_date": "2026-11-02", **more}
+    shown = body_of(place.app.get("/api/v1/costs/summary", params=query))
+    return shown["total_cost"], shown["total_requests"]
+
+
+def back(place: Place, archive_id: str, folder: Path | None = None) -> Any:
+    return restore(
+        place.app.database,
+        place.app.organization_id,
+        archive_id,
+        str(folder or place.folder),
+        place.now_us,
+        lambda work: write_retrying(place.app.database, work),
+    )
+
+
+def test_old_calls_go_and_their_sums_stay(place: Place) -> None:
+    furnish(place)
+    before, sums = proof(place), total(place)
+    place.keep("usage", DAYS)
+    assert place.due()["usage"] == 4
+    place.run()
+    after = proof(place)
+    assert (before[0], before[1]) == (5, 0)
+    assert (after[0], after[1]) == (2, 4), "three and one that was taken back, one older"
+    assert after[2] == before[2]
+    assert total(place) == sums
+    assert count(place.app, "usage_records") == 2
+    assert count(place.app, "usage_corrections") == 0
+    with write(place.app.database) as session:
+        rebuild(session, place.app.organization_id)
+    assert proof(place) == after
+    assert total(place) == sums
+    place.run()
+    assert len(place.archives()) == 2
+    assert place.due()["usage"] == 0
+
+
+def test_nothing_of_a_closed_day_comes_in_again(place: Place) -> None:
+    furnish(place)
+    place.keep("usage", DAYS, archive=False)
+    place.run()
+    sums = total(place)
+    late = usage("o1", timestamp=OLD, user_id="alice")
+    refused = error(send(place.app, "/usage", late), 422, "VALIDATION_ERROR")
+    assert "timestamp" in refused["field_errors"]
+    both = {"records": [late, usage("fresh", timestamp=EDGE)]}
+    answer = send(place.app, "/usage/batch", both)
+    assert answer.status_code == 207
+    assert [each["status"] for each in answer.json()["results"]] == ["invalid", "created"]
+    answer = send(place.app, "/usage/batch?atomic=true", {"records": [late, usage("n")]})
+    assert answer.status_code == 422
+    assert "records[0].timestamp" in answer.json()["error"]["field_errors"]
+    assert total(place)[1] == sums[1] + 1
+    proof(place)
+    record(place.app.another(), late)
+
+
+def test_calls_that_come_while_a_day_is_closed_are_not_lost(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    write_archive, came = purge.lines_of_day, list[int]()
+
+    def with_a_call(*given: Any) -> Iterator[Any]:
+        yield from write_archive(*given)
+        if not came:
+            came.append(1)
+            record(quick.app, usage("late", timestamp="2026-07-01T11:00:00Z"))
+
+    monkeypatch.setattr(purge, "lines_of_day", with_a_call)
+    sums = total(quick)
+    quick.run()
+    assert total(quick)[1] == sums[1] + 1
+    assert proof(quick)[1] == 5
+    assert sorted(row["rows"] for row in quick.archives()) == [2, 4]
+
+
+def test_a_stopped_removal_goes_on(quick: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "remove_page", lambda *_: 0)
+        quick.run()
+    assert count(quick.app, "usage_records") == 6
+    assert proof(quick)[1] == 4
+    quick.run()
+    assert count(quick.app, "usage_records") == 2
+    assert proof(quick)[:2] == (2, 4)
+
+
+def test_an_archive_is_put_back_once(place: Place) -> None:
+    furnish(place)
+    before, sums = proof(place), total(place)
+    place.keep("usage", DAYS)
+    place.run()
+    (archived,) = (row for row in place.archives() if row["rows"] == 4)
+    with pytest.raises(ArchiveUnknown):
+        restore(place.app.database, place.app.another().organization_id, archived["id"],
+                str(place.folder), 1, lambda work: 0)  # fmt: skip
+    assert back(place, archived["id"]).day == "2026-08-31"
+    assert proof(place) == (4, 1, before[2])
+    assert total(place) == sums
+    assert len(accepted(place.app.get("/api/v1/costs?user_id=alice"))["data"]) == 2
+    record(place.app, usage("again", timestamp=OLD))
+    with pytest.raises(ArchiveUnknown):
+        back(place, archived["id"])
+    place.run()
+    assert proof(place)[:2] == (2, 5)
+
+
+def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    archived = quick.archives()[0]
+    path = quick.folder / archived["file"]
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArchiveFailed):
+        back(quick, archived["id"])
+    assert proof(quick)[:2] == (2, 4)
+
+
+def test_a_sum_that_somebody_changed_is_found(quick: Place) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    with write(quick.app.database) as session:
+        session.execute(update(rollup_models).values(requests=rollup_models.c.requests + 1))
+    with snapshot(quick.app.database) as session:
+        found = verify(session, quick.app.organization_id)
+    assert found.first_difference is not None
+    assert found.first_difference.rollup == "closed_days"
+
+
+def test_sums_that_are_wrong_keep_their_calls(quick: Place) -> None:
+    furnish(quick)
+    with write(quick.app.database) as session:
+        session.execute(update(rollup_models).values(requests=rollup_models.c.requests + 1))
+    quick.keep("usage", DAYS)
+    quick.run()
+    assert count(quick.app, "usage_records") == 6
+    assert quick.archives() == []
+
+
+def test_calls_of_a_budget_under_way_stay(quick: Place) -> None:
+    furnish(quick)
+    budget = {"name": "b", "amount": "9", "period": "annual", "start_date": "2026-08-01"}
+    accepted(send(quick.app, "/budgets", {**budget, "scope": {"user_id": "alice"}}), 201)
+    quick.keep("usage", DAYS)
+    quick.run()
+    assert proof(quick)[:2] == (4, 1), "July went, August counts in the budget"
+
+
+def test_the_organization_says_how_long_calls_are_kept(quick: Place) -> None:
+    furnish(quick)
+    path = f"/api/v1/organizations/{quick.app.organization_id}"
+    accepted(quick.app.request("PATCH", path, json={"data_retention_days": DAYS}))
+    rows = accepted(quick.app.get("/api/v1/retention"))["data"]
+    (found,) = (row for row in rows if row["kept"] == "usage")
+    assert (found["days"], found["inherited"], found["due"]) == (DAYS, True, 4)
+    quick.keep("usage", 36_500)
+    quick.run()
+    assert count(quick.app, "usage_records") == 6
+    quick.keep("usage", None)
+    quick.run()
+    assert count(quick.app, "usage_records") == 2
