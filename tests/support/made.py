@@ -88,6 +88,15 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
         "kept": "alerts",
+        "idp_id": created(
+            "/api/v1/sso/providers",
+            {
+                "kind": "google",
+                "name": canary,
+                "client_id": canary,
+                "domains": ["example.com"],
+            },
+        ).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }
 

@@ -423,6 +423,10 @@ OPERATIONS: Mapping[str, Operation] = {
     **ROLES,
     **KEPT_OF_PEOPLE,
     "listScimTokens": Operation("read:api_keys"),
+    **dict.fromkeys(
+        ("listIdentityProviders", "getIdentityProvider", "getSignInPolicy"),
+        Operation("read:organizations"),
+    ),
 }
 SIGNING_IN = frozenset(
     {
@@ -445,8 +449,18 @@ SIGNING_IN = frozenset(
 tests/security have their tests."""
 BY_BODY = frozenset({"refreshToken", "revokeToken"})
 """Operations whose credential stands in the body: `test_tokens` has them."""
-SEVERAL = frozenset({"createScimToken", "revokeScimToken"})
-"""Operations that require several permissions: tests/server/scim has their tests."""
+SEVERAL = frozenset(
+    {
+        "changeIdentityProvider",
+        "createIdentityProvider",
+        "createScimToken",
+        "deleteIdentityProvider",
+        "revokeScimToken",
+        "setSignInPolicy",
+    }
+)
+"""Operations that require several permissions: tests/server/scim and tests/server/signin/sso have
+their tests."""
 APART = SIGNING_IN | BY_BODY | SEVERAL
 _numbers = itertools.count(1)
 

@@ -16,7 +16,8 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, writ
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault, is_sealed
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import second_factor
-from llm_cost_ops.server.signin.tables import second_factors
+from llm_cost_ops.server.signin.sso import define as sso
+from llm_cost_ops.server.signin.tables import identity_providers, second_factors
 from llm_cost_ops.server.webhooks.pump import SECRETS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
 
@@ -45,6 +46,7 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(webhook_endpoints, "previous_secret", SECRETS),
     Sealed(alert_channels, "config", CHANNELS),
     Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
+    Sealed(identity_providers, "secret", sso.PURPOSE),
 )
 
 NOT_SEALED: dict[str, str] = {

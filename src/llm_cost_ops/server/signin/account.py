@@ -26,9 +26,11 @@ from llm_cost_ops.server.signin.sessions import Visit
 from llm_cost_ops.server.signin.sign_in import (
     Code,
     SignInFailed,
+    SsoRequired,
     Visitor,
     prove_password,
     prove_second_factor,
+    takes_password,
 )
 from llm_cost_ops.server.signin.throttle import TooManyAttempts, count_attempt, subject
 
@@ -55,10 +57,20 @@ def own_account(desk: SignInDesk, account_id: str) -> store.Account:
     return found
 
 
+def refuse_confined(visit: Visit) -> None:
+    """Raises ProveAgain for whom an organization lets in by its own provider: an account that may
+    belong to several organizations is not for one of them to change."""
+    if visit.session.confined:
+        raise ProveAgain(
+            "Your organization's identity provider signed you in: this needs your own password."
+        )
+
+
 def prove_again(
     desk: SignInDesk, visit: Visit, password: str | None, visitor: Visitor
 ) -> store.Account:
     """The account, once more by its password. Raises ProveAgain, TooManyAttempts."""
+    refuse_confined(visit)
     account = own_account(desk, visit.session.account_id)
     if account.password_hash is None:
         if desk.clock.micros() - visit.session.created_at > FRESH_US:
@@ -197,6 +209,7 @@ def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) 
 
 def enrolment_of(desk: SignInDesk, visit: Visit) -> second_factor.Enrolment:
     """The secret that waits to be confirmed. Raises SecondFactorError when there is none."""
+    refuse_confined(visit)
     account = own_account(desk, visit.session.account_id)
     with read(desk.database) as session:
         return second_factor.pending(session, desk.vault, account.id, account.email)
@@ -220,6 +233,7 @@ def confirm_second_factor(
     desk: SignInDesk, visit: Visit, code: str, visitor: Visitor
 ) -> list[str] | None:
     """The recovery codes; None for a wrong code. Raises SecondFactorError, TooManyAttempts."""
+    refuse_confined(visit)
     account_id, chosen = visit.session.account_id, desk.settings.sign_in
     own = subject("confirm", account_id, chosen.free_attempts)
 
@@ -275,11 +289,23 @@ def renew_recovery_codes(
     return write_retrying(desk.database, work)
 
 
+def sessions_seen(desk: SignInDesk, session: ReadSession, visit: Visit) -> list[store.Session]:
+    """Where the account is signed in, as far as this session may know: a confined one knows of
+    those that the same provider vouched for."""
+    found = store.live_sessions(
+        session, visit.session.account_id, now_us=desk.clock.micros(), idle_us=desk.idle_us
+    )
+    provider_id = visit.session.provider_id
+    return [each for each in found if not visit.session.confined or each.provider_id == provider_id]
+
+
 def end_session(desk: SignInDesk, visit: Visit, session_id: str, visitor: Visitor) -> bool:
-    """End a session of the same account. Whether there was one."""
+    """End a session of the same account. Whether there was one that this one can see."""
     account_id, now_us = visit.session.account_id, desk.clock.micros()
 
     def work(session: WriteSession) -> bool:
+        if session_id not in {each.id for each in sessions_seen(desk, session, visit)}:
+            return False
         ended = store.revoke_session(session, account_id, session_id, now_us=now_us)
         if ended:
             own = session_id == visit.session.id
@@ -294,11 +320,15 @@ def switch_organization(
     desk: SignInDesk, visit: Visit, organization: str, visitor: Visitor
 ) -> Membership | None:
     """Go on in another organization of the account, by id or slug; None when it is in none that is
-    called so."""
+    called so. Raises SsoRequired for one that does not take the password of this session,
+    ProveAgain for a confined session."""
+    refuse_confined(visit)
 
     def work(session: WriteSession) -> Membership | None:
         for member in memberships(session, visit.session.account_id):
             if organization in (member.organization_id, member.slug):
+                if visit.session.provider_id is None and not takes_password(session, member):
+                    raise SsoRequired
                 store.move_session(session, visit.session.id, member)
                 record(
                     session,
