@@ -13,6 +13,8 @@ from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
 
+IDP: Body = {"kind": "google", "client_id": "x", "domains": ["example.com"]}
+
 
 def _alert(application: Application, canary: str) -> str:
     """The id of an alert about an anomaly."""
@@ -92,6 +94,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
+        "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }
 

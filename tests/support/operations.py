@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.application import Application
 from tests.support.operation import Body, Operation
-from tests.support.people_operations import KEPT_OF_PEOPLE, PEOPLE, ROLES
+from tests.support.people_operations import KEPT_OF_PEOPLE, PEOPLE, ROLES, SEVERAL
 
 RECORD: Body = {
     "event_id": "@new",
@@ -445,8 +445,6 @@ SIGNING_IN = frozenset(
 tests/security have their tests."""
 BY_BODY = frozenset({"refreshToken", "revokeToken"})
 """Operations whose credential stands in the body: `test_tokens` has them."""
-SEVERAL = frozenset({"createScimToken", "revokeScimToken"})
-"""Operations that require several permissions: tests/server/scim has their tests."""
 APART = SIGNING_IN | BY_BODY | SEVERAL
 _numbers = itertools.count(1)
 

@@ -143,6 +143,23 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "listRetention": Operation("read:privacy"),
     "listRetentionArchives": Operation("read:privacy"),
     "runRetention": Operation("write:privacy"),
+    **dict.fromkeys(
+        ("listIdentityProviders", "getIdentityProvider", "getSignInPolicy"),
+        Operation("read:organizations"),
+    ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
 }
 """What is kept of people, and how long."""
+
+SEVERAL = frozenset(
+    {
+        "changeIdentityProvider",
+        "createIdentityProvider",
+        "createScimToken",
+        "deleteIdentityProvider",
+        "revokeScimToken",
+        "setSignInPolicy",
+    }
+)
+"""Operations that require several permissions: tests/server/scim and tests/server/signin/sso have
+their tests."""

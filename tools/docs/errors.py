@@ -51,6 +51,9 @@ API: Mapping[str, str] = {
     "SECOND_FACTOR_REQUIRED": "The password was right; `totp` or `recovery_code` is missing.",
     "SERVICE_UNAVAILABLE": "The database cannot be used now; `Retry-After` says when to try again.",
     "SIGN_IN_FAILED": "The e-mail address or the password is wrong; which is not told.",
+    "SSO_FAILED": "An identity provider vouched for nobody, or for nobody who is known here; the "
+    "audit log says why.",
+    "SSO_REQUIRED": "The organization takes no passwords: sign in by its identity provider.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` or `Content-Encoding` is none that is read.",
     "USAGE_001": "A usage record that cannot be true or read.",
     "VALIDATION_ERROR": "Fields or parameters at fault, each with its text in `field_errors`.",

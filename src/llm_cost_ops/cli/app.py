@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("people:users", "Users: create, list, disable, import."),
     "teams": ("people:teams", "Teams: create, list, remove."),
     "rbac": ("roles:rbac", "Roles: list, create, assign, load from a file."),
+    "sso": (
+        "single_sign_on:sso",
+        "Identity providers by which people sign in: add, change, remove, require.",
+    ),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),
     "credentials": (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Projects,
     )
     from llm_cost_ops.client.resources.roles import AsyncRoles, Roles
+    from llm_cost_ops.client.resources.single_sign_on import AsyncSingleSignOn, SingleSignOn
     from llm_cost_ops.client.resources.teams import AsyncTeams, Teams
     from llm_cost_ops.client.resources.users import (
         AsyncServiceAccounts,
@@ -64,6 +65,12 @@ class AdminClient(CostOpsClient):
 
         return Projects(self._caller, self._driver)
 
+    @cached_property
+    def sso(self) -> SingleSignOn:
+        from llm_cost_ops.client.resources.single_sign_on import SingleSignOn
+
+        return SingleSignOn(self._caller, self._driver)
+
 
 class AsyncAdminClient(AsyncCostOpsClient):
     """AsyncCostOpsClient with what administers an organization besides."""
@@ -103,3 +110,9 @@ class AsyncAdminClient(AsyncCostOpsClient):
         from llm_cost_ops.client.resources.organizations import AsyncProjects
 
         return AsyncProjects(self._caller, self._driver)
+
+    @cached_property
+    def sso(self) -> AsyncSingleSignOn:
+        from llm_cost_ops.client.resources.single_sign_on import AsyncSingleSignOn
+
+        return AsyncSingleSignOn(self._caller, self._driver)

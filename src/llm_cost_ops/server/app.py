@@ -86,6 +86,9 @@ from llm_cost_ops.server.signin import account_pages, factor_routes, pages, page
 from llm_cost_ops.server.signin import routes as signin
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions
+from llm_cost_ops.server.signin.sso import pages as sso_pages
+from llm_cost_ops.server.signin.sso import routes as sso
+from llm_cost_ops.server.signin.sso.desk import SsoDesk
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -117,10 +120,11 @@ ROOMS: tuple[Room, ...] = (
     Room(
         "signin",
         router=signin.router,
-        routes=[*pages.routes, *account_pages.routes],
+        routes=[*pages.routes, *account_pages.routes, *sso_pages.routes],
         paths=pages_openapi.paths,
     ),
     Room("second factor", router=factor_routes.router),
+    Room("sso", router=sso.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
@@ -215,6 +219,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.database = given or open_database(settings.database, monotonic=clock.monotonic)
     state.keys = KeyRing(state.database, clock)
     state.attempts = Attempts(state.database, clock)
+    state.sso = SsoDesk(settings, clock)
     state.tokens = Tokens(state.database, settings, clock)
     state.sign_in = SignInDesk(settings, state.database, clock, state.tokens)
     state.sessions = Sessions(state.sign_in)

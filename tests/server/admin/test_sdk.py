@@ -215,3 +215,27 @@ def test_the_documents_blocks_about_organizations(
         (left,) = admin.users.list()
         assert (left.email, left.roles) == ("user@example.com", ["developer"])
         assert left.id != removed.id
+
+
+def test_single_sign_on(admin: AdminClient, place: Place) -> None:
+    with pytest.raises(ConflictError):
+        admin.sso.require()
+    wanted = {"kind": "google", "name": "Works", "client_id": "x", "domains": ["example.com"]}
+    made = admin.sso.create(**wanted, client_secret="secret")
+    assert admin.sso.get(made["id"]) == made
+    assert admin.sso.list() == [made]
+    assert admin.sso.update(made["id"], name="Other")["name"] == "Other"
+    assert admin.sso.require() is admin.sso.required() is True
+    assert admin.sso.require(False) is admin.sso.required() is False
+
+    async def again() -> None:
+        async with AsyncAdminClient(place.api_key, place.base_url, max_retries=0) as other:
+            second = await other.sso.create(**wanted)
+            assert len(await other.sso.list()) == 2
+            await other.sso.delete(second["id"])
+            with pytest.raises(NotFoundError):
+                await other.sso.get(second["id"])
+
+    asyncio.run(again())
+    admin.sso.delete(made["id"])
+    assert admin.sso.list() == []

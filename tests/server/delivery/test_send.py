@@ -108,7 +108,7 @@ def test_what_nobody_foresaw_is_a_failure(receiver: Sink, monkeypatch: pytest.Mo
     def break_off(*_: object, **__: object) -> None:
         raise ArithmeticError("never\nseen")
 
-    monkeypatch.setattr("llm_cost_ops.server.delivery.send._post_to", break_off)
+    monkeypatch.setattr("llm_cost_ops.server.delivery.send._sent_to", break_off)
     outcome = outbound().post(receiver.url, b"", {}).outcome
     assert (outcome.delivered, outcome.detail) == (False, "never seen")
 
@@ -231,7 +231,7 @@ def test_what_is_refused_is_never_called(url: str, monkeypatch: pytest.MonkeyPat
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("called")
 
-    monkeypatch.setattr("llm_cost_ops.server.delivery.send._post_to", refuse)
+    monkeypatch.setattr("llm_cost_ops.server.delivery.send._sent_to", refuse)
     calls = Outbound(
         DeliverySettings(), FixedClock(NOW), resolver=lambda host, port, timeout_s: HOSTS[host]
     )

@@ -18,7 +18,8 @@ class Principal:
     in and `team_ids` of the teams. `client_id` is the OAuth client that acts for somebody.
     `allowed_networks` (CIDR) are those it is accepted from, none for any. `grants` are what the
     roles of the user give, none for a credential without a user. `reach` are the calls that the
-    route it was admitted to may show or change.
+    route it was admitted to may show or change. `confined`: an identity provider of the
+    organization vouched for the person, who is so nowhere else and has proven no more to us.
     """
 
     key_id: str
@@ -34,6 +35,7 @@ class Principal:
     client_id: str | None = None
     grants: tuple[Grant, ...] = ()
     reach: Reach = EVERYWHERE
+    confined: bool = False
 
     @property
     def lives_until(self) -> int | None:
@@ -76,6 +78,7 @@ def acting_for(
     account_id: str | None = None,
     environment: str | None = None,
     allowed_networks: tuple[str, ...] = (),
+    confined: bool = False,
 ) -> Principal:
     """The principal of a credential that stands for a user: what its `scopes` (None for all) and
     the user's `grants` of this moment both allow."""
@@ -92,4 +95,5 @@ def acting_for(
         environment=environment,
         allowed_networks=allowed_networks,
         grants=own.parts,
+        confined=confined,
     )

@@ -85,7 +85,23 @@ class Outbound:
         *,
         timeout_s: float | None = None,
     ) -> Call:
-        """POST once. Never raises for what the other side does; a refused target is an outcome,
+        """`call` with POST."""
+        return self.call("POST", url, body, headers, timeout_s=timeout_s)
+
+    def get(self, url: str, headers: Mapping[str, str], *, timeout_s: float | None = None) -> Call:
+        """`call` with GET."""
+        return self.call("GET", url, b"", headers, timeout_s=timeout_s)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float | None = None,
+    ) -> Call:
+        """Ask once. Never raises for what the other side does; a refused target is an outcome,
         too. `headers` has no Host and no Content-Length."""
         began_s = self._elapsed()
         until_s = began_s + (timeout_s or self._timeout_s)
@@ -94,9 +110,10 @@ class Outbound:
             target = self.guard.judge(url)
             found = self.guard.addresses(target, max(until_s - self._elapsed(), 0.001))
             answer = asyncio.run(
-                _post_to(
+                _sent_to(
                     found[:MAX_ADDRESSES],
                     target,
+                    method,
                     body,
                     {**headers, "Host": target.host_header, "Accept-Encoding": "identity"},
                     max(until_s - self._elapsed(), 0.001),
@@ -147,9 +164,10 @@ def retry_after_s(value: str | None, clock: Clock) -> float | None:
     return min(max((named - clock.now()).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
 
 
-async def _post_to(
+async def _sent_to(
     addresses: list[str],
     target: Target,
+    method: str,
     body: bytes,
     headers: Mapping[str, str],
     timeout_s: float,
@@ -161,7 +179,7 @@ async def _post_to(
         verify=trust, trust_env=False, follow_redirects=False, timeout=timeout_s
     ) as client:
         async with asyncio.timeout_at(until):
-            response = await _head_from(client, addresses, target, body, headers, until)
+            response = await _head_from(client, addresses, target, method, body, headers, until)
         try:
             body = await _bounded(response, until)
         finally:
@@ -173,6 +191,7 @@ async def _head_from(
     client: httpx.AsyncClient,
     addresses: list[str],
     target: Target,
+    method: str,
     body: bytes,
     headers: Mapping[str, str],
     until: float,
@@ -188,9 +207,9 @@ async def _head_from(
         url = f"{target.scheme}://{host}:{target.port}{target.request}"
         left_s = max(until - clock(), 0.001)
         request = client.build_request(
-            "POST",
+            method,
             url,
-            content=body,
+            content=body or None,
             headers=headers,
             extensions=extensions,
             timeout=httpx.Timeout(left_s, connect=left_s / (len(addresses) - number)),

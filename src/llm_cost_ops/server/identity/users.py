@@ -42,6 +42,8 @@ _KEYS = table("api_keys", column("organization_id"), column("user_id"), column("
 """What of API keys ends with their user; their room is above this one."""
 _SAID = table("scim_users", column("organization_id"), column("user_id"))
 """What identity providers said of users; that room is above this one too."""
+_LINKED = table("external_identities", column("organization_id"), column("user_id"))
+"""By whom users sign in; the same."""
 _CHANGED = ("name", "given_name", "family_name", "external_id", "email", "metadata")
 
 
@@ -365,7 +367,7 @@ def remove_user(session: WriteSession, actor: Actor, user_id: str) -> None:
     refuse_last_admin(session, actor.organization_id, user_id)
     before = known_user(session, actor.organization_id, user_id)
     _end_credentials(session, actor, before)
-    for membership in (user_roles, team_members, _SAID):
+    for membership in (user_roles, team_members, _SAID, _LINKED):
         session.execute(
             delete(membership).where(
                 membership.c.organization_id == actor.organization_id,

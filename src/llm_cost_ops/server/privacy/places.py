@@ -42,10 +42,13 @@ from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.signin.tables import (
+    external_identities,
+    identity_providers,
     known_devices,
     recovery_codes,
     second_factors,
     sessions,
+    sign_in_policies,
 )
 from llm_cost_ops.server.spend.tables import budget_changes, budgets, reservations
 from llm_cost_ops.server.webhooks.tables import (
@@ -105,6 +108,10 @@ PLACES: tuple[Place, ...] = (
     *_each(second_factors, ACCOUNT, REMOVE, "account_id"),
     *_each(recovery_codes, ACCOUNT, REMOVE, "account_id"),
     *_each(known_devices, ACCOUNT, REMOVE, "account_id"),
+    *_each(external_identities, ID, REMOVE, "user_id"),
+    *_each(external_identities, ACCOUNT, REMOVE, "account_id"),
+    *_each(identity_providers, ID, RENAME, "created_by"),
+    *_each(sign_in_policies, ID, RENAME, "updated_by"),
     *_each(token_families, ID, REMOVE, "user_id"),
     *_each(token_families, ACCOUNT, REMOVE, "account_id"),
     *_each(authorization_codes, ID, REMOVE, "user_id"),
@@ -197,7 +204,7 @@ APART_NAMES = frozenset(
     structure card lease holder lane dedupe_key resolution held usage raw_usage source
     record_id operation_id import_id alert_id channel_id endpoint_id event_id budget_id rule_id
     schedule_id parent_id episode_id pricing_id other_budget_id team_id project_id api_key_id job_id
-    team_ids replaced_by response_id delivery_id event_ids client_id family_id
+    team_ids replaced_by response_id delivery_id event_ids client_id family_id provider_id
     """.split()
 )
 """Columns that in no table hold a person: words of ours, numbers as text, networks, ids of things.
@@ -213,7 +220,7 @@ APART: dict[str, str] = {
         for table in """
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
-        usage_corrections imports invitations scim_tokens
+        usage_corrections imports invitations scim_tokens identity_providers
         provider_credentials
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
@@ -227,6 +234,18 @@ APART: dict[str, str] = {
     ),
     **dict.fromkeys(("sessions.address", "sessions.agent"), "removed with the session"),
     "second_factors.secret": "removed with the factor",
+    **dict.fromkeys(
+        ("external_identities.issuer", "external_identities.subject"), "removed with the identity"
+    ),
+    **dict.fromkeys(
+        (
+            "identity_providers.name",
+            "identity_providers.issuer",
+            "identity_providers.secret",
+            "identity_providers.config",
+        ),
+        "an identity provider, and what stands in its groups and domains",
+    ),
     "sign_in_attempts.subject": "a digest, forgotten within days",
     **{
         f"{table}.{column}": "of the chain: a hash, a commitment, its salt, a signature"

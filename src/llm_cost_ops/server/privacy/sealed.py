@@ -19,7 +19,8 @@ from llm_cost_ops.server.identity.provider_credentials import PURPOSE
 from llm_cost_ops.server.identity.tables import provider_credentials
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import second_factor
-from llm_cost_ops.server.signin.tables import second_factors
+from llm_cost_ops.server.signin.sso import define as sso
+from llm_cost_ops.server.signin.tables import identity_providers, second_factors
 from llm_cost_ops.server.webhooks.pump import SECRETS
 from llm_cost_ops.server.webhooks.tables import webhook_endpoints
 
@@ -47,6 +48,7 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(alert_channels, "config", CHANNELS),
     Sealed(provider_credentials, "sealed", PURPOSE),
     Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
+    Sealed(identity_providers, "secret", sso.PURPOSE),
 )
 
 NOT_SEALED: dict[str, str] = {

@@ -23,6 +23,7 @@ from llm_cost_ops.server.settings.serving import (
     ServerSettings,
 )
 from llm_cost_ops.server.settings.signing_in import SignInSettings
+from llm_cost_ops.server.settings.single_sign_on import SsoSettings
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
 
@@ -52,6 +53,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignInSettings",
+    "SsoSettings",
     "WorkerSettings",
     "explain",
     "load_settings",

@@ -28,6 +28,7 @@ from llm_cost_ops.server.settings.serving import (
     ServerSettings,
 )
 from llm_cost_ops.server.settings.signing_in import SignInSettings
+from llm_cost_ops.server.settings.single_sign_on import SsoSettings
 from llm_cost_ops.server.settings.spec import Setting, settings_of
 from llm_cost_ops.server.settings.storage import CacheSettings, DatabaseSettings, RedisSettings
 from llm_cost_ops.server.settings.throttling import RateLimitSettings
@@ -51,6 +52,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     jwt: JwtSettings = field(default_factory=JwtSettings)
     sign_in: SignInSettings = field(default_factory=SignInSettings)
+    sso: SsoSettings = field(default_factory=SsoSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
@@ -86,6 +88,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "auth": AuthSettings,
     "jwt": JwtSettings,
     "sign_in": SignInSettings,
+    "sso": SsoSettings,
     "security": SecuritySettings,
     "rate_limit": RateLimitSettings,
     "secrets": SecretsSettings,

@@ -55,10 +55,20 @@ def own_account(desk: SignInDesk, account_id: str) -> store.Account:
     return found
 
 
+def refuse_confined(visit: Visit) -> None:
+    """Raises ProveAgain for whom an organization lets in by its own provider: an account that may
+    belong to several organizations is not for one of them to change."""
+    if visit.session.confined:
+        raise ProveAgain(
+            "Your organization's identity provider signed you in: this needs your own password."
+        )
+
+
 def prove_again(
     desk: SignInDesk, visit: Visit, password: str | None, visitor: Visitor
 ) -> store.Account:
     """The account, once more by its password. Raises ProveAgain, TooManyAttempts."""
+    refuse_confined(visit)
     account = own_account(desk, visit.session.account_id)
     if account.password_hash is None:
         if desk.clock.micros() - visit.session.created_at > FRESH_US:
@@ -197,6 +207,7 @@ def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) 
 
 def enrolment_of(desk: SignInDesk, visit: Visit) -> second_factor.Enrolment:
     """The secret that waits to be confirmed. Raises SecondFactorError when there is none."""
+    refuse_confined(visit)
     account = own_account(desk, visit.session.account_id)
     with read(desk.database) as session:
         return second_factor.pending(session, desk.vault, account.id, account.email)
@@ -220,6 +231,7 @@ def confirm_second_factor(
     desk: SignInDesk, visit: Visit, code: str, visitor: Visitor
 ) -> list[str] | None:
     """The recovery codes; None for a wrong code. Raises SecondFactorError, TooManyAttempts."""
+    refuse_confined(visit)
     account_id, chosen = visit.session.account_id, desk.settings.sign_in
     own = subject("confirm", account_id, chosen.free_attempts)
 
@@ -273,6 +285,16 @@ def renew_recovery_codes(
         return second_factor.new_recovery_codes(session, account.id, now_us=now_us)
 
     return write_retrying(desk.database, work)
+
+
+def sessions_seen(desk: SignInDesk, session: ReadSession, visit: Visit) -> list[store.Session]:
+    """Where the account is signed in, as far as this session may know: a confined one knows of
+    those that the same provider vouched for."""
+    found = store.live_sessions(
+        session, visit.session.account_id, now_us=desk.clock.micros(), idle_us=desk.idle_us
+    )
+    provider_id = visit.session.provider_id
+    return [each for each in found if not visit.session.confined or each.provider_id == provider_id]
 
 
 def record_own(

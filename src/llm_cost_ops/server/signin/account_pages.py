@@ -47,14 +47,13 @@ async def _shown(request: Request, visit: Visit, status: int = 200, **said: obje
     def work() -> dict[str, object]:
         with read(here.database) as session:
             found = store.get_account(session, account_id)
-            rows = store.live_sessions(
-                session, account_id, now_us=here.clock.micros(), idle_us=here.idle_us
-            )
+            rows = own.sessions_seen(here, session, visit)
             return {
                 "has_password": found is not None and found.password_hash is not None,
                 "second_factor": second_factor.is_on(session, account_id),
                 "codes_left": second_factor.recovery_codes_left(session, account_id),
-                "organizations": memberships(session, account_id),
+                "confined": visit.session.confined,
+                "organizations": [] if visit.session.confined else memberships(session, account_id),
                 "sessions": [
                     (each, format_minute(each.created_at), format_minute(each.last_seen_at))
                     for each in rows
@@ -91,7 +90,13 @@ async def _password(request: Request, visit: Visit, form: Form) -> Response:
 
     def work() -> SignedIn:
         changed = own.change_password(here, visit, current or None, new, visitor)
-        return enter(here, changed, visitor, visit.session.organization_id)
+        return enter(
+            here,
+            changed,
+            visitor,
+            visit.session.organization_id,
+            provider_id=visit.session.provider_id,
+        )
 
     made = await here.run(work)
     response = go(HOME)

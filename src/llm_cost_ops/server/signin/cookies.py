@@ -21,6 +21,7 @@ SESSION = "cost_ops_session"
 DEVICE = "cost_ops_device"
 FORM = "cost_ops_form"
 SECOND_STEP = "cost_ops_second_step"
+SSO = "cost_ops_sso"
 PREFIX = "__Host-"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -41,10 +42,10 @@ def name_of(request: Request, name: str) -> str:
     return f"{PREFIX}{name}" if secure(request) else name
 
 
-def cookie(request: Request, name: str) -> str | None:
-    """The value of a cookie of ours."""
+def cookie(request: Request, name: str, limit: int = MAX_SECRET) -> str | None:
+    """The value of a cookie of ours, if it has no more characters than `limit`."""
     value = request.cookies.get(name_of(request, name))
-    return value if value and len(value) <= MAX_SECRET and value.isascii() else None
+    return value if value and len(value) <= limit and value.isascii() else None
 
 
 def set_cookie(

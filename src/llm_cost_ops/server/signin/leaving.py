@@ -13,20 +13,24 @@ from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.identity.accounts import Membership, memberships
 from llm_cost_ops.server.signin import session_tokens, store
-from llm_cost_ops.server.signin.account import record_own
+from llm_cost_ops.server.signin.account import record_own, refuse_confined, sessions_seen
 from llm_cost_ops.server.signin.deps import visitor_of
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.desk import desk as desk_of
 from llm_cost_ops.server.signin.sessions import Visit
+from llm_cost_ops.server.signin.sign_in import SsoRequired, takes_password
 from llm_cost_ops.server.signin.visitor import Visitor
 
 
 async def end_session(request: Request, visit: Visit, session_id: str) -> bool:
-    """End a session of the same account, with its tokens. Whether there was one."""
+    """End a session of the same account, with its tokens. Whether there was one that this one can
+    see."""
     desk, visitor = desk_of(request), visitor_of(request)
     account_id, now_us = visit.session.account_id, desk.clock.micros()
 
     def work(session: WriteSession) -> bool:
+        if session_id not in {each.id for each in sessions_seen(desk, session, visit)}:
+            return False
         ended = store.revoke_session(session, account_id, session_id, now_us=now_us)
         if ended:
             session_tokens.end(session, session_id, now_us=now_us)
@@ -60,13 +64,17 @@ async def end_tokens(request: Request, principal: Principal) -> None:
 
 async def switch_session(request: Request, visit: Visit, organization: str) -> Membership | None:
     """Go on in another organization of the account, by id or slug; None when it is in none that is
-    called so. Tokens beside the session go along."""
+    called so. Tokens beside the session go along. Raises SsoRequired for one that does not take
+    the password of this session, ProveAgain for a confined session."""
+    refuse_confined(visit)
     desk, visitor = desk_of(request), visitor_of(request)
     own, family_id = visit.session, session_tokens.family_of(visit.session.id)
 
     def work(session: WriteSession) -> Membership | None:
         member = member_called(session, own.account_id, organization)
         if member is not None:
+            if own.provider_id is None and not takes_password(session, member):
+                raise SsoRequired
             store.move_session(session, own.id, member)
             families.move_family(
                 session,
@@ -85,7 +93,8 @@ async def switch_session(request: Request, visit: Visit, organization: str) -> M
 async def switch_tokens(
     request: Request, principal: Principal, organization: str
 ) -> tuple[Membership, TokenPair] | None:
-    """The same by an access token; with one that goes on there. Raises Problem 401."""
+    """The same by an access token, which a password has given; with one that goes on there. Raises
+    SsoRequired, Problem 401."""
     desk, visitor = desk_of(request), visitor_of(request)
 
     def work(session: WriteSession) -> tuple[Membership, TokenPair] | None:
@@ -93,6 +102,8 @@ async def switch_tokens(
         family = families.get_family(session, principal.key_id)
         if member is None or family is None:
             return None
+        if not takes_password(session, member):
+            raise SsoRequired
         pair = desk.tokens.mint.move(session, family, member.organization_id, member.user_id)
         if isinstance(pair, Refused):
             raise invalid_token()

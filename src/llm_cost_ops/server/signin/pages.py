@@ -37,8 +37,8 @@ from llm_cost_ops.server.signin.sign_in import (
     prove_password,
     prove_second_factor,
 )
-
-_STEP_SECONDS = 300
+from llm_cost_ops.server.signin.sso.flow import METHOD
+from llm_cost_ops.server.signin.sso.pages import MAX_SLUG, buttons, providers_here
 
 
 @page
@@ -49,7 +49,7 @@ async def login(request: Request) -> Response:
         if await visit_here(request) is not None:
             return go(onward)
         note = "Your password is set. Sign in with it." if "set" in request.query_params else None
-        return show(request, "login", email="", onward=onward, note=note)
+        return await _login(request, email="", onward=onward, note=note)
     form = await form_of(request)
     onward, email = local(form.text("next", 2_000)), form.text("email", 254)
     password = form.text("password")
@@ -65,14 +65,31 @@ async def login(request: Request) -> Response:
         made = await here.run(work)
     except Problem as problem:
         status, text, _, headers = said_of(problem)
-        response = show(request, "login", status, email=email, onward=onward, error=text)
+        response = await _login(request, status, email=email, onward=onward, error=text)
         response.headers.update(headers)
         return response
     if isinstance(made, str):
         response = go(f"/login/2fa?next={quote(onward)}")
-        cookies.set_cookie(request, response, cookies.SECOND_STEP, made, seconds=_STEP_SECONDS)
+        cookies.set_cookie(
+            request, response, cookies.SECOND_STEP, made, seconds=second_step.SECONDS
+        )
         return response
     return _entered(request, made, onward)
+
+
+async def _login(request: Request, status: int = 200, *, onward: str, **values: object) -> Response:
+    """The login page, with the ways to sign in without a password: those of the installation, and
+    of the organization that is named."""
+    slug = request.query_params.get("organization", "").strip().lower()[:MAX_SLUG]
+    found = await providers_here(request, slug)
+    more: dict[str, object] = {
+        **values,
+        "onward": onward,
+        "buttons": buttons(request, found, onward),
+        "organization": slug,
+        "unknown": bool(slug) and not found,
+    }
+    return show(request, "login", status, visit=None, **more)
 
 
 def _entered(request: Request, made: SignedIn, onward: str) -> Response:
@@ -96,10 +113,18 @@ async def login_code(request: Request) -> Response:
     here, visitor = desk(request), visitor_of(request)
 
     def work() -> SignedIn:
-        account = second_step.account_of(here, secret)
-        prove_second_factor(here, account, code_of(given), visitor)
+        step = second_step.step_of(here, secret)
+        prove_second_factor(here, step.account, code_of(given), visitor)
         second_step.end(here, secret)
-        return enter(here, account, visitor, method="password and code")
+        by = "password" if step.provider_id is None else METHOD
+        return enter(
+            here,
+            step.account,
+            visitor,
+            step.organization_id,
+            method=f"{by} and code",
+            provider_id=step.provider_id,
+        )
 
     try:
         made = await here.run(work)
@@ -227,7 +252,7 @@ async def invite(request: Request) -> Response:
 
 def _is(visit: Visit | None, found: Invited) -> bool:
     """Whether who is invited is who signed in."""
-    return visit is not None and visit.email == found.email
+    return visit is not None and visit.email == found.email and not visit.session.confined
 
 
 def _invitation(

@@ -21,6 +21,22 @@ def _page(operation_id: str, summary: str, *query: str) -> dict[str, Any]:
     }
 
 
+def _gone(operation_id: str, summary: str, *query: str) -> dict[str, Any]:
+    """A page of a provider, which the browser is sent on from."""
+    said = _page(operation_id, summary, *query)
+    where = {"name": "idp_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        **said,
+        "parameters": [where, *said["parameters"]],
+        "responses": {
+            "303": {"description": "To the next page."},
+            "401": _html("Why nobody is signed in."),
+            "404": _html("There is no such provider."),
+            "503": _html("The provider does not answer."),
+        },
+    }
+
+
 def _sent(operation_id: str, summary: str, *fields: str) -> dict[str, Any]:
     schema = {
         "type": "object",
@@ -47,8 +63,14 @@ def _html(description: str) -> dict[str, Any]:
 
 paths: Mapping[str, Mapping[str, Any]] = {
     "/login": {
-        "get": _page("loginPage", "Sign in.", "next", "set"),
+        "get": _page("loginPage", "Sign in.", "next", "set", "organization"),
         "post": _sent("sendLogin", "Sign in.", "email", "password", "next"),
+    },
+    "/login/sso/{idp_id}": {
+        "get": _gone("ssoBegin", "Go to an identity provider to sign in.", "next")
+    },
+    "/login/sso/{idp_id}/callback": {
+        "get": _gone("ssoCallback", "Come back from it.", "state", "code", "error", "iss")
     },
     "/login/2fa": {
         "get": _page("secondStepPage", "The code of the second factor.", "next"),

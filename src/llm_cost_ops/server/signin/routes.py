@@ -118,7 +118,9 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
         "account": {"id": account.id, "email": account.email, "name": account.name},
         "user_id": principal.user_id,
         "organization": organization_row(here[0]),
-        "organizations": [organization_row(each) for each in members],
+        "organizations": [
+            organization_row(each) for each in (here if principal.confined else members)
+        ],
         "roles": list(roles),
         "scopes": sorted(principal.scopes),
         "expires_at": None if principal.expires_at is None else instant(principal.expires_at),
@@ -149,7 +151,14 @@ async def change_password(
         account = own.change_password(
             desk, visit, body.current_password, body.new_password, visitor
         )
-        return enter(desk, account, visitor, visit.session.organization_id, with_tokens=with_tokens)
+        return enter(
+            desk,
+            account,
+            visitor,
+            visit.session.organization_id,
+            with_tokens=with_tokens,
+            provider_id=visit.session.provider_id,
+        )
 
     made = await desk.run(work)
     response = json_response(signed_in_row(made), headers=NO_STORE)
@@ -208,12 +217,7 @@ async def list_sessions(request: Request, principal: Principal = Anyone) -> Resp
 
     def work() -> list[store.Session]:
         with read(desk.database) as session:
-            return store.live_sessions(
-                session,
-                visit.session.account_id,
-                now_us=desk.clock.micros(),
-                idle_us=desk.idle_us,
-            )
+            return own.sessions_seen(desk, session, visit)
 
     rows = [session_row(each, visit.session.id) for each in await desk.run(work)]
     return json_response(_whole(rows))

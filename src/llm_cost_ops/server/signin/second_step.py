@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.identity.links import (
     REFUSED,
@@ -14,10 +16,26 @@ from llm_cost_ops.server.signin import store
 from llm_cost_ops.server.signin.desk import SignInDesk
 
 PURPOSE = "second_step"
-LIVES_US = 5 * 60 * 1_000_000
+SECONDS = 5 * 60
+LIVES_US = SECONDS * 1_000_000
 
 
-def remember(desk: SignInDesk, account: store.Account) -> str:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Who has proven one thing. `provider_id` vouched for it, None after a password;
+    `organization_id` is where the person goes then, None for anywhere."""
+
+    account: store.Account
+    provider_id: str | None
+    organization_id: str | None
+
+
+def remember(
+    desk: SignInDesk,
+    account: store.Account,
+    provider_id: str | None = None,
+    organization_id: str | None = None,
+) -> str:
     """The secret for the browser's cookie."""
 
     def work(session: WriteSession) -> str:
@@ -27,15 +45,19 @@ def remember(desk: SignInDesk, account: store.Account) -> str:
             now_us=desk.clock.micros(),
             lives_us=LIVES_US,
             account_id=account.id,
-            detail={"token_version": account.token_version},
+            detail={
+                "token_version": account.token_version,
+                "provider_id": provider_id,
+                "organization_id": organization_id,
+            },
         )
 
     return write_retrying(desk.database, work)
 
 
-def account_of(desk: SignInDesk, secret: str) -> store.Account:
-    """Whose password was right. Raises LinkRefused when it is too long ago, or the password was
-    changed since."""
+def step_of(desk: SignInDesk, secret: str) -> Step:
+    """Whose password was right, or whom a provider vouched for. Raises LinkRefused when it is too
+    long ago, or the password was changed since."""
     with read(desk.database) as session:
         link = look_at_link(session, secret, PURPOSE, now_us=desk.clock.micros())
         account = store.get_account(session, link.account_id or "")
@@ -45,7 +67,8 @@ def account_of(desk: SignInDesk, secret: str) -> store.Account:
         or account.token_version != link.detail.get("token_version")
     ):
         raise LinkRefused(REFUSED)
-    return account
+    detail = link.detail
+    return Step(account, detail.get("provider_id"), detail.get("organization_id"))
 
 
 def end(desk: SignInDesk, secret: str) -> None:

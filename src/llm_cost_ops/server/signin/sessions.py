@@ -14,6 +14,7 @@ from llm_cost_ops.server.access.principal import Principal, acting_for
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.grants import grants_of
+from llm_cost_ops.server.identity.last_admin import ADMIN
 from llm_cost_ops.server.signin import cookies, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.passwords import digest
@@ -65,6 +66,8 @@ class Sessions:
             if row is None:
                 return None
             grants = grants_of(session, row["organization_id"], row["user_id"])
+        if row["sso_required"] and row["provider_id"] is None and ADMIN not in grants.role_names:
+            return None
         found = store.Session(**{name: row[name] for name in store.Session.__slots__})
         if now_us - found.last_seen_at >= SEEN_APART_US:
 
@@ -80,5 +83,6 @@ class Sessions:
             expires_at=found.expires_at,
             organization_slug=row["organization_slug"],
             account_id=found.account_id,
+            confined=found.confined,
         )
         return Visit(found, row["email"], principal)

@@ -13,11 +13,12 @@ from functools import partial
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.access.tokens.pairs import TokenPair
 from llm_cost_ops.server.audit.record import INSTALLATION, record
-from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
+from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import Membership, memberships
 from llm_cost_ops.server.identity.fields import PersonError, clean_email
 from llm_cost_ops.server.identity.grants import grants_of
+from llm_cost_ops.server.identity.last_admin import ADMIN
 from llm_cost_ops.server.signin import second_factor, session_tokens, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.passwords import digest
@@ -60,6 +61,17 @@ class SecondFactorFailed(Problem):
 
     def __init__(self) -> None:
         super().__init__(401, "SECOND_FACTOR_FAILED", "The code is wrong or was used before.")
+
+
+class SsoRequired(Problem):
+    """403: the password was right, and the organization takes none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            403,
+            "SSO_REQUIRED",
+            "This organization is signed in to by its identity provider, not with a password.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +217,24 @@ def enter(
     *,
     method: str = "password",
     with_tokens: bool = False,
+    provider_id: str | None = None,
 ) -> SignedIn:
     """A session for somebody who has proven to be the account, in the organization that is named by
-    id or slug, or else the first one. Raises SignInFailed when there is none, Problem 401 when
-    the account was signed out everywhere meanwhile."""
+    id or slug, or else the first one that takes a password, if no provider vouched for the person.
+    Raises SignInFailed when there is none, SsoRequired when none of them takes one, Problem 401
+    when the account was signed out everywhere meanwhile."""
     now_us = desk.clock.micros()
     secret = secrets.token_urlsafe(SECRET_BYTES)
 
     def work(session: WriteSession) -> SignedIn | None:
-        member = _member(memberships(session, account.id), organization)
-        if member is None:
+        members = _named(memberships(session, account.id), organization)
+        if not members:
             return None
+        if provider_id is None:
+            members = [each for each in members if takes_password(session, each)]
+        if not members:
+            raise SsoRequired
+        member = members[0]
         made = store.Session(
             id=single_id("ses", now_us // 1_000, secrets.randbits(80)),
             account_id=account.id,
@@ -226,9 +245,11 @@ def enter(
             expires_at=now_us + desk.lives_us,
             address=visitor.address,
             agent=visitor.agent[:_MAX_AGENT] if visitor.agent else None,
+            provider_id=provider_id,
         )
         store.insert_session(session, made, digest(secret), token_version=account.token_version)
-        device = _known(session, account, visitor, now_us)
+        # A browser is known to the account, of which a confined person has proven nothing.
+        device = None if made.confined else _known(session, account, visitor, now_us)
         record(
             session,
             organization_id=member.organization_id,
@@ -236,7 +257,7 @@ def enter(
             action="auth.login",
             resource_type="user",
             resource_id=member.user_id,
-            after={"method": method, "address": visitor.address},
+            after={"method": method, "address": visitor.address, **_by(provider_id)},
             request_id=visitor.request_id,
             now_us=now_us,
         )
@@ -264,10 +285,19 @@ def _known(
     return device
 
 
-def _member(members: list[Membership], organization: str | None) -> Membership | None:
+def _by(provider_id: str | None) -> dict[str, str]:
+    return {} if provider_id is None else {"provider_id": provider_id}
+
+
+def _named(members: list[Membership], organization: str | None) -> list[Membership]:
     if organization is None:
-        return members[0] if members else None
-    for member in members:
-        if organization in (member.organization_id, member.slug):
-            return member
-    return None
+        return members
+    return [each for each in members if organization in (each.organization_id, each.slug)][:1]
+
+
+def takes_password(session: ReadSession, member: Membership) -> bool:
+    """Whether the user may be there after a password: administrators always may, so that a
+    provider that fails, or is set up wrongly, locks nobody out for good."""
+    if not store.sso_required(session, member.organization_id):
+        return True
+    return ADMIN in grants_of(session, member.organization_id, member.user_id).role_names

@@ -11,12 +11,14 @@ from sqlalchemy import and_, delete, insert, select, update
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.accounts import Membership
 from llm_cost_ops.server.identity.tables import accounts, organizations, users
-from llm_cost_ops.server.signin.tables import known_devices, sessions
+from llm_cost_ops.server.signin.tables import known_devices, sessions, sign_in_policies
 
 _ACCOUNT = accounts.c
 _SESSION = sessions.c
 _USER = users.c
 _DEVICE = known_devices.c
+CONFINED = "idp_"
+"""How ids of providers of organizations begin, and of no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session without its secret, with what it stands for. Times in microseconds."""
+    """A session without its secret, with what it stands for. Times in microseconds. `provider_id`
+    is the identity provider that vouched for the person, None after a password."""
 
     id: str
     account_id: str
@@ -45,6 +48,13 @@ class Session:
     expires_at: int
     address: str | None
     agent: str | None
+    provider_id: str | None = None
+
+    @property
+    def confined(self) -> bool:
+        """Whether it is good in its organization alone: whom an organization lets in by its own
+        provider has proven nothing to others, and nothing of the account."""
+        return self.provider_id is not None and self.provider_id.startswith(CONFINED)
 
 
 _OWN = [column for column in _SESSION if column.name in Session.__slots__]
@@ -108,12 +118,13 @@ def find_session(
     session: ReadSession, digest: str, *, now_us: int, idle_us: int
 ) -> Mapping[Any, Any] | None:
     """The session that is neither over nor idle nor revoked, of an enabled account and user: its
-    columns, and `organization_slug` and `email`."""
+    columns, `organization_slug`, `email`, and whether the organization has `sso_required`."""
     statement = (
         select(
             *_OWN,
             organizations.c.slug.label("organization_slug"),
             _ACCOUNT.email,
+            sign_in_policies.c.sso_required,
         )
         .join(
             accounts,
@@ -133,6 +144,7 @@ def find_session(
             ),
         )
         .join(organizations, organizations.c.id == _SESSION.organization_id)
+        .outerjoin(sign_in_policies, sign_in_policies.c.organization_id == _SESSION.organization_id)
         .where(
             _SESSION.digest == digest,
             _SESSION.revoked_at.is_(None),
@@ -141,6 +153,13 @@ def find_session(
         )
     )
     return session.execute(statement).mappings().first()
+
+
+def sso_required(session: ReadSession, organization_id: str) -> bool:
+    """Whether an organization takes no passwords."""
+    row = sign_in_policies.c
+    statement = select(row.sso_required).where(row.organization_id == organization_id)
+    return bool(session.scalar(statement))
 
 
 # lint: allow tenant-scope: only the session that was just used is named

@@ -7,9 +7,11 @@ from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, Text,
 from llm_cost_ops.server.db.base import (
     TABLE_OPTIONS,
     Id,
+    Json,
     Name,
     OrganizationId,
     count,
+    flag,
     metadata,
     micros,
 )
@@ -29,13 +31,14 @@ sessions = Table(
     micros("revoked_at", nullable=True),
     Column("address", String(64)),
     Column("agent", String(255)),
+    Column("provider_id", Id),
     UniqueConstraint("digest"),
     Index("ix_sessions_account", "account_id"),
     Index("ix_sessions_expiry", "expires_at"),
     **TABLE_OPTIONS,
 )
 """`digest` is the SHA-256 of the secret in the cookie. A session ends with the `token_version` of
-its account."""
+its account. `provider_id` is the identity provider that vouched for the person, if one did."""
 
 second_factors = Table(
     "second_factors",
@@ -85,3 +88,55 @@ sign_in_attempts = Table(
     **TABLE_OPTIONS,
 )
 """Failed attempts by what they were about: an e-mail address, an IP address, a device."""
+
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("client_id", Name, nullable=False),
+    Column("secret", Text),
+    Column("config", Json, nullable=False),
+    flag("enabled"),
+    micros("created_at"),
+    Column("created_by", Id),
+    micros("updated_at", nullable=True),
+    count("version"),
+    UniqueConstraint("organization_id", "name"),
+    **TABLE_OPTIONS,
+)
+"""Identity providers of organizations; `secret` is sealed. Those of the installation stand in its
+settings."""
+
+external_identities = Table(
+    "external_identities",
+    metadata,
+    Column("provider_id", Id, nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", Name, nullable=False),
+    Column("organization_id", OrganizationId),
+    Column("user_id", Name),
+    Column("account_id", Id),
+    micros("created_at"),
+    micros("last_used_at"),
+    PrimaryKeyConstraint("provider_id", "issuer", "subject"),
+    Index("ix_external_identities_user", "organization_id", "user_id"),
+    Index("ix_external_identities_account", "account_id"),
+    **TABLE_OPTIONS,
+)
+"""Whom a provider knows by a subject: for a provider of an organization a user of it, for one of
+the installation an account."""
+
+sign_in_policies = Table(
+    "sign_in_policies",
+    metadata,
+    Column("organization_id", OrganizationId, primary_key=True),
+    flag("sso_required"),
+    micros("updated_at"),
+    Column("updated_by", Id),
+    **TABLE_OPTIONS,
+)
+"""Whether the people of an organization may sign in with a password."""

@@ -42,7 +42,8 @@ def new_code(session: WriteSession, actor: Actor, person: Principal, asked: Aske
             digest=digest(code),
             organization_id=person.organization_id,
             client_id=asked.client.id,
-            account_id=person.account_id,
+            # Tokens for a confined person stand for the user, not for the account.
+            account_id=None if person.confined else person.account_id,
             user_id=person.user_id or "",
             redirect_uri=asked.redirect_uri,
             challenge=asked.challenge,

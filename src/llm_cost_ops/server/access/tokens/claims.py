@@ -23,7 +23,7 @@ _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 
 
-class _Registry(JWSRegistry):
+class OneAlgorithm(JWSRegistry):
     """Knows one algorithm. EdDSA is Ed25519 under the name that other libraries know; joserfc warns
     at each use of its own that the name is going out of use (RFC 9864)."""
 
@@ -84,7 +84,7 @@ def write(claims: Claims, key: SigningKey, terms: Terms) -> str:
     if claims.client_id is not None:
         payload["client_id"] = claims.client_id
     header = {"alg": key.algorithm, "kid": key.kid, "typ": HEADER_TYPE}
-    return jwt.encode(header, payload, key.key, registry=_Registry(key.algorithm))
+    return jwt.encode(header, payload, key.key, registry=OneAlgorithm(key.algorithm))
 
 
 def read(
@@ -106,7 +106,7 @@ def read(
     if key is None or header["alg"] != key.algorithm:
         raise TokenRefused("no such key, or not for this algorithm")
     try:
-        jwt.decode(token, key.key, registry=_Registry(key.algorithm))
+        jwt.decode(token, key.key, registry=OneAlgorithm(key.algorithm))
     except (JoseError, ValueError):
         raise TokenRefused("the signature does not fit") from None
     return _claims(_object(parts[1]), terms, now_s)

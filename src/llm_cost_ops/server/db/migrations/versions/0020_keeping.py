@@ -1,7 +1,7 @@
 """Closed days of the ledger, where the audit log was sent to, credentials of providers.
 
 Revision ID: 0020
-Revises: 0017
+Revises: 0018
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
