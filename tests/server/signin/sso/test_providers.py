@@ -230,6 +230,20 @@ class TestPolicy:
         actions = [e["action"] for e in doors.get("/api/v1/audit").json()["data"]]
         assert actions.count("sso.policy_updated") == 2
 
+    def test_tokens_of_a_password_end(self, house: House) -> None:
+        doors = house.doors
+        person = make_person(doors, "viewer", email=EMAIL)
+        tokens = doors.browser(origin=None).login(person).json()
+        holder = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert doors.browser(origin=None, headers=holder).me().status_code == 200
+        house.provider()
+        doors.request("PUT", POLICY, json={"required": True})
+        house.later(1)
+        assert doors.browser(origin=None, headers=holder).me().status_code == 401
+        again = {"refresh_token": tokens["refresh_token"]}
+        assert doors.post("/api/v1/auth/token/refresh", key=None, json=again).status_code == 401
+        assert doors.browser(origin=None).login(person).status_code == 403
+
     def test_a_password_gets_nobody_in_by_way_of_another_organization(self, house: House) -> None:
         doors, other = house.doors, house.doors.other()
         person = make_person(doors, "viewer", email=EMAIL)

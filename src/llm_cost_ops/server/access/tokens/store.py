@@ -142,6 +142,19 @@ def end_families_of_client(session: WriteSession, client_id: str, now_us: int) -
     )
 
 
+def end_own_families(session: WriteSession, organization_id: str, now_us: int) -> None:
+    """Revoke the tokens of those who signed in to an organization without a client."""
+    session.execute(
+        update(token_families)
+        .where(
+            _FAMILY.organization_id == organization_id,
+            _FAMILY.client_id.is_(None),
+            _FAMILY.revoked_at.is_(None),
+        )
+        .values(revoked_at=now_us, revoked_for="passwords off")
+    )
+
+
 # lint: allow tenant-scope: accounts belong to no organization
 def token_version(session: ReadSession, account_id: str) -> int | None:
     """The version that tokens of an account must carry; None when it is disabled or gone."""

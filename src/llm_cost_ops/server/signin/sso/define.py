@@ -15,6 +15,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.access.powers import grantable, refuse_beyond
 from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.tokens.store import end_own_families
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.sealing import Vault
@@ -153,6 +154,8 @@ def set_policy(
         raise ProviderNeeded("Set up an identity provider first: nobody could sign in.")
     if required != before:
         store.set_policy(session, actor.organization_id, required, actor.actor_id, actor.now_us)
+        if required:  # a password stands behind each of them
+            end_own_families(session, actor.organization_id, actor.now_us)
         states = ({"sso_required": each} for each in (before, required))
         actor.record(session, "sso.policy_updated", "organization", actor.organization_id, *states)
     return required
