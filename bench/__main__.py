@@ -20,6 +20,7 @@ PARTS = (
     "rating",
     "responses",
     "startup",
+    "authentication",
     "batch",
     "single",
     "reserving",

@@ -20,6 +20,13 @@ from llm_cost_ops.server.settings import DatabaseSettings
 
 PARTS = {
     "startup": ["import llm_cost_ops", "idle server"],
+    "authentication": [
+        "authentication of a request: API key",
+        "authentication of a request: session",
+        "authentication of a request: access token (HS256)",
+        "authentication of a request: access token (EdDSA)",
+        "a key that another process revokes",
+    ],
     "batch": ["`POST /usage/batch`", "`POST /usage/batch`"],
     "single": ["`POST /usage`"],
     "reserving": ["reserve and settle", "the same with eight budgets"],
