@@ -414,6 +414,7 @@ OPERATIONS: Mapping[str, Operation] = {
             },
         ),
     ),
+    "rotateOAuthClientSecret": Operation("write:api_keys"),
     "listOAuthClients": Operation("read:api_keys"),
     "getOAuthClient": Operation("read:api_keys"),
     "deleteOAuthClient": Operation("write:api_keys"),
