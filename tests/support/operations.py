@@ -428,6 +428,7 @@ OPERATIONS: Mapping[str, Operation] = {
 SIGNING_IN = frozenset(
     {
         "changePassword",
+        "confirmEmailChange",
         "confirmPasswordReset",
         "confirmSecondFactor",
         "disableSecondFactor",
@@ -437,6 +438,7 @@ SIGNING_IN = frozenset(
         "login",
         "logout",
         "renewRecoveryCodes",
+        "requestEmailChange",
         "requestPasswordReset",
         "revokeSession",
         "switchOrganization",
