@@ -414,6 +414,7 @@ OPERATIONS: Mapping[str, Operation] = {
             },
         ),
     ),
+    "rotateOAuthClientSecret": Operation("write:api_keys"),
     "listOAuthClients": Operation("read:api_keys"),
     "getOAuthClient": Operation("read:api_keys"),
     "deleteOAuthClient": Operation("write:api_keys"),
@@ -427,6 +428,7 @@ OPERATIONS: Mapping[str, Operation] = {
 SIGNING_IN = frozenset(
     {
         "changePassword",
+        "confirmEmailChange",
         "confirmPasswordReset",
         "confirmSecondFactor",
         "disableSecondFactor",
@@ -436,6 +438,7 @@ SIGNING_IN = frozenset(
         "login",
         "logout",
         "renewRecoveryCodes",
+        "requestEmailChange",
         "requestPasswordReset",
         "revokeSession",
         "switchOrganization",

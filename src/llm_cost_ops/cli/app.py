@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
-    "auth": ("keys:auth", "Sign in and out, API keys, SCIM tokens."),
+    "auth": ("keys:auth", "Sign in and out, API keys, SCIM tokens, OAuth clients."),
     "org": ("people:org", "Organizations, and who belongs to them."),
     "users": ("people:users", "Users: create, list, disable, import."),
     "teams": ("people:teams", "Teams: create, list, remove."),

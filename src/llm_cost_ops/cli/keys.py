@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_cost_ops.cli import login, scim_tokens
+from llm_cost_ops.cli import login, oauth_clients, scim_tokens, signing_keys
 from llm_cost_ops.cli.command import Run, command, group
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, Row, rows_of, show_object, show_rows, tail_of
 from llm_cost_ops.cli.profile import Output, Profile
 
-auth = group("Sign in and out; API keys: make, list, change, rotate, revoke; SCIM tokens.")
+auth = group(
+    "Sign in and out; API keys: make, list, change, rotate, revoke; SCIM tokens, OAuth clients."
+)
 api_key = group("API keys: create, list, describe, update, rotate, revoke.")
 auth.add_typer(api_key, name="api-key", hidden=True)
 
@@ -240,8 +242,10 @@ for _name, (_run, _short, _aliases) in _NAMES.items():
     command(auth, _name, *_aliases, organization=True)(_run)
     command(api_key, _short, organization=True)(_run)
 command(auth, "audit-log", organization=True)(_audit_log)
-for _name, (_run, _aliases) in scim_tokens.NAMES.items():
+for _name, (_run, _aliases) in (*scim_tokens.NAMES.items(), *oauth_clients.NAMES.items()):
     command(auth, _name, *_aliases, organization=True)(_run)
+for _name, (_run, _aliases) in signing_keys.NAMES.items():
+    command(auth, _name, *_aliases, shows=("config", "database_url"))(_run)
 for _name, (_run, _aliases, _organization) in login.NAMES.items():
     command(auth, _name, *_aliases, organization=_organization, shows=("api_url",))(_run)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
+    from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
@@ -126,6 +127,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.api_keys import AsyncApiKeys
 
         return AsyncApiKeys(self._caller, self._driver)
+
+    @cached_property
+    def oauth_clients(self) -> AsyncOAuthClients:
+        from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
+
+        return AsyncOAuthClients(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> AsyncWebhooks:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.forecasts import Forecasts
+    from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
@@ -129,6 +130,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.api_keys import ApiKeys
 
         return ApiKeys(self._caller, self._driver)
+
+    @cached_property
+    def oauth_clients(self) -> OAuthClients:
+        from llm_cost_ops.client.resources.oauth_clients import OAuthClients
+
+        return OAuthClients(self._caller, self._driver)
 
     @cached_property
     def webhooks(self) -> Webhooks:

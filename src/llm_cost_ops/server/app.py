@@ -82,7 +82,13 @@ from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
 from llm_cost_ops.server.settings import Settings
-from llm_cost_ops.server.signin import account_pages, factor_routes, pages, pages_openapi
+from llm_cost_ops.server.signin import (
+    account_pages,
+    address_routes,
+    factor_routes,
+    pages,
+    pages_openapi,
+)
 from llm_cost_ops.server.signin import routes as signin
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions
@@ -125,6 +131,7 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("second factor", router=factor_routes.router),
     Room("sso", router=sso.router),
+    Room("e-mail address", router=address_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),

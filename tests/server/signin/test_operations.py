@@ -22,6 +22,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "requestPasswordReset": {"email": "a@example.com"},
     "confirmPasswordReset": {"token": "x", "password": "x"},
     "changePassword": {"current_password": "x", "new_password": "x"},
+    "requestEmailChange": {
+        "email": "a@example.com",
+        "password": "x",
+        "totp": "123456",
+        "recovery_code": "12345678",
+    },
+    "confirmEmailChange": {"token": "x"},
     "enrollSecondFactor": {"password": "x"},
     "confirmSecondFactor": {"totp": "123456"},
     "disableSecondFactor": {"password": "x", "totp": "123456", "recovery_code": "12345678"},

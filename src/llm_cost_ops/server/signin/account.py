@@ -305,9 +305,11 @@ def record_own(
     now_us: int,
     visit: Visit | None = None,
     by: str | None = None,
+    emails: tuple[str, str] | None = None,
 ) -> None:
     """Record what an account did to itself in each of its organizations: by a session, or `by` the
-    credential with this id."""
+    credential with this id. `emails` are the address before and after."""
+    before, after = emails or (None, None)
     for member in memberships(session, account_id):
         record(
             session,
@@ -316,7 +318,8 @@ def record_own(
             action=action,
             resource_type="user",
             resource_id=member.user_id,
-            after={"address": visitor.address},
+            before=None if before is None else {"email": before},
+            after={"address": visitor.address, **({} if after is None else {"email": after})},
             request_id=visitor.request_id,
             now_us=now_us,
         )

@@ -1,4 +1,4 @@
-"""The page of one's own account: password, second factor, sessions, organizations."""
+"""The page of one's own account: password, address, second factor, sessions, organizations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.signin import account as own
-from llm_cost_ops.server.signin import leaving, second_factor, store
+from llm_cost_ops.server.signin import address, leaving, second_factor, store
+from llm_cost_ops.server.signin.address_routes import ASKED
 from llm_cost_ops.server.signin.deps import keep, visitor_of
 from llm_cost_ops.server.signin.desk import desk
 from llm_cost_ops.server.signin.page import Form, form_of, go, page, said_of, show, visit_here
@@ -104,6 +105,42 @@ async def _password(request: Request, visit: Visit, form: Form) -> Response:
     return response
 
 
+async def _email(request: Request, visit: Visit, form: Form) -> Response:
+    here, visitor = desk(request), visitor_of(request)
+    email, password = form.text("email", 254), form.text("password") or None
+    code = code_of(form.text("code", 64).strip())
+    await here.run(lambda: address.ask(here, visit, email, password, code, visitor))
+    return show(request, "message", visit=visit, title="Look into your mail", text=ASKED)
+
+
+@page
+async def confirm_email(request: Request) -> Response:
+    """Show what the link of a mail would change, and change it. A look changes nothing: programs
+    that check mail open its links."""
+    visit = await visit_here(request)
+    if request.method == "GET":
+        token = request.query_params.get("token") or ""
+        if visit is None:
+            return go(f"/login?next={quote(f'/email?token={quote(token)}')}")
+        here, who = desk(request), visit
+        change = await here.run(lambda: address.look_at(here, who, token))
+        return show(request, "confirm_email", visit=visit, token=token, change=change)
+    if visit is None:
+        return go("/login")
+    form = await form_of(request, visit)
+    here, visitor, who = desk(request), visitor_of(request), visit
+    token = form.text("token", 64)
+
+    def work() -> SignedIn:
+        account = address.confirm(here, who, token, visitor)
+        return enter(here, account, visitor, who.session.organization_id)
+
+    made = await here.run(work)
+    response = go(HOME)
+    keep(request, response, made)
+    return response
+
+
 async def _enroll(request: Request, visit: Visit, form: Form) -> Response:
     here, visitor = desk(request), visitor_of(request)
     password = form.text("password") or None
@@ -171,10 +208,12 @@ async def _switch(request: Request, visit: Visit, form: Form) -> Response:
 
 routes: list[Route] = [
     Route(HOME, account, methods=["GET"]),
+    Route("/email", confirm_email, methods=["GET", "POST"]),
     *(
         Route(f"{HOME}/{path}", _part(part, work), methods=["POST"])
         for path, part, work in (
             ("password", "password", _password),
+            ("email", "email", _email),
             ("2fa/enroll", "enroll", _enroll),
             ("2fa/confirm", "enroll", _confirm),
             ("2fa/disable", "disable", _disable),

@@ -12,6 +12,7 @@ from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import Again, Effect, Kind, Running, SystemSchedule, Work
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import mail, store
+from llm_cost_ops.server.signin.address_jobs import address_handlers
 from llm_cost_ops.server.signin.ask import RESET_MAIL
 from llm_cost_ops.server.signin.throttle import forget_old
 
@@ -61,6 +62,10 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
         return remove
 
     return Work(
-        handlers={RESET_MAIL: reset, TIDY: tidy},
+        handlers={
+            RESET_MAIL: reset,
+            TIDY: tidy,
+            **address_handlers(settings, database, clock),
+        },
         schedules=[SystemSchedule("signin.tidy", "43 * * * *", TIDY)],
     )

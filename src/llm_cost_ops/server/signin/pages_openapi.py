@@ -96,6 +96,13 @@ paths: Mapping[str, Mapping[str, Any]] = {
     "/account/password": {
         "post": _sent("sendPassword", "Another password.", "current_password", "new_password")
     },
+    "/account/email": {
+        "post": _sent("sendEmail", "Another e-mail address.", "email", "password", "code")
+    },
+    "/email": {
+        "get": _page("emailPage", "Confirm an e-mail address.", "token"),
+        "post": _sent("sendConfirmEmail", "Confirm an e-mail address.", "token"),
+    },
     "/account/2fa/enroll": {"post": _sent("sendEnroll", "Begin a second factor.", "password")},
     "/account/2fa/confirm": {"post": _sent("sendConfirm", "Turn it on.", "code")},
     "/account/2fa/disable": {"post": _sent("sendDisable", "Turn it off.", "password", "code")},

@@ -78,6 +78,18 @@ class ProveBoth(Wire):
     recovery_code: RecoveryCode | None = None
 
 
+class NewEmail(ProveBoth):
+    """`POST /api/v1/auth/email`: the new address, and the proof that it is oneself."""
+
+    email: Email
+
+
+class ConfirmEmail(Wire):
+    """`POST /api/v1/auth/email/confirm`"""
+
+    token: LinkSecret
+
+
 class SwitchOrganization(Wire):
     """`POST /api/v1/auth/switch-org`."""
 

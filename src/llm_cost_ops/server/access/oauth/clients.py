@@ -73,11 +73,7 @@ def register(
     for uri in redirect_uris:
         _check_uri(uri)
     wanted = normalise_all(scopes)
-    # By its own credentials it acts for nobody, whose roles would have conditions.
-    alone = CREDENTIALS in grant_types
-    more = beyond(maker.held, Grant(wanted)) if alone else maker.missing(sorted(wanted))
-    if more:
-        raise ClientPermissionError(f"You do not hold {', '.join(more)}.", field="scopes")
+    _check_powers(maker, wanted, grant_types)
     secret = None if public else new_secret(SECRET_PREFIX)
     client = store.Client(
         id=single_id("cli", actor.now_us // 1_000, secrets.randbits(80)),
@@ -106,6 +102,24 @@ def remove(session: WriteSession, actor: Actor, client_id: str) -> store.Client:
     return client
 
 
+def rotate_secret(
+    session: WriteSession, actor: Actor, maker: Principal, client_id: str
+) -> Registered:
+    """Give a client another secret; the one before is refused at once, tokens go on. Raises
+    ClientUnknown, ClientError for a public client, and ClientPermissionError for one that can do
+    more than who would learn its secret."""
+    client = store.get_client(session, actor.organization_id, client_id)
+    if client is None:
+        raise ClientUnknown("OAuth client not found")
+    if client.secret_digest is None:
+        raise ClientError("a public client has no secret", field="client_id")
+    _check_powers(maker, client.scopes, client.grant_types)
+    secret = new_secret(SECRET_PREFIX)
+    store.set_secret(session, actor.organization_id, client_id, digest(secret))
+    _record(session, actor, "secret_rotated", client.id, None, {"name": client.name})
+    return Registered(client, secret)
+
+
 def _record(
     session: WriteSession, actor: Actor, verb: str, client_id: str, before: Told, after: Told
 ) -> None:
@@ -128,6 +142,15 @@ def secret_fits(client: store.Client, secret: str | None) -> bool:
     if client.secret_digest is None:
         return secret is None
     return secret is not None and hmac.compare_digest(client.secret_digest, digest(secret))
+
+
+def _check_powers(maker: Principal, wanted: frozenset[str], grants: Sequence[str]) -> None:
+    """Raises ClientPermissionError for a client that could do more than the maker. By its own
+    credentials it acts for nobody, whose roles would have conditions."""
+    alone = CREDENTIALS in grants
+    more = beyond(maker.held, Grant(wanted)) if alone else maker.missing(sorted(wanted))
+    if more:
+        raise ClientPermissionError(f"You do not hold {', '.join(more)}.", field="scopes")
 
 
 def _check_grants(grants: Sequence[str], uris: Sequence[str], *, public: bool) -> None:

@@ -66,7 +66,7 @@ CLIENT_SCHEMA: dict[str, Any] = {
     "required": ["client_id", "name", "redirect_uris", "grant_types", "scopes", "public"],
     "properties": {
         "client_id": {"type": "string"},
-        "client_secret": {"type": "string", "description": "Shown once, at registration."},
+        "client_secret": {"type": "string", "description": "Shown once, when it is made."},
         "organization_id": {"type": "string"},
         "name": {"type": "string"},
         "redirect_uris": {"type": "array", "items": {"type": "string"}},
@@ -137,6 +137,24 @@ def get_client(client_id: str, request: Request, principal: Principal = Reader) 
     if found is None:
         raise not_found("OAuth client not found")
     return json_response(client_row(found))
+
+
+@router.post(
+    "/{client_id}/rotate",
+    operation_id="rotateOAuthClientSecret",
+    openapi_extra=KEYED,
+    responses=answers(200, CLIENT_SCHEMA, "The client; `client_secret` is shown only now."),
+)
+def rotate_client_secret(
+    client_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+) -> Response:
+    """Give a client another secret; the one before is refused at once. Its tokens go on."""
+
+    def work(session: WriteSession, actor: Actor) -> Response:
+        made = clients.rotate_secret(session, actor, principal, client_id)
+        return json_response({**client_row(made.client), "client_secret": made.secret})
+
+    return change(request, principal, raw, work, kept=_without_secret)
 
 
 @router.delete(

@@ -91,6 +91,14 @@ def set_removed(session: WriteSession, organization_id: str, client_id: str, now
     )
 
 
+def set_secret(session: WriteSession, organization_id: str, client_id: str, digest: str) -> None:
+    session.execute(
+        update(oauth_clients)
+        .where(_CLIENT.organization_id == organization_id, _CLIENT.id == client_id)
+        .values(secret_digest=digest)
+    )
+
+
 def _client(row: Mapping[Any, Any]) -> Client:
     values: dict[str, Any] = {
         **row,

@@ -25,6 +25,7 @@ from joserfc.jwk import OctKey, OKPKey, RSAKey
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.access.tokens import store
+from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
@@ -114,7 +115,21 @@ class SigningKeys:
             raise NoSigningKey("Put another key pair into jwt.private_key_file to rotate it.")
 
         def work(session: WriteSession) -> str:
-            return self._begin(session, self._clock.micros(), at_once=at_once).kid
+            now_us = self._clock.micros()
+            before = [row.kid for row in store.accepted_keys(session, now_us)]
+            kid = self._begin(session, now_us, at_once=at_once).kid
+            audit.record(
+                session,
+                organization_id=audit.INSTALLATION,
+                actor_id=None,
+                action="auth.signing_key.rotated",
+                resource_type="signing_key",
+                resource_id=kid,
+                before={"accepted": before},
+                after={"algorithm": self._settings.jwt.algorithm, "at_once": at_once},
+                now_us=now_us,
+            )
+            return kid
 
         return write_retrying(self._database, work)
 
