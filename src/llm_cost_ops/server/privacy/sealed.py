@@ -52,6 +52,7 @@ SEALED: tuple[Sealed, ...] = (
 )
 
 NOT_SEALED: dict[str, str] = {
+    "identity_providers.config": "scopes, domains and roles; the client secret stands beside it",
     "signing_keys.secret": "kept only where the installation has no secret to derive it from",
 }
 """Columns that are named as secrets are and hold none, each with the reason."""

@@ -68,7 +68,7 @@ def test_others_see_and_change_nothing(house: House) -> None:
     other, path = house.doors.other(), f"{PROVIDERS}/{made['id']}"
     assert other.get(PROVIDERS).json()["data"] == []
     for method in ("GET", "PATCH", "DELETE"):
-        body = {"json": {"name": "x"}} if method == "PATCH" else {}
+        body: dict[str, Any] = {"json": {"name": "x"}} if method == "PATCH" else {}
         assert other.request(method, path, **body).status_code == 404
     named = {**BODY, "organization_id": other.organization_id}
     assert house.doors.post(PROVIDERS, json=named).status_code == 403
@@ -87,7 +87,7 @@ def test_who_may_do_less_than_everything_defines_none(house: House) -> None:
             ("DELETE", path, None),
             ("PUT", POLICY, {"required": True}),
         ):
-            more = {} if body is None else {"json": body}
+            more: dict[str, Any] = {} if body is None else {"json": body}
             answer = doors.request(method, where, key=key, **more)
             assert answer.status_code == 403, (method, answer.text)
     assert len(doors.get(PROVIDERS).json()["data"]) == 1
