@@ -1,6 +1,6 @@
 """Closed days of the ledger, where the audit log was sent to, credentials of providers.
 
-Revision ID: 0020
+Revision ID: 0019
 Revises: 0018
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
+revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None
