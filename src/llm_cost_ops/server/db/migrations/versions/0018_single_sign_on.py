@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_identity_providers"),
         sa.UniqueConstraint(
-            "organization_id", "name", name="uq_identity_providers_organization_id"
+            "organization_id", "name", name="uq_identity_providers_organization_id_name"
         ),
         **TABLE_OPTIONS,
     )

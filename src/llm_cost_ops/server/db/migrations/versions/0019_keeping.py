@@ -62,7 +62,10 @@ def upgrade() -> None:
         sa.Column("rotated_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_provider_credentials"),
         sa.UniqueConstraint(
-            "organization_id", "provider", "name", name="uq_provider_credentials_organization_id"
+            "organization_id",
+            "provider",
+            "name",
+            name="uq_provider_credentials_organization_id_provider_name",
         ),
         **TABLE_OPTIONS,
     )
