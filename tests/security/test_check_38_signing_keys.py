@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +31,7 @@ from tests.support.tokens import add_person, sign_in
 pytestmark = pytest.mark.check(38)
 WHO = "/api/v1/auth/validate"
 DRAINED = 2 + 3_600 + 30
+ASKED = 1_000
 
 
 def status(application: Application, token: str) -> int:
@@ -99,20 +102,36 @@ def test_another_process_learns_of_a_key_in_time(application: Application) -> No
 
 
 def test_no_valid_request_fails_while_keys_rotate(application_of_now: Application) -> None:
+    """Fault row 38: another process begins one key after the other while four clients ask without a
+    pause, with tokens of old keys and of new ones."""
     application = application_of_now
+    state = application.app.state
+    elsewhere = SigningKeys(application.database, state.settings, application.clock)
     person = add_person(application, "analyst")
     tokens = [sign_in(application, person).access_token]
     seen: list[int] = []
+    ended = threading.Event()
 
-    def ask(number: int) -> None:
-        if number % 10 == 9:
-            application.app.state.tokens.keys.rotate()
-            tokens.append(sign_in(application, person).access_token)
-        seen.extend(status(application, token) for token in (tokens[0], tokens[-1]))
+    def ask(client: int) -> None:
+        number = client
+        while not ended.is_set():
+            number += 1
+            token = tokens[0] if number % 4 == 0 else tokens[-1 - number % min(len(tokens), 8)]
+            seen.append(status(application, token))
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ask, range(40)))
-    assert len(seen) == 80
+        asking = [pool.submit(ask, client) for client in range(4)]
+        until_s = time.monotonic() + 60
+        try:
+            while len(seen) < ASKED or len({kid_of(token) for token in tokens}) < 3:
+                elsewhere.rotate()
+                tokens.append(sign_in(application, person).access_token)
+                assert time.monotonic() < until_s, len(seen)
+                ended.wait(0.2)
+        finally:
+            ended.set()
+        for each in asking:
+            each.result()
     assert set(seen) == {200}
 
 
