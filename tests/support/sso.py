@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.settings import DatabaseSettings, DeliverySettings, Settings, SsoSettings
+from llm_cost_ops.server.signin.tables import sign_in_attempts
+from tests.support.application import Application
 from tests.support.idp import CLIENT_ID, CLIENT_SECRET, Idp, identity_provider
 from tests.support.people import CHEAP, Browser, Doors, doors_of
 
@@ -19,6 +22,12 @@ PROVIDERS = "/api/v1/sso/providers"
 POLICY = "/api/v1/sso/policy"
 INSIDE = DeliverySettings(allow_networks=("127.0.0.0/8",))
 EMAIL = "ann@example.com"
+
+
+def forget_attempts(app: Application) -> None:
+    """So that the next one need not wait."""
+    with write(app.database) as session:
+        session.execute(sign_in_attempts.delete())
 
 
 @dataclass

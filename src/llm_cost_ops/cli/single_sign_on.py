@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,8 @@ COLUMNS = (
 FIELDS = (
     "id", "organization_id", "kind", "name", "issuer", "client_id", "has_secret", "scopes",
     "domains", "creates_users", "role", "role_claim", "role_mapping", "enabled", "login_path",
-    "redirect_path", "created_by", "created_at", "updated_at", "version",
+    "redirect_path", "metadata_path", "sso_url", "certificates", "created_by", "created_at",
+    "updated_at", "version",
 )  # fmt: skip
 SECRET_VARIABLE = "COST_OPS_CLIENT_SECRET"  # noqa: S105 - the name of it
 ProviderId = Annotated[str, typer.Argument(help="Id of the provider (idp_..).")]
@@ -52,15 +54,23 @@ Mapped = Annotated[
     list[str] | None,
     typer.Option("--map", help="VALUE=ROLE: who has the value gets the role; may be repeated."),
 ]
-Issuer = Annotated[str | None, typer.Option(help="Issuer; needed but for google and github.")]
+Issuer = Annotated[
+    str | None, typer.Option(help="Issuer; needed but for google and github. SAML: its entity id.")
+]
+ClientId = Annotated[str | None, typer.Option(help="Our client at the provider; SAML has none.")]
+SsoUrl = Annotated[str | None, typer.Option(help="SAML: where people are sent to sign in.")]
+Certificates = Annotated[
+    list[Path] | None,
+    typer.Option("--certificate", help="SAML: PEM file it signs with; may be repeated."),
+]
 
 
 @command(sso, "add", "create", organization=True)
 def _add(
     profile: Profile,
-    kind: Annotated[str, typer.Argument(help="google, github, okta, entra or generic.")],
+    kind: Annotated[str, typer.Argument(help="google, github, okta, entra, generic or saml.")],
     name: Annotated[str, typer.Option(help="What the button on the login page says.")],
-    client_id: Annotated[str, typer.Option(help="Our client at the provider.")],
+    client_id: ClientId = None,
     domain: Domains = None,
     issuer: Issuer = None,
     scopes: Scopes = None,
@@ -68,6 +78,8 @@ def _add(
     role: Role = None,
     role_claim: Claim = None,
     mapped: Mapped = None,
+    sso_url: SsoUrl = None,
+    certificate: Certificates = None,
 ) -> int:
     """Let people sign in by an identity provider. The client secret is read from the variable
     COST_OPS_CLIENT_SECRET.
@@ -79,6 +91,7 @@ def _add(
     body = {
         "kind": kind,
         **_fields(name, client_id, issuer, scopes, domain, create_users, role, role_claim, mapped),
+        **_of_saml(sso_url, certificate),
     }
     with connected(profile) as api:
         made = api.change("POST", "/sso/providers", body)
@@ -121,7 +134,7 @@ def _update(
     profile: Profile,
     provider: ProviderId,
     name: Annotated[str | None, typer.Option(help="What its button says.")] = None,
-    client_id: Annotated[str | None, typer.Option(help="Our client at the provider.")] = None,
+    client_id: ClientId = None,
     domain: Domains = None,
     issuer: Issuer = None,
     scopes: Scopes = None,
@@ -129,6 +142,8 @@ def _update(
     role: Role = None,
     role_claim: Claim = None,
     mapped: Mapped = None,
+    sso_url: SsoUrl = None,
+    certificate: Certificates = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="On or off.")] = None,
 ) -> int:
     """Change an identity provider; what is not named stays.
@@ -138,6 +153,7 @@ def _update(
     from llm_cost_ops.cli.connect import connected, path_of
 
     body = _fields(name, client_id, issuer, scopes, domain, create_users, role, role_claim, mapped)
+    body.update(_of_saml(sso_url, certificate))
     if enabled is not None:
         body["enabled"] = enabled
     if not body:
@@ -208,6 +224,16 @@ def _fields(
     return {key: value for key, value in found.items() if value is not None}
 
 
+def _of_saml(sso_url: str | None, certificates: list[Path] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {} if sso_url is None else {"sso_url": sso_url}
+    if certificates:
+        try:
+            found["certificates"] = [path.read_text("ascii") for path in certificates]
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"--certificate: {error}", exit_code=ARGUMENTS) from None
+    return found
+
+
 def _pair(text: str) -> tuple[str, str]:
     value, equals, role = text.rpartition("=")
     if not equals or not value or not role:
@@ -217,10 +243,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _show(_profile: Profile, row: Row) -> None:
     print(f"{row['id']}  {row['name']}  ({row['kind']}{'' if row['enabled'] else ', off'})")
-    for name in ("issuer", "client_id", "login_path", "redirect_path"):
-        print(f"{name:>14}  {row[name]}")
+    for name in ("issuer", "client_id", "sso_url", "login_path", "redirect_path", "metadata_path"):
+        if row[name]:
+            print(f"{name:>14}  {row[name]}")
     print(f"{'domains':>14}  {', '.join(row['domains'])}")
-    print(f"{'secret':>14}  {'kept' if row['has_secret'] else 'none'}")
+    if row["client_id"]:
+        print(f"{'secret':>14}  {'kept' if row['has_secret'] else 'none'}")
     if row["creates_users"]:
         print(f"{'creates users':>14}  as {row['role']}")
     for value, role in row["role_mapping"].items():

@@ -21,11 +21,13 @@ class SingleSignOnCalls:
         self,
         kind: str,
         name: str,
-        client_id: str,
+        client_id: str | None = None,
         *,
         domains: Sequence[str],
         client_secret: str | None = None,
         issuer: str | None = None,
+        sso_url: str | None = None,
+        certificates: Sequence[str] | None = None,
         scopes: Sequence[str] | None = None,
         creates_users: bool = False,
         role: str | None = None,
@@ -33,15 +35,18 @@ class SingleSignOnCalls:
         role_mapping: Mapping[str, str] | None = None,
         enabled: bool = True,
     ) -> Flow[Row]:
-        """Let people sign in by a provider of the kind `google`, `github`, `okta`, `entra` or
-        `generic`, which vouches for addresses of these domains. `creates_users` makes a user of
-        somebody unknown, with `role`. Needs the right to do everything."""
+        """Let people sign in by a provider of the kind `google`, `github`, `okta`, `entra`,
+        `generic` or `saml`, which vouches for addresses of these domains. `creates_users` makes a
+        user of somebody unknown, with `role`. SAML has `sso_url` and `certificates` (PEM) instead
+        of a client. Needs the right to do everything."""
         body = {
             "kind": kind,
             "name": name,
             "client_id": client_id,
             "client_secret": client_secret,
             "issuer": issuer,
+            "sso_url": sso_url,
+            "certificates": None if certificates is None else [*certificates],
             "scopes": None if scopes is None else [*scopes],
             "domains": [*domains],
             "creates_users": creates_users,

@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert, select, update
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.tables import one_time_links
 
@@ -136,6 +137,22 @@ def cancel_links(
         .where(_ROW.purpose == purpose, _ROW.used_at.is_(None), *own)
         .values(used_at=now_us)
     )
+
+
+def spend(session: WriteSession, purpose: str, text: str, *, now_us: int, lives_us: int) -> bool:
+    """Whether this text, which somebody else made to be used once, is used for the first time. It
+    is remembered until `lives_us` from now and a while longer."""
+    made = session.execute(
+        insert_ignore(session.kind, one_time_links, ["digest"]),
+        {
+            "digest": _digest(f"{purpose} {text}"),
+            "purpose": purpose,
+            "created_at": now_us,
+            "expires_at": now_us + lives_us,
+            "used_at": now_us,
+        },
+    )
+    return made.rowcount == 1
 
 
 # lint: allow tenant-scope: what has ended is nobody's any more

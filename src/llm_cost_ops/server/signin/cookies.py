@@ -49,9 +49,16 @@ def cookie(request: Request, name: str, limit: int = MAX_SECRET) -> str | None:
 
 
 def set_cookie(
-    request: Request, response: Response, name: str, value: str, *, seconds: int | None = None
+    request: Request,
+    response: Response,
+    name: str,
+    value: str,
+    *,
+    seconds: int | None = None,
+    cross_site: bool = False,
 ) -> None:
-    """Set a cookie; without `seconds` it goes with the browser."""
+    """Set a cookie; without `seconds` it goes with the browser. `cross_site`: a form of another
+    site must bring it along; it may vouch for nothing but what that form itself proves."""
     response.set_cookie(
         name_of(request, name),
         value,
@@ -59,7 +66,7 @@ def set_cookie(
         path="/",
         secure=secure(request),
         httponly=True,
-        samesite="lax",
+        samesite="none" if cross_site and secure(request) else "lax",
     )
 
 

@@ -72,6 +72,38 @@ paths: Mapping[str, Mapping[str, Any]] = {
     "/login/sso/{idp_id}/callback": {
         "get": _gone("ssoCallback", "Come back from it.", "state", "code", "error", "iss")
     },
+    "/login/sso/{idp_id}/acs": {
+        "post": {
+            **_gone("ssoAcs", "Come back from a SAML provider."),
+            "requestBody": {
+                "required": True,
+                "content": {
+                    _FORM: {
+                        "schema": {
+                            "type": "object",
+                            "properties": {
+                                "SAMLResponse": {"type": "string"},
+                                "RelayState": {"type": "string"},
+                            },
+                        }
+                    }
+                },
+            },
+        }
+    },
+    "/login/sso/{idp_id}/metadata": {
+        "get": {
+            **_gone("ssoMetadata", "What a SAML provider reads of this server."),
+            "responses": {
+                "200": {
+                    "description": "The metadata.",
+                    "content": {"application/samlmetadata+xml": {"schema": {"type": "string"}}},
+                },
+                "404": _html("There is no such provider."),
+                "503": _html("The server lacks the extra `saml`."),
+            },
+        }
+    },
     "/login/2fa": {
         "get": _page("secondStepPage", "The code of the second factor.", "next"),
         "post": _sent("sendSecondStep", "The code of the second factor.", "code", "next"),

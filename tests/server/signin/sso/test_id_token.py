@@ -11,11 +11,9 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 
-from llm_cost_ops.server.db.session import write
-from llm_cost_ops.server.signin.tables import sign_in_attempts
 from tests.support.idp import CLIENT_ID, Idp, Reply, ec_key, forged_token, jwk_of, pem_of, rsa_key
 from tests.support.people import make_person
-from tests.support.sso import EMAIL, House
+from tests.support.sso import EMAIL, House, forget_attempts
 
 Token = Callable[[dict[str, Any]], str]
 pytestmark = [pytest.mark.check(36), pytest.mark.check(37)]
@@ -68,7 +66,7 @@ def test_what_a_token_must_say(house: House) -> None:
     for claim, change in odd:
         idp.change = change
         assert refused(house, provider) == f"id_token: {claim}", change
-        forget_attempts(house)
+        forget_attempts(house.doors)
     for change in (
         {"exp": now_s - 59},
         {"iat": now_s + 60},
@@ -78,12 +76,6 @@ def test_what_a_token_must_say(house: House) -> None:
     ):
         idp.change = change
         house.entered(provider)
-
-
-def forget_attempts(house: House) -> None:
-    """So that the next one need not wait."""
-    with write(house.doors.database) as session:
-        session.execute(sign_in_attempts.delete())
 
 
 def _forged(idp: Idp) -> dict[str, Token]:
@@ -141,7 +133,7 @@ def test_forged_tokens(house: House) -> None:
     for name, token in _forged(house.idp).items():
         house.idp.token = token
         assert refused(house, provider).startswith("id_token: "), name
-        forget_attempts(house)
+        forget_attempts(house.doors)
     house.idp.token = None
     house.entered(provider)
 
@@ -182,7 +174,7 @@ def test_keys_that_are_none(house: House) -> None:
         idp.answers["/jwks"] = Reply(body=json.dumps({"keys": [spoilt]}).encode())
         house.later(3_601)
         assert refused(house, provider) == "id_token: signature", spoilt
-        forget_attempts(house)
+        forget_attempts(house.doors)
     idp.answers.clear()
     house.later(3_601)
     house.entered(provider)

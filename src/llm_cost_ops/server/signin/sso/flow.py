@@ -25,7 +25,7 @@ from llm_cost_ops.server.signin.sign_in import (
     Visitor,
     enter,
 )
-from llm_cost_ops.server.signin.sso import exchange, store
+from llm_cost_ops.server.signin.sso import exchange, saml, store
 from llm_cost_ops.server.signin.sso.desk import SsoDesk
 from llm_cost_ops.server.signin.sso.exchange import Begun
 from llm_cost_ops.server.signin.sso.failures import (
@@ -35,7 +35,7 @@ from llm_cost_ops.server.signin.sso.failures import (
     stranger,
 )
 from llm_cost_ops.server.signin.sso.person import Found, find_person
-from llm_cost_ops.server.signin.sso.providers import Provider
+from llm_cost_ops.server.signin.sso.providers import SAML, Provider
 from llm_cost_ops.server.signin.sso.vouched import Vouched
 from llm_cost_ops.server.signin.throttle import (
     TooManyAttempts,
@@ -115,12 +115,13 @@ def provider_of(here: SignInDesk, desk: SsoDesk, provider_id: str) -> Provider |
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a provider sent the browser back with."""
+    """What a provider sent the browser back with; `response` is that of SAML."""
 
     state: str
-    code: str | None
-    error: str | None
-    issuer: str | None
+    code: str | None = None
+    error: str | None = None
+    issuer: str | None = None
+    response: str | None = None
 
 
 def finish(
@@ -148,7 +149,7 @@ def finish(
     if wait_us:
         raise TooManyAttempts(wait_us)
     try:
-        vouched = _vouched(desk, provider, answered, begun)
+        vouched = _vouched(here, desk, provider, answered, begun)
         found = _found(here, desk, provider, vouched, visitor)
         made = _entered(here, desk, provider, found, visitor)
     except SsoFailed as failed:
@@ -164,7 +165,24 @@ def finish(
     return made
 
 
-def _vouched(desk: SsoDesk, provider: Provider, answered: Answered, begun: Begun) -> Vouched:
+def address_to_ask(here: SignInDesk, desk: SsoDesk, provider: Provider, begun: Begun) -> str:
+    """Where the browser goes to be asked who it is. Raises IdpUnavailable, SamlMissing."""
+    if provider.kind == SAML:
+        return saml.address_to_ask(provider, begun, here.clock.micros())
+    return exchange.address_to_ask(desk, provider, begun)
+
+
+def _vouched(
+    here: SignInDesk, desk: SsoDesk, provider: Provider, answered: Answered, begun: Begun
+) -> Vouched:
+    if (provider.kind == SAML) != (answered.response is not None):
+        raise SsoFailed("another way of answering")
+    if answered.response is not None:
+        response, now_us = answered.response, here.clock.micros()
+        return write_retrying(
+            here.database,
+            lambda session: saml.person_of(session, provider, response, begun, now_us),
+        )
     exchange.check_issuer(desk, provider, answered.issuer)
     if answered.error is not None:
         raise SsoFailed("refused by the provider", "The identity provider did not sign you in.")

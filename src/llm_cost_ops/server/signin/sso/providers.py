@@ -12,10 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
+
 from llm_cost_ops.core.errors import DomainError
 
 GOOGLE, GITHUB, OKTA, ENTRA, GENERIC = "google", "github", "okta", "entra", "generic"
-KINDS = (GOOGLE, GITHUB, OKTA, ENTRA, GENERIC)
+SAML = "saml"
+KINDS = (GOOGLE, GITHUB, OKTA, ENTRA, GENERIC, SAML)
 GOOGLE_ISSUER = "https://accounts.google.com"
 GITHUB_ISSUER = "https://github.com"
 ENTRA_ISSUER = "https://login.microsoftonline.com/{tenant}/v2.0"
@@ -32,6 +38,8 @@ MAX_DOMAINS = 100
 MAX_MAPPED = 200
 MAX_CLAIM = 100
 MAX_VALUE = 255
+MAX_CERTIFICATES = 5
+MIN_RSA_BITS = 2_048
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+", re.ASCII)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}", re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -52,7 +60,8 @@ class Provider:
 
     `domains` are those of the addresses that it may vouch for, `*` for any. `creates_users` makes
     a user of somebody unknown, with `role`. `role_mapping` gives roles to who has a value in the
-    claim `role_claim`. Times in microseconds since 1970 UTC.
+    claim `role_claim`. `sso_url` and `certificates` (PEM) are of one that speaks SAML, whose
+    `issuer` is its entity id; it has no client. Times in microseconds since 1970 UTC.
     """
 
     id: str
@@ -68,6 +77,8 @@ class Provider:
     role: str | None = None
     role_claim: str | None = None
     role_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
+    sso_url: str | None = None
+    certificates: tuple[str, ...] = ()
     enabled: bool = True
     created_at: int = 0
     created_by: str | None = None
@@ -88,6 +99,8 @@ class Provider:
             "role": self.role,
             "role_claim": self.role_claim,
             "role_mapping": dict(self.role_mapping),
+            "sso_url": self.sso_url,
+            "certificates": list(self.certificates),
         }
 
     def told(self) -> dict[str, object]:
@@ -104,6 +117,8 @@ class Provider:
 
 
 def default_scopes(kind: str) -> tuple[str, ...]:
+    if kind == SAML:
+        return ()
     return GITHUB_SCOPES if kind == GITHUB else SCOPES
 
 
@@ -111,7 +126,11 @@ def clean_provider(provider: Provider) -> Provider:
     """The provider in canonical form. Raises ProviderError with the field at fault."""
     _check_kind(provider)
     _check_text(provider.name, "name", MAX_NAME)
-    if not _VISIBLE.fullmatch(provider.client_id) or len(provider.client_id) > MAX_CLIENT_ID:
+    if provider.kind == SAML:
+        provider = _clean_saml(provider)
+    elif provider.sso_url is not None or provider.certificates:
+        raise ProviderError("is of providers of the kind saml", field="sso_url")
+    elif not _VISIBLE.fullmatch(provider.client_id) or len(provider.client_id) > MAX_CLIENT_ID:
         raise ProviderError(
             f"must have 1 to {MAX_CLIENT_ID} characters and no spaces", field="client_id"
         )
@@ -141,6 +160,39 @@ def _check_kind(provider: Provider) -> None:
         raise ProviderError("is nothing that GitHub has", field="role_claim")
 
 
+def _clean_saml(provider: Provider) -> Provider:
+    """Raises ProviderError."""
+    if provider.client_id or provider.secret is not None:
+        name = "client_id" if provider.client_id else "client_secret"
+        raise ProviderError("is nothing that SAML has", field=name)
+    address = urlsplit(provider.sso_url or "")
+    if address.scheme != "https" or not address.netloc or address.fragment:
+        raise ProviderError("must be an https address", field="sso_url")
+    if not _VISIBLE.fullmatch(provider.sso_url or "") or len(provider.sso_url or "") > 2_000:
+        raise ProviderError("must be an https address", field="sso_url")
+    if not 1 <= len(provider.certificates) <= MAX_CERTIFICATES:
+        raise ProviderError(
+            f"must be the 1 to {MAX_CERTIFICATES} certificates (PEM) that it signs with",
+            field="certificates",
+        )
+    certificates = tuple(_certificate(each) for each in provider.certificates)
+    return replace(provider, certificates=certificates, scopes=())
+
+
+def _certificate(text: str) -> str:
+    """A certificate in its canonical form, of a key that is strong enough."""
+    try:
+        certificate = load_pem_x509_certificate(text.strip().encode("ascii"))
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ProviderError("must be a certificate in PEM form", field="certificates") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
+        raise ProviderError(
+            f"must be of an RSA key of {MIN_RSA_BITS} bits or more", field="certificates"
+        )
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")
+
+
 def _check_text(text: str, name: str, limit: int) -> None:
     if not text.strip() or len(text) > limit or any(ord(letter) < 32 for letter in text):
         raise ProviderError(f"must have 1 to {limit} characters", field=name)
@@ -150,7 +202,7 @@ def _check_scopes(provider: Provider) -> None:
     scopes = provider.scopes
     if len(scopes) > MAX_SCOPES or not all(_SCOPE.fullmatch(scope) for scope in scopes):
         raise ProviderError(f"must be at most {MAX_SCOPES} words", field="scopes")
-    if provider.kind != GITHUB and "openid" not in scopes:
+    if provider.kind not in (GITHUB, SAML) and "openid" not in scopes:
         raise ProviderError("must have openid", field="scopes")
 
 
@@ -162,6 +214,8 @@ def clean_issuer(kind: str, issuer: str) -> str:
         raise ProviderError(f"is always {fixed}", field="issuer")
     if not issuer or len(issuer) > MAX_ISSUER or not _VISIBLE.fullmatch(issuer):
         raise ProviderError("must be the address that the provider's tokens name", field="issuer")
+    if kind == SAML:
+        return issuer
     if kind == ENTRA and not _TENANT.fullmatch(issuer):
         raise ProviderError(
             "must name one tenant by its id: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.responses import Response
@@ -18,11 +19,12 @@ from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers, list_of
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown, room_router
-from llm_cost_ops.server.signin.sso import define, store
+from llm_cost_ops.server.signin.sso import define, saml, store
 from llm_cost_ops.server.signin.sso.desk import sso
 from llm_cost_ops.server.signin.sso.providers import (
     FIXED_ISSUERS,
     GITHUB_ISSUER,
+    SAML,
     Provider,
     default_scopes,
 )
@@ -70,9 +72,14 @@ def create_provider(
         role=body.role,
         role_claim=body.role_claim,
         role_mapping=body.role_mapping,
+        sso_url=body.sso_url,
+        certificates=tuple(body.certificates),
         enabled=body.enabled,
     )
-    _examine(request, wanted.issuer)
+    if wanted.kind == SAML:
+        saml.library()
+    else:
+        _examine(request, wanted.issuer)
 
     def work(session: WriteSession, actor: Actor) -> Response:
         vault = sso(request).vault
@@ -126,9 +133,9 @@ def change_provider(
     own_organization(principal, body.organization_id)
     given: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"organization_id"})
     changes: dict[str, Any] = {_NAMES.get(name, name): value for name, value in given.items()}
-    for name in {"scopes", "domains"} & changes.keys():
+    for name in {"scopes", "domains", "certificates"} & changes.keys():
         changes[name] = tuple(changes[name])
-    if "issuer" in given:
+    if "issuer" in given and urlsplit(body.issuer).scheme in ("http", "https"):
         _examine(request, body.issuer)
 
     def work(session: WriteSession, actor: Actor) -> Response:

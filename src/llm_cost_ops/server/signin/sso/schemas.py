@@ -8,11 +8,14 @@ from pydantic import Field
 
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.server.http.routing import Wire
-from llm_cost_ops.server.signin.sso.providers import KINDS, Provider
+from llm_cost_ops.server.signin.sso.providers import KINDS, SAML, Provider
 
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 Secret = Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[^\x00]*$")]
 Texts = Annotated[list[Text], Field(max_length=100)]
+Certificates = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=10_000)]], Field(max_length=5)
+]
 Mapping = Annotated[dict[str, Text], Field(max_length=200)]
 
 
@@ -22,8 +25,10 @@ class NewProvider(Wire):
     kind: Text
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*\S[^\x00]*$")]
     issuer: Annotated[str, Field(max_length=255)] | None = None
-    client_id: Text
+    client_id: Annotated[str, Field(max_length=255)] = ""
     client_secret: Secret | None = None
+    sso_url: Annotated[str, Field(max_length=2_000)] | None = None
+    certificates: Certificates = Field(default_factory=list[str])
     scopes: Texts | None = None
     domains: Annotated[list[Text], Field(min_length=1, max_length=100)]
     creates_users: bool = False
@@ -41,6 +46,8 @@ class ChangedProvider(Wire):
     issuer: Text = ""
     client_id: Text = ""
     client_secret: Secret | None = None
+    sso_url: Annotated[str, Field(max_length=2_000)] | None = None
+    certificates: Certificates = Field(default_factory=list[str])
     scopes: Texts = Field(default_factory=list[str])
     domains: Annotated[list[Text], Field(min_length=1, max_length=100)] = Field(
         default_factory=list[str]
@@ -77,11 +84,17 @@ PROVIDER_SCHEMA: dict[str, Any] = {
         "role": {"type": ["string", "null"]},
         "role_claim": {"type": ["string", "null"]},
         "role_mapping": {"type": "object", "additionalProperties": {"type": "string"}},
+        "sso_url": {"type": ["string", "null"], "description": "Where SAML sends people."},
+        "certificates": {"type": "array", "items": {"type": "string"}},
         "enabled": {"type": "boolean"},
         "login_path": {"type": "string", "description": "Where people begin to sign in."},
         "redirect_path": {
             "type": "string",
             "description": "What to register with the provider, after the server's address.",
+        },
+        "metadata_path": {
+            "type": ["string", "null"],
+            "description": "What a SAML provider reads of this server.",
         },
         "created_by": {"type": ["string", "null"]},
         "created_at": {"type": "string", "format": "date-time"},
@@ -103,12 +116,14 @@ POLICY_SCHEMA: dict[str, Any] = {
 
 def provider_row(provider: Provider) -> dict[str, object]:
     """A provider as the API shows it."""
+    saml = provider.kind == SAML
     return {
         "id": provider.id,
         "organization_id": provider.organization_id,
         **provider.told(),
         "login_path": f"/login/sso/{provider.id}",
-        "redirect_path": f"/login/sso/{provider.id}/callback",
+        "redirect_path": f"/login/sso/{provider.id}/{'acs' if saml else 'callback'}",
+        "metadata_path": f"/login/sso/{provider.id}/metadata" if saml else None,
         "created_by": provider.created_by,
         "created_at": _instant(provider.created_at),
         "updated_at": None if provider.updated_at is None else _instant(provider.updated_at),

@@ -227,6 +227,8 @@ def _provider(row: Mapping[Any, Any]) -> Provider:
         role=config["role"],
         role_claim=config["role_claim"],
         role_mapping=config["role_mapping"],
+        sso_url=config["sso_url"],
+        certificates=tuple(config["certificates"]),
         enabled=bool(row["enabled"]),
         created_at=int(row["created_at"]),
         created_by=row["created_by"],
