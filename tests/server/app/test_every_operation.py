@@ -22,6 +22,7 @@ SCOPES = (
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "write:organizations",
     "read:roles", "write:roles", "read:audit", "read:privacy", "write:privacy",
+    "write:providers",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -49,6 +50,7 @@ UNKNOWN = {
     "project_id": "no-call-named-it",
     "request_id": "prv_00000000000000000000000000",
     "kept": "nothing-of-that-name",
+    "credential_id": "prc_00000000000000000000000000",
     "role_id": "role_00000000000000000000000000",
 }
 
