@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_cost_ops.server.access.deps import own_organization
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http import deps, idempotency
+from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.request_id import request_id
 
 
@@ -67,3 +69,22 @@ def change(
         return made[0] if made else found
 
     return write_retrying(deps.database(request), attempt)
+
+
+def changed(
+    request: Request,
+    principal: Principal,
+    raw: bytes,
+    named: str | None,
+    work: Callable[[WriteSession, Actor], Mapping[str, object]],
+    status: int = 200,
+) -> Response:
+    """`change` for a body that may name the organization (`named`), answering what `work` gives.
+    Raises Problem 403 when it names another one."""
+    own_organization(principal, named)
+    return change(
+        request,
+        principal,
+        raw,
+        lambda session, actor: json_response(work(session, actor), status),
+    )

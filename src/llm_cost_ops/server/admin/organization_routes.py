@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from llm_cost_ops.server.access.change import KEYED, Raw, change
+from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.powers import BeyondOwn, grantable, refuse_stronger
 from llm_cost_ops.server.access.principal import Principal
@@ -231,9 +231,8 @@ def add_user(
 ) -> Response:
     """Make the person with this address a user with this role; one who is a user already gets the
     role besides."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def work(session: WriteSession, actor: Actor) -> Mapping[str, object]:
         _own(session, principal, organization_id)
         found = users.find_by_email(session, actor.organization_id, body.user_email)
         if found is None:
@@ -241,9 +240,9 @@ def add_user(
             found = make_user(session, actor, principal, new)
         else:
             grant_role(session, actor, found.id, grantable(session, principal, body.role))
-        return json_response(user_row(session, found), 201)
+        return user_row(session, found)
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work, 201)
 
 
 @router.delete(

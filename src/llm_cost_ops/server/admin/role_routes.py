@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import islice
 from typing import Annotated, Any
 
@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.grants import conditions_wire
 from llm_cost_ops.core.instant import format_instant, from_micros
-from llm_cost_ops.server.access.change import KEYED, Raw, change
-from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
+from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read
@@ -122,10 +122,9 @@ def create_role(
     request: Request, body: NewRole, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
     """Make a role that can do no more than who makes it."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Role:
-        return roles.create_role(
+    def work(session: WriteSession, actor: Actor) -> Mapping[str, object]:
+        made = roles.create_role(
             session,
             actor,
             name=body.name,
@@ -134,8 +133,9 @@ def create_role(
             conditions=body.conditions,
             held=principal.held,
         )
+        return role_row(made)
 
-    return _changed(request, principal, raw, work, 201)
+    return changed(request, principal, raw, body.organization_id, work, 201)
 
 
 @router.get(
@@ -181,16 +181,16 @@ def update_role(
     principal: Principal = Writer,
 ) -> Response:
     """Change a custom role. Who has it can do what it says within a second."""
-    own_organization(principal, body.organization_id)
     changes = body.model_dump(exclude_unset=True, exclude={"organization_id"})
     for name in ("name", "permissions"):
         if changes.get(name, "") is None:
             del changes[name]
 
-    def work(session: WriteSession, actor: Actor) -> Role:
-        return roles.update_role(session, actor, role_id, changes=changes, held=principal.held)
+    def work(session: WriteSession, actor: Actor) -> Mapping[str, object]:
+        held = principal.held
+        return role_row(roles.update_role(session, actor, role_id, changes=changes, held=held))
 
-    return _changed(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 @router.delete("/roles/{role_id}", status_code=204, operation_id="deleteRole", openapi_extra=KEYED)
@@ -239,12 +239,12 @@ def assign_role(
     principal: Principal = Writer,
 ) -> Response:
     """Give a user a role that can do no more than who gives it. A second time changes nothing."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Role:
-        return roles.assign_role(session, actor, user_id, body.role_id, held=principal.held)
+    def work(session: WriteSession, actor: Actor) -> Mapping[str, object]:
+        held = principal.held
+        return role_row(roles.assign_role(session, actor, user_id, body.role_id, held=held))
 
-    return _changed(request, principal, raw, work, 201)
+    return changed(request, principal, raw, body.organization_id, work, 201)
 
 
 @router.delete(
@@ -268,18 +268,3 @@ def withdraw_role(
         return Response(status_code=204)
 
     return change(request, principal, raw, work)
-
-
-def _changed(
-    request: Request,
-    principal: Principal,
-    raw: bytes,
-    work: Callable[[WriteSession, Actor], Role],
-    status: int = 200,
-) -> Response:
-    return change(
-        request,
-        principal,
-        raw,
-        lambda session, actor: json_response(role_row(work(session, actor)), status),
-    )

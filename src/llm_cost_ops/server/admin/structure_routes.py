@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.core.money import from_e10
-from llm_cost_ops.server.access.change import KEYED, Raw, change
-from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
+from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin import bodies
 from llm_cost_ops.server.admin.lists import paged
@@ -74,14 +74,11 @@ def change_project(
     principal: Principal = Writer,
 ) -> Response:
     """Give a project a name; calls go on naming it by its id."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
-        return json_response(
-            _project(projects.rename_project(session, actor, project_id, body.name))
-        )
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
+        return _project(projects.rename_project(session, actor, project_id, body.name))
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 @router.get(
@@ -112,9 +109,8 @@ def set_revenue(
 ) -> Response:
     """Keep what a project earned in a month, in the organization's currency unless another is
     named, so that its cost can be set beside it."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
         own = organizations.get_organization(session, actor.organization_id)
         currency = body.currency or (own.currency if own else organizations.DEFAULT_CURRENCY)
         made = projects.set_revenue(
@@ -125,9 +121,9 @@ def set_revenue(
             amount=body.amount,
             currency=currency,
         )
-        return json_response(_revenue(made))
+        return _revenue(made)
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 @router.get(
@@ -176,9 +172,8 @@ def create_cost_center(
     request: Request, body: bodies.NewCostCenter, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
     """Make a cost centre."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
         made = cost_centers.create_cost_center(
             session,
             actor,
@@ -187,9 +182,9 @@ def create_cost_center(
             owner=body.owner,
             metadata=body.metadata,
         )
-        return json_response(_center(made), 201)
+        return _center(made)
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work, 201)
 
 
 @router.patch(
@@ -207,14 +202,12 @@ def change_cost_center(
     principal: Principal = Writer,
 ) -> Response:
     """Change a cost centre; what is not named stays."""
-    own_organization(principal, body.organization_id)
     changes = body.model_dump(exclude_unset=True, exclude={"organization_id"})
 
-    def work(session: WriteSession, actor: Actor) -> Response:
-        made = cost_centers.update_cost_center(session, actor, cost_center_id, changes)
-        return json_response(_center(made))
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
+        return _center(cost_centers.update_cost_center(session, actor, cost_center_id, changes))
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 @router.delete(
