@@ -20,9 +20,9 @@ SCOPES = (
     "read:alerts", "write:alerts", "read:api_keys", "write:api_keys", "read:budgets",
     "write:budgets", "read:costs", "write:costs", "write:pricing",
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
-    "read:users", "write:users", "read:teams", "write:teams", "write:organizations",
-    "read:roles", "write:roles", "read:audit", "read:privacy", "write:privacy",
-    "write:providers",
+    "read:users", "write:users", "read:teams", "write:teams", "read:organizations",
+    "write:organizations", "read:roles", "write:roles", "read:audit", "read:privacy",
+    "write:privacy", "write:providers",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -51,6 +51,7 @@ UNKNOWN = {
     "request_id": "prv_00000000000000000000000000",
     "kept": "nothing-of-that-name",
     "credential_id": "prc_00000000000000000000000000",
+    "idp_id": "idp_00000000000000000000000000",
     "role_id": "role_00000000000000000000000000",
 }
 

@@ -142,17 +142,21 @@ def cancel_links(
 def spend(session: WriteSession, purpose: str, text: str, *, now_us: int, lives_us: int) -> bool:
     """Whether this text, which somebody else made to be used once, is used for the first time. It
     is remembered until `lives_us` from now and a while longer."""
-    made = session.execute(
+    digest, mine = _digest(f"{purpose} {text}"), secrets.token_hex(16)
+    session.execute(
         insert_ignore(session.kind, one_time_links, ["digest"]),
         {
-            "digest": _digest(f"{purpose} {text}"),
+            "digest": digest,
             "purpose": purpose,
+            "detail": dumps({"by": mine}),
             "created_at": now_us,
             "expires_at": now_us + lives_us,
             "used_at": now_us,
         },
     )
-    return made.rowcount == 1
+    # Not every database tells whether a row was written, so whose it is tells.
+    kept = session.execute(select(_ROW.detail).where(_ROW.digest == digest)).scalar()
+    return kept is not None and loads(kept).get("by") == mine
 
 
 # lint: allow tenant-scope: what has ended is nobody's any more

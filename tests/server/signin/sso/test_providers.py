@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.db.session import read, write
+from llm_cost_ops.server.identity.links import spend
 from llm_cost_ops.server.settings import DatabaseSettings, SecuritySettings
 from llm_cost_ops.server.signin.tables import identity_providers
 from tests.server.delivery.ssrf import LITERALS
@@ -129,6 +131,7 @@ def test_what_is_not_taken(house: House) -> None:
     assert house.doors.get(PROVIDERS).json()["data"] == []
 
 
+@pytest.mark.check(13)
 def test_a_provider_inside_a_network_is_not_called(house: House) -> None:
     make_person(house.doors, "viewer", email=EMAIL)
     provider = house.provider()
@@ -146,6 +149,7 @@ def test_a_provider_inside_a_network_is_not_called(house: House) -> None:
     assert len(house.idp.sink.got) == seen, "one that is stored is judged before each call"
 
 
+@pytest.mark.check(13)
 def test_what_a_document_names_inside_is_not_called(house: House) -> None:
     make_person(house.doors, "viewer", email=EMAIL)
     provider = house.provider()["id"]
@@ -257,3 +261,26 @@ class TestPolicy:
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "SSO_REQUIRED")
         named = browser.login(person, organization=doors.organization_id)
         assert named.json()["error"]["code"] == "SSO_REQUIRED"
+
+
+def test_what_is_kept_on_each_database(any_house: House) -> None:
+    house, doors = any_house, any_house.doors
+    mapping = {"chiefs": "manager"}
+    made = house.provider(
+        creates_users=True, role="viewer", role_claim="groups", role_mapping=mapping
+    )
+    assert doors.get(PROVIDERS).json()["data"] == [made]
+    assert doors.post(PROVIDERS, json={**BODY, "name": "Works"}).status_code == 409
+    house.person(groups=["chiefs"])
+    for _ in range(2):
+        browser = house.entered(made["id"])
+    (user,) = doors.get("/api/v1/users").json()["data"]
+    assert user["roles"] == ["manager", "viewer"]
+    for required in (True, True, False):
+        answer = doors.request("PUT", POLICY, json={"required": required})
+        assert answer.json() == doors.get(POLICY).json() == {"required": required}
+    for fresh in (True, False):
+        with write(doors.database) as session:
+            assert spend(session, "saml", "an id", now_us=1, lives_us=1) is fresh
+    assert doors.delete(f"{PROVIDERS}/{made['id']}").status_code == 204
+    assert browser.me().status_code == 401

@@ -184,6 +184,7 @@ FORGED = (
 )  # fmt: skip
 
 
+@pytest.mark.check(16)
 def test_what_is_refused(place: Place) -> None:
     provider = place.provider()
     make_person(place.doors, "admin", email="chief@example.com")

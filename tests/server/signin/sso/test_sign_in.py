@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 from sqlalchemy import func, select, update
 
 from llm_cost_ops.server.db.session import read, write
@@ -74,6 +75,7 @@ def test_what_is_asked_of_the_provider(house: House) -> None:
     assert asked["state"] not in kept[0]
 
 
+@pytest.mark.check(26)
 def test_an_answer_counts_in_the_browser_that_began(house: House) -> None:
     make_person(house.doors, "viewer", email=EMAIL)
     provider, other = house.provider()["id"], house.provider(name="Other")["id"]
@@ -95,6 +97,7 @@ def test_an_answer_counts_in_the_browser_that_began(house: House) -> None:
     refused(house.come_back(mine, provider, **back), "Begin again")
 
 
+@pytest.mark.check(39)
 def test_the_way_onward_stays_here(house: House) -> None:
     make_person(house.doors, "viewer", email=EMAIL)
     provider = house.provider()["id"]
@@ -454,6 +457,7 @@ class TestTheProviderFails:
         _, answer = house.sign_in(provider, iss=house.idp.issuer)
         assert answer.status_code == 303
 
+    @pytest.mark.check(19)
     def test_those_who_try_on_and_on_wait(self, house: House) -> None:
         provider = house.provider()["id"]
         for _ in range(20):
