@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -206,3 +209,84 @@ def test_who_works_on_the_local_database(run: Run) -> None:
     who = run("auth", "whoami", "-o", "json").json()
     assert who["scopes"] == ["*"]
     assert "operator" in who["key_id"]
+
+
+class Visitor:
+    """A browser whose user signs in and decides; it is opened by the command."""
+
+    def __init__(self, someone: Someone, decision: str) -> None:
+        self.someone, self.decision = someone, decision
+        self.pages: list[str] = []
+        self.thread: threading.Thread | None = None
+
+    def open(self, url: str) -> bool:
+        self.thread = threading.Thread(target=self.visit, args=(url,))
+        self.thread.start()
+        return True
+
+    def visit(self, url: str) -> None:
+        with requests.Session() as session:
+            page = session.get(url, timeout=10)
+            self.pages.append(page.url)
+            fields = {"email": self.someone.person.email, "password": PASSWORD}
+            page = session.post(
+                f"{self.someone.url}/login",
+                {**hidden(page.text), **fields},
+                headers={"Origin": self.someone.url},
+                timeout=10,
+            )
+            self.pages.append(page.text)
+            back = session.post(
+                f"{self.someone.url}/oauth/authorize",
+                {**hidden(page.text), "decision": self.decision},
+                headers={"Origin": self.someone.url},
+                allow_redirects=False,
+                timeout=10,
+            )
+            answer = back.headers["location"]
+            forged = session.get(answer.replace("state=", "state=x"), timeout=10)
+            self.pages.append(str(forged.status_code))
+            self.pages.append(session.get(answer, timeout=10).text)
+
+
+def hidden(text: str) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', text)
+    return {name: unescape(value) for name, value in found}
+
+
+def test_by_the_browser(run: Run, someone: Someone, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = Visitor(someone, "approve")
+    monkeypatch.setattr("webbrowser.open", visitor.open)
+    ran = run("auth", "login", "--api-url", someone.url, "--browser")
+    assert visitor.thread is not None
+    visitor.thread.join()
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    first, consent, forged, last = visitor.pages
+    assert first.startswith(f"{someone.url}/login?next=")
+    assert "The command line cost-ops asks for access" in consent
+    assert (forged, "Signed in" in last) == ("400", True)
+    who = run("auth", "whoami", "-o", "json").json()
+    assert (who["email"], who["roles"]) == (someone.person.email, ["analyst"])
+    before = logins.login_at(someone.url)
+    assert before is not None
+    logins.keep(replace(before, expires_at=0.0))
+    assert run("summary").code == 0
+    after = logins.login_at(someone.url)
+    assert after is not None
+    assert after.refresh_token != before.refresh_token
+    assert run("auth", "logout").code == 0
+    assert (
+        run("auth", "whoami", "--api-url", someone.url, "--api-key", after.access_token).code == 3
+    )
+
+
+def test_who_refuses_in_the_browser_is_not_signed_in(
+    run: Run, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = Visitor(someone, "deny")
+    monkeypatch.setattr("webbrowser.open", visitor.open)
+    ran = run("auth", "login", "--api-url", someone.url, "--browser")
+    assert visitor.thread is not None
+    visitor.thread.join()
+    assert (ran.code, "The person refused" in ran.err) == (3, True)
+    assert not logins.place().exists()

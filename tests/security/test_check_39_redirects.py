@@ -79,3 +79,26 @@ def test_an_address_that_can(sqlite_application: Application, uri: str) -> None:
     assert answer.status_code == 200
     joint = "&" if "?" in uri else "?"
     assert answer.json()["redirect_to"].startswith(f"{uri}{joint}code=")
+
+
+@pytest.mark.parametrize(
+    ("uri", "good"),
+    [
+        ("http://127.0.0.1:5000/callback", True), ("http://[::1]:65535/callback", True),
+        ("http://localhost:5000/callback", False), ("http://127.0.0.1/callback", False),
+        ("https://127.0.0.1:5000/callback", False), ("http://127.0.0.1:5000/", False),
+        ("http://127.0.0.1:5000/callback?a=b", False), ("http://127.0.0.1:0/callback", False),
+        ("http://127.0.0.1:5000/callback\n", False), ("http://127.0.0.2:5000/callback", False),
+        ("http://127.0.0.1:5000@evil.example/callback", False), ("", False),
+        ("http://127.0.0.1:5000.evil.example/callback", False),
+        ("http://127.0.0.1:\u0665/callback", False),
+    ],
+)  # fmt: skip
+def test_the_command_line_listens_on_this_machine_alone(
+    sqlite_application: Application, uri: str, good: bool
+) -> None:
+    flow = Flow(sqlite_application)
+    answer = flow.consent(redirect_uri=uri, client_id="cost-ops-cli", scope=None)
+    assert (answer.status_code == 200) is good, answer.text
+    if not good:
+        assert answer.json()["error"]["code"] == "INVALID_REQUEST"

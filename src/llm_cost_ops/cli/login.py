@@ -25,34 +25,41 @@ def _login(
     code: Annotated[
         str | None, typer.Option(help="Code of the second factor, or a recovery code.")
     ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Sign in by the browser, whichever way it offers.")
+    ] = False,
 ) -> int:
-    """Sign in to a server with e-mail address and password; later commands go there as this person.
+    """Sign in to a server with e-mail address and password, or by the browser; later commands go
+    there as this person.
 
     The password is asked for without showing it. The tokens are kept in ~/.config/cost-ops, for
     the owner of the file alone. --api-key and COST_OPS_API_KEY go before a login.
 
     $ cost-ops auth login --api-url https://costs.example.com --email ann@example.com
     $ cost-ops auth login --email ann@example.com --password-stdin < password.txt
+    $ cost-ops auth login --api-url https://costs.example.com --browser
     """
     from llm_cost_ops.cli import logins
 
     server = _server(profile)
-    email = email or _asked("E-mail address", "--email")
-    password = _password(password_stdin)
-    body: dict[str, Any] = {"email": email, "password": password}
-    if profile.organization is not None:
-        body["organization"] = profile.organization
     before = logins.login_at(server)
-    made = _signed_in(server, body, code)
-    tokens = _tokens_of(made)
-    person = cast("Row", made.get("user", {})).get("email", email)
-    logins.keep(logins.login_of(server, tokens, str(person), logins.now_s()))
+    if browser:
+        login, organization = _by_browser(profile, server)
+    else:
+        email = email or _asked("E-mail address", "--email")
+        body: dict[str, Any] = {"email": email, "password": _password(password_stdin)}
+        if profile.organization is not None:
+            body["organization"] = profile.organization
+        made = _signed_in(server, body, code)
+        organization = cast("Row", made["organization"])
+        person = str(cast("Row", made.get("user", {})).get("email", email))
+        login = logins.login_of(server, _tokens_of(made), person, logins.now_s())
+    logins.keep(login)
     if before is not None:
         _given_back(server, before.access_token)
-    organization = cast("Row", made["organization"])
-    shown = {"server": server, "email": person, "organization": organization["slug"]}
+    shown = {"server": server, "email": login.email, "organization": organization["slug"]}
     show_object(profile, shown, lambda _profile, _row: None)
-    profile.note(f"Signed in to {server} as {person}, organization {organization['name']}.")
+    profile.note(f"Signed in to {server} as {login.email}, organization {organization['name']}.")
     return OK
 
 
@@ -120,7 +127,7 @@ def _switch_org(
     with logins.alone():
         latest = logins.login_at(server) or login
     tokens = Tokens(made["access_token"], latest.refresh_token, float(made["expires_in"]))
-    logins.keep(logins.login_of(server, tokens, latest.email, logins.now_s()))
+    logins.keep(logins.login_of(server, tokens, latest.email, logins.now_s(), latest.client_id))
     profile.note(f"Now in the organization {made['name']}.")
     return OK
 
@@ -184,6 +191,16 @@ def _signed_in(server: str, body: Mapping[str, Any], code: str | None) -> Row:
                 "the account has a second factor: --code", code=error.code, exit_code=AUTH
             ) from None
     return _entered(server, {**body, **_code(_asked("Code", "--code"))})
+
+
+def _by_browser(profile: Profile, server: str) -> tuple[Any, Row]:
+    """The login, and the organization that it is in."""
+    from llm_cost_ops.cli import browser, logins
+
+    tokens, me = browser.signed_in(profile, server)
+    email = str(cast("Row", me["account"])["email"])
+    login = logins.login_of(server, tokens, email, logins.now_s(), browser.CLIENT_ID)
+    return login, cast("Row", me["organization"])
 
 
 def _entered(server: str, body: Mapping[str, Any]) -> Row:

@@ -11,27 +11,30 @@ import os
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from llm_cost_ops.cli.failure import AUTH, CommandError
 from llm_cost_ops.client.clock import utc_now
-from llm_cost_ops.client.policy import Flow, RetryPolicy
-from llm_cost_ops.client.renewing import Tokens, UserToken
+from llm_cost_ops.client.policy import Flow, RetryPolicy, Send
+from llm_cost_ops.client.renewing import Tokens, UserToken, token_headers
 
 VARIABLE = "COST_OPS_CREDENTIALS"
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login at one server; `expires_at` of the access token, in seconds since 1970 UTC."""
+    """A login at one server; `expires_at` of the access token, in seconds since 1970 UTC.
+    `client_id` is the OAuth client of a login by the browser, empty for one by password."""
 
     server: str
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: float
     email: str = ""
+    client_id: str = ""
 
 
 def now_s() -> float:
@@ -104,13 +107,25 @@ class StoredToken(UserToken):
     def __init__(self, login: Login, *, now: Callable[[], float]) -> None:
         self._login = login
         self._now = now
+        path = "/oauth/token" if login.client_id else "/api/v1/auth/token/refresh"
         super().__init__(
             login.access_token,
             login.refresh_token,
-            f"{login.server}/api/v1/auth/token/refresh",
+            login.server + path,
             expires_in=login.expires_at - now(),
             renewed=self._store,
         )
+
+    def _request(self) -> Send:
+        if not self._login.client_id:
+            return super()._request()
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": self._refresh_token or "",
+            "client_id": self._login.client_id,
+        }
+        headers = token_headers("application/x-www-form-urlencoded")
+        return Send("POST", self._token_url, headers, urlencode(form).encode())
 
     def _fetch(self, policy: RetryPolicy) -> Flow[None]:
         with alone():
@@ -129,13 +144,18 @@ class StoredToken(UserToken):
         self._token = self._kept(tokens, self._clock())
 
     def _store(self, tokens: Tokens) -> None:
-        self._login = login_of(self._login.server, tokens, self._login.email, self._now())
+        self._login = replace(
+            self._login,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token or "",
+            expires_at=self._now() + (tokens.expires_in or 0.0),
+        )
         document = _read()
         servers = {**_logins(document), self._login.server: asdict(self._login)}
         _write({**document, "servers": servers})  # the lock is held: see _fetch
 
 
-def login_of(server: str, tokens: Tokens, email: str, now_s: float) -> Login:
+def login_of(server: str, tokens: Tokens, email: str, now_s: float, client_id: str = "") -> Login:
     """What is kept of the tokens that were got now."""
     return Login(
         server,
@@ -143,6 +163,7 @@ def login_of(server: str, tokens: Tokens, email: str, now_s: float) -> Login:
         tokens.refresh_token or "",
         now_s + (tokens.expires_in or 0.0),
         email,
+        client_id,
     )
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from llm_cost_ops.core import permissions
 from llm_cost_ops.core.grants import EVERYWHERE, Grant, Grants, Reach, reach_of
 
+OWN_PROGRAM = "cost-ops-cli"
+"""The OAuth client that is built in: our command line, which acts as the person who signed in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -41,7 +44,7 @@ class Principal:
     def lives_until(self) -> int | None:
         """When who is behind the credential is no longer there, in microseconds. People stay when
         their session ends; keys and the clients of OAuth are nothing but their credential."""
-        signed_in = self.account_id is not None and self.client_id is None
+        signed_in = self.account_id is not None and self.client_id in (None, OWN_PROGRAM)
         return None if signed_in else self.expires_at
 
     def holds(self, *required: str) -> bool:

@@ -5,7 +5,7 @@ The family of the tokens has the number of the session, so each is found by the 
 
 from __future__ import annotations
 
-from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.principal import OWN_PROGRAM, Principal
 from llm_cost_ops.server.access.tokens import store as families
 from llm_cost_ops.server.access.tokens.pairs import TokenPair
 from llm_cost_ops.server.db.session import WriteSession
@@ -52,10 +52,10 @@ def session_of(family_id: str) -> str:
 
 
 def is_own(principal: Principal) -> bool:
-    """Whether somebody is here with the access token of a sign-in: no program acts for them that
-    they only consented to."""
+    """Whether somebody is here with the access token of a sign-in, at the API or at our command
+    line: no program acts for them that they only consented to."""
     return (
         principal.account_id is not None
-        and principal.client_id is None
+        and principal.client_id in (None, OWN_PROGRAM)
         and principal.key_id.startswith(FAMILY)
     )

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from llm_cost_ops.core.permissions import PermissionTextError, holds, normalise_all
 from llm_cost_ops.server.access.oauth import store
-from llm_cost_ops.server.access.oauth.clients import CODE
+from llm_cost_ops.server.access.oauth.clients import CODE, may_receive
 from llm_cost_ops.server.http.routing import media_type
 
 MAX_FIELDS = 50
@@ -113,7 +113,7 @@ def read_asked(fields: Mapping[str, str], client: store.Client | None) -> Asked:
     uri = fields.get("redirect_uri", "")
     if client is None or CODE not in client.grant_types:
         raise Untrusted("invalid_client", "The client is not known here.")
-    if uri not in client.redirect_uris:  # byte by byte: no normalising that could be fooled
+    if not may_receive(client, uri):
         raise Untrusted("invalid_request", "redirect_uri is not one that the client registered.")
     state = fields.get("state")
     if state is not None and len(state) > MAX_STATE:

@@ -14,11 +14,11 @@ from llm_cost_ops.core.grants import Grant, beyond
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.permissions import normalise_all
 from llm_cost_ops.server.access.oauth import store
-from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.access.principal import OWN_PROGRAM, Principal
 from llm_cost_ops.server.access.secret import digest, new_secret
 from llm_cost_ops.server.access.tokens.store import end_families_of_client
 from llm_cost_ops.server.audit.actor import Actor
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 
 CODE = "authorization_code"
 REFRESH = "refresh_token"
@@ -30,6 +30,22 @@ MAX_URIS = 20
 MAX_URI = 2_000
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _URI = re.compile(r"[\x21-\x7e]+")
+
+
+OWN = store.Client(
+    id=OWN_PROGRAM,
+    organization_id="",
+    name="The command line cost-ops",
+    secret_digest=None,
+    redirect_uris=(),
+    grant_types=(CODE, REFRESH),
+    scopes=frozenset({"*"}),
+    created_by=None,
+    created_at=0,
+)
+"""Built in, for the people of every organization: it does what they may do. It listens on this
+machine alone, at whatever port is free (RFC 8252)."""
+_OWN_URI = re.compile(r"http://(127\.0\.0\.1|\[::1\]):[1-9][0-9]{0,4}/callback", re.ASCII)
 
 
 class ClientError(DomainError):
@@ -89,6 +105,19 @@ def register(
     store.insert_client(session, client)
     _record(session, actor, "created", client.id, None, told(client))
     return Registered(client, secret)
+
+
+def known(session: ReadSession, client_id: str) -> store.Client | None:
+    """The client with this id, of any organization or built in."""
+    return OWN if client_id == OWN.id else store.find_client(session, client_id)
+
+
+def may_receive(client: store.Client, uri: str) -> bool:
+    """Whether codes may be sent there. What was registered is compared byte by byte: no normalising
+    that could be fooled."""
+    if client.id == OWN.id:
+        return _OWN_URI.fullmatch(uri) is not None
+    return uri in client.redirect_uris
 
 
 def remove(session: WriteSession, actor: Actor, client_id: str) -> store.Client:

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from llm_cost_ops.core.jsontext import JsonError
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import authenticate
-from llm_cost_ops.server.access.oauth import store
+from llm_cost_ops.server.access.oauth import clients
 from llm_cost_ops.server.access.oauth.asking import (
     Asked,
     OAuthError,
@@ -39,6 +39,8 @@ from llm_cost_ops.server.identity.links import LinkRefused, make_link, use_link
 
 TICKET_SECONDS = 600
 PURPOSE = "consent"
+MAX_ONWARD = 2_000
+"""What the page of signing in takes as the place to go on to."""
 _MICROS = 1_000_000
 
 
@@ -62,12 +64,20 @@ async def show(request: Request) -> Response:
     try:
         person = _person(await authenticate(request), asked)
     except Problem as problem:
-        if problem.status == 401 and "authorization" not in request.headers:
-            here = f"{request.url.path}?{request.url.query}"
-            return RedirectResponse(f"/login?next={quote(here, safe='')}", 303, _NO_STORE)
+        sign_in = _sign_in(request, problem)
+        if sign_in is not None:
+            return RedirectResponse(sign_in, 303, _NO_STORE)
         return error_page(problem.message, problem.status)
     ticket = await to_thread.run_sync(_ticket, request, person, fields)
     return consent_page(asked, ticket)
+
+
+def _sign_in(request: Request, problem: Problem) -> str | None:
+    """Where a browser whose user has not signed in goes first, to come back here."""
+    if problem.status != 401 or "authorization" in request.headers:
+        return None
+    onward = f"{request.url.path}?{request.scope['query_string'].decode('ascii', 'replace')}"
+    return f"/login?next={quote(onward, safe='')}" if len(onward) < MAX_ONWARD else None
 
 
 async def answer(request: Request) -> Response:
@@ -125,7 +135,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 def _trusted(request: Request, fields: Mapping[str, str]) -> Asked:
     with read(deps.database(request)) as session:
-        client = store.find_client(session, fields.get("client_id", ""))
+        client = clients.known(session, fields.get("client_id", ""))
     return read_asked(fields, client)
 
 
@@ -136,7 +146,8 @@ def _person(person: Principal, asked: Asked) -> Principal:
         raise Problem(
             403, "INSUFFICIENT_PERMISSIONS", "Only somebody who signed in can give consent."
         )
-    if person.organization_id != asked.client.organization_id:
+    own = asked.client.id == clients.OWN.id
+    if not own and person.organization_id != asked.client.organization_id:
         raise Problem(403, "ORGANIZATION_MISMATCH", "The client belongs to another organization.")
     return person
 

@@ -21,7 +21,10 @@ _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 def consent_page(asked: Asked, ticket: str) -> HTMLResponse:
     """Asks the signed-in person; `ticket` shows that the answer comes from this page."""
-    scopes = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in sorted(asked.scopes))
+    scopes = "".join(
+        f"<li><code>{escape(scope)}</code>{' (everything)' if scope == '*' else ''}</li>"
+        for scope in sorted(asked.scopes)
+    )
     parts = urlsplit(asked.redirect_uri)
     origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
     body = (

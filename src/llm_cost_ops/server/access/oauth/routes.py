@@ -256,7 +256,7 @@ def _granted(
 
 def _known(session: ReadSession, client_id: str, secret: str | None) -> store.Client:
     """The client, if it proves to be it. Raises OAuthError."""
-    client = store.find_client(session, client_id)
+    client = clients.known(session, client_id)
     if client is None or not clients.secret_fits(client, secret):
         raise OAuthError("invalid_client", "The client is not known, or its secret is wrong.", 401)
     return client

@@ -25,7 +25,7 @@ from llm_cost_ops.server.signin.sso.desk import SsoDesk, sso
 from llm_cost_ops.server.signin.sso.failures import IdpUnavailable
 from llm_cost_ops.server.signin.sso.providers import SAML, Provider
 
-_NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_NO_STORE = {"Cache-Control": "no-store"}
 MAX_SLUG = 100
 MAX_BODY = 2 * saml.MAX_RESPONSE
 MAX_FIELDS = 10
