@@ -259,6 +259,7 @@ def test_what_a_provider_must_have(place: Place) -> None:
         ("sso_url", {"sso_url": None}),
         ("sso_url", {"sso_url": "http://idp.example.com"}),
         ("sso_url", {"sso_url": "javascript:alert(1)"}),
+        ("sso_url", {"sso_url": "https://[::1"}),
         ("sso_url", {"kind": "google", "client_id": "x", "issuer": None}),
         ("certificates", {"certificates": []}),
         ("certificates", {"certificates": ["x"]}),

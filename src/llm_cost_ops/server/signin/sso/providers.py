@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -165,7 +165,7 @@ def _clean_saml(provider: Provider) -> Provider:
     if provider.client_id or provider.secret is not None:
         name = "client_id" if provider.client_id else "client_secret"
         raise ProviderError("is nothing that SAML has", field=name)
-    address = urlsplit(provider.sso_url or "")
+    address = _parts(provider.sso_url or "", "sso_url")
     if address.scheme != "https" or not address.netloc or address.fragment:
         raise ProviderError("must be an https address", field="sso_url")
     if not _VISIBLE.fullmatch(provider.sso_url or "") or len(provider.sso_url or "") > 2_000:
@@ -222,10 +222,17 @@ def clean_issuer(kind: str, issuer: str) -> str:
             + ENTRA_ISSUER.format(tenant="00000000-0000-0000-0000-000000000000"),
             field="issuer",
         )
-    parts = urlsplit(issuer)
+    parts = _parts(issuer, "issuer")
     if parts.scheme not in ("https", "http") or not parts.netloc or parts.query or parts.fragment:
         raise ProviderError("must be an https address without a query", field="issuer")
     return issuer.rstrip("/") if kind == GITHUB else issuer
+
+
+def _parts(text: str, name: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ProviderError("must be an https address", field=name) from None
 
 
 def clean_domains(given: Sequence[str], *, any_domain: bool = False) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.responses import Response
@@ -135,7 +134,7 @@ def change_provider(
     changes: dict[str, Any] = {_NAMES.get(name, name): value for name, value in given.items()}
     for name in {"scopes", "domains", "certificates"} & changes.keys():
         changes[name] = tuple(changes[name])
-    if "issuer" in given and urlsplit(body.issuer).scheme in ("http", "https"):
+    if body.issuer.lower().startswith(("http:", "https:")):
         _examine(request, body.issuer)
 
     def work(session: WriteSession, actor: Actor) -> Response:
