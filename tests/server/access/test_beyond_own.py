@@ -102,7 +102,13 @@ def test_an_id_with_roles_is_taken_by_nobody_who_holds_less(
 ) -> None:
     """Roles may be given to an id that calls have named; who makes it a user gets them."""
     app = sqlite_application
-    call = {"provider": "openai", "model": "gpt-4o", "prompt_tokens": 1, "user_id": "ann"}
+    call = {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+        "user_id": "ann",
+    }
     assert app.post("/api/v1/usage", json=call).status_code == 201
     given = app.post("/api/v1/users/ann/roles", json={"role_id": "admin"})
     assert given.status_code == 201
