@@ -31,17 +31,22 @@ def test_every_operation_works_on_a_newer_schema(application: Application) -> No
     before = made(application, "before")
     extend(application)
     assert application.get(f"/api/v1/costs/{before['record_id']}").status_code == 200
+    shown = made(application, new_text())
     for called in operations(application):
-        ids = made(application, new_text()) if "{" in called.path else {}
+        own, ids = application, shown
+        if "{" in called.path and called.method != "GET":  # it may change or remove what is made
+            own = application.another()
+            ids = made(own, new_text())
         query = "?group_by=model" if called.id == "breakDownCosts" else ""
         for body in called.operation.bodies or (None,):
-            answer = application.request(
+            answer = own.request(
                 called.method, called.at(ids) + query, json=None if body is None else fresh(body)
             )
-            # A request that erased nothing has no certificate, and has not failed.
+            # What erased nothing has no certificate and has not failed; no mail is set up.
             missing = (called.id, answer.status_code) in (
                 ("getPrivacyCertificate", 404),
                 ("retryPrivacyRequest", 409),
+                ("sendWelcomeEmail", 409),
             )
             assert answer.is_success or missing, (called, answer.text)
     assert application.delete(f"/api/v1/costs/{before['record_id']}").status_code == 204
