@@ -51,15 +51,38 @@ async def end_tokens(request: Request, principal: Principal) -> None:
 
     def work(session: WriteSession) -> None:
         family = families.get_family(session, principal.key_id)
-        if family is None or principal.account_id is None:
+        if family is None:
             return
-        session_id = session_tokens.session_of(family.id)
-        store.revoke_session(session, principal.account_id, session_id, now_us=now_us)
-        if families.end_family(session, family.id, now_us, "signed out"):
-            record_own(session, principal.account_id, "auth.logout", visitor, now_us, by=family.id)
+        account_id = principal.account_id
+        if account_id is not None:
+            session_id = session_tokens.session_of(family.id)
+            store.revoke_session(session, account_id, session_id, now_us=now_us)
+        if not families.end_family(session, family.id, now_us, "signed out"):
+            return
+        if account_id is not None:
+            record_own(session, account_id, "auth.logout", visitor, now_us, by=family.id)
+        else:
+            _record_user(session, principal, visitor, now_us)
 
     await desk.run(lambda: write_retrying(desk.database, work))
     desk.tokens.forget_family(principal.key_id)
+
+
+def _record_user(
+    session: WriteSession, principal: Principal, visitor: Visitor, now_us: int
+) -> None:
+    """Of who is no account here, only the organization's user."""
+    record(
+        session,
+        organization_id=principal.organization_id,
+        actor_id=principal.key_id,
+        action="auth.logout",
+        resource_type="user",
+        resource_id=principal.user_id or "unknown",
+        after={"address": visitor.address},
+        request_id=visitor.request_id,
+        now_us=now_us,
+    )
 
 
 async def switch_session(request: Request, visit: Visit, organization: str) -> Membership | None:

@@ -16,6 +16,7 @@ from llm_cost_ops.server.http.problems import Problem, not_found
 from llm_cost_ops.server.http.routing import room_router
 from llm_cost_ops.server.identity.accounts import memberships
 from llm_cost_ops.server.identity.grants import grants_of
+from llm_cost_ops.server.identity.users import get_user
 from llm_cost_ops.server.signin import account as own
 from llm_cost_ops.server.signin import cookies, leaving, second_factor, session_tokens, store
 from llm_cost_ops.server.signin.ask import ask_for_mail
@@ -83,7 +84,7 @@ async def login(request: Request, body: Login) -> Response:
 async def logout(request: Request, principal: Principal = Anyone) -> Response:
     """End this session and its tokens, by the cookie or by an access token of the sign-in."""
     response = Response(status_code=204)
-    if session_tokens.is_own(principal):
+    if session_tokens.is_of_sign_in(principal):
         await leaving.end_tokens(request, principal)
         return response
     visit = await visit_of(request, desk_of(request), principal)
@@ -100,27 +101,30 @@ async def me(request: Request, principal: Principal = Anyone) -> Response:
 
 
 def _me(request: Request, principal: Principal) -> dict[str, object]:
-    account_id = principal.account_id
-    if account_id is None:
+    account_id, organization_id = principal.account_id, principal.organization_id
+    stands_for_user = session_tokens.is_of_sign_in(principal)
+    if principal.user_id is None or (account_id is None and not stands_for_user):
         raise Problem(
             403, "INSUFFICIENT_PERMISSIONS", "The credential stands for nobody who signs in."
         )
     with read(desk_of(request).database) as session:
-        account = store.get_account(session, account_id)
-        members = memberships(session, account_id)
-        on = second_factor.is_on(session, account_id)
-        left = second_factor.recovery_codes_left(session, account_id)
-        roles = grants_of(session, principal.organization_id, principal.user_id or "").role_names
-    here = [each for each in members if each.organization_id == principal.organization_id]
+        user = get_user(session, organization_id, principal.user_id)
+        # A token that an organization's own provider vouched for knows of the user alone.
+        known = account_id or (user.account_id if user is not None else None) or ""
+        account = store.get_account(session, known)
+        members = memberships(session, known)
+        on = second_factor.is_on(session, known)
+        left = second_factor.recovery_codes_left(session, known)
+        roles = grants_of(session, organization_id, principal.user_id).role_names
+    here = [each for each in members if each.organization_id == organization_id]
     if account is None or not here:
         raise not_found()
+    confined = principal.confined or account_id is None
     found: dict[str, object] = {
         "account": {"id": account.id, "email": account.email, "name": account.name},
         "user_id": principal.user_id,
         "organization": organization_row(here[0]),
-        "organizations": [
-            organization_row(each) for each in (here if principal.confined else members)
-        ],
+        "organizations": [organization_row(each) for each in (here if confined else members)],
         "roles": list(roles),
         "scopes": sorted(principal.scopes),
         "expires_at": None if principal.expires_at is None else instant(principal.expires_at),

@@ -52,10 +52,12 @@ def session_of(family_id: str) -> str:
 
 
 def is_own(principal: Principal) -> bool:
+    """Whether somebody is here as an account with the access token of a sign-in."""
+    return principal.account_id is not None and is_of_sign_in(principal)
+
+
+def is_of_sign_in(principal: Principal) -> bool:
     """Whether somebody is here with the access token of a sign-in, at the API or at our command
-    line: no program acts for them that they only consented to."""
-    return (
-        principal.account_id is not None
-        and principal.client_id in (None, OWN_PROGRAM)
-        and principal.key_id.startswith(FAMILY)
-    )
+    line: no program acts for them that they only consented to. One whom an organization's own
+    provider vouched for is no account there, only the user."""
+    return principal.client_id in (None, OWN_PROGRAM) and principal.key_id.startswith(FAMILY)

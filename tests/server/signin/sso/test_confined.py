@@ -1,0 +1,47 @@
+"""Somebody whom an organization's own provider vouched for, at a program."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+from llm_cost_ops.server.access.principal import OWN_PROGRAM
+from tests.support.oauth import challenge_of
+from tests.support.people import make_person
+from tests.support.sso import EMAIL, House
+
+
+def test_the_command_line_of_a_confined_person(house: House) -> None:
+    """Its tokens stand for the user alone, and still tell who that is, and sign out."""
+    make_person(house.doors, "viewer", email=EMAIL)
+    browser = house.entered(house.provider()["id"])
+    verifier, back = "v" * 43, "http://127.0.0.1:4711/callback"
+    asked = {
+        "response_type": "code",
+        "client_id": OWN_PROGRAM,
+        "redirect_uri": back,
+        "state": "s",
+        "code_challenge": challenge_of(verifier),
+        "code_challenge_method": "S256",
+    }
+    consent = browser.request("POST", "/oauth/authorize", json=asked)
+    assert consent.status_code == 200, consent.text
+    query = dict(parse_qsl(urlsplit(consent.json()["redirect_to"]).query))
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": OWN_PROGRAM,
+        "code": query["code"],
+        "redirect_uri": back,
+        "code_verifier": verifier,
+    }
+    made = house.doors.post("/oauth/token", key=None, data=form)
+    assert made.status_code == 200, made.text
+    holder = {"Authorization": f"Bearer {made.json()['access_token']}"}
+    program = house.doors.browser(origin=None, headers=holder)
+    me = program.me()
+    assert (me.status_code, me.json()["account"]["email"]) == (200, EMAIL), me.text
+    assert [each["id"] for each in me.json()["organizations"]] == [house.doors.organization_id]
+    assert program.post("/switch-org", {"organization": house.doors.organization_id}).is_error
+    assert program.post("/logout").status_code == 204
+    assert program.me().status_code == 401
+    logged = house.doors.get("/api/v1/audit", params={"action": "auth.logout"}).json()["data"]
+    assert [entry["actor_id"][:4] for entry in logged] == ["fam_"]
