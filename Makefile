@@ -20,7 +20,8 @@ HOST ?= 127.0.0.1
 USAGE ?=
 ARGS ?=
 CYCLES ?= 200
-JOBS ?= auto
+# Tests wait for disks and deadlines: half as many again as there are cores.
+JOBS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
 .PHONY: help
 help:  ## list the targets
@@ -87,7 +88,7 @@ format: $(VENV)/.dev-ready  ## rewrite to the house format
 types: $(VENV)/.dev-ready  ## pyright: strict on src, basic on the rest
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-test: $(VENV)/.dev-ready services  ## the whole suite on JOBS cores and the coverage gates; ARGS goes to pytest
+test: $(VENV)/.dev-ready services  ## the whole suite in JOBS processes and the coverage gates; ARGS goes to pytest
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet

@@ -16,7 +16,7 @@ from llm_cost_ops.exceptions import AuthenticationError, ConfigurationError, Net
 from llm_cost_ops.testing import FakeServer
 from llm_cost_ops.testing.server import ADDRESS, Answer, LostConnection
 
-REFRESH = f"{ADDRESS}/api/v1/auth/token/refresh"
+REFRESH = f"{ADDRESS}/api/v1/auth/refresh"
 TOKEN = f"{ADDRESS}/oauth/token"
 
 
@@ -161,7 +161,7 @@ def test_a_cancelled_call_does_not_take_the_next_refresh_token_along(
     issuer.go_on.clear()
 
     async def run(url: str) -> None:
-        auth = UserToken("gone", "rt_0", f"{url}/api/v1/auth/token/refresh")
+        auth = UserToken("gone", "rt_0", f"{url}/api/v1/auth/refresh")
         async with fake.async_client(auth=auth) as client:
             call = asyncio.create_task(client.costs.list())
             assert await asyncio.to_thread(issuer.began.wait, 10)

@@ -107,5 +107,5 @@ def pair_of(doors: Doors, person: Person, organization_id: str) -> TokenPair:
 
 
 def renewed(doors: Doors, pair: TokenPair) -> int:
-    answer = doors.browser().post("/token/refresh", {"refresh_token": pair.refresh_token})
+    answer = doors.browser().post("/refresh", {"refresh_token": pair.refresh_token})
     return answer.status_code

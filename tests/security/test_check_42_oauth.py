@@ -57,7 +57,7 @@ def test_a_refresh_token_is_of_its_client(sqlite_application: Application) -> No
     answer = other.token(grant_type="refresh_token", refresh_token=token)
     assert error_of(answer) == (400, "invalid_grant")
     elsewhere = sqlite_application.post(
-        "/api/v1/auth/token/refresh", key=None, json={"refresh_token": token}
+        "/api/v1/auth/refresh", key=None, json={"refresh_token": token}
     )
     assert elsewhere.status_code == 401
     assert flow.token(grant_type="refresh_token", refresh_token=token).status_code == 200

@@ -434,6 +434,7 @@ SIGNING_IN = frozenset(
         "disableSecondFactor",
         "enrollSecondFactor",
         "getMe",
+        "initiateSso",
         "listSessions",
         "login",
         "logout",

@@ -107,7 +107,7 @@ class StoredToken(UserToken):
     def __init__(self, login: Login, *, now: Callable[[], float]) -> None:
         self._login = login
         self._now = now
-        path = "/oauth/token" if login.client_id else "/api/v1/auth/token/refresh"
+        path = "/oauth/token" if login.client_id else "/api/v1/auth/refresh"
         super().__init__(
             login.access_token,
             login.refresh_token,

@@ -133,7 +133,7 @@ def _credentials(given: _Given, settings: Settings) -> Auth:
     if given.auth is not None:
         return given.auth
     if given.refresh_token is not None:
-        url = f"{settings.api_root}/auth/token/refresh"
+        url = f"{settings.api_root}/auth/refresh"
         return UserToken(given.jwt_token, given.refresh_token, url)
     if given.jwt_token is not None:
         return BearerToken(given.jwt_token)

@@ -166,7 +166,7 @@ class RenewingToken:
 
 class UserToken(RenewingToken):
     """The tokens of somebody who signed in (`POST /api/v1/auth/login`), renewed at `token_url`
-    (`https://.../api/v1/auth/token/refresh`)."""
+    (`https://.../api/v1/auth/refresh`)."""
 
     def __init__(
         self,

@@ -92,6 +92,7 @@ from llm_cost_ops.server.signin import (
 from llm_cost_ops.server.signin import routes as signin
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.sessions import Sessions
+from llm_cost_ops.server.signin.sso import initiate as sso_initiate
 from llm_cost_ops.server.signin.sso import pages as sso_pages
 from llm_cost_ops.server.signin.sso import routes as sso
 from llm_cost_ops.server.signin.sso.desk import SsoDesk
@@ -131,6 +132,7 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("second factor", router=factor_routes.router),
     Room("sso", router=sso.router),
+    Room("sso begun", router=sso_initiate.router),
     Room("e-mail address", router=address_routes.router),
     # The ledger first: its /pricing/rerate and /pricing/unpriced are no ids of prices.
     Room("ledger", router=ledger.router),

@@ -26,7 +26,7 @@ from tests.support.tokens import (
 )
 
 WHO = "/api/v1/auth/validate"
-REFRESH = "/api/v1/auth/token/refresh"
+REFRESH = "/api/v1/auth/refresh"
 REVOKE = "/api/v1/auth/token/revoke"
 
 

@@ -96,7 +96,7 @@ def test_tokens_and_session_end_together(sqlite_doors: Doors) -> None:
             client.origin = HOME
             assert client.open("/logout").send("/logout").answer.status_code == 200
         assert (holder.me().status_code, client.me().status_code) == (401, 401), way
-        refreshed = program(sqlite_doors).post("/token/refresh", {"refresh_token": token})
+        refreshed = program(sqlite_doors).post("/refresh", {"refresh_token": token})
         assert refreshed.status_code == 401, way
     with read(sqlite_doors.database) as session:
         statement = select(audit_log.c.actor_id).where(audit_log.c.action == "auth.logout")
@@ -108,7 +108,7 @@ def test_they_are_renewed_and_the_session_goes_on(sqlite_doors: Doors) -> None:
     made = signed_in(sqlite_doors, make_person(sqlite_doors, "viewer"))
     sqlite_doors.time.current += timedelta(seconds=3_631)
     assert bearer(sqlite_doors, made["access_token"]).me().status_code == 401
-    answer = program(sqlite_doors).post("/token/refresh", {"refresh_token": made["refresh_token"]})
+    answer = program(sqlite_doors).post("/refresh", {"refresh_token": made["refresh_token"]})
     pair = answer.json()
     assert pair["refresh_token"] != made["refresh_token"]
     assert bearer(sqlite_doors, pair["access_token"]).me().status_code == 200
@@ -129,7 +129,7 @@ def test_tokens_go_on_in_another_organization(doors: Doors) -> None:
     assert holder.me().status_code == 401
     there = bearer(doors, switched.json()["access_token"]).me().json()
     assert (there["organization"]["id"], there["scopes"]) == (other.organization_id, ["*"])
-    answer = program(doors).post("/token/refresh", {"refresh_token": made["refresh_token"]})
+    answer = program(doors).post("/refresh", {"refresh_token": made["refresh_token"]})
     again = bearer(doors, answer.json()["access_token"]).me().json()
     assert again["organization"]["id"] == other.organization_id
 
@@ -141,7 +141,7 @@ def test_a_switched_session_takes_its_tokens_along(sqlite_doors: Doors) -> None:
     made = client.login(person, organization=sqlite_doors.organization_id).json()
     client.post("/switch-org", {"organization": other.organization_id})
     assert bearer(sqlite_doors, made["access_token"]).me().status_code == 401
-    answer = client.post("/token/refresh", {"refresh_token": made["refresh_token"]})
+    answer = client.post("/refresh", {"refresh_token": made["refresh_token"]})
     me = bearer(sqlite_doors, answer.json()["access_token"]).me().json()
     assert me["organization"]["id"] == other.organization_id
 
@@ -176,7 +176,7 @@ def test_the_client_renews_what_a_login_gave(sqlite_doors: Doors) -> None:
     auth = UserToken(
         made["access_token"],
         made["refresh_token"],
-        f"{HOME}/api/v1/auth/token/refresh",
+        f"{HOME}/api/v1/auth/refresh",
         renewed=told.append,
     )
 

@@ -45,3 +45,22 @@ def test_the_command_line_of_a_confined_person(house: House) -> None:
     assert program.me().status_code == 401
     logged = house.doors.get("/api/v1/audit", params={"action": "auth.logout"}).json()["data"]
     assert [entry["actor_id"][:4] for entry in logged] == ["fam_"]
+
+
+def test_a_program_asks_where_to_sign_in(house: House) -> None:
+    doors, path = house.doors, "/sso/initiate"
+    program = doors.browser(origin=None)
+    slug = {"organization": doors.organization_id}
+    assert program.post(path, slug).status_code == 404
+    first = house.provider()["id"]
+    address = f"https://costs.example.com/login/sso/{first}"
+    found = program.post(path, slug)
+    assert (found.status_code, found.json()["authorization_url"]) == (200, address), found.text
+    onward = program.post(path, {"provider": first, "next": "/account?a=1"}).json()
+    assert onward["authorization_url"] == f"{address}?next=%2Faccount%3Fa%3D1"
+    foreign = program.post(path, {"provider": first, "next": "https://evil.example/"}).json()
+    assert foreign["authorization_url"] == f"{address}?next=%2Faccount"
+    assert program.post(path, {"provider": "idp_unknown"}).status_code == 404
+    house.provider(name="Second")
+    several = program.post(path, slug)
+    assert (several.status_code, first in several.text) == (422, True)

@@ -245,7 +245,7 @@ class TestPolicy:
         house.later(1)
         assert doors.browser(origin=None, headers=holder).me().status_code == 401
         again = {"refresh_token": tokens["refresh_token"]}
-        assert doors.post("/api/v1/auth/token/refresh", key=None, json=again).status_code == 401
+        assert doors.post("/api/v1/auth/refresh", key=None, json=again).status_code == 401
         assert doors.browser(origin=None).login(person).status_code == 403
 
     def test_a_password_gets_nobody_in_by_way_of_another_organization(self, house: House) -> None:

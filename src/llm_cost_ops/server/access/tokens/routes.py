@@ -18,7 +18,7 @@ from llm_cost_ops.server.http.openapi import answers
 from llm_cost_ops.server.http.request_id import request_id
 from llm_cost_ops.server.http.routing import Wire, room_router
 
-router = room_router("/api/v1/auth/token", "auth")
+router = room_router("/api/v1/auth", "auth")
 
 _BY_BODY: dict[str, Any] = {"security": []}
 """The credential stands in the body."""
@@ -38,7 +38,7 @@ PAIR_SCHEMA: dict[str, Any] = {
 
 
 class Refresh(Wire):
-    """`POST /api/v1/auth/token/refresh`"""
+    """`POST /api/v1/auth/refresh`"""
 
     refresh_token: Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -75,7 +75,7 @@ def refresh(request: Request, body: Refresh) -> Response:
 
 
 @router.post(
-    "/revoke",
+    "/token/revoke",
     status_code=204,
     operation_id="revokeToken",
     openapi_extra=_BY_BODY,
