@@ -76,6 +76,7 @@ def test_a_settings_file_makes_no_objects(
 
 @pytest.mark.check(16)
 def test_no_xml_is_read() -> None:
+    """But by the library of SAML: `test_saml` sends that one a document type with entities."""
     assert {path.name for path, node in calls() if imported(node) & XML} == set()
 
 

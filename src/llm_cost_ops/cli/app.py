@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rbac": ("roles:rbac", "Roles: list, create, assign, load from a file."),
     "sso": (
         "single_sign_on:sso",
-        "Identity providers by which people sign in: add, change, remove, require.",
+        "Identity providers to sign in by: add, change, remove, require.",
     ),
     "config": ("config:config", "Show and check the settings."),
     "secrets": ("secrets:secrets", "Secrets in the database: their keys, and new keys."),

@@ -21,7 +21,7 @@ from llm_cost_ops.cli.output import (
 )
 from llm_cost_ops.cli.profile import Profile
 
-sso = group("Identity providers by which people sign in: add, change, remove, require.")
+sso = group("Identity providers to sign in by: add, change, remove, require.")
 
 COLUMNS = (
     Column("id"),

@@ -13,9 +13,9 @@ import importlib
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from html import escape
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
-from xml.sax.saxutils import quoteattr
 
 from llm_cost_ops.core.instant import format_instant, from_micros
 from llm_cost_ops.server.db.session import WriteSession
@@ -89,10 +89,10 @@ def address_to_ask(provider: Provider, begun: Begun, now_us: int) -> str:
     address = provider.sso_url or ""
     request = (
         f'<samlp:AuthnRequest xmlns:samlp="{_PROTOCOL}" xmlns:saml="{_ASSERTION}" Version="2.0"'
-        f" ID={quoteattr(request_id(begun))} IssueInstant={quoteattr(_instant(now_us))}"
-        f" Destination={quoteattr(address)} ProtocolBinding={quoteattr(_POST)}"
-        f" AssertionConsumerServiceURL={quoteattr(begun.redirect_uri)}>"
-        f"<saml:Issuer>{_escaped(entity_id(begun))}</saml:Issuer></samlp:AuthnRequest>"
+        f' ID="{escape(request_id(begun))}" IssueInstant="{_instant(now_us)}"'
+        f' Destination="{escape(address)}" ProtocolBinding="{_POST}"'
+        f' AssertionConsumerServiceURL="{escape(begun.redirect_uri)}">'
+        f"<saml:Issuer>{escape(entity_id(begun))}</saml:Issuer></samlp:AuthnRequest>"
     )
     deflated = zlib.compress(request.encode(), 9)[2:-4]
     fields = {"SAMLRequest": base64.b64encode(deflated).decode(), "RelayState": begun.state}
@@ -101,10 +101,6 @@ def address_to_ask(provider: Provider, begun: Begun, now_us: int) -> str:
 
 def _instant(micros: int) -> str:
     return format_instant(from_micros(micros // 1_000_000 * 1_000_000))
-
-
-def _escaped(text: str) -> str:
-    return quoteattr(text)[1:-1]
 
 
 def metadata(provider: Provider, begun: Begun) -> str:
