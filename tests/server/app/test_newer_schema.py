@@ -34,7 +34,7 @@ def test_every_operation_works_on_a_newer_schema(application: Application) -> No
     shown = made(application, new_text())
     for called in operations(application):
         own, ids = application, shown
-        if "{" in called.path and called.method != "GET":  # it may change or remove what is made
+        if "{" in called.path and called.method in ("POST", "DELETE"):  # it may end what is made
             own = application.another()
             ids = made(own, new_text())
         query = "?group_by=model" if called.id == "breakDownCosts" else ""

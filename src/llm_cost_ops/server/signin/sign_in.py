@@ -194,7 +194,8 @@ def _failed(
 ) -> None:
     """Record a failed attempt where administrators of the account's organization find it, or in
     the log of the installation. What was typed as address may be a password: it is not kept."""
-    members = memberships(session, account.id) if account is not None else []
+    # Asked of nobody, too: the time must not tell whether there is an account.
+    members = memberships(session, account.id if account is not None else "")
     member = members[0] if members else None
     record(
         session,
