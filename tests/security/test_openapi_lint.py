@@ -15,11 +15,18 @@ DOCUMENT: dict[str, Any] = json.loads(
 OPEN = frozenset({"/live", "/health", "/ready", "/metrics", "/docs", "/openapi.json"})
 """What anybody may ask: nothing of an organization is in the answers."""
 SIGN_IN = frozenset(
-    {"/api/v1/auth/login", "/api/v1/auth/password/reset", "/api/v1/auth/password/reset/confirm"}
+    {
+        "/api/v1/auth/login",
+        "/api/v1/auth/password/reset",
+        "/api/v1/auth/password/reset/confirm",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/sso/initiate",
+        "/api/v1/auth/token/revoke",
+    }
 )
-"""Where a credential is got; throttled by itself (check 19)."""
+"""Where a credential is got, or stands in the body; passwords are throttled (check 19)."""
 OPEN_PREFIXES = ("/oauth/", "/.well-known/", "/scim/v2/ServiceProviderConfig", "/api/v1/login")
-PAGES = ("/account", "/invite", "/login", "/logout", "/reset", "/welcome")
+PAGES = ("/account", "/email", "/invite", "/login", "/logout", "/reset", "/welcome")
 """Pages for people, whom a cookie or a link that works once lets in (checks 26 and 34)."""
 SECRET_NAMES = ("password", "secret", "token", "api_key", "apikey", "key", "credential", "otp")
 ALLOWED_QUERY = frozenset({"cursor"})
