@@ -13,7 +13,12 @@ from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
 
-IDP: Body = {"kind": "google", "client_id": "x", "domains": ["example.com"]}
+IDP: Body = {
+    "kind": "generic",
+    "issuer": "https://idp.invalid",
+    "client_id": "x",
+    "domains": ["example.com"],
+}
 
 
 def _alert(application: Application, canary: str) -> str:
