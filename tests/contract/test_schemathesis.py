@@ -30,6 +30,8 @@ def test_every_operation(live_server: LiveServer, tmp_path: Path) -> None:
         "--suppress-health-check", "all", "--request-timeout", "60",
         # It would revoke the key of this run, and all that follows would be refused.
         "--exclude-operation-id", "revokeApiKey",
+        # 501 is what SCIM wants of a server without it (RFC 7644, 3.11).
+        "--exclude-path", "/scim/v2/Me",
         # With more, CPython 3.11 loses count of its recursion when schemathesis builds syntax trees
         "-w", "1",
     ]  # fmt: skip

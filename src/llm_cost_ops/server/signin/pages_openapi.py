@@ -37,6 +37,12 @@ def _gone(operation_id: str, summary: str, *query: str) -> dict[str, Any]:
     }
 
 
+def _came_back(operation_id: str, summary: str) -> dict[str, Any]:
+    """The same of a form that the provider has the browser send."""
+    said = _gone(operation_id, summary)
+    return {**said, "responses": {**said["responses"], "422": _html("No form."), **_FAILED}}
+
+
 def _sent(operation_id: str, summary: str, *fields: str) -> dict[str, Any]:
     schema = {
         "type": "object",
@@ -53,12 +59,30 @@ def _sent(operation_id: str, summary: str, *fields: str) -> dict[str, Any]:
             "200": _html("The next page."),
             "303": {"description": "To the next page."},
             "422": _html("The page again, with what is wrong."),
+            **_FAILED,
         },
     }
 
 
 def _html(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+def _failed(description: str) -> dict[str, Any]:
+    """By the page, or by what stands before all pages and speaks JSON."""
+    schema = {"type": "object"}
+    content = {"text/html": {"schema": {"type": "string"}}, "application/json": {"schema": schema}}
+    return {"description": description, "content": content}
+
+
+_FAILED = {
+    "400": _failed("The form cannot be read."),
+    "403": _failed("No page of ours sent the form."),
+    "413": _failed("The form is too large."),
+    "415": _failed("It is no form."),
+    "429": _failed("Too many attempts; `Retry-After` says how long to wait."),
+    "503": _failed("Something that is needed does not answer."),
+}
 
 
 paths: Mapping[str, Mapping[str, Any]] = {
@@ -74,7 +98,7 @@ paths: Mapping[str, Mapping[str, Any]] = {
     },
     "/login/sso/{idp_id}/acs": {
         "post": {
-            **_gone("ssoAcs", "Come back from a SAML provider."),
+            **_came_back("ssoAcs", "Come back from a SAML provider."),
             "requestBody": {
                 "required": True,
                 "content": {

@@ -44,6 +44,16 @@ _FORM: dict[str, Any] = {
     }
 }
 _ANY: dict[str, Any] = {"type": "object"}
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+_ERRORS = {
+    **answers(400, _ERROR, "RFC 6749, 5.2."),
+    **answers(401, _ERROR, "The client is not known, or did not prove to be it."),
+    **answers(429, _ERROR, "Too many failures; `Retry-After` says how long to wait."),
+}
 
 
 class NewClient(Wire):
@@ -211,7 +221,7 @@ async def decide(request: Request) -> Response:
     "/oauth/token",
     operation_id="token",
     openapi_extra=_FORM,
-    responses=answers(200, PAIR_SCHEMA, "The tokens."),
+    responses={**answers(200, PAIR_SCHEMA, "The tokens."), **_ERRORS},
 )
 async def token(request: Request) -> Response:
     """Tokens for a code with its PKCE verifier, a refresh token, or the client's credentials."""
@@ -276,7 +286,7 @@ def _refused(error: OAuthError, wait: int = 0) -> Response:
     "/oauth/revoke",
     operation_id="revoke",
     openapi_extra=_FORM,
-    responses={200: {"description": "Revoked, or never known."}},
+    responses={200: {"description": "Revoked, or never known."}, **_ERRORS},
 )
 async def revoke(request: Request) -> Response:
     """Give a token back (RFC 7009): all tokens of that consent end."""
@@ -311,7 +321,10 @@ def _revoked(
     "/oauth/introspect",
     operation_id="introspect",
     openapi_extra=_FORM,
-    responses=answers(200, _ANY, "Whether the token is active, and what it says."),
+    responses={
+        **answers(200, _ANY, "Whether the token is active, and what it says."),
+        **_ERRORS,
+    },
 )
 async def introspect(request: Request) -> Response:
     """What a token of the client's organization stands for now (RFC 7662)."""
