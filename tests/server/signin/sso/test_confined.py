@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from llm_cost_ops.server.access.principal import OWN_PROGRAM
+from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.identity.links import make_link
+from llm_cost_ops.server.settings import DatabaseSettings
 from tests.support.oauth import challenge_of
-from tests.support.people import make_person
-from tests.support.sso import EMAIL, House
+from tests.support.people import Doors, Person, column, make_person
+from tests.support.sso import EMAIL, POLICY, House, installed_of
+
+NEW = "ann.new@example.com"
+
+
+def address_link(doors: Doors, person: Person) -> str:
+    """The secret of the mail that proves another address of the person."""
+    detail: dict[str, Any] = {"from": person.email, "email": NEW, "token_version": 0}
+    with write(doors.database) as session:
+        return make_link(
+            session,
+            "verify",
+            now_us=doors.clock.micros(),
+            lives_us=60_000_000,
+            account_id=person.account_id,
+            detail=detail,
+        )
+
+
+def test_a_confined_person_confirms_no_address(house: House) -> None:
+    """Nor becomes the whole account by it: the answer would be a session of its own."""
+    person = make_person(house.doors, "viewer", email=EMAIL)
+    secret = address_link(house.doors, person)
+    browser = house.entered(house.provider()["id"])
+    answer = browser.post("/email/confirm", {"token": secret})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (
+        403,
+        "REAUTHENTICATION_REQUIRED",
+    )
+    assert browser.get(f"/email?token={secret}").status_code == 403
+    assert column(house.doors, "email", person) == EMAIL
+
+
+def test_who_confirms_an_address_stays_signed_in_by_the_provider(
+    sqlite_settings: DatabaseSettings,
+) -> None:
+    with installed_of(sqlite_settings) as house:
+        person = make_person(house.doors, "viewer", email=EMAIL)
+        assert house.doors.request("PUT", POLICY, json={"required": True}).status_code == 200
+        browser = house.entered("oidc")
+        secret = address_link(house.doors, person)
+        answer = browser.post("/email/confirm", {"token": secret})
+        assert answer.status_code == 200, answer.text
+        assert browser.me().json()["account"]["email"] == NEW
 
 
 def test_the_command_line_of_a_confined_person(house: House) -> None:
