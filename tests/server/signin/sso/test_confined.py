@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
+
 from llm_cost_ops.server.access.principal import OWN_PROGRAM
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.identity.links import make_link
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.support.oauth import challenge_of
-from tests.support.people import Doors, Person, column, make_person
-from tests.support.sso import EMAIL, POLICY, House, installed_of
+from tests.support.people import Browser, Doors, Person, column, make_person
+from tests.support.sso import EMAIL, POLICY, PROVIDERS, House, installed_of
 
 NEW = "ann.new@example.com"
 
@@ -57,30 +59,72 @@ def test_who_confirms_an_address_stays_signed_in_by_the_provider(
         assert browser.me().json()["account"]["email"] == NEW
 
 
-def test_the_command_line_of_a_confined_person(house: House) -> None:
-    """Its tokens stand for the user alone, and still tell who that is, and sign out."""
-    make_person(house.doors, "viewer", email=EMAIL)
-    browser = house.entered(house.provider()["id"])
-    verifier, back = "v" * 43, "http://127.0.0.1:4711/callback"
+CALLBACK, VERIFIER = "http://127.0.0.1:4711/callback", "v" * 43
+
+
+def consented(browser: Browser) -> str:
+    """The code that our command line gets of who is in the browser."""
     asked = {
         "response_type": "code",
         "client_id": OWN_PROGRAM,
-        "redirect_uri": back,
+        "redirect_uri": CALLBACK,
         "state": "s",
-        "code_challenge": challenge_of(verifier),
+        "code_challenge": challenge_of(VERIFIER),
         "code_challenge_method": "S256",
     }
     consent = browser.request("POST", "/oauth/authorize", json=asked)
     assert consent.status_code == 200, consent.text
-    query = dict(parse_qsl(urlsplit(consent.json()["redirect_to"]).query))
+    return dict(parse_qsl(urlsplit(consent.json()["redirect_to"]).query))["code"]
+
+
+def redeemed(house: House, code: str) -> httpx.Response:
     form = {
         "grant_type": "authorization_code",
         "client_id": OWN_PROGRAM,
-        "code": query["code"],
-        "redirect_uri": back,
-        "code_verifier": verifier,
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
     }
-    made = house.doors.post("/oauth/token", key=None, data=form)
+    return house.doors.post("/oauth/token", key=None, data=form)
+
+
+def renewed(house: House, tokens: dict[str, Any]) -> int:
+    form = {"client_id": OWN_PROGRAM, "refresh_token": tokens["refresh_token"]}
+    form["grant_type"] = "refresh_token"
+    return house.doors.post("/oauth/token", key=None, data=form).status_code
+
+
+def test_a_removed_provider_leaves_no_tokens(house: House) -> None:
+    make_person(house.doors, "viewer", email=EMAIL)
+    provider = house.provider()["id"]
+    browser = house.entered(provider)
+    tokens, waiting = redeemed(house, consented(browser)).json(), consented(browser)
+    assert house.doors.delete(f"{PROVIDERS}/{provider}").status_code == 204
+    house.later(1)
+    holder = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert house.doors.browser(origin=None, headers=holder).me().status_code == 401
+    assert renewed(house, tokens) == 400
+    assert redeemed(house, waiting).status_code == 400
+
+
+def test_passwords_off_ends_the_command_line_of_a_password(house: House) -> None:
+    """That of whom a provider vouched for goes on."""
+    doors = house.doors
+    make_person(doors, "viewer", email=EMAIL)
+    vouched = redeemed(house, consented(house.entered(house.provider()["id"]))).json()
+    own = doors.browser()
+    own.login(make_person(doors, "viewer"))
+    tokens, waiting = redeemed(house, consented(own)).json(), consented(own)
+    assert doors.request("PUT", POLICY, json={"required": True}).status_code == 200
+    assert renewed(house, tokens) == 400
+    assert redeemed(house, waiting).status_code == 400
+    assert renewed(house, vouched) == 200
+
+
+def test_the_command_line_of_a_confined_person(house: House) -> None:
+    """Its tokens stand for the user alone, and still tell who that is, and sign out."""
+    make_person(house.doors, "viewer", email=EMAIL)
+    made = redeemed(house, consented(house.entered(house.provider()["id"])))
     assert made.status_code == 200, made.text
     holder = {"Authorization": f"Bearer {made.json()['access_token']}"}
     program = house.doors.browser(origin=None, headers=holder)
