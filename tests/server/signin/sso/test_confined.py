@@ -11,8 +11,8 @@ from llm_cost_ops.server.access.principal import OWN_PROGRAM
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.identity.links import make_link
 from llm_cost_ops.server.settings import DatabaseSettings
-from tests.support.oauth import challenge_of
-from tests.support.people import Browser, Doors, Person, column, make_person
+from tests.support.oauth import CLIENTS, challenge_of
+from tests.support.people import Browser, Doors, Person, add_to, column, make_person
 from tests.support.sso import EMAIL, POLICY, PROVIDERS, House, installed_of
 
 NEW = "ann.new@example.com"
@@ -62,11 +62,11 @@ def test_who_confirms_an_address_stays_signed_in_by_the_provider(
 CALLBACK, VERIFIER = "http://127.0.0.1:4711/callback", "v" * 43
 
 
-def consented(browser: Browser) -> str:
-    """The code that our command line gets of who is in the browser."""
+def consented(browser: Browser, client_id: str = OWN_PROGRAM) -> str:
+    """The code that our command line, or another program, gets of who is in the browser."""
     asked = {
         "response_type": "code",
-        "client_id": OWN_PROGRAM,
+        "client_id": client_id,
         "redirect_uri": CALLBACK,
         "state": "s",
         "code_challenge": challenge_of(VERIFIER),
@@ -77,10 +77,10 @@ def consented(browser: Browser) -> str:
     return dict(parse_qsl(urlsplit(consent.json()["redirect_to"]).query))["code"]
 
 
-def redeemed(house: House, code: str) -> httpx.Response:
+def redeemed(house: House, code: str, client_id: str = OWN_PROGRAM) -> httpx.Response:
     form = {
         "grant_type": "authorization_code",
-        "client_id": OWN_PROGRAM,
+        "client_id": client_id,
         "code": code,
         "redirect_uri": CALLBACK,
         "code_verifier": VERIFIER,
@@ -136,6 +136,31 @@ def test_the_command_line_of_a_confined_person(house: House) -> None:
     assert program.me().status_code == 401
     logged = house.doors.get("/api/v1/audit", params={"action": "auth.logout"}).json()["data"]
     assert [entry["actor_id"][:4] for entry in logged] == ["fam_"]
+
+
+def test_a_program_of_an_organization_learns_of_no_other(house: House) -> None:
+    """Who consents to it may belong to more."""
+    doors, other = house.doors, house.doors.other()
+    person = make_person(doors, "viewer", email=EMAIL)
+    add_to(other, person, "viewer")
+    body = {
+        "name": "App",
+        "public": True,
+        "redirect_uris": [CALLBACK],
+        "scopes": ["read:organizations"],
+    }
+    client_id = doors.post(CLIENTS, json=body).json()["client_id"]
+    browser = doors.browser()
+    browser.login(person, organization=doors.organization_id)
+    for program, expected in (
+        (client_id, {doors.organization_id}),
+        (OWN_PROGRAM, {doors.organization_id, other.organization_id}),
+    ):
+        token = redeemed(house, consented(browser, program), program).json()["access_token"]
+        holder = doors.browser(origin=None, headers={"Authorization": f"Bearer {token}"})
+        listed = holder.get("/api/v1/organizations").json()["data"]
+        assert {each["id"] for each in listed} == expected
+        assert {each["id"] for each in holder.me().json()["organizations"]} == expected
 
 
 def test_a_program_asks_where_to_sign_in(house: House) -> None:
