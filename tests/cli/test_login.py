@@ -6,6 +6,7 @@ import getpass
 import json
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from html import unescape
@@ -180,6 +181,42 @@ def test_another_login_ends_the_one_before(run: Run, someone: Someone) -> None:
     assert someone.login(run).code == 0
     assert run("auth", "whoami", "--api-key", token).code == 3
     assert run("auth", "whoami").code == 0
+
+
+def test_the_one_before_ends_when_its_access_token_has_expired(run: Run, someone: Someone) -> None:
+    assert someone.login(run).code == 0
+    before = logins.login_at(someone.url)
+    assert before is not None
+    logins.keep(replace(before, access_token="expired"))
+    assert someone.login(run).code == 0
+    spent = requests.post(
+        f"{someone.url}/api/v1/auth/refresh",
+        json={"refresh_token": before.refresh_token},
+        timeout=10,
+    )
+    assert spent.status_code == 401
+
+
+def test_a_switch_keeps_what_another_command_renewed(
+    run: Run, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between reading the login and storing it: the token that it replaced is spent."""
+    assert someone.login(run).code == 0
+    login, change = logins.login_at(someone.url), logins._change
+    assert login is not None
+
+    def renewed(document: dict[str, Any]) -> None:
+        document["servers"][someone.url]["refresh_token"] = "renewed"
+
+    def raced(work: Callable[[dict[str, Any]], None]) -> None:
+        change(renewed)
+        change(work)
+
+    monkeypatch.setattr(logins, "_change", raced)
+    assert run("auth", "switch-org", someone.organization_id).code == 0
+    after = logins.login_at(someone.url)
+    assert after is not None
+    assert (after.refresh_token, after.access_token == login.access_token) == ("renewed", False)
 
 
 def test_go_on_in_another_organization(run: Run, someone: Someone, live_server: LiveServer) -> None:

@@ -56,7 +56,7 @@ def _login(
         login = logins.login_of(server, _tokens_of(made), person, logins.now_s())
     logins.keep(login)
     if before is not None:
-        _given_back(server, before.access_token)
+        _given_back(server, before.refresh_token)
     shown = {"server": server, "email": login.email, "organization": organization["slug"]}
     show_object(profile, shown, lambda _profile, _row: None)
     profile.note(f"Signed in to {server} as {login.email}, organization {organization['name']}.")
@@ -116,7 +116,6 @@ def _switch_org(
     $ cost-ops auth switch-org acme
     """
     from llm_cost_ops.cli import logins
-    from llm_cost_ops.client.renewing import Tokens
 
     server = _server(profile)
     login = logins.login_at(server)
@@ -124,10 +123,8 @@ def _switch_org(
         raise CommandError(logins.signed_out(server), code="AUTH_001", exit_code=AUTH)
     with _as(login) as api:
         made = cast("Row", api.ask("/auth/switch-org", {"organization": to}))
-    with logins.alone():
-        latest = logins.login_at(server) or login
-    tokens = Tokens(made["access_token"], latest.refresh_token, float(made["expires_in"]))
-    logins.keep(logins.login_of(server, tokens, latest.email, logins.now_s(), latest.client_id))
+    ends = logins.now_s() + float(made["expires_in"])
+    logins.go_on(login, str(made["access_token"]), ends)
     profile.note(f"Now in the organization {made['name']}.")
     return OK
 
@@ -236,7 +233,8 @@ def _as(login: Any) -> Any:
 
 
 def _given_back(server: str, token: str) -> None:
-    """End a login that another one replaces, if it goes on."""
+    """End a login that another one replaces, if it goes on: by its refresh token, which is in force
+    long after its access token."""
     from contextlib import suppress
 
     from llm_cost_ops.cli.connect import Api

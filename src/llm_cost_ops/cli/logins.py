@@ -87,6 +87,23 @@ def keep(login: Login, *, current: bool = True) -> None:
     _change(change)
 
 
+def go_on(login: Login, access_token: str, expires_at: float) -> None:
+    """Keep another access token for a login. The refresh token stays the one that is kept by then:
+    another command may have renewed it, and the one before it is spent. A login of somebody else,
+    or none, stays what it is."""
+
+    def change(document: dict[str, Any]) -> None:
+        logins = _logins(document)
+        kept = logins.get(login.server, {})
+        if (kept.get("email"), kept.get("client_id")) != (login.email, login.client_id):
+            return
+        fresh = {"access_token": access_token, "expires_at": expires_at}
+        document["servers"] = {**logins, login.server: {**kept, **fresh}}
+        document["current"] = login.server
+
+    _change(change)
+
+
 def drop(server: str) -> None:
     """Forget the login at this server."""
 
@@ -107,11 +124,10 @@ class StoredToken(UserToken):
     def __init__(self, login: Login, *, now: Callable[[], float]) -> None:
         self._login = login
         self._now = now
-        path = "/oauth/token" if login.client_id else "/api/v1/auth/refresh"
         super().__init__(
             login.access_token,
             login.refresh_token,
-            login.server + path,
+            _renewed_at(login),
             expires_in=login.expires_at - now(),
             renewed=self._store,
         )
@@ -139,6 +155,7 @@ class StoredToken(UserToken):
     def _adopt(self, stored: Login) -> None:
         self._login = stored
         self._refresh_token = stored.refresh_token
+        self._token_url = _renewed_at(stored)
         left_s = stored.expires_at - self._now()
         tokens = Tokens(stored.access_token, stored.refresh_token, left_s)
         self._token = self._kept(tokens, self._clock())
@@ -153,6 +170,11 @@ class StoredToken(UserToken):
         document = _read()
         servers = {**_logins(document), self._login.server: asdict(self._login)}
         _write({**document, "servers": servers})  # the lock is held: see _fetch
+
+
+def _renewed_at(login: Login) -> str:
+    """Where a login is renewed: one by the browser is that of an OAuth client."""
+    return login.server + ("/oauth/token" if login.client_id else "/api/v1/auth/refresh")
 
 
 def login_of(server: str, tokens: Tokens, email: str, now_s: float, client_id: str = "") -> Login:

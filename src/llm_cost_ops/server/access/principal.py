@@ -44,8 +44,17 @@ class Principal:
     def lives_until(self) -> int | None:
         """When who is behind the credential is no longer there, in microseconds. People stay when
         their session ends; keys and the clients of OAuth are nothing but their credential."""
-        signed_in = self.account_id is not None and self.client_id in (None, OWN_PROGRAM)
-        return None if signed_in else self.expires_at
+        return None if self._signed_in else self.expires_at
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it is somebody as the whole account, in whichever organizations that is: neither
+        confined, nor a program of one organization that the person consented to."""
+        return self._signed_in and not self.confined
+
+    @property
+    def _signed_in(self) -> bool:
+        return self.account_id is not None and self.client_id in (None, OWN_PROGRAM)
 
     def holds(self, *required: str) -> bool:
         """Whether every one of the canonical permissions is held."""

@@ -134,8 +134,9 @@ def list_organizations(request: Request, principal: Principal = Anyone) -> Respo
     refuse_unknown(request, {"organization_id"})
     with read(deps.database(request)) as session:
         ids = [principal.organization_id]
-        if principal.account_id is not None and not principal.confined:
-            ids = [m.organization_id for m in accounts.memberships(session, principal.account_id)]
+        if principal.is_account:
+            members = accounts.memberships(session, principal.account_id or "")
+            ids = [member.organization_id for member in members]
         found = [organizations.get_organization(session, each) for each in ids]
     rows = [organization_row(each) for each in found if each is not None]
     paging = {"has_more": False, "next_cursor": None, "pagination": {"count": len(rows)}}

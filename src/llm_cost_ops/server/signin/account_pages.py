@@ -133,7 +133,13 @@ async def confirm_email(request: Request) -> Response:
 
     def work() -> SignedIn:
         account = address.confirm(here, who, token, visitor)
-        return enter(here, account, visitor, who.session.organization_id)
+        return enter(
+            here,
+            account,
+            visitor,
+            who.session.organization_id,
+            provider_id=who.session.provider_id,
+        )
 
     made = await here.run(work)
     response = go(HOME)

@@ -25,6 +25,7 @@ from llm_cost_ops.server.signin.account import (
     own_account,
     prove_again,
     record_own,
+    refuse_confined,
 )
 from llm_cost_ops.server.signin.ask import ask_for_address_mails, ask_for_changed_mail
 from llm_cost_ops.server.signin.desk import SignInDesk
@@ -90,7 +91,9 @@ def ask(
 
 
 def look_at(desk: SignInDesk, visit: Visit, secret: str) -> Change:
-    """What a link would change. Raises LinkRefused, also for the account of somebody else."""
+    """What a link would change. Raises LinkRefused, also for the account of somebody else, and
+    ProveAgain for a confined session."""
+    refuse_confined(visit)
     with read(desk.database) as session:
         link = look_at_link(session, secret, PURPOSE, now_us=desk.clock.micros())
     return _checked(desk, visit, link)
@@ -98,7 +101,7 @@ def look_at(desk: SignInDesk, visit: Visit, secret: str) -> Change:
 
 def confirm(desk: SignInDesk, visit: Visit, secret: str, visitor: Visitor) -> store.Account:
     """Change the address by the link; everything that was signed in ends. The account as it is
-    then. Raises LinkRefused, AddressTaken, AddressManaged."""
+    then. Raises LinkRefused, ProveAgain, AddressTaken, AddressManaged."""
     change = look_at(desk, visit, secret)
     account = own_account(desk, change.account_id)
 

@@ -57,8 +57,14 @@ async def confirm_change(
 
     def work() -> SignedIn:
         account = address.confirm(desk, visit, body.token, visitor)
-        organization_id = visit.session.organization_id
-        return enter(desk, account, visitor, organization_id, with_tokens=with_tokens)
+        return enter(
+            desk,
+            account,
+            visitor,
+            visit.session.organization_id,
+            with_tokens=with_tokens,
+            provider_id=visit.session.provider_id,
+        )
 
     made = await desk.run(work)
     response = json_response(signed_in_row(made), headers=NO_STORE)

@@ -119,12 +119,13 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
     here = [each for each in members if each.organization_id == organization_id]
     if account is None or not here:
         raise not_found()
-    confined = principal.confined or account_id is None
     found: dict[str, object] = {
         "account": {"id": account.id, "email": account.email, "name": account.name},
         "user_id": principal.user_id,
         "organization": organization_row(here[0]),
-        "organizations": [organization_row(each) for each in (here if confined else members)],
+        "organizations": [
+            organization_row(each) for each in (members if principal.is_account else here)
+        ],
         "roles": list(roles),
         "scopes": sorted(principal.scopes),
         "expires_at": None if principal.expires_at is None else instant(principal.expires_at),

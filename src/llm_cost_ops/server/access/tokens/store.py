@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 
 from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.server.access.principal import OWN_PROGRAM
 from llm_cost_ops.server.access.tokens.tables import (
+    authorization_codes,
     refresh_tokens,
     signing_keys,
     token_families,
@@ -20,6 +22,7 @@ from llm_cost_ops.server.identity.tables import accounts
 _KEY = signing_keys.c
 _FAMILY = token_families.c
 _TOKEN = refresh_tokens.c
+_CODE = authorization_codes.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +146,50 @@ def end_families_of_client(session: WriteSession, client_id: str, now_us: int) -
 
 
 def end_own_families(session: WriteSession, organization_id: str, now_us: int) -> None:
-    """Revoke the tokens of those who signed in to an organization without a client."""
+    """Revoke the tokens of those who signed in to an organization as an account: at the API, or at
+    our command line."""
+    by_browser = and_(_FAMILY.client_id == OWN_PROGRAM, _FAMILY.account_id.is_not(None))
+    _end_where(
+        session,
+        organization_id,
+        or_(_FAMILY.client_id.is_(None), by_browser),
+        and_(_CODE.client_id == OWN_PROGRAM, _CODE.account_id.is_not(None)),
+        now_us,
+        "passwords off",
+    )
+
+
+def end_confined_families(session: WriteSession, organization_id: str, now_us: int) -> None:
+    """Revoke the tokens that stand for a user without an account: those of programs of people whom
+    a provider of the organization vouched for, whichever of them it was."""
+    _end_where(
+        session,
+        organization_id,
+        and_(_FAMILY.account_id.is_(None), _FAMILY.user_id.is_not(None)),
+        _CODE.account_id.is_(None),
+        now_us,
+        "provider changed",
+    )
+
+
+def _end_where(
+    session: WriteSession,
+    organization_id: str,
+    families: ColumnElement[bool],
+    codes: ColumnElement[bool],
+    now_us: int,
+    reason: str,
+) -> None:
+    """Revoke families, and the codes that would give more of them."""
     session.execute(
         update(token_families)
-        .where(
-            _FAMILY.organization_id == organization_id,
-            _FAMILY.client_id.is_(None),
-            _FAMILY.revoked_at.is_(None),
-        )
-        .values(revoked_at=now_us, revoked_for="passwords off")
+        .where(_FAMILY.organization_id == organization_id, _FAMILY.revoked_at.is_(None), families)
+        .values(revoked_at=now_us, revoked_for=reason)
+    )
+    session.execute(
+        update(authorization_codes)
+        .where(_CODE.organization_id == organization_id, _CODE.used_at.is_(None), codes)
+        .values(used_at=now_us)
     )
 
 

@@ -15,7 +15,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.access.powers import grantable, refuse_beyond
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.access.tokens.store import end_own_families
+from llm_cost_ops.server.access.tokens.store import end_confined_families, end_own_families
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.delivery.sealing import Vault
@@ -86,8 +86,8 @@ def change_provider(
     changes: Mapping[str, Any],
 ) -> Provider:
     """Change fields of a provider; what is not named stays. Another issuer or client ends the
-    sessions that it vouched for, as turning it off does. Raises what `create_provider` does,
-    ProviderUnknown, ProviderNeeded."""
+    sessions and tokens that it vouched for, as turning it off does. Raises what `create_provider`
+    does, ProviderUnknown, ProviderNeeded."""
     refuse_beyond(session, maker, [ADMIN])
     hold_organization(session, actor.organization_id)
     before = known_provider(session, actor.organization_id, provider_id)
@@ -108,7 +108,7 @@ def change_provider(
     store.update_provider(session, actor.organization_id, made)
     same = (before.issuer, before.client_id) == (made.issuer, made.client_id)
     if not same or not made.enabled:
-        store.end_sessions_of(session, actor.organization_id, made.id, now_us=actor.now_us)
+        _end_vouched(session, actor, made.id)
     told = {**made.told(), "secret_changed": "secret" in changes}
     actor.record(session, "sso.provider_updated", "identity_provider", made.id, before.told(), told)
     return made
@@ -117,16 +117,23 @@ def change_provider(
 def remove_provider(
     session: WriteSession, actor: Actor, maker: Principal, provider_id: str
 ) -> None:
-    """Remove a provider and end the sessions that it vouched for. Raises ProviderUnknown,
+    """Remove a provider and end what it vouched for: sessions and tokens. Raises ProviderUnknown,
     ProviderNeeded, BeyondOwn."""
     refuse_beyond(session, maker, [ADMIN])
     hold_organization(session, actor.organization_id)
     gone = known_provider(session, actor.organization_id, provider_id)
     if gone.enabled:
         _refuse_last(session, actor.organization_id)
-    store.end_sessions_of(session, actor.organization_id, gone.id, now_us=actor.now_us)
+    _end_vouched(session, actor, gone.id)
     store.delete_provider(session, actor.organization_id, gone.id)
     actor.record(session, "sso.provider_deleted", "identity_provider", gone.id, gone.told(), None)
+
+
+def _end_vouched(session: WriteSession, actor: Actor, provider_id: str) -> None:
+    """End the sessions that a provider vouched for, and the tokens that followed from any: which
+    provider stands behind one is not kept, so people of another one sign in at programs again."""
+    store.end_sessions_of(session, actor.organization_id, provider_id, now_us=actor.now_us)
+    end_confined_families(session, actor.organization_id, actor.now_us)
 
 
 def _refuse_last(session: ReadSession, organization_id: str) -> None:
