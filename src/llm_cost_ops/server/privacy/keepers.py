@@ -152,11 +152,16 @@ class AuditKeeper(Keeper):
         archive_id, made = self._archived({"table": "audit_log", "row": row} for row in rows)
         organization_id, now_us = self._errand.organization_id, self._errand.due.now_us
         signer = self._errand.signer
-        self._remove(
-            archive_id,
-            made,
-            lambda session: audit.remove_entries(session, organization_id, rows, signer, now_us),
-        )
+        try:
+            self._remove(
+                archive_id,
+                made,
+                lambda session: audit.remove_entries(
+                    session, organization_id, rows, signer, now_us
+                ),
+            )
+        except audit.NotAsWritten as found:
+            raise ArchiveFailed(f"{found}: run audit verify") from None
 
 
 class UsageKeeper(Keeper):
