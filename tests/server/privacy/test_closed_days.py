@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from llm_cost_ops.server.db.session import snapshot, write, write_retrying
+from llm_cost_ops.server.db.session import WriteSession, snapshot, write, write_retrying
 from llm_cost_ops.server.ledger import purge
 from llm_cost_ops.server.ledger.tables import rollup_models
 from llm_cost_ops.server.ledger.verify import rebuild, verify
 from llm_cost_ops.server.privacy.archive import ArchiveFailed
+from llm_cost_ops.server.privacy.keepers import UsageKeeper
 from llm_cost_ops.server.privacy.restore import ArchiveUnknown, restore
+from llm_cost_ops.server.privacy.retention import Done
+from llm_cost_ops.server.privacy.retention import run as keep
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.server.privacy.test_retention import Place, _place
 from tests.support.calls import accepted, body_of, count, error, record, send, usage
@@ -160,6 +163,53 @@ def test_an_archive_is_put_back_once(place: Place) -> None:
         back(place, archived["id"])
     place.run()
     assert proof(place)[:2] == (2, 5)
+
+
+def test_a_day_that_is_put_back_before_it_is_emptied_keeps_its_calls(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(place)
+    before, sums = proof(place), total(place)
+    place.keep("usage", DAYS)
+    empty = UsageKeeper._empty
+
+    def late(keeper: UsageKeeper, day: int) -> None:
+        back(place, place.archives()[0]["id"])
+        empty(keeper, day)
+
+    monkeypatch.setattr(UsageKeeper, "_empty", late)
+    place.run()
+    assert count(place.app, "usage_records") == 6
+    assert (proof(place), total(place)) == (before, sums)
+
+
+def test_a_day_that_somebody_else_closes_is_closed_once(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    lines_of_day, came = purge.lines_of_day, list[int]()
+
+    def run() -> list[Done]:
+        database = quick.app.database
+
+        def write_it(work: Callable[[WriteSession], int]) -> int:
+            return write_retrying(database, work)
+
+        return list(
+            keep(database, quick.app.organization_id, quick.settings, quick.now_us, write_it)
+        )
+
+    def with_another(*given: Any) -> Iterator[Any]:
+        yield from lines_of_day(*given)
+        if not came:
+            came.append(1)
+            assert [done.removed for done in run()] == [4]
+
+    monkeypatch.setattr(purge, "lines_of_day", with_another)
+    assert [(done.removed, done.failed) for done in run()] == [(0, None)]
+    assert proof(quick)[:2] == (2, 4)
+    assert len(quick.archives()) == 2
 
 
 def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:

@@ -18,6 +18,7 @@ from llm_cost_ops.server.ledger.closed import (
     Closed,
     closed_of,
     digest_of_sums,
+    is_closed,
     note,
     reopen,
 )
@@ -25,7 +26,7 @@ from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.ledger.verify import Difference, day_difference
 from llm_cost_ops.server.spend.index import Index
-from llm_cost_ops.server.spend.lock import hold_alone
+from llm_cost_ops.server.spend.lock import hold_alone, shared_version
 from llm_cost_ops.server.spend.store import load
 
 PAGE = 1_000
@@ -44,6 +45,10 @@ class Seen:
 
 class DayChanged(Exception):
     """Calls or corrections of the day came after it was seen."""
+
+
+class ClosedByOther(Exception):
+    """Somebody else has closed the day meanwhile, with an archive of its own."""
 
 
 def seen(session: ReadSession, organization_id: str, day: int) -> Seen:
@@ -83,8 +88,10 @@ def close_day(
     now_us: int,
 ) -> int:
     """Close a day whose rows are archived as they were `seen`; how many calls it has. Raises
-    DayChanged."""
+    DayChanged, ClosedByOther."""
     hold_alone(session, organization_id)
+    if is_closed(session, organization_id, day):
+        raise ClosedByOther
     if seen(session, organization_id, day) != archived:
         raise DayChanged
     digest = digest_of_sums(session, organization_id, day)
@@ -94,7 +101,11 @@ def close_day(
 
 
 def remove_page(session: WriteSession, organization_id: str, day: int) -> int:
-    """Remove rows of a closed day, corrections first; how many, fewer than PAGE at the end."""
+    """Remove rows of a closed day, corrections first; how many, fewer than PAGE at the end and
+    where somebody has opened the day again."""
+    shared_version(session, organization_id)  # nobody opens it until this is committed
+    if not is_closed(session, organization_id, day):
+        return 0
     for table in reversed(TABLES):
         query = select(table.c.id).where(*_of_day(table, organization_id, day)).limit(PAGE)
         ids: Sequence[str] = session.execute(query).scalars().all()
