@@ -19,8 +19,18 @@ from llm_cost_ops.server.privacy.restore import ArchiveUnknown, restore
 from llm_cost_ops.server.privacy.retention import Done
 from llm_cost_ops.server.privacy.retention import run as keep
 from llm_cost_ops.server.settings import DatabaseSettings
-from tests.server.privacy.test_retention import Place, _place
-from tests.support.calls import accepted, body_of, count, error, record, send, usage
+from tests.server.privacy.test_retention import Place, _place, lines
+from tests.support.calls import (
+    accepted,
+    body_of,
+    count,
+    error,
+    put,
+    record,
+    send,
+    set_price,
+    usage,
+)
 
 OLD, EDGE, NEW = "2026-08-31T23:00:00Z", "2026-09-01T00:00:00Z", "2026-10-30T00:00:00Z"
 DAYS = 45
@@ -210,6 +220,42 @@ def test_a_day_that_somebody_else_closes_is_closed_once(
     assert [(done.removed, done.failed) for done in run()] == [(0, None)]
     assert proof(quick)[:2] == (2, 4)
     assert len(quick.archives()) == 2
+
+
+def test_labels_that_change_while_a_day_is_closed_are_in_its_archive(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    call = accepted(quick.app.get("/api/v1/costs?tags=a"))["data"][0]["id"]
+    quick.keep("usage", DAYS)
+    lines_of_day, came = purge.lines_of_day, list[int]()
+
+    def with_a_label(*given: Any) -> Iterator[Any]:
+        yield from lines_of_day(*given)
+        if not came:
+            came.append(1)
+            accepted(put(quick.app, f"/costs/{call}", {"tags": ["b"]}))
+
+    monkeypatch.setattr(purge, "lines_of_day", with_a_label)
+    quick.run()
+    (archived,) = (row for row in quick.archives() if row["rows"] == 1)
+    (line,) = lines(quick.folder / archived["file"])
+    assert line["row"]["tags"] == '["b"]'
+
+
+def test_a_closed_day_that_is_not_empty_yet_takes_no_labels_and_stops_no_price(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(quick.app, usage("old", timestamp=OLD), usage("new", timestamp=NEW))
+    quick.keep("usage", DAYS)
+    monkeypatch.setattr(purge, "remove_page", lambda *_: 0)
+    quick.run()
+    assert proof(quick)[:2] == (1, 1)
+    rows = accepted(quick.app.get("/api/v1/costs?start_date=2026-08-01&end_date=2026-11-02"))
+    (old,) = (row for row in rows["data"] if row["timestamp"].startswith("2026-08"))
+    error(put(quick.app, f"/costs/{old['id']}", {"tags": ["b"]}), 409, "CONFLICT")
+    set_price(quick.app)
+    assert proof(quick)[:2] == (1, 1)
 
 
 def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import Table, delete, func, select
 
+from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.amend import RELABELS
 from llm_cost_ops.server.ledger.closed import (
     Closed,
     closed_of,
@@ -37,14 +39,16 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of each table of a day how many rows there are, and the last id."""
+    """Of each table of a day how many rows there are, and the last id; how often the labels of its
+    calls were changed, of which the rows do not tell."""
 
     calls: tuple[int, str | None]
     corrections: tuple[int, str | None]
+    relabelled: int
 
 
 class DayChanged(Exception):
-    """Calls or corrections of the day came after it was seen."""
+    """Calls, corrections or other labels of the day came after it was seen."""
 
 
 class ClosedByOther(Exception):
@@ -53,7 +57,23 @@ class ClosedByOther(Exception):
 
 def seen(session: ReadSession, organization_id: str, day: int) -> Seen:
     """How the day stands now."""
-    return Seen(*(_seen(session, table, organization_id, day) for table in TABLES))
+    calls, corrections = (_seen(session, table, organization_id, day) for table in TABLES)
+    return Seen(calls, corrections, _relabelled(session, organization_id, day))
+
+
+def _relabelled(session: ReadSession, organization_id: str, day: int) -> int:
+    ids = select(usage_records.c.id).where(*_of_day(usage_records, organization_id, day))
+    query = select(func.count()).select_from(audit_log)
+    return int(
+        session.scalar(
+            query.where(
+                audit_log.c.organization_id == organization_id,
+                audit_log.c.action == RELABELS,
+                audit_log.c.resource_id.in_(ids),
+            )
+        )
+        or 0
+    )
 
 
 def _seen(
