@@ -258,6 +258,19 @@ def test_a_closed_day_that_is_not_empty_yet_takes_no_labels_and_stops_no_price(
     assert proof(quick)[:2] == (1, 1)
 
 
+def test_an_import_whose_calls_are_archived_is_not_undone_by_half(quick: Place) -> None:
+    made = accepted(send(quick.app, "/imports", {"format": "jsonl"}), 201)["id"]
+    calls = [usage("old", timestamp=OLD), usage("new", timestamp=NEW)]
+    accepted(send(quick.app, f"/usage/batch?import_id={made}", calls), 200)
+    sums = total(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    assert proof(quick)[:2] == (1, 1)
+    error(send(quick.app, f"/imports/{made}/undo", {}), 409, "CONFLICT")
+    assert accepted(quick.app.get(f"/api/v1/imports/{made}"))["status"] == "open"
+    assert total(quick) == sums
+
+
 def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:
     furnish(quick)
     quick.keep("usage", DAYS)
