@@ -271,6 +271,21 @@ def test_an_import_whose_calls_are_archived_is_not_undone_by_half(quick: Place) 
     assert total(quick) == sums
 
 
+def test_who_was_erased_does_not_come_back_with_an_archive(quick: Place) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    request = {"kind": "erase", "subject": "alice"}
+    accepted(send(quick.app, "/privacy/requests", request), 201)
+    quick.run()
+    (archived,) = (row for row in quick.archives() if row["rows"] == 4)
+    back(quick, archived["id"])
+    assert count(quick.app, "usage_records") == 5
+    assert count(quick.app, "usage_records", "user_id = 'alice'") == 0
+    assert count(quick.app, "usage_corrections", "user_id = 'alice'") == 0
+    assert proof(quick)[:2] == (4, 1)
+
+
 def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:
     furnish(quick)
     quick.keep("usage", DAYS)
