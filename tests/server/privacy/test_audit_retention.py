@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from llm_cost_ops.server.audit.chain import entry_hash
+from llm_cost_ops.server.audit.gaps import Gap
+from llm_cost_ops.server.audit.purge import remove_entries
 from llm_cost_ops.server.audit.record import record
 from llm_cost_ops.server.audit.sign import Signer
 from llm_cost_ops.server.audit.tables import audit_gaps, audit_log
@@ -130,6 +133,37 @@ def test_a_gap_that_somebody_widened_is_found(quick: Place) -> None:
             .values(last_seq=gap.last_seq + 1)
         )
     assert not proof(quick).ok
+
+
+def test_an_entry_that_somebody_made_old_is_not_removed(quick: Place) -> None:
+    furnish(quick)
+    with write(quick.app.database) as session:
+        session.execute(
+            update(audit_log)
+            .where(audit_log.c.resource_id == "thing-1")
+            .values(action="auth.login")
+        )
+    quick.keep("audit_access", 90, archive=False)
+    quick.run()
+    found = proof(quick)
+    assert (found.ok, found.fault) == (False, "edited")
+
+
+def test_a_gap_that_somebody_wrote_is_not_signed_with_ours(quick: Place) -> None:
+    furnish(quick)
+    signer, own = Signer(["k" * 40]), quick.app.organization_id
+    named = audit_log.c.resource_id.in_(["thing-0", "thing-1", "thing-2"])
+    with write(quick.app.database) as session:
+        query = select(audit_log).where(named).order_by(audit_log.c.seq)
+        first, second, third = (dict(row) for row in session.execute(query).mappings())
+        forged = Gap(own, second["seq"], second["seq"], first["hash"], second["hash"], 1)
+        values = {**asdict(forged), "key_id": signer.key_id, "signature": "AAAA"}
+        session.execute(insert(audit_gaps), values)
+        session.execute(delete(audit_log).where(audit_log.c.id == second["id"]))
+        remove_entries(session, own, [first, third], signer, 2)
+    with snapshot(quick.app.database) as session:
+        found = verify(session, own, signer)
+    assert (found.ok, found.fault) == (False, "deleted")
 
 
 def test_the_present_stays(quick: Place) -> None:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from llm_cost_ops.server.db.session import snapshot, write, write_retrying
+from llm_cost_ops.server.db.session import WriteSession, snapshot, write, write_retrying
 from llm_cost_ops.server.ledger import purge
 from llm_cost_ops.server.ledger.tables import rollup_models
 from llm_cost_ops.server.ledger.verify import rebuild, verify
 from llm_cost_ops.server.privacy.archive import ArchiveFailed
+from llm_cost_ops.server.privacy.keepers import UsageKeeper
 from llm_cost_ops.server.privacy.restore import ArchiveUnknown, restore
+from llm_cost_ops.server.privacy.retention import Done
+from llm_cost_ops.server.privacy.retention import run as keep
 from llm_cost_ops.server.settings import DatabaseSettings
-from tests.server.privacy.test_retention import Place, _place
-from tests.support.calls import accepted, body_of, count, error, record, send, usage
+from tests.server.privacy.test_retention import Place, _place, lines
+from tests.support.calls import (
+    accepted,
+    body_of,
+    count,
+    error,
+    put,
+    record,
+    send,
+    set_price,
+    usage,
+)
 
 OLD, EDGE, NEW = "2026-08-31T23:00:00Z", "2026-09-01T00:00:00Z", "2026-10-30T00:00:00Z"
 DAYS = 45
@@ -160,6 +173,117 @@ def test_an_archive_is_put_back_once(place: Place) -> None:
         back(place, archived["id"])
     place.run()
     assert proof(place)[:2] == (2, 5)
+
+
+def test_a_day_that_is_put_back_before_it_is_emptied_keeps_its_calls(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(place)
+    before, sums = proof(place), total(place)
+    place.keep("usage", DAYS)
+    empty = UsageKeeper._empty
+
+    def late(keeper: UsageKeeper, day: int) -> None:
+        back(place, place.archives()[0]["id"])
+        empty(keeper, day)
+
+    monkeypatch.setattr(UsageKeeper, "_empty", late)
+    place.run()
+    assert count(place.app, "usage_records") == 6
+    assert (proof(place), total(place)) == (before, sums)
+
+
+def test_a_day_that_somebody_else_closes_is_closed_once(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    lines_of_day, came = purge.lines_of_day, list[int]()
+
+    def run() -> list[Done]:
+        database = quick.app.database
+
+        def write_it(work: Callable[[WriteSession], int]) -> int:
+            return write_retrying(database, work)
+
+        return list(
+            keep(database, quick.app.organization_id, quick.settings, quick.now_us, write_it)
+        )
+
+    def with_another(*given: Any) -> Iterator[Any]:
+        yield from lines_of_day(*given)
+        if not came:
+            came.append(1)
+            assert [done.removed for done in run()] == [4]
+
+    monkeypatch.setattr(purge, "lines_of_day", with_another)
+    assert [(done.removed, done.failed) for done in run()] == [(0, None)]
+    assert proof(quick)[:2] == (2, 4)
+    assert len(quick.archives()) == 2
+
+
+def test_labels_that_change_while_a_day_is_closed_are_in_its_archive(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    call = accepted(quick.app.get("/api/v1/costs?tags=a"))["data"][0]["id"]
+    quick.keep("usage", DAYS)
+    lines_of_day, came = purge.lines_of_day, list[int]()
+
+    def with_a_label(*given: Any) -> Iterator[Any]:
+        yield from lines_of_day(*given)
+        if not came:
+            came.append(1)
+            accepted(put(quick.app, f"/costs/{call}", {"tags": ["b"]}))
+
+    monkeypatch.setattr(purge, "lines_of_day", with_a_label)
+    quick.run()
+    (archived,) = (row for row in quick.archives() if row["rows"] == 1)
+    (line,) = lines(quick.folder / archived["file"])
+    assert line["row"]["tags"] == '["b"]'
+
+
+def test_a_closed_day_that_is_not_empty_yet_takes_no_labels_and_stops_no_price(
+    quick: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(quick.app, usage("old", timestamp=OLD), usage("new", timestamp=NEW))
+    quick.keep("usage", DAYS)
+    monkeypatch.setattr(purge, "remove_page", lambda *_: 0)
+    quick.run()
+    assert proof(quick)[:2] == (1, 1)
+    rows = accepted(quick.app.get("/api/v1/costs?start_date=2026-08-01&end_date=2026-11-02"))
+    (old,) = (row for row in rows["data"] if row["timestamp"].startswith("2026-08"))
+    error(put(quick.app, f"/costs/{old['id']}", {"tags": ["b"]}), 409, "CONFLICT")
+    set_price(quick.app)
+    assert proof(quick)[:2] == (1, 1)
+
+
+def test_an_import_whose_calls_are_archived_is_not_undone_by_half(quick: Place) -> None:
+    made = accepted(send(quick.app, "/imports", {"format": "jsonl"}), 201)["id"]
+    calls = [usage("old", timestamp=OLD), usage("new", timestamp=NEW)]
+    accepted(send(quick.app, f"/usage/batch?import_id={made}", calls), 200)
+    sums = total(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    assert proof(quick)[:2] == (1, 1)
+    error(send(quick.app, f"/imports/{made}/undo", {}), 409, "CONFLICT")
+    assert accepted(quick.app.get(f"/api/v1/imports/{made}"))["status"] == "open"
+    assert total(quick) == sums
+
+
+def test_who_was_erased_does_not_come_back_with_an_archive(quick: Place) -> None:
+    furnish(quick)
+    quick.keep("usage", DAYS)
+    quick.run()
+    request = {"kind": "erase", "subject": "alice"}
+    accepted(send(quick.app, "/privacy/requests", request), 201)
+    quick.run()
+    (archived,) = (row for row in quick.archives() if row["rows"] == 4)
+    back(quick, archived["id"])
+    assert count(quick.app, "usage_records") == 5
+    assert count(quick.app, "usage_records", "user_id = 'alice'") == 0
+    assert count(quick.app, "usage_corrections", "user_id = 'alice'") == 0
+    assert proof(quick)[:2] == (4, 1)
 
 
 def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:

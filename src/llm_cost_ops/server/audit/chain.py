@@ -77,3 +77,11 @@ def entry_hash(row: Mapping[str, Any], previous: str) -> str:
         who_commitment(row),
         what_commitment(row),
     )
+
+
+def is_as_written(row: Mapping[str, Any], previous: str) -> bool:
+    """Whether an entry that follows the one with the hash `previous` has the hash of its facts."""
+    try:
+        return entry_hash(row, previous) == row["hash"]
+    except (TypeError, ValueError):
+        return False

@@ -56,11 +56,13 @@ def gaps(session: ReadSession, organization_id: str) -> list[Gap]:
 def keep_gaps(
     session: WriteSession, organization_id: str, found: Sequence[Gap], signer: Signer
 ) -> None:
-    """Write gaps, one for those that touch each other."""
+    """Write gaps, one for those that touch each other. One in the database that is not signed by
+    us, or that another does not follow by its hash, stays as it is: `verify` finds it."""
     known = {gap.first_seq: gap for gap in gaps(session, organization_id)}
+    forged = {gap for gap in known.values() if not _is_ours(gap, signer)}
     merged: list[Gap] = []
     for gap in sorted([*known.values(), *found], key=lambda each: each.first_seq):
-        if merged and merged[-1].last_seq + 1 == gap.first_seq:
+        if merged and _touch(merged[-1], gap) and not forged & {merged[-1], gap}:
             before = merged.pop()
             gap = Gap(
                 organization_id,
@@ -92,3 +94,11 @@ def keep_gaps(
                 for gap in new
             ],
         )
+
+
+def _is_ours(gap: Gap, signer: Signer) -> bool:
+    return bool(signer.trusts(gap.key_id, gap.statement, gap.signature))
+
+
+def _touch(one: Gap, other: Gap) -> bool:
+    return one.last_seq + 1 == other.first_seq and one.after_hash == other.before_hash

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, not_, or_, select
 
 from llm_cost_ops.server.audit.append import hold_head
+from llm_cost_ops.server.audit.chain import is_as_written
 from llm_cost_ops.server.audit.erase import ERASE
 from llm_cost_ops.server.audit.gaps import Gap, keep_gaps
 from llm_cost_ops.server.audit.sign import Signer
@@ -27,6 +28,11 @@ CLASSES = (ACCESS, USAGE, CHANGES)
 PURGE = "retention.purge"
 _ROW = audit_log.c
 Row = Mapping[str, Any]
+
+
+class NotAsWritten(Exception):
+    """An entry is not what was written, or does not follow the one before it. Removing it would
+    turn what somebody did to the log into a gap that we sign."""
 
 
 def old_entries(
@@ -63,28 +69,32 @@ def remove_entries(
     signer: Signer,
     now_us: int,
 ) -> int:
-    """Remove entries and note the gaps that they leave; how many. Who appends waits meanwhile."""
+    """Remove entries and note the gaps that they leave; how many. Who appends waits meanwhile.
+    Raises NotAsWritten."""
     hold_head(session, organization_id)
     ids = [row["id"] for row in entries]
     mine = (_ROW.organization_id == organization_id, _ROW.id.in_(ids))
-    found = session.execute(
-        select(_ROW.id, _ROW.seq, _ROW.previous_hash, _ROW.hash).where(*mine).order_by(_ROW.seq)
-    ).all()
+    query = select(audit_log).where(*mine).order_by(_ROW.seq)
+    found = [dict(row) for row in session.execute(query).mappings()]
     keep_gaps(session, organization_id, _runs(organization_id, found, now_us), signer)
     session.execute(delete(audit_log).where(*mine))
     return len(found)
 
 
-def _runs(organization_id: str, rows: Sequence[Any], now_us: int) -> list[Gap]:
-    """One gap for each run of entries that follow each other."""
+def _runs(organization_id: str, rows: Sequence[Row], now_us: int) -> list[Gap]:
+    """One gap for each run of entries that follow each other. Raises NotAsWritten."""
     gaps: list[Gap] = []
     for row in rows:
-        seq = int(row.seq)
+        seq, before, after = int(row["seq"]), row["previous_hash"], row["hash"]
+        if not is_as_written(row, before):
+            raise NotAsWritten(f"entry {seq} is not what was written")
         last = gaps[-1] if gaps else None
-        if last is not None and last.last_seq + 1 == seq:
-            gaps[-1] = Gap(organization_id, last.first_seq, seq, last.before_hash, row.hash, now_us)
+        if last is None or last.last_seq + 1 != seq:
+            gaps.append(Gap(organization_id, seq, seq, before, after, now_us))
+        elif last.after_hash == before:
+            gaps[-1] = Gap(organization_id, last.first_seq, seq, last.before_hash, after, now_us)
         else:
-            gaps.append(Gap(organization_id, seq, seq, row.previous_hash, row.hash, now_us))
+            raise NotAsWritten(f"entry {seq} does not follow entry {seq - 1}")
     return gaps
 
 

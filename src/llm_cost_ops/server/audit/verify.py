@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from llm_cost_ops.core.jsontext import loads
-from llm_cost_ops.server.audit.chain import ERASED, GENESIS, entry_hash
+from llm_cost_ops.server.audit.chain import ERASED, GENESIS, is_as_written
 from llm_cost_ops.server.audit.checkpoint import Checkpoint, checkpoints
 from llm_cost_ops.server.audit.erase import ERASE
 from llm_cost_ops.server.audit.gaps import Gap, gaps
@@ -136,13 +136,9 @@ def _step(walk: _Walk, row: Mapping[str, Any], signer: Signer) -> None:
         raise _Bad(seq, "inserted", f"entry {seq} lies behind the last, {walk.proof.head_seq}")
     if row["previous_hash"] != walk.hash:
         raise _Bad(seq, "reordered", f"entry {seq} does not follow entry {seq - 1}")
-    try:
-        found = entry_hash(row, walk.hash)
-    except (TypeError, ValueError):
-        found = ""
-    if found != row["hash"]:
+    if not is_as_written(row, walk.hash):
         raise _Bad(seq, "edited", f"entry {seq} is not what was written")
-    walk.seq, walk.hash = seq, found
+    walk.seq, walk.hash = seq, row["hash"]
     walk.proof.entries += 1
     _note_erased(walk, row)
     _reach(walk)

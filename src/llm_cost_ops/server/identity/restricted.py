@@ -8,8 +8,8 @@ Each process remembers the list of an organization and proves it before it commi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, MutableMapping, Sequence
+from typing import Any, Protocol
 
 from sqlalchemy import delete, select
 
@@ -61,6 +61,18 @@ def hide(session: ReadSession, entries: Iterable[Named], judged: Judged) -> list
             hidden.append((entry, entry.user_id))
             entry.user_id = None
     return hidden
+
+
+def forget_erased(
+    session: ReadSession, organization_id: str, rows: Iterable[MutableMapping[str, Any]]
+) -> None:
+    """Take those who were erased out of rows of calls that come back."""
+    query = select(_ROW.digest).where(_ROW.organization_id == organization_id, _ROW.kind == ERASED)
+    erased = frozenset(session.execute(query).scalars())
+    for row in rows if erased else ():
+        user_id = row.get("user_id")
+        if user_id is not None and digest_of(organization_id, user_id) in erased:
+            row["user_id"] = None
 
 
 def restrict(

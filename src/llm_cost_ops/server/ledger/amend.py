@@ -11,7 +11,9 @@ from llm_cost_ops.core.errors import DomainError, UsageError
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger import correct, store
+from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, is_closed
 from llm_cost_ops.server.ledger.labels import checked_labels
+from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_records
 from llm_cost_ops.server.ledger.told import RELABELLED
 from llm_cost_ops.server.ledger.wire import call_row, stored_json
@@ -41,7 +43,7 @@ def relabel(
 ) -> dict[str, object]:
     """Replace `metadata` or `tags` of a call; nothing else of it can change.
 
-    Raises CallUnknown, UsageError.
+    Raises CallUnknown, UsageError, DayClosed.
     """
     for name in body:
         if name not in ("metadata", "tags"):
@@ -60,6 +62,8 @@ def relabel(
         )
         correct.relabel(session, record_id, organization_id, values)
         _move(session, call, values, now_us)
+        if is_closed(session, organization_id, int(call["timestamp"]) // DAY_US):
+            raise DayClosed(f"The call {CLOSED_TEXT}.")
         publish(session, [Event(organization_id, RELABELLED, {"id": record_id})], now_us=now_us)
         before = {name: stored_json(call[name], None) for name in values}
         audit.record(
@@ -83,7 +87,7 @@ def _move(
     """Take the call out of the budgets of its old labels and into those of its new ones."""
     cost = call["cost_e10"]
     amounts = {"e10": cost or 0, "unpriced": call["requests"] if cost is None else 0}
-    moves = Moves()
+    moves = Moves()  # which keeps the version of the budgets, and so the closed days, to the end
     labelled = ((-1, call), (1, {**call, **values}))
     moves.add(session, (of_row(row, **amounts, sign=sign) for sign, row in labelled), now_us)
     moves.settle(session)

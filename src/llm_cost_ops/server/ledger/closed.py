@@ -67,6 +67,12 @@ def until_us(session: ReadSession, organization_id: str) -> int:
     return 0 if last is None else (int(last) + 1) * DAY_US
 
 
+def is_closed(session: ReadSession, organization_id: str, day: int) -> bool:
+    """Whether a day is closed."""
+    query = select(_ROW.day).where(_ROW.organization_id == organization_id, _ROW.day == day)
+    return session.execute(query).first() is not None
+
+
 def refuse_closed(session: ReadSession, keys: Collection[Key]) -> None:
     """Raises DayClosed for keys of rollups of closed days. The caller holds the version of the
     budgets, shared or alone."""

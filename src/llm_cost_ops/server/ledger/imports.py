@@ -15,6 +15,7 @@ from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
+from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.tables import imports, usage_records
 from llm_cost_ops.server.pricing.lock import take_turn
@@ -138,19 +139,23 @@ def undo(
     """Take back every call of an import by reversing entries, all or none.
 
     The calls give up their event ids, so that the same file can be imported again. Corrections
-    that the import made to calls of other imports stay. Raises ImportUnknown, ImportClosed.
+    that the import made to calls of other imports stay. Raises ImportUnknown, ImportClosed, and
+    DayClosed where retention has taken some of them out of the ledger.
     """
     take_turn(session, organization_id)
     claim(session, organization_id, import_id)
     shown = get(session, organization_id, import_id)
     occasion = correct.Occasion("void", import_id, actor_id, now_us)
     extremes = Extremes()
-    voided = 0
+    voided = found = 0
     for rows in _calls_of(session, organization_id, import_id):
         calls = store.net_of_corrections(session, organization_id, rows)
         correct.void(session, list(calls.values()), occasion, extremes)
         voided += len(calls)
+        found += len(rows)
         _release(session, list(rows))
+    if found < shown["created"]:
+        raise DayClosed(f"A call of the import {CLOSED_TEXT}.")
     extremes.settle(session)
     session.execute(
         update(imports).where(imports.c.id == import_id).values(status=UNDONE, undone_at=now_us)

@@ -12,12 +12,15 @@ from typing import Any
 
 from sqlalchemy import Table, delete, func, select
 
+from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.amend import RELABELS
 from llm_cost_ops.server.ledger.closed import (
     Closed,
     closed_of,
     digest_of_sums,
+    is_closed,
     note,
     reopen,
 )
@@ -25,7 +28,7 @@ from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.ledger.verify import Difference, day_difference
 from llm_cost_ops.server.spend.index import Index
-from llm_cost_ops.server.spend.lock import hold_alone
+from llm_cost_ops.server.spend.lock import hold_alone, shared_version
 from llm_cost_ops.server.spend.store import load
 
 PAGE = 1_000
@@ -36,19 +39,41 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of each table of a day how many rows there are, and the last id."""
+    """Of each table of a day how many rows there are, and the last id; how often the labels of its
+    calls were changed, of which the rows do not tell."""
 
     calls: tuple[int, str | None]
     corrections: tuple[int, str | None]
+    relabelled: int
 
 
 class DayChanged(Exception):
-    """Calls or corrections of the day came after it was seen."""
+    """Calls, corrections or other labels of the day came after it was seen."""
+
+
+class ClosedByOther(Exception):
+    """Somebody else has closed the day meanwhile, with an archive of its own."""
 
 
 def seen(session: ReadSession, organization_id: str, day: int) -> Seen:
     """How the day stands now."""
-    return Seen(*(_seen(session, table, organization_id, day) for table in TABLES))
+    calls, corrections = (_seen(session, table, organization_id, day) for table in TABLES)
+    return Seen(calls, corrections, _relabelled(session, organization_id, day))
+
+
+def _relabelled(session: ReadSession, organization_id: str, day: int) -> int:
+    ids = select(usage_records.c.id).where(*_of_day(usage_records, organization_id, day))
+    query = select(func.count()).select_from(audit_log)
+    return int(
+        session.scalar(
+            query.where(
+                audit_log.c.organization_id == organization_id,
+                audit_log.c.action == RELABELS,
+                audit_log.c.resource_id.in_(ids),
+            )
+        )
+        or 0
+    )
 
 
 def _seen(
@@ -83,8 +108,10 @@ def close_day(
     now_us: int,
 ) -> int:
     """Close a day whose rows are archived as they were `seen`; how many calls it has. Raises
-    DayChanged."""
+    DayChanged, ClosedByOther."""
     hold_alone(session, organization_id)
+    if is_closed(session, organization_id, day):
+        raise ClosedByOther
     if seen(session, organization_id, day) != archived:
         raise DayChanged
     digest = digest_of_sums(session, organization_id, day)
@@ -94,7 +121,11 @@ def close_day(
 
 
 def remove_page(session: WriteSession, organization_id: str, day: int) -> int:
-    """Remove rows of a closed day, corrections first; how many, fewer than PAGE at the end."""
+    """Remove rows of a closed day, corrections first; how many, fewer than PAGE at the end and
+    where somebody has opened the day again."""
+    shared_version(session, organization_id)  # nobody opens it until this is committed
+    if not is_closed(session, organization_id, day):
+        return 0
     for table in reversed(TABLES):
         query = select(table.c.id).where(*_of_day(table, organization_id, day)).limit(PAGE)
         ids: Sequence[str] = session.execute(query).scalars().all()

@@ -19,9 +19,11 @@ from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.pricing.rate import PRICED
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
+from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.report import Report
 from llm_cost_ops.server.ledger.requote import Requoting
+from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.ledger.unpriced import waiting
 from llm_cost_ops.server.ledger.wire import usage_of
@@ -181,7 +183,9 @@ def _differs(call: Mapping[str, Any], quote: Quote) -> bool:
 
 
 def _batches(session: ReadSession, selection: Selection) -> Iterator[_Batch]:
-    """Calls net of their corrections, by time, a bounded number at once."""
+    """Calls net of their corrections, by time, a bounded number at once. Those of closed days that
+    are not removed yet take no corrections any more."""
+    closed = closed_of(session, selection.organization_id)
     last: tuple[int, str] | None = None
     while True:
         query = (
@@ -195,7 +199,9 @@ def _batches(session: ReadSession, selection: Selection) -> Iterator[_Batch]:
             return
         last = (rows[-1]["timestamp"], rows[-1]["id"])
         net = store.net_of_corrections(
-            session, selection.organization_id, {row["id"]: row for row in rows}
+            session,
+            selection.organization_id,
+            {row["id"]: row for row in rows if row["timestamp"] // DAY_US not in closed},
         )
         if selection.unpriced_only:
             net = {key: row for key, row in net.items() if row["cost_status"] != PRICED}

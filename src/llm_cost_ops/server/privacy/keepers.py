@@ -20,6 +20,7 @@ from llm_cost_ops.server.audit.sign import Signer
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, report
 from llm_cost_ops.server.ledger import purge as ledger
+from llm_cost_ops.server.ledger.closed import is_closed
 from llm_cost_ops.server.ledger.verify import day_difference
 from llm_cost_ops.server.privacy.archive import Archive, ArchiveFailed, write_archive
 from llm_cost_ops.server.privacy.kept import Due, Kept, lines_of, old_ids, remove
@@ -152,11 +153,16 @@ class AuditKeeper(Keeper):
         archive_id, made = self._archived({"table": "audit_log", "row": row} for row in rows)
         organization_id, now_us = self._errand.organization_id, self._errand.due.now_us
         signer = self._errand.signer
-        self._remove(
-            archive_id,
-            made,
-            lambda session: audit.remove_entries(session, organization_id, rows, signer, now_us),
-        )
+        try:
+            self._remove(
+                archive_id,
+                made,
+                lambda session: audit.remove_entries(
+                    session, organization_id, rows, signer, now_us
+                ),
+            )
+        except audit.NotAsWritten as found:
+            raise ArchiveFailed(f"{found}: run audit verify") from None
 
 
 class UsageKeeper(Keeper):
@@ -185,6 +191,8 @@ class UsageKeeper(Keeper):
         """False where calls or corrections came while the archive was written."""
         organization_id, now_us = self._errand.organization_id, self._errand.due.now_us
         with report(self._errand.database) as session:
+            if is_closed(session, organization_id, day):
+                return True
             if day_difference(session, organization_id, day) is not None:
                 raise ArchiveFailed("the sums are not those of the calls: run verify")
             seen = ledger.seen(session, organization_id, day)
@@ -198,6 +206,8 @@ class UsageKeeper(Keeper):
             self._remove(archive_id, made, close)
         except ledger.DayChanged:
             return False
+        except ledger.ClosedByOther:  # whose archive is the one that is noted
+            return True
         return True
 
     def _empty(self, day: int) -> None:

@@ -14,6 +14,7 @@ from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
+from llm_cost_ops.server.identity.restricted import forget_erased
 from llm_cost_ops.server.ledger import purge as ledger
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.rollup import DAY_US
@@ -48,6 +49,7 @@ def restore(
 ) -> Restored:
     """Store the rows of an archive again and open their day. Until the last of them is there the
     day stays closed, so this may be interrupted and run again; a second time it changes nothing.
+    Who was erased since does not come back: such calls have no user any more.
 
     Raises ArchiveUnknown, and ArchiveFailed for a file that is not what was written or whose rows
     do not add up to the sums that stayed.
@@ -58,6 +60,7 @@ def restore(
         count += len(lines)
 
         def put_back(session: WriteSession, page: list[dict[str, Any]] = lines) -> int:
+            forget_erased(session, organization_id, (line["row"] for line in page))
             ledger.put_back(session, organization_id, page)
             return 0
 
