@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from llm_cost_ops.server.db.session import WriteSession, snapshot, write, write_retrying
+from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write, write_retrying
 from llm_cost_ops.server.ledger import purge
+from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.tables import rollup_models
 from llm_cost_ops.server.ledger.verify import rebuild, verify
 from llm_cost_ops.server.privacy.archive import ArchiveFailed
@@ -184,7 +185,9 @@ def test_a_day_that_is_put_back_before_it_is_emptied_keeps_its_calls(
     empty = UsageKeeper._empty
 
     def late(keeper: UsageKeeper, day: int) -> None:
-        back(place, place.archives()[0]["id"])
+        with read(place.app.database) as session:
+            archive_id = closed_of(session, place.app.organization_id)[day].archive_id
+        back(place, str(archive_id))
         empty(keeper, day)
 
     monkeypatch.setattr(UsageKeeper, "_empty", late)
