@@ -29,7 +29,7 @@ from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.settings import DatabaseSettings, ServerSettings, Settings
 from tests.support.application import make_key, make_organization
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 45.0
 _PROGRAM = """
 import pickle, sys

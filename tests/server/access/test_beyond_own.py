@@ -3,11 +3,11 @@ were there before, by addresses of administrators, by budgets of teams."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
 
+from llm_cost_ops.server.clock import Clock
+from llm_cost_ops.server.db.engine import Database
 from tests.support.application import Application
 from tests.support.roles import key_of, make_role, make_user, make_user_key
 
@@ -16,7 +16,7 @@ KEYS = "/api/v1/auth/api-keys"
 TEAM = {"team": ["ml-team"]}
 
 
-def at(app: Application) -> Any:
+def at(app: Application) -> tuple[Database, Clock, str]:
     return (app.database, app.clock, app.organization_id)
 
 
