@@ -78,13 +78,13 @@ NAMES: Mapping[str, tuple[Run, Sequence[str]]] = {
 
 
 def _shown(row: Any) -> dict[str, Any]:
-    from llm_cost_ops.core.instant import format_instant, from_micros
+    from llm_cost_ops.core.instant import format_micros
 
     until = row.accepted_until
     return {
         "kid": row.kid,
         "algorithm": row.algorithm,
         "state": "signs" if until is None else "accepted",
-        "created_at": format_instant(from_micros(row.created_at)),
-        "accepted_until": None if until is None else format_instant(from_micros(until)),
+        "created_at": format_micros(row.created_at),
+        "accepted_until": None if until is None else format_micros(until),
     }

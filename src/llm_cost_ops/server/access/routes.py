@@ -8,7 +8,7 @@ from anyio import from_thread
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros, parse_instant, to_micros
+from llm_cost_ops.core.instant import format_micros, parse_instant, to_micros
 from llm_cost_ops.server.access import issue, store
 from llm_cost_ops.server.access.deps import keys as keys_of
 from llm_cost_ops.server.access.deps import own_organization, require
@@ -215,7 +215,7 @@ async def validate(principal: Principal = Anyone) -> Response:
             "key_id": principal.key_id,
             "organization_id": principal.organization_id,
             "scopes": sorted(principal.scopes),
-            "expires_at": None if expires_at is None else format_instant(from_micros(expires_at)),
+            "expires_at": None if expires_at is None else format_micros(expires_at),
         }
     )
 

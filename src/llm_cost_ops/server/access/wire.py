@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.store import ApiKey
 
 
@@ -22,7 +22,7 @@ def key_row(key: ApiKey, now_us: int) -> dict[str, object]:
         "user_id": key.user_id,
         "replaced_by": key.replaced_by,
         "created_by": key.created_by,
-        "created_at": format_instant(from_micros(key.created_at)),
+        "created_at": format_micros(key.created_at),
         "expires_at": _instant(key.expires_at),
         "revoked_at": _instant(key.revoked_at),
         "last_used_at": _instant(key.last_used_at),
@@ -30,4 +30,4 @@ def key_row(key: ApiKey, now_us: int) -> dict[str, object]:
 
 
 def _instant(micros: int | None) -> str | None:
-    return None if micros is None else format_instant(from_micros(micros))
+    return None if micros is None else format_micros(micros)

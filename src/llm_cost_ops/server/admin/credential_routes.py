@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros
-from llm_cost_ops.server.access.change import KEYED, Raw, change
-from llm_cost_ops.server.access.deps import own_organization, require
+from llm_cost_ops.core.instant import format_micros
+from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
+from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.bodies import Named, Text
 from llm_cost_ops.server.admin.lists import paged
@@ -20,7 +20,6 @@ from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.http import deps
-from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers, list_of
 from llm_cost_ops.server.http.pagination import PARAMETERS, paging_parameters
 from llm_cost_ops.server.http.routing import refuse_unknown, room_router
@@ -80,16 +79,15 @@ def put_credential(
     request: Request, body: NewCredential, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
     """Keep the API credential of a provider, sealed. No answer ever shows it."""
-    own_organization(principal, body.organization_id)
     vault = _vault(request)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
         made = credentials.put_credential(
             session, actor, vault, provider=body.provider, name=body.name, secret=body.secret
         )
-        return json_response(_row(made), 201)
+        return _row(made)
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work, 201)
 
 
 @router.post(
@@ -106,14 +104,14 @@ def rotate_credential(
     principal: Principal = Writer,
 ) -> Response:
     """Put another secret in the place of the one that is kept."""
-    own_organization(principal, body.organization_id)
     vault = _vault(request)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
-        made = credentials.rotate_credential(session, actor, vault, credential_id, body.secret)
-        return json_response(_row(made))
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
+        return _row(
+            credentials.rotate_credential(session, actor, vault, credential_id, body.secret)
+        )
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 @router.delete(
@@ -146,6 +144,6 @@ def _row(found: Credential) -> dict[str, object]:
         "name": found.name,
         "masked": f"...{found.last_four}",
         "created_by": found.created_by,
-        "created_at": format_instant(from_micros(found.created_at)),
-        "rotated_at": None if rotated is None else format_instant(from_micros(rotated)),
+        "created_at": format_micros(found.created_at),
+        "rotated_at": None if rotated is None else format_micros(rotated),
     }

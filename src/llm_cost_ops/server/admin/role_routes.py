@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from llm_cost_ops.core.grants import conditions_wire
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -108,7 +108,7 @@ def role_row(role: Role) -> dict[str, object]:
 
 
 def _instant(micros: int | None) -> str | None:
-    return None if micros is None else format_instant(from_micros(micros))
+    return None if micros is None else format_micros(micros)
 
 
 @router.post(

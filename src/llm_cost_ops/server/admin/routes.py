@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.wire import ORGANIZATION_SCHEMA, organization_row
@@ -134,5 +134,5 @@ def _row(provider: providers.Provider) -> dict[str, object]:
     return {
         "id": provider.id,
         "name": provider.name,
-        "created_at": format_instant(from_micros(provider.created_at)),
+        "created_at": format_micros(provider.created_at),
     }

@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
 from llm_cost_ops.server.access.deps import require
@@ -230,7 +230,7 @@ def delete_cost_center(
 
 
 def _project(found: Project) -> dict[str, object]:
-    made_at = format_instant(from_micros(found.created_at))
+    made_at = format_micros(found.created_at)
     return {"id": found.id, "name": found.name, "created_at": made_at}
 
 
@@ -249,6 +249,6 @@ def _center(found: CostCenter) -> dict[str, object]:
         "name": found.name,
         "owner": found.owner,
         "metadata": found.metadata,
-        "created_at": format_instant(from_micros(found.created_at)),
-        "updated_at": None if changed is None else format_instant(from_micros(changed)),
+        "created_at": format_micros(found.created_at),
+        "updated_at": None if changed is None else format_micros(changed),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.identity import teams
 from llm_cost_ops.server.identity.invitations import Invitation
@@ -65,7 +65,7 @@ def organization_row(found: Organization) -> dict[str, object]:
         "settings": found.settings,
         "fiscal_year_start_month": found.settings.get("fiscal_year_start_month", 1),
         "data_retention_days": found.settings.get("data_retention_days"),
-        "created_at": _instant(found.created_at),
+        "created_at": format_micros(found.created_at),
     }
 
 
@@ -97,7 +97,7 @@ def _user(user: User, roles: Sequence[str], team_ids: Sequence[str]) -> dict[str
         "roles": list(roles),
         "teams": list(team_ids),
         "metadata": user.metadata,
-        "created_at": _instant(user.created_at),
+        "created_at": format_micros(user.created_at),
         "updated_at": _optional(user.updated_at),
         "disabled_at": _optional(user.disabled_at),
         "version": user.version,
@@ -118,7 +118,7 @@ def team_row(team: Team) -> dict[str, object]:
         "external_id": team.external_id,
         "budget_id": team.metadata.get(BUDGET),
         "metadata": {name: value for name, value in team.metadata.items() if name != BUDGET},
-        "created_at": _instant(team.created_at),
+        "created_at": format_micros(team.created_at),
         "updated_at": _optional(team.updated_at),
         "version": team.version,
     }
@@ -135,16 +135,12 @@ def invitation_row(found: Invitation, now_us: int) -> dict[str, object]:
         "state": found.state(now_us),
         "invited_by": found.invited_by,
         "user_id": found.user_id,
-        "created_at": _instant(found.created_at),
-        "expires_at": _instant(found.expires_at),
+        "created_at": format_micros(found.created_at),
+        "expires_at": format_micros(found.expires_at),
         "accepted_at": _optional(found.accepted_at),
         "revoked_at": _optional(found.revoked_at),
     }
 
 
-def _instant(micros: int) -> str:
-    return format_instant(from_micros(micros))
-
-
 def _optional(micros: int | None) -> str | None:
-    return None if micros is None else _instant(micros)
+    return None if micros is None else format_micros(micros)

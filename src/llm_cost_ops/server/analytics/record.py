@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.grants import EVERYWHERE, Reach
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.pricing.rate import RatedUsage
 from llm_cost_ops.server.analytics.calls import CALL
 from llm_cost_ops.server.db.session import ReadSession
@@ -98,8 +98,8 @@ def _entry(row: Mapping[str, Any]) -> dict[str, object]:
         "record_id": row["record_id"],
         "kind": row["kind"],
         "operation_id": row.get("operation_id") or row.get("import_id"),
-        "timestamp": format_instant(from_micros(row["timestamp"])),
-        "recorded_at": format_instant(from_micros(row["recorded_at"])),
+        "timestamp": format_micros(row["timestamp"]),
+        "recorded_at": format_micros(row["recorded_at"]),
         "prompt_tokens": row["input_tokens"],
         "completion_tokens": row["output_tokens"],
         **{name: row[name] for name in (*_COUNTS, *_TOLD)},

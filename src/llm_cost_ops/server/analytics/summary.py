@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from llm_cost_ops.core.buckets import buckets
-from llm_cost_ops.core.instant import format_instant, from_micros, to_micros
+from llm_cost_ops.core.instant import format_micros, to_micros
 from llm_cost_ops.core.period import ALL_TIME, Window
 from llm_cost_ops.core.usage import Quantity
 from llm_cost_ops.server.analytics.aggregate import Row, dimensions
@@ -87,8 +87,8 @@ def period_of(selection: Selection) -> dict[str, object]:
     start = None if window.start_us <= ALL_TIME.start_us else window.start_us
     end = None if window.end_us >= ALL_TIME.end_us else window.end_us
     return {
-        "start_date": None if start is None else format_instant(from_micros(start)),
-        "end_date": None if end is None else format_instant(from_micros(end)),
+        "start_date": None if start is None else format_micros(start),
+        "end_date": None if end is None else format_micros(end),
         "timezone": selection.zone.key,
     }
 

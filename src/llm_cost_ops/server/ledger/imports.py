@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, case, insert, literal, select, update
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.audit import record as audit
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -217,8 +217,6 @@ def _wire(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": row["status"],
         **{name.removeprefix("records_"): row[name] for name in COUNTERS},
         "created_by": row["created_by"],
-        "created_at": format_instant(from_micros(row["created_at"])),
-        "undone_at": None
-        if row["undone_at"] is None
-        else format_instant(from_micros(row["undone_at"])),
+        "created_at": format_micros(row["created_at"]),
+        "undone_at": None if row["undone_at"] is None else format_micros(row["undone_at"]),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.db.dialects import exact_sum, read_sum
 from llm_cost_ops.server.db.session import ReadSession
@@ -62,8 +62,8 @@ def listing(
             "unpriced_count": int(row["unpriced"]),
             "partially_priced_count": int(row["partially_priced"]),
             "total_tokens": read_sum(row, "total_tokens"),
-            "first_hour": format_instant(from_micros(row["first"] * HOUR_US)),
-            "last_hour": format_instant(from_micros(row["last"] * HOUR_US)),
+            "first_hour": format_micros(row["first"] * HOUR_US),
+            "last_hour": format_micros(row["last"] * HOUR_US),
         }
         for row in session.execute(query).mappings()
     ]

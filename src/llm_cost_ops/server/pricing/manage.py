@@ -12,13 +12,7 @@ from sqlalchemy import insert
 
 from llm_cost_ops.core.errors import DomainError, PricingError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import (
-    format_instant,
-    from_micros,
-    parse_end,
-    parse_instant,
-    to_micros,
-)
+from llm_cost_ops.core.instant import format_micros, parse_end, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import check_currency
 from llm_cost_ops.core.pricing.structures import parse_prices, parse_structure
@@ -98,7 +92,7 @@ def end(session: WriteSession, pricing_id: str, actor: Actor) -> dict[str, Any]:
     row["valid_from"] = min(last["valid_from"], now_us)
     row["valid_to"] = end_us
     request = dict(cast("dict[str, object]", store.parsed(last["request"])))
-    row["request"] = {**request, "end_date": format_instant(from_micros(end_us))}
+    row["request"] = {**request, "end_date": format_micros(end_us)}
     return _insert(session, row, pricing_id, last["version"] + 1, actor, "pricing.ended", last)
 
 
@@ -127,11 +121,9 @@ def wire(row: Mapping[str, Any]) -> dict[str, Any]:
         "region": row["region"],
         "service_tier": row["service_tier"],
         "processing": row["processing"],
-        "effective_date": format_instant(from_micros(row["valid_from"])),
-        "end_date": None
-        if row["valid_to"] is None
-        else format_instant(from_micros(row["valid_to"])),
-        "recorded_at": format_instant(from_micros(row["recorded_at"])),
+        "effective_date": format_micros(row["valid_from"]),
+        "end_date": None if row["valid_to"] is None else format_micros(row["valid_to"]),
+        "recorded_at": format_micros(row["recorded_at"]),
         "pricing_structure": request.get("pricing_structure") or structure,
         "prices": prices,
         "source": "operator" if row["organization_id"] == store.OPERATOR else "organization",

@@ -11,13 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from llm_cost_ops.core.errors import PricingError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import (
-    format_instant,
-    from_micros,
-    parse_end,
-    parse_instant,
-    to_micros,
-)
+from llm_cost_ops.core.instant import format_micros, parse_end, parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import parse_decimal, plain
 from llm_cost_ops.core.providers.names import provider_id
@@ -225,10 +219,8 @@ def _adjustment_wire(row: Mapping[str, Any]) -> dict[str, Any]:
         "model": row["model"],
         "kinds": store.parsed(row["kinds"]),
         "factor": Decimal(row["factor"]),
-        "effective_date": format_instant(from_micros(row["valid_from"])),
-        "end_date": None
-        if row["valid_to"] is None
-        else format_instant(from_micros(row["valid_to"])),
+        "effective_date": format_micros(row["valid_from"]),
+        "end_date": None if row["valid_to"] is None else format_micros(row["valid_to"]),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.http.routing import Wire
 from llm_cost_ops.server.scim.token_store import ScimToken
 
@@ -52,7 +52,7 @@ def token_row(token: ScimToken, now_us: int) -> dict[str, object]:
         "assigns_roles": token.assigns_roles,
         "is_active": token.active(now_us),
         "created_by": token.created_by,
-        "created_at": format_instant(from_micros(token.created_at)),
+        "created_at": format_micros(token.created_at),
         "expires_at": _instant(token.expires_at),
         "revoked_at": _instant(token.revoked_at),
         "last_used_at": _instant(token.last_used_at),
@@ -60,4 +60,4 @@ def token_row(token: ScimToken, now_us: int) -> dict[str, object]:
 
 
 def _instant(micros: int | None) -> str | None:
-    return None if micros is None else format_instant(from_micros(micros))
+    return None if micros is None else format_micros(micros)

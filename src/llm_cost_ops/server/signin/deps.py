@@ -8,7 +8,7 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.request_id import request_id
@@ -68,7 +68,7 @@ def signed_in_row(made: SignedIn) -> dict[str, object]:
     """What a sign-in answers."""
     return {
         "session_id": made.session.id,
-        "expires_at": instant(made.session.expires_at),
+        "expires_at": format_micros(made.session.expires_at),
         "csrf_token": cookies.csrf_token(made.secret),
         "user_id": made.member.user_id,
         "organization": organization_row(made.member),
@@ -95,14 +95,10 @@ def session_row(each: store.Session, current: str) -> dict[str, object]:
     return {
         "id": each.id,
         "organization_id": each.organization_id,
-        "created_at": instant(each.created_at),
-        "last_seen_at": instant(each.last_seen_at),
-        "expires_at": instant(each.expires_at),
+        "created_at": format_micros(each.created_at),
+        "last_seen_at": format_micros(each.last_seen_at),
+        "expires_at": format_micros(each.expires_at),
         "address": each.address,
         "agent": each.agent,
         "current": each.id == current,
     }
-
-
-def instant(micros: int) -> str:
-    return format_instant(from_micros(micros))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.access.tokens.routes import NO_STORE
@@ -22,7 +23,6 @@ from llm_cost_ops.server.signin import cookies, leaving, second_factor, session_
 from llm_cost_ops.server.signin.ask import ask_for_mail
 from llm_cost_ops.server.signin.deps import (
     PUBLIC,
-    instant,
     keep,
     organization_row,
     session_row,
@@ -128,7 +128,7 @@ def _me(request: Request, principal: Principal) -> dict[str, object]:
         ],
         "roles": list(roles),
         "scopes": sorted(principal.scopes),
-        "expires_at": None if principal.expires_at is None else instant(principal.expires_at),
+        "expires_at": None if principal.expires_at is None else format_micros(principal.expires_at),
         "team_ids": list(principal.team_ids),
         "second_factor": on,
         "recovery_codes_left": left,

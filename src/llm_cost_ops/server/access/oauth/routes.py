@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.core.permissions import RESOURCES
 from llm_cost_ops.server.access.change import KEYED, Raw, change
@@ -191,7 +191,7 @@ def client_row(client: store.Client) -> dict[str, object]:
         "organization_id": client.organization_id,
         **clients.told(client),
         "created_by": client.created_by,
-        "created_at": format_instant(from_micros(client.created_at)),
+        "created_at": format_micros(client.created_at),
     }
 
 

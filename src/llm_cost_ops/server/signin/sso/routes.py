@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from llm_cost_ops.server.access.change import KEYED, Raw, change
+from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
 from llm_cost_ops.server.access.deps import own_organization, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
@@ -185,16 +185,15 @@ def set_policy(
     request: Request, body: SignInPolicy, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:
     """Turn passwords off: administrators alone may use theirs. Sessions that began with one end."""
-    own_organization(principal, body.organization_id)
 
-    def work(session: WriteSession, actor: Actor) -> Response:
+    def work(session: WriteSession, actor: Actor) -> dict[str, object]:
         others = bool(sso(request).installed)
         required = define.set_policy(
             session, actor, principal, required=body.required, others=others
         )
-        return json_response({"required": required})
+        return {"required": required}
 
-    return change(request, principal, raw, work)
+    return changed(request, principal, raw, body.organization_id, work)
 
 
 def _examine(request: Request, issuer: str) -> None:

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.links import spend
@@ -100,7 +100,7 @@ def address_to_ask(provider: Provider, begun: Begun, now_us: int) -> str:
 
 
 def _instant(micros: int) -> str:
-    return format_instant(from_micros(micros // 1_000_000 * 1_000_000))
+    return format_micros(micros // 1_000_000 * 1_000_000)
 
 
 def metadata(provider: Provider, begun: Begun) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llm_cost_ops.core.instant import format_instant, from_micros
+from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.server.http.routing import Wire
 from llm_cost_ops.server.signin.sso.providers import KINDS, SAML, Provider
 
@@ -125,11 +125,7 @@ def provider_row(provider: Provider) -> dict[str, object]:
         "redirect_path": f"/login/sso/{provider.id}/{'acs' if saml else 'callback'}",
         "metadata_path": f"/login/sso/{provider.id}/metadata" if saml else None,
         "created_by": provider.created_by,
-        "created_at": _instant(provider.created_at),
-        "updated_at": None if provider.updated_at is None else _instant(provider.updated_at),
+        "created_at": format_micros(provider.created_at),
+        "updated_at": None if provider.updated_at is None else format_micros(provider.updated_at),
         "version": provider.version,
     }
-
-
-def _instant(micros: int) -> str:
-    return format_instant(from_micros(micros))
