@@ -307,3 +307,47 @@ def test_a_private_address_is_not_called_unless_it_is_allowed(quick: Database) -
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(Exception, match="syslog_url"):
         load_settings(config=Path("none"), environ={}, flags={"audit.syslog_url": url})
+
+
+def test_a_batch_that_is_never_taken_holds_up_nobody_else(quick: Database) -> None:
+    refused, taken = {"org-a", "org-b"}, list[tuple[str, int]]()
+
+    def send(organization_id: str, rows: forward.Rows) -> None:
+        taken.append((organization_id, len(rows)))
+        if organization_id in refused:
+            raise SinkFailed("HTTP 413")
+
+    def go() -> list[tuple[str, int]]:
+        taken.clear()
+        try:
+            forward.forward(
+                quick, "http", send, CLOCK, lambda work: write_retrying(quick, work), lambda: False
+            )
+        except SinkFailed:
+            return list(taken)
+        raise AssertionError("a batch was refused")
+
+    for organization_id in ("org-a", "org-b", "org-c"):
+        log(quick, "one", organization_id=organization_id)
+    assert go() == [("org-a", 1)]
+    assert go() == [("org-b", 1)]
+    assert go() == [("org-c", 1), ("org-a", 1)], "in turns, and last"
+    log(quick, "two", organization_id="org-c")
+    assert go() == [("org-c", 1), ("org-b", 1)]
+
+
+def test_a_server_that_talks_without_end_has_nothing(quick: Database) -> None:
+    class Talker(Listener):
+        def _one(self, plain: socket.socket) -> None:
+            with closing(plain):
+                while True:
+                    plain.sendall(b"x" * 65_536)
+
+    listener = Talker()
+    log(quick, "one")
+    settings = Settings(
+        audit=AuditSettings(syslog_url=f"tcp://127.0.0.1:{listener.port}", timeout_seconds=5)
+    )
+    with pytest.raises(SinkFailed, match="answers"):
+        send_all(quick, settings, "syslog")
+    listener.close()

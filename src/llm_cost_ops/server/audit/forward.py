@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import case, func, insert, or_, select, update
 
 from llm_cost_ops.core import signature
 from llm_cost_ops.core.instant import format_micros
@@ -113,7 +113,8 @@ def forward(
     database: Database, sink: str, send: Send, clock: Clock, write: Write, stop: Callable[[], bool]
 ) -> None:
     """Send what the place does not have yet, of every organization, until `stop`. Raises
-    SinkFailed after it was noted."""
+    SinkFailed after it was noted; those that failed before have their turn last, the one that
+    was tried longest ago first, so that nobody waits for a batch that is never taken."""
     with read(database) as session:
         behind = _behind(session, sink)
     for organization_id, after in behind:
@@ -143,12 +144,14 @@ def _batch(
 
 # lint: allow tenant-scope: the program sends the chains of all organizations
 def _behind(session: ReadSession, sink: str) -> list[tuple[str, int]]:
-    """The organizations of whose entries the place has not all, with the last that it has."""
+    """The organizations of whose entries the place has not all, with the last that it has, in the
+    order in which they are to be sent."""
     mine = (_ROW.organization_id == _HEAD.organization_id) & (_ROW.sink == sink)
     query = (
         select(_HEAD.organization_id, func.coalesce(_ROW.seq, 0))
         .select_from(audit_heads.outerjoin(audit_forwards, mine))
         .where(or_(_ROW.seq.is_(None), _ROW.seq < _HEAD.seq))
+        .order_by(case((_ROW.failing_since.is_(None), 0), else_=_ROW.updated_at))
         .order_by(_HEAD.organization_id)
     )
     rows: Sequence[Any] = session.execute(query).all()
@@ -176,7 +179,9 @@ def _failed(
     _ensure(session, sink, organization_id, now_us)
     since = func.coalesce(_ROW.failing_since, now_us)
     session.execute(
-        update(audit_forwards).where(*mine).values(failing_since=since, last_error=reason)
+        update(audit_forwards)
+        .where(*mine)
+        .values(failing_since=since, last_error=reason, updated_at=now_us)
     )
 
 

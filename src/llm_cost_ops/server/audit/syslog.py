@@ -25,6 +25,8 @@ _FACILITY = 13
 """Log audit."""
 _INFORMATIONAL, _WARNING = 6, 4
 MAX_DATAGRAM_BYTES = 60_000
+MAX_REPLIES = 16
+"""Reads of what a server says before it closes; none of it means anything."""
 _NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 
@@ -87,8 +89,10 @@ def _end(connection: socket.socket) -> None:
             connection.unwrap()
             return
         connection.shutdown(socket.SHUT_WR)
-        while connection.recv(4096):
-            pass
+        for _ in range(MAX_REPLIES):
+            if not connection.recv(4096):
+                return
+        raise OSError("the syslog server answers, which syslog has no way to")
     except ssl.SSLError as error:
         # Many servers close without a word of TLS; that is an end, and no reset.
         if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
