@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,24 @@ def test_the_organization_says_how_long_calls_are_kept(quick: Place) -> None:
     quick.keep("usage", None)
     quick.run()
     assert count(quick.app, "usage_records") == 2
+
+
+def test_a_budget_over_closed_days_has_its_whole_sum_or_is_refused(place: Place) -> None:
+    furnish(place)
+    place.keep("usage", DAYS)
+    place.run()
+    year = {"amount": "9", "period": "annual", "start_date": "2026-08-01"}
+    alice = {"name": "alice", **year, "scope": {"user_id": "alice"}}
+    refused = error(send(place.app, "/budgets", alice), 409, "CONFLICT")
+    assert "no longer keeps" in refused["message"]
+    gpt = {"name": "gpt", **year, "scope": {"model": "gpt-4o"}}
+    made = accepted(send(place.app, "/budgets", gpt), 201)
+    shown = body_of(place.app.get(f"/api/v1/budgets/{made['id']}"))
+    assert shown["spent"] == Decimal("0.03"), "two of August that stand, two since"
+    path = f"/api/v1/budgets/{made['id']}"
+    changed = place.app.request("PATCH", path, json={"scope": {"user_id": "alice"}})
+    error(changed, 409, "CONFLICT")
+    assert place.app.request("PATCH", path, json={"amount": "8"}).status_code == 200
+    recent = {**alice, "start_date": "2026-09-01"}
+    accepted(send(place.app, "/budgets", recent), 201)
+    proof(place)

@@ -20,7 +20,7 @@ from llm_cost_ops.server.budgets.standings import standings
 from llm_cost_ops.server.budgets.terms import keep_terms
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.ahead import Ahead
-from llm_cost_ops.server.ledger.recount import look_ahead, recount
+from llm_cost_ops.server.ledger.recount import look_ahead, recount, refuse_closed
 from llm_cost_ops.server.spend import store
 from llm_cost_ops.server.spend.counters import Counters, Place, Standing
 from llm_cost_ops.server.spend.lock import hold_alone
@@ -45,13 +45,14 @@ def create(
     actor: Actor,
     ahead: Ahead | None = None,
 ) -> Budget:
-    """A new budget. Raises DomainError naming the field."""
+    """A new budget. Raises DomainError naming the field, DayClosed."""
     hold_alone(session, actor.organization_id)
     new = creation(session, fields, actor)
     store.add(session, new.made, new.definition, actor_id=actor.actor_id, now_us=actor.now_us)
     above = ancestors(new.made.id, new.index.parents)
     rehold(session, actor.organization_id, new.index, {new.made.id, *above})
     for counted in new.counted:
+        refuse_closed(session, new.index, counted, actor.now_us)
         recount(session, new.index, counted, actor.now_us, ahead=ahead)
     actor.record(session, "budgets.create", "budget", new.made.id, None, new.definition)
     return new.index.budgets[new.made.id]
@@ -65,7 +66,7 @@ def update(
     ahead: Ahead | None = None,
 ) -> Budget:
     """Change a budget: fields that are not named stay. One that then counts in other periods or
-    other calls is counted anew from the ledger. Raises BudgetUnknown, DomainError."""
+    other calls is counted anew from the ledger. Raises BudgetUnknown, DomainError, DayClosed."""
     hold_alone(session, actor.organization_id)
     to = change(session, budget_id, fields, actor)
     store.replace(session, actor.organization_id, to.made, to.definition, actor.now_us)
@@ -77,6 +78,7 @@ def update(
     if to.counted:
         rehold(session, actor.organization_id, to.index, {budget.id for budget in to.counted})
     for counted in to.counted:
+        refuse_closed(session, to.index, counted, actor.now_us)
         recount(session, to.index, counted, actor.now_us, ahead=ahead)
     if kept is not None:
         _grant_again(session, to.made, kept, actor.now_us)

@@ -27,7 +27,7 @@ CLOSED_TEXT = "lies in a time whose calls the organization no longer keeps"
 
 
 class DayClosed(DomainError):
-    """The call is of a day whose calls retention has archived."""
+    """It is about a day whose calls retention has archived."""
 
     code = "CONFLICT"
 

@@ -14,8 +14,8 @@ from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.scope import Scope
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.ahead import Ahead
-from llm_cost_ops.server.ledger.closed import until_us
-from llm_cost_ops.server.ledger.scoped import Sums, series
+from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, until_us
+from llm_cost_ops.server.ledger.scoped import Sums, is_rolled_up, series
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.spend import store as definitions
 from llm_cost_ops.server.spend.counters import Counter, Counters, Place, counter_of
@@ -74,8 +74,10 @@ def recount(
     held = held_of(session, budget.organization_id, budget)
     places = {Place(budget.id, start): sums for start, sums in found.items() if _some(sums)}
     closed_us = until_us(session, organization_id)
+    known = {w.start_us for w in windows if not from_calls and is_rolled_up(scopes, w)}
     for counter in _stored(session, budget):  # without its calls a period keeps what it had
-        if counter.place.start_us < closed_us:
+        start_us = counter.place.start_us
+        if start_us < closed_us and start_us not in known:
             places.pop(counter.place, None)
     now = budget.counted_in(now_us)
     if now is not None:
@@ -98,6 +100,16 @@ def recount(
         counter.reserved_e10 = amounts.e10
         counter.reserved_requests, counter.reserved_tokens = amounts.requests, amounts.tokens
     counters.write()
+
+
+def refuse_closed(session: ReadSession, index: Index, budget: Budget, now_us: int) -> None:
+    """Raises DayClosed for a budget whose period under way began before the days whose calls are
+    kept, and whose calls the rollups do not know apart: its sum would be too low."""
+    now = budget.counted_in(now_us)
+    if now is None or is_rolled_up(scopes_of(index, budget), now):
+        return
+    if now.start_us < until_us(session, budget.organization_id):
+        raise DayClosed(f"The period of budget {budget.name!r} {CLOSED_TEXT}.")
 
 
 def look_ahead(
