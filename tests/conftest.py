@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+from collections.abc import Generator
 from typing import Any
 
 import coverage
@@ -26,6 +28,30 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Measure coverage by the quick tests on SQLite and those that ask no database: the same on the
+    servers, and the slow ones, would tell little more and take half as long again."""
+    measuring = coverage.Coverage.current()
+    apart = any(item.get_closest_marker(kind) for kind in ("postgres", "mysql", "slow", "chaos"))
+    if measuring is None or not apart:
+        return (yield)
+    measuring.stop()
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # of the processes that a test starts
+    try:
+        return (yield)
+    finally:
+        measuring.start()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure when it happens: a run that is cut off never comes to its summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        message = crash.message.splitlines()[0] if crash else ""
+        print(f"\nFAILED {report.nodeid} ({report.when}): {message}"[:400], flush=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
