@@ -395,6 +395,8 @@ def _show_report(profile: Profile, report: Row) -> None:
 
     verb = "would change" if report["dry_run"] else "changed"
     print(f"{report['examined']:,} calls examined, {report['records']:,} {verb}.")
+    if report.get("archived"):
+        print(f"{report['archived']:,} calls of this time are archived; their cost stays.")
     if report["records"]:
         columns = (
             Column("provider"),

@@ -177,6 +177,30 @@ def test_an_archive_is_put_back_once(place: Place) -> None:
     assert proof(place)[:2] == (2, 5)
 
 
+def test_an_archived_call_that_was_recorded_again_keeps_its_day_closed(place: Place) -> None:
+    furnish(place)
+    place.keep("usage", DAYS)
+    place.run()
+    record(place.app, usage("o1", timestamp=NEW))
+    before, sums = proof(place), total(place)
+    (archived,) = (row for row in place.archives() if row["rows"] == 4)
+    with pytest.raises(purge.SentAgain, match="'o1'"):
+        back(place, archived["id"])
+    assert (proof(place), total(place)) == (before, sums)
+
+
+def test_a_day_that_is_put_back_counts_in_budgets_made_meanwhile(place: Place) -> None:
+    furnish(place)
+    place.keep("usage", DAYS)
+    place.run()
+    month = {"amount": "9", "period": "monthly", "start_date": "2026-08-01"}
+    alice = {"name": "alice", **month, "scope": {"user_id": "alice"}}
+    accepted(send(place.app, "/budgets", alice), 201)
+    (archived,) = (row for row in place.archives() if row["rows"] == 4)
+    back(place, archived["id"])
+    assert proof(place)[:2] == (4, 1)
+
+
 def test_a_day_that_is_put_back_before_it_is_emptied_keeps_its_calls(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +282,19 @@ def test_a_closed_day_that_is_not_empty_yet_takes_no_labels_and_stops_no_price(
     rows = accepted(quick.app.get("/api/v1/costs?start_date=2026-08-01&end_date=2026-11-02"))
     (old,) = (row for row in rows["data"] if row["timestamp"].startswith("2026-08"))
     error(put(quick.app, f"/costs/{old['id']}", {"tags": ["b"]}), 409, "CONFLICT")
+    moved = usage("old", timestamp=NEW, completion_tokens=7)
+    grown = usage("new", timestamp=NEW, completion_tokens=7)
+    answer = send(quick.app, "/usage/batch?correct=true", {"records": [moved, moved, grown]})
+    statuses = [each["status"] for each in body_of(answer)["results"]]
+    assert statuses == ["invalid", "invalid", "corrected"]
+    told = body_of(
+        send(quick.app, "/pricing/rerate", {"start_date": "2026-08-31", "end_date": "2026-11-02"})
+    )
+    assert (told["examined"], told["archived"]) == (1, 1)
+    told = body_of(
+        send(quick.app, "/pricing/rerate", {"start_date": "2026-09-01", "end_date": "2026-11-02"})
+    )
+    assert (told["examined"], told["archived"]) == (1, 0)
     set_price(quick.app)
     assert proof(quick)[:2] == (1, 1)
 

@@ -11,7 +11,7 @@ from llm_cost_ops.core.recurrence import PERIODS
 from llm_cost_ops.server.budgets.adjust import KINDS
 from llm_cost_ops.server.budgets.ask import BASES, DEFAULT_TTL_S, MAX_TTL_S, MAX_WAIT_MS
 from llm_cost_ops.server.http import idempotency
-from llm_cost_ops.server.http.openapi import answers, json_body, list_of
+from llm_cost_ops.server.http.openapi import answers, conflicts, json_body, list_of
 
 Schema = dict[str, Any]
 
@@ -99,8 +99,15 @@ _BUDGET: Schema = {
         "status": {"enum": ["ok", "exceeded", "inactive"]},
     },
 }
-MADE = answers(201, _BUDGET, "The budget, with what its period has spent already.")
+_ARCHIVED = conflicts(
+    "Its period reaches into days of which only sums are kept, which tell too little."
+)
+MADE = {
+    **answers(201, _BUDGET, "The budget, with what its period has spent already."),
+    **_ARCHIVED,
+}
 BUDGET = answers(200, _BUDGET, "The budget and where it stands.")
+CHANGED = {**BUDGET, **_ARCHIVED}
 BUDGETS = answers(200, list_of(_BUDGET), "Budgets in the order in which they were made.")
 _PROJECTED: Schema = {
     **_BUDGET["properties"],

@@ -152,13 +152,13 @@ def get_status(budget_id: str, request: Request, principal: Principal = Reader) 
     "/{budget_id}",
     operation_id="updateBudget",
     openapi_extra={**KEYED, **openapi.CHANGED_BUDGET},
-    responses=openapi.BUDGET,
+    responses=openapi.CHANGED,
 )
 @router.patch(
     "/{budget_id}",
     operation_id="changeBudget",
     openapi_extra={**KEYED, **openapi.CHANGED_BUDGET},
-    responses=openapi.BUDGET,
+    responses=openapi.CHANGED,
 )
 def update_budget(
     budget_id: str,

@@ -59,6 +59,11 @@ def answers(
     return {status: {"description": description, "content": {JSON: {"schema": dict(schema)}}}}
 
 
+def conflicts(description: str) -> dict[int | str, dict[str, Any]]:
+    """The part of the `responses` of a route that says when it answers 409."""
+    return {409: _error(description)}
+
+
 def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an operation that says which JSON it reads."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": dict(schema)}}}}

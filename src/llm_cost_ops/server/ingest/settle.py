@@ -10,6 +10,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ingest.draft import apply_quote
 from llm_cost_ops.server.ingest.reprice import Repricing
 from llm_cost_ops.server.ingest.submission import (
+    CLOSED,
     CONFLICT,
     CORRECTED,
     CREATED,
@@ -19,10 +20,12 @@ from llm_cost_ops.server.ingest.submission import (
 )
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.append import Existing
+from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.requote import Requoting
 from llm_cost_ops.server.ledger.rerate import MANUAL
+from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.wire import usage_of
 
 MAX_AUDITED = 100
@@ -75,7 +78,7 @@ def recount(
     """A growing log reports the same call with other counts: the last counts stand.
 
     Only counts grow: another provider or model under the same event id stays a conflict. A call
-    that was taken back stays so.
+    that was taken back stays so, and one of a closed day that is not emptied yet takes no more.
     """
     differing = {item.id: item for item in items if item.status == CONFLICT}
     if not differing:
@@ -83,11 +86,14 @@ def recount(
     calls = store.known_calls(session, organization_id, list(differing))
     changes: list[tuple[dict[str, object], Entry]] = []
     requoting = Requoting(session, repricing.view(organization_id))
+    closed = closed_of(session, organization_id)
     for call in sorted(calls.values(), key=_PLACE):
         item = differing[call["id"]]
         entry = item.entry
         if call["cost_status"] == store.VOIDED:
             item.status = DUPLICATE
+        elif call["timestamp"] // DAY_US in closed:
+            item.status = CLOSED
         elif (entry.provider, entry.model_name) == (call["provider"], call["model_name"]):
             if entry.price_rule != MANUAL:  # at the call's time, tier and place in the month
                 apply_quote(entry, requoting.quote(call, usage_of(entry.mapping())))
@@ -124,6 +130,8 @@ def settle_repeats(
 
 
 def _repeat_status(item: Item, original: Item, *, correcting: bool) -> str:
+    if original.status == CLOSED:
+        return CLOSED
     known = (*original.digests, original.entry.payload_digest)
     if correcting and original.status != CONFLICT:
         grown = item.entry.payload_digest not in known and original.status != DUPLICATE

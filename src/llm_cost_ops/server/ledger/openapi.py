@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_cost_ops.server.http.openapi import answers, json_body, list_of
+from llm_cost_ops.server.http.openapi import answers, conflicts, json_body, list_of
 
 Schema = dict[str, Any]
 
@@ -33,11 +33,15 @@ LABELS = json_body(
         },
     }
 )
-RELABELLED = answers(
-    200,
-    _object({"id": {"type": "string"}, "provider": {"type": "string"}, "total_cost": _AMOUNT}),
-    "The call with its new labels.",
-)
+ARCHIVED = conflicts("Retention has archived the day of the call.")
+RELABELLED = {
+    **answers(
+        200,
+        _object({"id": {"type": "string"}, "provider": {"type": "string"}, "total_cost": _AMOUNT}),
+        "The call with its new labels.",
+    ),
+    **ARCHIVED,
+}
 NEW_IMPORT = json_body(
     {
         "type": "object",
@@ -64,6 +68,7 @@ _IMPORT = _object(
 )
 STARTED = answers(201, _IMPORT, "The import, open and empty.")
 IMPORT = answers(200, _IMPORT, "The import.")
+UNDONE = {**IMPORT, **conflicts("Retention has archived some of its calls.")}
 IMPORTS = answers(200, list_of(_IMPORT), "Imports, newest first.")
 SELECTION = json_body(
     {
@@ -88,7 +93,9 @@ RERATED = answers(
     _object(
         {
             "dry_run": {"type": "boolean"},
-            **dict.fromkeys(("records", "examined", "unpriced_before", "unpriced_after"), _COUNT),
+            **dict.fromkeys(
+                ("records", "examined", "archived", "unpriced_before", "unpriced_after"), _COUNT
+            ),
             **_CHANGE,
             "currency": _TEXT,
             "by_model": {

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Table, delete, func, select
 
+from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.dialects import insert_ignore
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
@@ -24,6 +25,7 @@ from llm_cost_ops.server.ledger.closed import (
     note,
     reopen,
 )
+from llm_cost_ops.server.ledger.recount import recount
 from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 from llm_cost_ops.server.ledger.verify import Difference, day_difference
@@ -53,6 +55,12 @@ class DayChanged(Exception):
 
 class ClosedByOther(Exception):
     """Somebody else has closed the day meanwhile, with an archive of its own."""
+
+
+class SentAgain(DomainError):
+    """An archived call came again, as a call of another time, after it was removed."""
+
+    code = "CONFLICT"
 
 
 def seen(session: ReadSession, organization_id: str, day: int) -> Seen:
@@ -189,7 +197,8 @@ def counted_since_us(session: ReadSession, organization_id: str, now_us: int) ->
 
 
 def put_back(session: WriteSession, organization_id: str, lines: Sequence[Line]) -> None:
-    """Store rows of a closed day again; those that are there stay as they are."""
+    """Store rows of a closed day again; those that are there stay as they are. Raises SentAgain."""
+    _refuse_sent_again(session, organization_id, lines)
     for name, table in BY_NAME.items():
         rows = [
             {**line["row"], "organization_id": organization_id}
@@ -200,13 +209,38 @@ def put_back(session: WriteSession, organization_id: str, lines: Sequence[Line])
             session.execute(insert_ignore(session.kind, table, ("id",)), rows)
 
 
-def reopen_day(session: WriteSession, organization_id: str, day: int) -> Difference | None:
-    """Open a day whose rows were put back, unless they do not add up to its sums: then the
-    difference, and the day stays closed."""
+def _refuse_sent_again(session: ReadSession, organization_id: str, lines: Sequence[Line]) -> None:
+    call = usage_records.c
+    by_source: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if line["table"] == usage_records.name:
+            row = line["row"]
+            by_source.setdefault(row["source"], {})[row["event_id"]] = row["id"]
+    for source, ids in by_source.items():
+        query = select(call.event_id, call.id).where(
+            call.organization_id == organization_id,
+            call.source == source,
+            call.event_id.in_(sorted(ids)),
+        )
+        rows: Sequence[Any] = session.execute(query).all()
+        for event_id, record_id in rows:
+            if record_id != ids[event_id]:
+                text = f"Event {event_id!r} of the archive was recorded again as {record_id}"
+                raise SentAgain(f"{text}: its day stays closed.")
+
+
+def reopen_day(
+    session: WriteSession, organization_id: str, day: int, now_us: int
+) -> Difference | None:
+    """Open a day whose rows were put back, and count the budgets with them, unless they do not add
+    up to its sums: then the difference, and the day stays closed."""
     hold_alone(session, organization_id)
     found = day_difference(session, organization_id, day)
     if found is None:
         reopen(session, organization_id, day)
+        index = Index(1, load(session, organization_id))
+        for budget_id in sorted(index.budgets):  # one narrowed meanwhile knew no calls of that day
+            recount(session, index, index.budgets[budget_id], now_us)
     return found
 
 

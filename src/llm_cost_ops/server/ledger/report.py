@@ -29,10 +29,12 @@ class Change:
 @dataclass(slots=True)
 class Report:
     """`records` calls change of those `examined`; how many of them had no price before, and how
-    many have none after."""
+    many have none after. `archived` calls, of whatever provider, are of days that retention has
+    taken out of the ledger: what they cost stays."""
 
     records: int = 0
     examined: int = 0
+    archived: int = 0
     unpriced_before: int = 0
     unpriced_after: int = 0
     by_currency: dict[str, Change] = field(default_factory=dict[str, Change])
@@ -71,6 +73,7 @@ class Report:
         body: dict[str, object] = {
             "records": self.records,
             "examined": self.examined,
+            "archived": self.archived,
             "unpriced_before": self.unpriced_before,
             "unpriced_after": self.unpriced_after,
             **_whole([self.by_currency[name] for name in currencies]),

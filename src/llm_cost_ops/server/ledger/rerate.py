@@ -51,7 +51,7 @@ class Selection:
 
 def preview(session: ReadSession, selection: Selection, prices: Prices) -> Report:
     """What applying would change, with the prices that the session sees."""
-    report = Report()
+    report = Report(archived=_archived(session, selection))
     requoting = Requoting(session, prices.view_in(session, selection.organization_id))
     for batch in _batches(session, selection):
         for call, quote in _changes(batch, requoting, report):
@@ -105,7 +105,8 @@ def _apply(
     now_us: int,
 ) -> Report:
     view = prices.view_in(session, selection.organization_id)
-    report = Report(rerate_id=single_id("rer", now_us // 1_000, secrets.randbits(80)))
+    rerate_id = single_id("rer", now_us // 1_000, secrets.randbits(80))
+    report = Report(archived=_archived(session, selection), rerate_id=rerate_id)
     occasion = correct.Occasion("rerate", report.rerate_id, actor_id, now_us)
     requoting, extremes, versions = Requoting(session, view), Extremes(), set[str]()
     for part in parts:
@@ -180,6 +181,13 @@ def _differs(call: Mapping[str, Any], quote: Quote) -> bool:
     listed = quote.cost_e10 if quote.list_cost_e10 is None else quote.list_cost_e10
     now = (call["cost_e10"], call["cost_status"], call["currency"], correct.list_cost(call))
     return now != (quote.cost_e10, quote.status, quote.currency, listed)
+
+
+def _archived(session: ReadSession, selection: Selection) -> int:
+    """Calls of the closed days that the selection reaches into."""
+    closed = closed_of(session, selection.organization_id).values()
+    days = range(selection.start_us // DAY_US, -(-selection.end_us // DAY_US))
+    return sum(each.records for each in closed if each.day in days)
 
 
 def _batches(session: ReadSession, selection: Selection) -> Iterator[_Batch]:

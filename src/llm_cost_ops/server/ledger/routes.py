@@ -91,7 +91,11 @@ def update_cost(
 
 
 @router.delete(
-    "/costs/{record_id}", status_code=204, operation_id="deleteCost", openapi_extra=KEYED
+    "/costs/{record_id}",
+    status_code=204,
+    operation_id="deleteCost",
+    openapi_extra=KEYED,
+    responses=openapi.ARCHIVED,
 )
 def delete_cost(
     record_id: str, request: Request, raw: bytes = Raw, principal: Principal = Changer
@@ -182,7 +186,7 @@ def complete_import(
     "/imports/{import_id}/undo",
     operation_id="undoImport",
     openapi_extra=KEYED,
-    responses=openapi.IMPORT,
+    responses=openapi.UNDONE,
     dependencies=[Untimed],
 )
 def undo_import(

@@ -51,8 +51,9 @@ def restore(
     day stays closed, so this may be interrupted and run again; a second time it changes nothing.
     Who was erased since does not come back: such calls have no user any more.
 
-    Raises ArchiveUnknown, and ArchiveFailed for a file that is not what was written or whose rows
-    do not add up to the sums that stayed.
+    Raises ArchiveUnknown, SentAgain where a call of the archive was recorded again as one of
+    another time, and ArchiveFailed for a file that is not what was written or whose rows do not add
+    up to the sums that stayed.
     """
     row, day = _found(database, organization_id, archive_id)
     count = 0
@@ -67,7 +68,7 @@ def restore(
         write(put_back)
 
     def reopen(session: WriteSession) -> int:
-        if ledger.reopen_day(session, organization_id, day) is not None:
+        if ledger.reopen_day(session, organization_id, day, now_us) is not None:
             raise ArchiveFailed("the rows do not add up to the sums of the day")
         actor = Actor(organization_id, None, None, now_us)
         after = {"archive": row["file"], "rows": count}
