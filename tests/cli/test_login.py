@@ -317,6 +317,25 @@ def test_by_the_browser(run: Run, someone: Someone, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_by_the_browser_in_another_organization(
+    run: Run, someone: Someone, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_id, _ = live_server.new_organization()
+    other = SimpleNamespace(**{**vars(someone.application), "organization_id": other_id})
+    add_to(cast("Application", other), someone.person, "admin")
+    into = ("auth", "login", "--api-url", someone.url, "--browser", "--organization")
+    for organization in (other_id, someone.organization_id):
+        monkeypatch.setattr("webbrowser.open", Visitor(someone, "approve").open)
+        ran = run(*into, organization)
+        assert ran.code == 0, ran.err
+        who = run("auth", "whoami", "-o", "json").json()
+        assert who["organization_id"] == organization
+    monkeypatch.setattr("webbrowser.open", Visitor(someone, "approve").open)
+    before = kept()
+    assert run(*into, "org-nowhere").code == 4
+    assert kept() == before
+
+
 def test_who_refuses_in_the_browser_is_not_signed_in(
     run: Run, someone: Someone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

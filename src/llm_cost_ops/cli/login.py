@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 import typer
@@ -121,10 +122,8 @@ def _switch_org(
     login = logins.login_at(server)
     if login is None:
         raise CommandError(logins.signed_out(server), code="AUTH_001", exit_code=AUTH)
-    with _as(login) as api:
-        made = cast("Row", api.ask("/auth/switch-org", {"organization": to}))
-    ends = logins.now_s() + float(made["expires_in"])
-    logins.go_on(login, str(made["access_token"]), ends)
+    made = _moved(login, to)
+    logins.go_on(login, str(made["access_token"]), _ends(made))
     profile.note(f"Now in the organization {made['name']}.")
     return OK
 
@@ -193,11 +192,33 @@ def _signed_in(server: str, body: Mapping[str, Any], code: str | None) -> Row:
 def _by_browser(profile: Profile, server: str) -> tuple[Any, Row]:
     """The login, and the organization that it is in."""
     from llm_cost_ops.cli import browser, logins
+    from llm_cost_ops.exceptions import CostOpsError
 
     tokens, me = browser.signed_in(profile, server)
     email = str(cast("Row", me["account"])["email"])
     login = logins.login_of(server, tokens, email, logins.now_s(), browser.CLIENT_ID)
-    return login, cast("Row", me["organization"])
+    organization, wanted = cast("Row", me["organization"]), profile.organization
+    if wanted is None or wanted in (organization["id"], organization["slug"]):
+        return login, organization
+    try:
+        moved = _moved(login, wanted)
+    except CostOpsError:
+        _given_back(server, login.refresh_token)
+        raise
+    token = str(moved["access_token"])
+    return replace(login, access_token=token, expires_at=_ends(moved)), moved
+
+
+def _moved(login: Any, to: str) -> Row:
+    """The organization that the login goes on in, with an access token for it."""
+    with _as(login) as api:
+        return cast("Row", api.ask("/auth/switch-org", {"organization": to}))
+
+
+def _ends(made: Row) -> float:
+    from llm_cost_ops.cli.logins import now_s
+
+    return now_s() + float(made["expires_in"])
 
 
 def _entered(server: str, body: Mapping[str, Any]) -> Row:

@@ -104,6 +104,34 @@ def test_tokens_and_session_end_together(sqlite_doors: Doors) -> None:
     assert actors == ["ses_", "fam_", "ses_"]
 
 
+def test_tokens_whose_session_is_idle_are_listed_and_end_alone(doors: Doors) -> None:
+    person = make_person(doors, "viewer")
+    made = signed_in(doors, person)
+    family = made["session_id"].replace("ses_", "fam_")
+    desk, foreign = doors.browser(), doors.browser()
+    assert desk.login(person).status_code == 200
+    ids = {row["id"] for row in desk.get("/api/v1/auth/sessions").json()["data"]}
+    assert made["session_id"] in ids
+    assert family not in ids
+    doors.time.current += timedelta(days=3)
+    for browser, who in ((desk, person), (foreign, make_person(doors, "viewer"))):
+        assert browser.login(who).status_code == 200
+    rows = {row["id"]: row for row in desk.get("/api/v1/auth/sessions").json()["data"]}
+    assert made["session_id"] not in rows
+    assert rows[family]["current"] is False
+    path = f"/api/v1/auth/sessions/{family}"
+    assert foreign.request("DELETE", path).status_code == 404
+    refresh = {"refresh_token": made["refresh_token"]}
+    renewed = program(doors).post("/refresh", refresh).json()
+    assert bearer(doors, renewed["access_token"]).me().status_code == 200
+    assert "a program" in desk.open("/account").text
+    assert desk.request("DELETE", path).status_code == 204
+    assert bearer(doors, renewed["access_token"]).me().status_code == 401
+    again = {"refresh_token": renewed["refresh_token"]}
+    assert program(doors).post("/refresh", again).status_code == 401
+    assert desk.request("DELETE", path).status_code == 404
+
+
 def test_they_are_renewed_and_the_session_goes_on(sqlite_doors: Doors) -> None:
     made = signed_in(sqlite_doors, make_person(sqlite_doors, "viewer"))
     sqlite_doors.time.current += timedelta(seconds=3_631)

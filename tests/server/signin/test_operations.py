@@ -10,7 +10,7 @@ from llm_cost_ops.server.app import openapi_document
 from tests.support.operations import SIGNING_IN
 from tests.support.people import Doors, make_person
 
-PUBLIC = {"login", "requestPasswordReset", "confirmPasswordReset"}
+PUBLIC = {"login", "requestPasswordReset", "confirmPasswordReset", "initiateSso"}
 BODIES: dict[str, dict[str, Any]] = {
     "login": {
         "email": "a@example.com",
@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "disableSecondFactor": {"password": "x", "totp": "123456", "recovery_code": "12345678"},
     "renewRecoveryCodes": {"password": "x", "totp": "123456", "recovery_code": "12345678"},
     "switchOrganization": {"organization": "x"},
+    "initiateSso": {"provider": "x", "organization": "x", "next": "/x"},
 }
 EXPECTED = (202, 400, 401, 403, 404, 409, 422, 429)
 ODD = (

@@ -16,6 +16,7 @@ from llm_cost_ops.server.identity.invitations import NewInvitation, invitation_l
 from llm_cost_ops.server.identity.links import make_link
 from llm_cost_ops.server.identity.tables import one_time_links, user_roles
 from llm_cost_ops.server.queue.tables import jobs
+from llm_cost_ops.server.signin import account
 from tests.support.people import Browser, Doors, Page, Person, add_to, column, make_person, totp
 
 NEW = "a new and quiet evening"
@@ -197,6 +198,27 @@ def test_a_welcome(sqlite_doors: Doors) -> None:
     secret = link(sqlite_doors, person, "welcome")
     page = sqlite_doors.browser().open(f"/welcome?token={secret}").send("/welcome", password=NEW)
     assert "Your account" in page.send("/login", email=person.email, password=NEW).text
+
+
+def test_of_two_welcomes_at_once_one_sets_the_password(
+    sqlite_doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = make_person(sqlite_doors, "viewer", password=None)
+    secrets = [link(sqlite_doors, person, "welcome") for _ in range(2)]
+    pages = [sqlite_doors.browser().open(f"/welcome?token={each}") for each in secrets]
+    checked, raced = account.check_account_password, list[int]()
+
+    def slowly(*given: Any, **named: Any) -> None:
+        checked(*given, **named)
+        if not raced:
+            raced.append(1)
+            assert "Your password is set" in pages[1].send("/welcome", password=NEW).text
+
+    monkeypatch.setattr(account, "check_account_password", slowly)
+    late = pages[0].send("/welcome", password=f"{NEW} other")
+    assert (raced, late.answer.status_code) == ([1], 400)
+    page = sqlite_doors.browser().open("/login").send("/login", email=person.email, password=NEW)
+    assert "Your account" in page.text
 
 
 def invitation(doors: Doors, email: str) -> str:

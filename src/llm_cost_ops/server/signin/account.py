@@ -19,7 +19,7 @@ from llm_cost_ops.server.identity.links import (
     look_at_link,
     use_link,
 )
-from llm_cost_ops.server.signin import second_factor, store
+from llm_cost_ops.server.signin import second_factor, session_tokens, store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.policy import check_password
 from llm_cost_ops.server.signin.sessions import Visit
@@ -104,9 +104,12 @@ def _set(
     hashed: str,
     visitor: Visitor,
     action: str,
+    *,
+    first: bool = False,
 ) -> store.Account:
     now_us = desk.clock.micros()
-    store.set_password(session, account.id, hashed, now_us=now_us)
+    if not store.set_password(session, account.id, hashed, now_us=now_us, first=first):
+        raise LinkRefused(REFUSED)  # another welcome was used meanwhile
     end_everything(session, account.id, now_us=now_us)
     cancel_links(session, "reset", account_id=account.id, now_us=now_us)
     record_own(session, account.id, action, visitor, now_us)
@@ -200,7 +203,8 @@ def set_by_link(desk: SignInDesk, secret: str, password: str, visitor: Visitor) 
         use_link(session, secret, link.purpose, now_us=now_us)
         if link.purpose == "reset":
             store.set_verified(session, account.id, now_us=now_us)
-        return _set(desk, session, account, hashed, visitor, "auth.password_reset")
+        first = link.purpose == "welcome"
+        return _set(desk, session, account, hashed, visitor, "auth.password_reset", first=first)
 
     return write_retrying(desk.database, work)
 
@@ -288,13 +292,15 @@ def renew_recovery_codes(
 
 
 def sessions_seen(desk: SignInDesk, session: ReadSession, visit: Visit) -> list[store.Session]:
-    """Where the account is signed in, as far as this session may know: a confined one knows of
-    those that the same provider vouched for."""
-    found = store.live_sessions(
-        session, visit.session.account_id, now_us=desk.clock.micros(), idle_us=desk.idle_us
-    )
-    provider_id = visit.session.provider_id
-    return [each for each in found if not visit.session.confined or each.provider_id == provider_id]
+    """Where the account is signed in, by browsers and by programs, as far as this session may know:
+    a confined one knows of those sessions that the same provider vouched for."""
+    account_id, now_us = visit.session.account_id, desk.clock.micros()
+    found = store.live_sessions(session, account_id, now_us=now_us, idle_us=desk.idle_us)
+    if visit.session.confined:
+        return [each for each in found if each.provider_id == visit.session.provider_id]
+    beside = {session_tokens.family_of(each.id) for each in found}
+    programs = session_tokens.programs_of(session, account_id, now_us)
+    return [*found, *(each for each in programs if each.id not in beside)]
 
 
 def record_own(

@@ -31,7 +31,10 @@ async def end_session(request: Request, visit: Visit, session_id: str) -> bool:
     def work(session: WriteSession) -> bool:
         if session_id not in {each.id for each in sessions_seen(desk, session, visit)}:
             return False
-        ended = store.revoke_session(session, account_id, session_id, now_us=now_us)
+        if session_id.startswith(session_tokens.FAMILY):
+            ended = families.end_family(session, session_id, now_us, "signed out")
+        else:
+            ended = store.revoke_session(session, account_id, session_id, now_us=now_us)
         if ended:
             session_tokens.end(session, session_id, now_us=now_us)
             own = session_id == visit.session.id

@@ -57,12 +57,14 @@ def remember(
 
 def step_of(desk: SignInDesk, secret: str) -> Step:
     """Whose password was right, or whom a provider vouched for. Raises LinkRefused when it is too
-    long ago, or the password was changed since."""
+    long ago, the password was changed since, or the provider was removed."""
     with read(desk.database) as session:
         link = look_at_link(session, secret, PURPOSE, now_us=desk.clock.micros())
         account = store.get_account(session, link.account_id or "")
+        vouched = store.still_vouches(session, link.detail.get("provider_id"))
     if (
         account is None
+        or not vouched
         or account.disabled_at is not None
         or account.token_version != link.detail.get("token_version")
     ):

@@ -5,10 +5,11 @@ The family of the tokens has the number of the session, so each is found by the 
 
 from __future__ import annotations
 
+from llm_cost_ops.server.access.oauth.clients import OWN
 from llm_cost_ops.server.access.principal import OWN_PROGRAM, Principal
 from llm_cost_ops.server.access.tokens import store as families
 from llm_cost_ops.server.access.tokens.pairs import TokenPair
-from llm_cost_ops.server.db.session import WriteSession
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.signin import store
 from llm_cost_ops.server.signin.desk import SignInDesk
 from llm_cost_ops.server.signin.visitor import Visitor
@@ -41,9 +42,28 @@ def end(session: WriteSession, session_id: str, *, now_us: int) -> None:
     families.end_family(session, family_of(session_id), now_us, "signed out")
 
 
+def programs_of(session: ReadSession, account_id: str, now_us: int) -> list[store.Session]:
+    """Where an account is signed in by tokens in force, shown as sessions: those beside a session
+    too, which may be over when they are not."""
+    return [
+        store.Session(
+            id=family.id,
+            account_id=account_id,
+            organization_id=family.organization_id,
+            user_id=family.user_id or "",
+            created_at=family.created_at,
+            last_seen_at=renewed_at,
+            expires_at=family.expires_at,
+            address=None,
+            agent=OWN.name if family.client_id == OWN_PROGRAM else name,
+        )
+        for family, name, renewed_at in families.families_of_account(session, account_id, now_us)
+    ]
+
+
 def family_of(session_id: str) -> str:
-    """The id of the tokens beside a session."""
-    return FAMILY + session_id.removeprefix(SESSION)
+    """The id of the tokens beside a session, or of those that stand alone."""
+    return FAMILY + session_id.removeprefix(SESSION).removeprefix(FAMILY)
 
 
 def session_of(family_id: str) -> str:

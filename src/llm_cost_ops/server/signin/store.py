@@ -11,7 +11,12 @@ from sqlalchemy import and_, delete, insert, select, update
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.accounts import Membership
 from llm_cost_ops.server.identity.tables import accounts, organizations, users
-from llm_cost_ops.server.signin.tables import known_devices, sessions, sign_in_policies
+from llm_cost_ops.server.signin.tables import (
+    identity_providers,
+    known_devices,
+    sessions,
+    sign_in_policies,
+)
 
 _ACCOUNT = accounts.c
 _SESSION = sessions.c
@@ -75,12 +80,17 @@ def get_account(session: ReadSession, account_id: str) -> Account | None:
 
 
 # lint: allow tenant-scope: an account belongs to a person, who may be in several organizations
-def set_password(session: WriteSession, account_id: str, hashed: str, *, now_us: int) -> None:
-    session.execute(
+def set_password(
+    session: WriteSession, account_id: str, hashed: str, *, now_us: int, first: bool = False
+) -> bool:
+    """Whether it was set; if it is to be the `first` one, not where there is one."""
+    only = [_ACCOUNT.password_hash.is_(None)] if first else []
+    done = session.execute(
         update(accounts)
-        .where(_ACCOUNT.id == account_id)
+        .where(_ACCOUNT.id == account_id, *only)
         .values(password_hash=hashed, password_changed_at=now_us, updated_at=now_us)
     )
+    return done.rowcount == 1
 
 
 # lint: allow tenant-scope: an account belongs to a person, who may be in several organizations
@@ -160,6 +170,16 @@ def sso_required(session: ReadSession, organization_id: str) -> bool:
     row = sign_in_policies.c
     statement = select(row.sso_required).where(row.organization_id == organization_id)
     return bool(session.scalar(statement))
+
+
+# lint: allow tenant-scope: the id of a provider says which organization's it is
+def still_vouches(session: ReadSession, provider_id: str | None) -> bool:
+    """Whether a provider of an organization is still there and enabled; others always are."""
+    if provider_id is None or not provider_id.startswith(CONFINED):
+        return True
+    row = identity_providers.c
+    statement = select(row.id).where(row.id == provider_id, row.enabled == 1)
+    return session.execute(statement).first() is not None
 
 
 # lint: allow tenant-scope: only the session that was just used is named

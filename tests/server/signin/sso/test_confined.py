@@ -50,7 +50,7 @@ def test_who_confirms_an_address_stays_signed_in_by_the_provider(
     sqlite_settings: DatabaseSettings,
 ) -> None:
     with installed_of(sqlite_settings) as house:
-        person = make_person(house.doors, "viewer", email=EMAIL)
+        person = make_person(house.doors, "viewer", email=EMAIL, password=None)
         assert house.doors.request("PUT", POLICY, json={"required": True}).status_code == 200
         browser = house.entered("oidc")
         secret = address_link(house.doors, person)
@@ -105,6 +105,21 @@ def test_a_removed_provider_leaves_no_tokens(house: House) -> None:
     assert house.doors.browser(origin=None, headers=holder).me().status_code == 401
     assert renewed(house, tokens) == 400
     assert redeemed(house, waiting).status_code == 400
+
+
+def test_command_lines_are_listed_where_one_is_signed_in(house: House) -> None:
+    person, browser = make_person(house.doors, "viewer", email=EMAIL), house.doors.browser()
+    browser.login(person)
+    tokens = redeemed(house, consented(browser)).json()
+    confined = house.entered(house.provider()["id"])
+    program, *_ = browser.get("/api/v1/auth/sessions").json()["data"][::-1]
+    assert (program["id"][:4], program["agent"]) == ("fam_", "The command line cost-ops")
+    seen = confined.get("/api/v1/auth/sessions").json()["data"]
+    assert [each["id"][:4] for each in seen] == ["ses_"]
+    path = f"/api/v1/auth/sessions/{program['id']}"
+    assert confined.request("DELETE", path).status_code == 404
+    assert browser.request("DELETE", path).status_code == 204
+    assert renewed(house, tokens) == 400
 
 
 def test_passwords_off_ends_the_command_line_of_a_password(house: House) -> None:

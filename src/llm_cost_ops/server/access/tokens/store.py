@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.server.access.principal import OWN_PROGRAM
 from llm_cost_ops.server.access.tokens.tables import (
     authorization_codes,
+    oauth_clients,
     refresh_tokens,
     signing_keys,
     token_families,
@@ -23,6 +24,7 @@ _KEY = signing_keys.c
 _FAMILY = token_families.c
 _TOKEN = refresh_tokens.c
 _CODE = authorization_codes.c
+_CLIENT = oauth_clients.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,40 @@ def insert_family(session: WriteSession, family: Family) -> None:
 def get_family(session: ReadSession, family_id: str) -> Family | None:
     row = session.execute(select(token_families).where(_FAMILY.id == family_id)).mappings().first()
     return None if row is None else _family(row)
+
+
+# lint: allow tenant-scope: the tokens of a person, in whichever organization
+def families_of_account(
+    session: ReadSession, account_id: str, now_us: int
+) -> list[tuple[Family, str | None, int]]:
+    """The families of an account that are in force, the newest first: each with the name of the
+    program whose it is, if it was registered, and when it was last renewed."""
+    renewed = (
+        select(func.max(_TOKEN.created_at)).where(_TOKEN.family_id == _FAMILY.id).scalar_subquery()
+    )
+    statement = (
+        select(token_families, _CLIENT.name, renewed.label("renewed_at"))
+        .join(
+            accounts,
+            and_(
+                accounts.c.id == _FAMILY.account_id,
+                accounts.c.token_version == _FAMILY.token_version,
+            ),
+        )
+        .outerjoin(oauth_clients, _CLIENT.id == _FAMILY.client_id)
+        .where(
+            _FAMILY.account_id == account_id,
+            _FAMILY.revoked_at.is_(None),
+            _FAMILY.expires_at > now_us,
+        )
+        .order_by(_FAMILY.id.desc())
+    )
+    found: list[tuple[Family, str | None, int]] = []
+    for row in session.execute(statement).mappings():
+        own = {each: row[each] for each in Family.__slots__}
+        family = _family(own)
+        found.append((family, row["name"], int(row["renewed_at"] or family.created_at)))
+    return found
 
 
 def _family(row: Mapping[Any, Any]) -> Family:

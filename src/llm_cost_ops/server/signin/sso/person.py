@@ -124,18 +124,23 @@ def _made(
     """A new user, with the provider's role if that is still one. Raises SsoFailed."""
     if not provider.creates_users:
         raise stranger()
+    _refuse_unproven(session, email)
+    role = provider.role
+    if role is not None and not _is_role(session, actor.organization_id, role):
+        role = None
+    return create_user(session, actor, NewUser(email=email, name=vouched.name, role=role))
+
+
+def _refuse_unproven(session: ReadSession, email: str) -> None:
+    """Nobody has shown that the password of such an account is of who reads mail to its address:
+    whoever set it would be in beside the person. Raises SsoFailed."""
     account = accounts.find_account(session, email)
     if account is not None and account.has_password and account.email_verified_at is None:
-        # Nobody has shown that the password is of who reads mail to this address.
         raise SsoFailed(
             "unproven account",
             "There is an account for your address whose password was never proven by mail. Set a "
             "new one at /reset, or ask an administrator to add you.",
         )
-    role = provider.role
-    if role is not None and not _is_role(session, actor.organization_id, role):
-        role = None
-    return create_user(session, actor, NewUser(email=email, name=vouched.name, role=role))
 
 
 def _is_role(session: ReadSession, organization_id: str, key: str) -> bool:
@@ -193,4 +198,5 @@ def _by_address(
         return _enabled(session, user.account_id)
     if account is None or not belongs:
         raise stranger()
+    _refuse_unproven(session, email)
     return _enabled(session, account.id)

@@ -12,6 +12,7 @@ import base64
 import importlib
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Any, cast
@@ -134,27 +135,39 @@ def _settings(provider: Provider, begun: Begun) -> dict[str, Any]:
     }
 
 
-def person_of(
-    session: WriteSession, provider: Provider, response: str, begun: Begun, now_us: int
-) -> Vouched:
-    """What a verified response says of the person; it counts once. Raises SsoFailed,
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A verified assertion: its name among all of them, until when it may be used, and whom it
+    means."""
+
+    key: str
+    ends_us: int
+    person: Vouched
+
+
+def assertion_of(provider: Provider, response: str, begun: Begun, now_us: int) -> Assertion:
+    """What a verified response says. It counts only if it is spent, too. Raises SsoFailed,
     SamlMissing."""
     if not response or len(response) > MAX_RESPONSE:
         raise SsoFailed("saml: no response")
     errors = library("errors")
     try:
         found = _verified(provider, response, begun)
-        ends_us, vouched = _demanded(found, begun, now_us), _said(provider, found)
-        key = f"{provider.id} {found.get_assertion_id()}"
+        ends_us, person = _demanded(found, begun, now_us), _said(provider, found)
+        return Assertion(f"{provider.id} {found.get_assertion_id()}", ends_us, person)
     except SsoFailed:
         raise
     except errors.OneLogin_Saml2_ValidationError as error:
         raise SsoFailed(f"saml: {_line(error)}") from None
     except Exception as error:  # whatever lxml and xmlsec make of bytes that a stranger sent
         raise SsoFailed(f"saml: {type(error).__name__}") from None
-    if not spend(session, PURPOSE, key, now_us=now_us, lives_us=ends_us - now_us):
+
+
+def spend_once(session: WriteSession, assertion: Assertion, now_us: int) -> None:
+    """An assertion counts once. Raises SsoFailed."""
+    lives_us = assertion.ends_us - now_us
+    if not spend(session, PURPOSE, assertion.key, now_us=now_us, lives_us=lives_us):
         raise SsoFailed("saml: replay")
-    return vouched
 
 
 def _verified(provider: Provider, response: str, begun: Begun) -> Any:
