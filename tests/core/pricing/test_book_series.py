@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import timeit
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,27 +149,3 @@ def test_a_series_answers_as_a_search_through_all_cards_would(
     expected = next((c for c in live if c.windows), next((c for c in live if not c.windows), None))
     answer = found.at(instant)
     assert (answer[0].id if answer else None) == (expected.id if expected else None)
-
-
-class Nothing:
-    def at(self, _instant: datetime) -> None:
-        return None
-
-
-@pytest.mark.parametrize("model", ["gpt-4o", "o3"])
-def test_a_repeated_lookup_costs_a_few_dictionary_lookups(model: str) -> None:
-    """0.2 µs each on a quiet machine; compared with a bare lookup, so that a busy one passes."""
-    book = packaged()
-    nothing = {("openai", model, None, None, None): Nothing()}
-
-    def bare() -> None:
-        nothing[("openai", model, None, None, None)].at(AUTUMN)
-
-    def real() -> None:
-        found = book.resolve_series("openai", model, None, None, None)
-        assert found is not None
-        found.at(AUTUMN)
-
-    real()
-    fastest = {f: min(timeit.repeat(f, number=20_000, repeat=7)) for f in (bare, real)}
-    assert fastest[real] < 8 * fastest[bare]

@@ -277,7 +277,7 @@ def test_our_migrations_interrupted_on_the_way(empty_database: DatabaseSettings)
         empty_database,
         lambda: OURS.upgrade(empty_database),
         lambda: OURS.downgrade(empty_database, "base"),
-        stride=17,
+        stride=29,
     )
     assert ends > 30
 
