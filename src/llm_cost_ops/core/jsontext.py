@@ -15,6 +15,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import plain
 
 MAX_DEPTH = 64
+_text = json.encoder.encode_basestring  # `json.dumps` makes an encoder for each text
 
 
 class JsonError(DomainError):
@@ -26,7 +27,7 @@ class JsonError(DomainError):
 def dumps(value: object) -> str:
     """Compact JSON. Raises TypeError for a float: money must not pass through one."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _text(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
@@ -35,11 +36,7 @@ def dumps(value: object) -> str:
         return plain(value)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[str, object]", value).items()
-        return (
-            "{"
-            + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{dumps(v)}" for k, v in pairs)
-            + "}"
-        )
+        return "{" + ",".join(f"{_text(k)}:{dumps(v)}" for k, v in pairs) + "}"
     if isinstance(value, Sequence):
         return "[" + ",".join(dumps(item) for item in cast("Sequence[object]", value)) + "]"
     raise TypeError(f"{type(value).__name__} has no exact JSON form")
