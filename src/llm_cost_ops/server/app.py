@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -186,8 +186,8 @@ def create_app(
     problems.install(api)
     _furnish(api, settings, clock or SystemClock(), database)
     api.state.worker = _worker(api.state) if worker else None
-    document = _document_of(api)
-    api.router.routes.extend(operations_router(settings, document).routes)
+    api.state.document = _document_of(api)
+    api.router.routes.extend(operations_router(settings).routes)
     hot = [route for room in ROOMS for route in room.routes]
     for room in ROOMS:
         if room.router is not None:
@@ -211,7 +211,7 @@ def openapi_document(app: Edge) -> Mapping[str, Any]:
     return document
 
 
-def _document_of(api: FastAPI) -> Any:
+def _document_of(api: FastAPI) -> Callable[[], Mapping[str, Any]]:
     made: list[Mapping[str, Any]] = []
 
     def document() -> Mapping[str, Any]:
@@ -219,7 +219,6 @@ def _document_of(api: FastAPI) -> Any:
             made.append(openapi.document(api.router.routes, ROOMS, VERSION))
         return made[0]
 
-    api.state.document = document
     return document
 
 

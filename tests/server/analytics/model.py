@@ -131,7 +131,7 @@ class Expected:
         squares = sum(((cost - mean) ** 2 for cost in self.costs), Fraction())
         variance = squares / len(self.costs)
         root = WIDE.sqrt(WIDE.divide(Decimal(variance.numerator), Decimal(variance.denominator)))
-        return root.scaleb(-10).quantize(TENTH, context=WIDE)
+        return root.scaleb(-10, WIDE).quantize(TENTH, context=WIDE)
 
 
 def kinds_of(call: Call) -> Mapping[str, int]:

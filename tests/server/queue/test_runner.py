@@ -75,6 +75,33 @@ def test_a_database_that_is_down_is_waited_for(quick_place: Place) -> None:
     assert len(place.ran) == 1
 
 
+def test_a_worker_is_not_idle_while_jobs_wait_for_a_place(quick_place: Place) -> None:
+    """The one that had the place may end between the look and the question whether any runs."""
+    place = quick_place
+    for _ in range(3):
+        place.enqueue()
+    begun: list[Callable[[], None]] = []
+
+    class Late(Runner):
+        def round(self) -> float:
+            ending = begun.copy()
+            begun.clear()
+            wait_s = super().round()
+            for run in ending:
+                run()
+            return wait_s
+
+    runner = Late(
+        place.database,
+        Work({KIND: lambda running: place.ran.append(running.job)}),
+        place.clock,
+        pace=Pace(concurrency=1),
+        spawn=begun.append,
+    )
+    runner.run(until_idle=True)
+    assert len(place.ran) == 3
+
+
 def test_an_outage_while_a_job_ends_does_not_cost_an_attempt(quick_place: Place) -> None:
     place = quick_place
     job_id = place.enqueue()

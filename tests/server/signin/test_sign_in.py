@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -10,9 +11,18 @@ from sqlalchemy import select, update
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.identity.tables import accounts
-from llm_cost_ops.server.settings import SignInSettings
+from llm_cost_ops.server.settings import DatabaseSettings, Settings, SignInSettings
+from llm_cost_ops.server.signin import throttle
 from llm_cost_ops.server.signin.passwords import Passwords
-from tests.support.people import CHEAP, PASSWORD, Doors, add_to, column, make_person
+from tests.support.people import (
+    CHEAP,
+    PASSWORD,
+    Doors,
+    add_to,
+    column,
+    doors_of,
+    make_person,
+)
 
 
 def test_a_person_signs_in_and_is_who_the_roles_say(doors: Doors) -> None:
@@ -179,3 +189,25 @@ def test_a_disabled_account_does_not_sign_in(sqlite_doors: Doors) -> None:
             update(accounts).where(accounts.c.id == person.account_id).values(disabled_at=1)
         )
     assert sqlite_doors.browser().login(person).json()["error"]["code"] == "SIGN_IN_FAILED"
+
+
+def test_an_attempt_that_is_forgiven_in_the_middle_of_another(
+    postgres_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sign-ins at once: one succeeds between the other's insert and its look at the row."""
+    with doors_of(Settings(database=postgres_settings, sign_in=CHEAP)) as doors:
+        person = make_person(doors, "viewer")
+        assert doors.browser().login(person, password="x").status_code == 401
+        lock_rows, raced = throttle.lock_rows, list[int]()
+
+        def forgiven(statement: Any) -> Any:
+            if not raced:
+                raced.append(1)
+                with write(doors.database) as session:
+                    named = throttle.subject("email", person.email, 5)
+                    throttle.forgive(session, [named])
+            return lock_rows(statement)
+
+        monkeypatch.setattr(throttle, "lock_rows", forgiven)
+        assert doors.browser().login(person).status_code == 200
+        assert raced

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
+from math import isqrt
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -24,7 +25,6 @@ from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
 
 _LIMB = 10**9
-_WIDE = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 
 def percentiles(
@@ -73,9 +73,14 @@ def deviations(
 
 
 def deviation(count: int, total: int, squares: int) -> Decimal:
-    """The population's standard deviation from exact sums of units of 1e-10 and their squares."""
-    spread = _WIDE.sqrt(Decimal(count * squares - total * total))
-    return from_e10(int(_WIDE.divide(spread, Decimal(count)).to_integral_value(ROUND_HALF_EVEN)))
+    """The population's standard deviation from exact sums of units of 1e-10 and their squares,
+    rounded half-even once: sqrt(n) / count in whole numbers."""
+    spread = count * squares - total * total
+    units = isqrt(spread) // count
+    half = (2 * units + 1) ** 2 * count * count
+    if 4 * spread > half or (4 * spread == half and units % 2):
+        units += 1
+    return from_e10(units)
 
 
 def _priced_calls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -61,8 +61,24 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=media_type)
 
 
-def operations_router(settings: Settings, document: Callable[[], Mapping[str, Any]]) -> APIRouter:
-    """The routes that the settings switch on. `document` gives the OpenAPI document."""
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    return json_bytes(msgspec.json.encode(_document(request)))
+
+
+async def docs(request: Request) -> Response:
+    """The document as a page."""
+    headers = {"Content-Security-Policy": docs_page.CONTENT_POLICY}
+    return HTMLResponse(docs_page.docs_page(_document(request)), headers=headers)
+
+
+# Not a closure over the app: FastAPI remembers every endpoint that it has looked at, for ever.
+def _document(request: Request) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", request.app.state.document())
+
+
+def operations_router(settings: Settings) -> APIRouter:
+    """The routes that the settings switch on."""
     router = APIRouter(tags=["operations"], route_class=StrictRoute)
     for path, endpoint, said in (
         ("/live", live, "Alive."),
@@ -86,18 +102,6 @@ def operations_router(settings: Settings, document: Callable[[], Mapping[str, An
             responses={200: {"description": "Text format.", "content": {"text/plain": {}}}},
         )
     if settings.docs.enabled:
-        _add_docs(router, document)
+        router.add_api_route("/openapi.json", openapi, include_in_schema=False)
+        router.add_api_route("/docs", docs, include_in_schema=False)
     return router
-
-
-def _add_docs(router: APIRouter, document: Callable[[], Mapping[str, Any]]) -> None:
-    async def openapi() -> Response:
-        return json_bytes(msgspec.json.encode(document()))
-
-    async def docs() -> Response:
-        page = docs_page.docs_page(document())
-        headers = {"Content-Security-Policy": docs_page.CONTENT_POLICY}
-        return HTMLResponse(page, headers=headers)
-
-    router.add_api_route("/openapi.json", openapi, include_in_schema=False)
-    router.add_api_route("/docs", docs, include_in_schema=False)

@@ -110,6 +110,7 @@ class Runner:
         runs, and give back what does not end in time."""
         outages = 0
         while not self._stopping:
+            busy = bool(self.held)  # then jobs that are due may have found no place
             try:
                 wait_s = self.round()
                 if outages:
@@ -121,7 +122,7 @@ class Runner:
                     self._log.warning("waiting for the database", reason=error.message)
                 wait_s = _OUTAGE(outages, self._jitter())
             else:
-                if until_idle and wait_s > 0 and not self.held:
+                if until_idle and wait_s > 0 and not busy and not self.held:
                     break
             if wait_s > 0:
                 self._database.bell.wait(wait_s)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows
+from llm_cost_ops.server.db.errors import SerializationRetry
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.signin.tables import sign_in_attempts
@@ -56,7 +57,7 @@ def count_attempt(
     session: WriteSession, subjects: Iterable[Subject], *, now_us: int, longest_s: int
 ) -> int:
     """Count one attempt as failed for now; how long it has to wait in microseconds: then nothing
-    was counted."""
+    was counted. Raises SerializationRetry when another attempt was forgiven meanwhile."""
     wanted = sorted(subjects, key=lambda each: each.name)
     blank = {"failures": 0, "last_at": now_us, "blocked_until": 0}
     session.execute(
@@ -68,6 +69,8 @@ def count_attempt(
         row["subject"]: row
         for row in session.execute(lock_rows(statement.order_by(_ROW.subject))).mappings()
     }
+    if len(rows) < len(wanted):  # forgiven between our insert and our look
+        raise SerializationRetry
     wait_us = max(int(row["blocked_until"]) - now_us for row in rows.values())
     if wait_us > 0:
         return wait_us
