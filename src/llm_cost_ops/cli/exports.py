@@ -84,15 +84,11 @@ def export(
     $ cost-ops export --type aggregates --group-by project,model --output projects.csv
     $ cost-ops export -f parquet --provider openai --output openai.parquet
     """
-    from llm_cost_ops.cli.connect import connected
-
-    if group_by is not None and type_ == "costs":
-        type_ = "aggregates"
     params: dict[str, Any] = {
         **period_of(period, start_date, end_date, ALL_TIME),
         **filters_of(provider, model, project, user, tag, metadata, filter_),
         "format": form,
-        "type": type_,
+        "type": "aggregates" if group_by is not None and type_ == "costs" else type_,
         "include_fields": fields,
         "group_by": group_by,
         "metrics": metrics,
@@ -103,15 +99,21 @@ def export(
         "bom": bom or None,
         "totals": totals or None,
     }
+    _fetch(profile, params, file)
+    return OK
+
+
+def _fetch(profile: Profile, params: dict[str, Any], file: str) -> None:
+    from llm_cost_ops.cli.connect import connected
+
     with connected(profile) as api:
         if file == STANDARD_OUTPUT:
             api.download("/costs/export", params, _Piped(sys.stdout.buffer))
-            return OK
+            return
         with _written(profile, Path(file)) as target:
             api.download("/costs/export", params, target)
         size = target.keep()
     profile.note(f"{size:,} bytes written to {file}.")
-    return OK
 
 
 class _Piped:
@@ -121,7 +123,7 @@ class _Piped:
         self._out = out
         self._begun = False
 
-    def begin(self) -> None:
+    def restart(self) -> None:
         if self._begun:
             raise CommandError("the connection was lost in the middle of the file")
         self._begun = True
@@ -160,7 +162,7 @@ class _written:
             with suppress(OSError):
                 self._part.unlink()
 
-    def begin(self) -> None:
+    def restart(self) -> None:
         """An attempt begins."""
         file = self._opened()
         file.seek(0)

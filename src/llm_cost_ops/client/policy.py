@@ -25,7 +25,7 @@ Flow = Generator["Send | Sleep | Guarded", Any, T]
 class Into(Protocol):
     """Where the body of a good answer goes piece by piece, instead of into memory."""
 
-    def begin(self) -> object:
+    def restart(self) -> object:
         """An attempt begins, again from nothing."""
         ...
 

@@ -92,7 +92,7 @@ class SyncDriver:
                 stream=request.into is not None,
             )
             if request.into is not None and answer.status_code == OK:
-                request.into.begin()
+                request.into.restart()
                 for piece in answer.iter_content(PIECE_BYTES):
                     request.into.write(piece)
                 return Response(answer.status_code, answer.headers, b"")
@@ -183,7 +183,7 @@ class AsyncDriver:
                 if request.into is None or answer.status_code != OK:
                     await answer.aread()
                     return Response(answer.status_code, answer.headers, answer.content)
-                request.into.begin()
+                request.into.restart()
                 async for piece in answer.aiter_bytes(PIECE_BYTES):
                     request.into.write(piece)
                 return Response(answer.status_code, answer.headers, b"")

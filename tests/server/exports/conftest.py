@@ -10,6 +10,9 @@ import pytest
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.settings import DatabaseSettings, Settings
 from tests.support.application import Application, running
+from tests.support.live import live_server
+
+__all__ = ["live_server"]
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
