@@ -10,8 +10,9 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """The scope that it requires (None: any key) and bodies that it takes; in them `@new` stands
-    for a text that was not there before."""
+    """The scope that it requires (None: any key), and which `also`; bodies that it takes: in them
+    `@new` stands for a text that was not there before."""
 
     scope: str | None
     bodies: tuple[Body, ...] = ()
+    also: tuple[str, ...] = ()

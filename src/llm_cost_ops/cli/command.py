@@ -101,15 +101,19 @@ def command(
     *aliases: str,
     organization: bool = False,
     shows: Collection[str] = (),
+    prints: bool = True,
 ) -> Callable[[Run], Run]:
     """Register a command under its name and, hidden, under its aliases.
 
-    `organization` adds --organization; `shows` names shared options that its help shows. The
-    docstring is the help; `$ cost-ops ..` lines at its end are examples.
+    `organization` adds --organization; `shows` names shared options that its help shows; one that
+    does not print rows (`prints`) may have an --output of its own. The docstring is the help;
+    `$ cost-ops ..` lines at its end are examples.
     """
 
     def register(run: Run) -> Run:
-        shared = shared_parameters(hidden=True, organization=organization, shows=shows)
+        shared = shared_parameters(
+            hidden=True, organization=organization, shows=shows, output=prints
+        )
 
         def call(ctx: typer.Context, **given: Any) -> int | None:
             profile = shared_profile(ctx, given)
@@ -126,23 +130,27 @@ def command(
 
 
 def single(
-    name: str, *, organization: bool = False, shows: Collection[str] = ()
+    name: str, *, organization: bool = False, shows: Collection[str] = (), prints: bool = True
 ) -> Callable[[Run], typer.Typer]:
     """A command of the first level, as an app of its own."""
 
     def register(run: Run) -> typer.Typer:
         app = application("")
-        command(app, name, organization=organization, shows=shows)(run)
+        command(app, name, organization=organization, shows=shows, prints=prints)(run)
         return app
 
     return register
 
 
 def shared_parameters(
-    *, hidden: bool, organization: bool = False, shows: Collection[str] = ()
+    *,
+    hidden: bool,
+    organization: bool = False,
+    shows: Collection[str] = (),
+    output: bool = True,
 ) -> list[inspect.Parameter]:
     """The shared options as parameters of a command function."""
-    options = dict(_SHARED)
+    options = {name: each for name, each in _SHARED.items() if output or name != "output"}
     if organization:
         options["organization"] = (str | None, None, ("--organization", "--org"), _ORGANIZATION)
     made: list[inspect.Parameter] = []

@@ -13,7 +13,7 @@ from llm_cost_ops.cli.output import Row
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.client.caller import segment
 from llm_cost_ops.client.credentials import Auth
-from llm_cost_ops.client.policy import Send, exchange
+from llm_cost_ops.client.policy import Into, Send, exchange
 from llm_cost_ops.client.response import Response
 from llm_cost_ops.client.settings import VARIABLES
 from llm_cost_ops.client.sync_client import CostOpsClient
@@ -37,6 +37,10 @@ class Api(CostOpsClient):
     def read(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """A GET below /api/v1."""
         return self._driver.run(self._caller.get(path, params))
+
+    def download(self, path: str, params: Mapping[str, Any], into: Into) -> None:
+        """A file below /api/v1, piece by piece."""
+        self._driver.run(self._caller.file(path, params, into=into))
 
     def change(
         self,

@@ -119,8 +119,8 @@ def query(
     if limit < 1:
         raise CommandError("--limit must be at least 1", exit_code=ARGUMENTS)
     params = {
-        **_period(range_, start_date, end_date, DEFAULT_RANGE),
-        **_filters(provider, model, project, user, tag, metadata, filter_),
+        **period_of(range_, start_date, end_date, DEFAULT_RANGE),
+        **filters_of(provider, model, project, user, tag, metadata, filter_),
         "timezone": timezone,
         "order_by": order_by,
     }
@@ -164,8 +164,8 @@ def summary(
     from llm_cost_ops.cli.connect import connected
 
     params = {
-        **_period(period, start_date, end_date, DEFAULT_PERIOD),
-        **_filters(provider, model, project, user, tag, metadata, filter_),
+        **period_of(period, start_date, end_date, DEFAULT_PERIOD),
+        **filters_of(provider, model, project, user, tag, metadata, filter_),
         "timezone": timezone,
     }
     with connected(profile) as api:
@@ -180,7 +180,7 @@ def summary(
     return OK
 
 
-def _period(
+def period_of(
     name: str | None, start_date: str | None, end_date: str | None, default: str
 ) -> dict[str, str | None]:
     if start_date is None and end_date is None:
@@ -190,7 +190,7 @@ def _period(
     return {"start_date": start_date, "end_date": end_date}
 
 
-def _filters(
+def filters_of(
     provider: Sequence[str] | None,
     model: Sequence[str] | None,
     project: Sequence[str] | None,

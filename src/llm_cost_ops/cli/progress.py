@@ -1,4 +1,4 @@
-"""How far a long import is: a bar with its rate, on a terminal only."""
+"""How far a long import or export is, with its rate, on a terminal only."""
 
 from __future__ import annotations
 
@@ -52,3 +52,32 @@ def progress(
                 bar.update(task, completed=read(), records=records, rate=records / seconds)
 
         yield tick
+
+
+@contextmanager
+def download(profile: Profile, name: str) -> Generator[Callable[[int], None]]:
+    """Gives what is to be told how many bytes have come; how many will, nobody knows."""
+    if profile.quiet or not sys.stderr.isatty():
+        yield lambda _size: None
+        return
+    from rich.progress import (
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TransferSpeedColumn,
+    )
+
+    from llm_cost_ops.cli.tables import console_of, safe
+
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    ]
+    with Progress(*columns, console=console_of(profile, stderr=True), transient=True) as bar:
+        task = bar.add_task(safe(name), total=None)
+        yield lambda size: bar.update(task, completed=size)

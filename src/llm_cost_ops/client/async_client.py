@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import AsyncAudit
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
+    from llm_cost_ops.client.resources.exports import AsyncExports
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
@@ -139,6 +140,17 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._caller, self._driver)
+
+    @cached_property
+    def exports(self) -> AsyncExports:
+        from llm_cost_ops.client.resources.exports import AsyncExports
+
+        return AsyncExports(self._caller, self._driver)
+
+    @property
+    def export(self) -> AsyncExports:
+        """The same as `exports`."""
+        return self.exports
 
     @cached_property
     def privacy(self) -> AsyncPrivacy:

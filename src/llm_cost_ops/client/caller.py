@@ -14,7 +14,7 @@ from llm_cost_ops.client import wire
 from llm_cost_ops.client.cache import ResponseCache
 from llm_cost_ops.client.credentials import Auth
 from llm_cost_ops.client.pages import Page
-from llm_cost_ops.client.policy import Flow, RetryPolicy, Send, exchange
+from llm_cost_ops.client.policy import Flow, Into, RetryPolicy, Send, exchange
 from llm_cost_ops.client.response import Response
 from llm_cost_ops.client.rows import Row
 from llm_cost_ops.client.settings import Settings
@@ -59,11 +59,13 @@ class Caller:
             self._cache.put(url, response, generation)
         return _decoded(response)
 
-    def file(self, path: str, params: Mapping[str, Any] | None = None) -> Flow[bytes]:
-        """A file as it came, whole in memory."""
+    def file(
+        self, path: str, params: Mapping[str, Any] | None = None, *, into: Into | None = None
+    ) -> Flow[bytes]:
+        """A file as it came, whole in memory, or piece by piece `into` something."""
         headers = {**self._headers(), "Accept": "*/*"}
-        response = yield from self._exchange(Send("GET", self._url(path, params), headers))
-        return response.content
+        send = Send("GET", self._url(path, params), headers, into=into)
+        return (yield from self._exchange(send)).content
 
     def ask(self, path: str, body: Any, *, params: Mapping[str, Any] | None = None) -> Flow[Any]:
         """The decoded answer of a POST that needs no idempotency key: it stores nothing, or only

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import SystemRandom
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from llm_cost_ops.client.clock import utc_now
 from llm_cost_ops.client.failures import error_from
@@ -22,14 +22,26 @@ T = TypeVar("T")
 Flow = Generator["Send | Sleep | Guarded", Any, T]
 
 
+class Into(Protocol):
+    """Where the body of a good answer goes piece by piece, instead of into memory."""
+
+    def restart(self) -> object:
+        """An attempt begins, again from nothing."""
+        ...
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One HTTP exchange. The outcome is a Response; a failure is thrown in as NetworkError."""
+    """One HTTP exchange. The outcome is a Response; a failure is thrown in as NetworkError. With
+    `into` the body of an answer of 200 goes there, and the Response has none."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | None = None
+    into: Into | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> Send:
         return replace(self, headers={**self.headers, **headers})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import Audit
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
+    from llm_cost_ops.client.resources.exports import Exports
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
@@ -142,6 +143,17 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.webhooks import Webhooks
 
         return Webhooks(self._caller, self._driver)
+
+    @cached_property
+    def exports(self) -> Exports:
+        from llm_cost_ops.client.resources.exports import Exports
+
+        return Exports(self._caller, self._driver)
+
+    @property
+    def export(self) -> Exports:
+        """The same as `exports`."""
+        return self.exports
 
     @cached_property
     def privacy(self) -> Privacy:

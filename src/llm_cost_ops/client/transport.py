@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import httpx
     import requests
 
+OK = 200
+PIECE_BYTES = 64 * 1024
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -86,7 +89,13 @@ class SyncDriver:
                 verify=self._verify,
                 allow_redirects=False,
                 auth=_keep_headers,
+                stream=request.into is not None,
             )
+            if request.into is not None and answer.status_code == OK:
+                request.into.restart()
+                for piece in answer.iter_content(PIECE_BYTES):
+                    request.into.write(piece)
+                return Response(answer.status_code, answer.headers, b"")
         except requests.exceptions.Timeout as error:
             raise TimeoutError(
                 f"{request.method} {request.url}: no answer in {self._timeout:g} s"
@@ -163,14 +172,21 @@ class AsyncDriver:
         import httpx
 
         try:
-            answer = await self._http().request(
+            async with self._http().stream(
                 request.method,
                 request.url,
                 content=request.body,
                 headers=dict(request.headers),
                 follow_redirects=False,
                 auth=_keep_httpx_headers,
-            )
+            ) as answer:
+                if request.into is None or answer.status_code != OK:
+                    await answer.aread()
+                    return Response(answer.status_code, answer.headers, answer.content)
+                request.into.restart()
+                async for piece in answer.aiter_bytes(PIECE_BYTES):
+                    request.into.write(piece)
+                return Response(answer.status_code, answer.headers, b"")
         except httpx.TimeoutException as error:
             raise TimeoutError(
                 f"{request.method} {request.url}: no answer in {self._timeout:g} s"
@@ -180,7 +196,6 @@ class AsyncDriver:
             raise NetworkError(
                 f"{request.method} {request.url}: {error}", retryable=not fatal
             ) from error
-        return Response(answer.status_code, answer.headers, answer.content)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

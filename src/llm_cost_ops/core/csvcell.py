@@ -9,16 +9,21 @@ _BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "�
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 
 
+def guarded(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: one that begins as those do is led by an
+    apostrophe. Numbers stay numbers; a NUL, which some readers end at, is left out."""
+    if text[:1].isalnum():  # as nearly all begin
+        return text.replace("\x00", "") if "\x00" in text else text
+    if text.lstrip(" ").startswith(_BEGINS) and not _NUMBER.fullmatch(text):
+        text = f"'{text}"
+    return text.replace("\x00", "")
+
+
 def cell(value: object) -> str:
-    """A quoted cell. A text that begins as a formula does is led by an apostrophe; numbers stay
-    numbers, and None is an empty cell."""
+    """A quoted cell, guarded; None is an empty cell."""
     if value is None:
         return ""
-    text = str(value)
-    led = text.lstrip(" ")
-    if led.startswith(_BEGINS) and not _NUMBER.fullmatch(text):
-        text = f"'{text}"
-    escaped = text.replace("\x00", "").replace('"', '""')
+    escaped = guarded(str(value)).replace('"', '""')
     return f'"{escaped}"'
 
 

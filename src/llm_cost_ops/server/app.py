@@ -53,6 +53,7 @@ from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.exports import routes as exports
 from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
 from llm_cost_ops.server.http.dispatch import Dispatch
@@ -138,6 +139,8 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    # Exports before analytics: /costs/export is no id of a call.
+    Room("exports", router=exports.router),
     Room("analytics", router=analytics.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(

@@ -22,7 +22,7 @@ SCOPES = (
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "read:organizations",
     "write:organizations", "read:roles", "write:roles", "read:audit", "read:privacy",
-    "write:privacy", "write:providers",
+    "write:privacy", "write:providers", "export:data",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -80,7 +80,7 @@ def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Appl
         scope: sqlite_application.new_key(*(set(SCOPES) - {scope, IMPLIED_BY.get(scope)}))
         for scope in SCOPES
     }
-    rich = {scope: sqlite_application.new_key(scope) for scope in SCOPES}
+    rich: dict[tuple[str, ...], str] = {}
     for called in operations(sqlite_application):
         without = call(sqlite_application, called, UNKNOWN, key=None)
         assert said(without)[1]["error"]["code"] == "AUTH_001", called
@@ -98,7 +98,11 @@ def test_every_operation_demands_its_scope_and_no_other(sqlite_application: Appl
             own["json"] = {"name": "x", "scopes": [scope], "grant_types": ["client_credentials"]}
         elif any("role" in body for body in called.operation.bodies):  # no more than its own
             own["json"] = {**fresh(called.operation.bodies[0]), "role": "no-such-role"}
-        let_in = call(sqlite_application, called, UNKNOWN, key=rich[scope], **own)
+        both = (scope, *called.operation.also)
+        key = rich.get(both)
+        if key is None:
+            key = rich[both] = sqlite_application.new_key(*both)
+        let_in = call(sqlite_application, called, UNKNOWN, key=key, **own)
         assert let_in.status_code not in (401, 403, 500), (called, let_in.text)
 
 

@@ -59,12 +59,19 @@ def stream_calls(
     fields: Sequence[str],
     limit: int | None,
 ) -> Iterator[bytes]:
-    """NDJSON of all rows, or of the first `limit`, some thousand lines at a time.
+    """NDJSON of all rows, or of the first `limit`, some thousand lines at a time."""
+    return map(line_encoder(tuple(fields)), call_batches(database, selection, wanted, limit))
+
+
+def call_batches(
+    database: Database, selection: Selection, wanted: Order, limit: int | None = None
+) -> Iterator[list[Sequence[Any]]]:
+    """All net rows, or those of the first `limit` calls, as values in the order of COLUMNS, some
+    thousand at a time and never none.
 
     `wanted` is an order by time. Calls that arrive behind the place reached are not in it, those
     that arrive before it are; none is there twice.
     """
-    encode = line_encoder(tuple(fields))
     position: tuple[int, str] | None = None
     left = limit
     while left is None or left > 0:
@@ -72,7 +79,7 @@ def stream_calls(
         with report(database) as session:
             rows, position = _batch(session, selection, wanted, position, size)
         if rows:
-            yield encode(rows)
+            yield rows
         if position is None:
             return
         left = None if left is None else left - size

@@ -1,0 +1,189 @@
+"""`export`: calls, or groups of them, as a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from llm_cost_ops.cli.command import single
+from llm_cost_ops.cli.costs import (
+    EndDate,
+    Filters,
+    Metadata,
+    Models,
+    Projects,
+    Providers,
+    StartDate,
+    Tags,
+    Users,
+    Zone,
+    filters_of,
+    period_of,
+)
+from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
+from llm_cost_ops.cli.profile import Profile
+
+ALL_TIME = "all-time"
+STANDARD_OUTPUT = "-"
+
+
+@single("export", organization=True, prints=False)
+def export(
+    profile: Profile,
+    file: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
+    ],
+    form: Annotated[
+        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet or arrow.")
+    ] = "csv",
+    type_: Annotated[
+        str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
+    ] = "costs",
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,
+    fields: Annotated[
+        str | None, typer.Option(help="The columns, with commas, in this order.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option("--group-by", help="Dimensions of aggregates, with commas.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="Further metrics of aggregates.")] = None,
+    provider: Providers = None,
+    model: Models = None,
+    project: Projects = None,
+    user: Users = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
+    filter_: Filters = None,
+    timezone: Zone = None,
+    compress: Annotated[
+        str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Of CSV: point or comma.")] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")
+    ] = False,
+    totals: Annotated[
+        bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
+    ] = False,
+) -> int:
+    """Write calls with what they cost to a file, the oldest first; amounts have all their digits.
+
+    Excel keeps 15 digits of a number: its first sheet has the totals as text, too.
+
+    $ cost-ops export --period last-month --output costs.csv
+    $ cost-ops export -f xlsx --start-date 2026-10-01 --end-date 2026-10-31 --output october.xlsx
+    $ cost-ops export --type aggregates --group-by project,model --output projects.csv
+    $ cost-ops export -f parquet --provider openai --output openai.parquet
+    """
+    params: dict[str, Any] = {
+        **period_of(period, start_date, end_date, ALL_TIME),
+        **filters_of(provider, model, project, user, tag, metadata, filter_),
+        "format": form,
+        "type": "aggregates" if group_by is not None and type_ == "costs" else type_,
+        "include_fields": fields,
+        "group_by": group_by,
+        "metrics": metrics,
+        "timezone": timezone,
+        "compression": compress,
+        "delimiter": delimiter,
+        "decimal": decimal,
+        "bom": bom or None,
+        "totals": totals or None,
+    }
+    _fetch(profile, params, file)
+    return OK
+
+
+def _fetch(profile: Profile, params: dict[str, Any], file: str) -> None:
+    from llm_cost_ops.cli.connect import connected
+
+    with connected(profile) as api:
+        if file == STANDARD_OUTPUT:
+            api.download("/costs/export", params, _Piped(sys.stdout.buffer))
+            return
+        with _written(profile, Path(file)) as target:
+            api.download("/costs/export", params, target)
+        size = target.keep()
+    profile.note(f"{size:,} bytes written to {file}.")
+
+
+class _Piped:
+    """Standard output: what was written cannot be taken back, so there is one attempt."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._begun = False
+
+    def restart(self) -> None:
+        if self._begun:
+            raise CommandError("the connection was lost in the middle of the file")
+        self._begun = True
+
+    def write(self, data: bytes) -> None:
+        self._out.write(data)
+
+
+class _written:
+    """A file beside the one that is to be, which takes its place when it is whole."""
+
+    def __init__(self, profile: Profile, path: Path) -> None:
+        self._profile = profile
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part")
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        self._tick: Callable[[int], None] = lambda _size: None
+        self._bar: Any = None
+
+    def __enter__(self) -> _written:
+        try:
+            self._file = self._part.open("wb")
+        except OSError as error:
+            raise CommandError(f"{self._path}: {error.strerror}", exit_code=ARGUMENTS) from None
+        from llm_cost_ops.cli.progress import download
+
+        self._bar = download(self._profile, self._path.name)
+        self._tick = self._bar.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._bar.__exit__(None, None, None)
+        if kind is not None and self._file is not None:
+            self._file.close()
+            with suppress(OSError):
+                self._part.unlink()
+
+    def restart(self) -> None:
+        """An attempt begins."""
+        file = self._opened()
+        file.seek(0)
+        file.truncate()
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        self._opened().write(data)
+        self._size += len(data)
+        self._tick(self._size)
+
+    def keep(self) -> int:
+        """Put the file where it is to be, on the disk; its size in bytes."""
+        file = self._opened()
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        self._part.replace(self._path)
+        return self._size
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            raise ValueError("not open")
+        return self._file

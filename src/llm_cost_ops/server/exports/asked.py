@@ -1,0 +1,118 @@
+"""What an export is asked for: which table, which columns, and how it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.period import time_zone
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.analytics.aggregate import Question, question_of
+from llm_cost_ops.server.analytics.asked import Asked
+from llm_cost_ops.server.analytics.request import ZONE_NAMES, Home, selection_of
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.exports.calls import calls, columns_of
+from llm_cost_ops.server.exports.columns import Column, Exported
+from llm_cost_ops.server.exports.forms import ALIASES, MEDIA_TYPES, SUFFIXES, Form
+from llm_cost_ops.server.exports.groups import groups
+from llm_cost_ops.server.exports.text import DELIMITERS, Locale
+
+COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
+TYPES = (COSTS, USAGE, AGGREGATES)
+_TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An export that can be made. `columns` are those of calls, `question` that of groups."""
+
+    kind: str
+    form: Form
+    selection: Selection
+    columns: tuple[Column, ...] = ()
+    question: Question = field(default_factory=Question)
+
+    def table(self, database: Database, currency: str) -> Exported:
+        """The table, to be read."""
+        if self.kind == AGGREGATES:
+            return groups(database, self.selection, self.question, currency)
+        return calls(database, self.selection, self.kind, self.columns)
+
+    def told(self) -> dict[str, object]:
+        """What the audit log keeps of it."""
+        window = self.selection.window
+        return {
+            "type": self.kind,
+            "format": self.form.format,
+            "start_us": window.start_us,
+            "end_us": window.end_us,
+        }
+
+
+def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
+    """Reads everything that was asked for. Raises Problem 403 and 422."""
+    kind = asked.text("type") or COSTS
+    kind = _TYPE_NAMES.get(kind, kind)
+    if kind not in TYPES:
+        asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
+        kind = COSTS
+    form = _form(asked)
+    names = asked.names("include_fields", "columns", "fields")
+    columns: tuple[Column, ...] = ()
+    question = Question()
+    if kind == AGGREGATES:
+        if names:
+            asked.errors["include_fields"] = "belongs to calls: name group_by and metrics"
+        question = question_of(asked)
+    else:
+        try:
+            columns = columns_of(kind, names)
+        except DomainError as error:
+            asked.note(error, "include_fields")
+    selection = selection_of(asked, principal, at)
+    asked.check()
+    return Wanted(kind, form, selection, columns, question)
+
+
+def _form(asked: Asked) -> Form:
+    given = (asked.text("format") or "csv").lower()
+    name = ALIASES.get(given, given)
+    if name not in MEDIA_TYPES:
+        asked.errors["format"] = f"must be one of: {', '.join(MEDIA_TYPES)}"
+        name = "csv"
+    compression = asked.text("compression", "compress")
+    compression = {"none": None, "gz": "gzip", "zst": "zstd"}.get(compression or "none",
+                                                                  compression)  # fmt: skip
+    if compression is not None and compression not in SUFFIXES:
+        asked.errors["compression"] = "must be gzip, zstd or none"
+        compression = None
+    totals = asked.flag("totals") or False
+    return Form(name, compression, _zone(asked), _locale(asked), totals)
+
+
+def _zone(asked: Asked) -> tzinfo | None:
+    """The zone in which instants are written, if one was named: it is that of the days, too."""
+    name = asked.text(*ZONE_NAMES)
+    if name is None:
+        return None
+    asked.put(ZONE_NAMES[0], name)
+    try:
+        return time_zone(name)
+    except DomainError:
+        return None  # `selection_of` refuses it
+
+
+def _locale(asked: Asked) -> Locale:
+    delimiter = asked.text("delimiter") or "comma"
+    decimal = asked.text("decimal") or "point"
+    if delimiter not in DELIMITERS:
+        asked.errors["delimiter"] = f"must be one of: {', '.join(DELIMITERS)}"
+        delimiter = "comma"
+    if decimal not in ("point", "comma"):
+        asked.errors["decimal"] = "must be point or comma"
+    elif decimal == "comma" and delimiter == "comma":
+        asked.errors["decimal"] = "cannot be a comma between cells that commas separate"
+    mark = asked.flag("bom") or False
+    return Locale(DELIMITERS[delimiter], "," if decimal == "comma" else ".", mark)

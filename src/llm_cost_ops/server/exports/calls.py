@@ -1,0 +1,116 @@
+"""Calls as an exported table, net of their corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.analytics.stream import call_batches
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
+
+_PLACE = {name: place for place, name in enumerate(COLUMNS)}
+_LIST, _COST, _USAGE = (_PLACE[name] for name in ("list_cost_e10", "cost_e10", "usage"))
+_KINDS = tuple((kind, _PLACE[column]) for kind, column in COLUMN_KINDS.items())
+_TEXTS = (
+    "id", "event_id", "source", "organization_id", "provider", "project_id", "team_id", "user_id",
+    "api_key_id", "environment", "feature", "status", "service_tier", "processing", "region",
+    "currency", "cost_status", "price_version", "price_rule", "import_id",
+)  # fmt: skip
+_STORED: dict[str, tuple[str, Kind]] = {
+    **{name: (name, Kind.TEXT) for name in _TEXTS},
+    "model": ("model_name", Kind.TEXT),
+    "model_name": ("model_name", Kind.TEXT),
+    "timestamp": ("timestamp", Kind.INSTANT),
+    "created_at": ("timestamp", Kind.INSTANT),
+    "received_at": ("received_at", Kind.INSTANT),
+    **dict.fromkeys(("prompt_tokens", "input_tokens"), ("input_tokens", Kind.COUNT)),
+    **dict.fromkeys(("completion_tokens", "output_tokens"), ("output_tokens", Kind.COUNT)),
+    **dict.fromkeys(("tokens", "total_tokens", "tokens_used"), ("total_tokens", Kind.COUNT)),
+    "cached_tokens": ("cached_tokens", Kind.COUNT),
+    "cache_write_tokens": ("cache_write_tokens", Kind.COUNT),
+    "reasoning_tokens": ("reasoning_tokens", Kind.COUNT),
+    "requests": ("requests", Kind.COUNT),
+    "latency_ms": ("latency_ms", Kind.COUNT),
+    **dict.fromkeys(("total_cost", "cost", "amount", "calculated_cost"), ("cost_e10", Kind.MONEY)),
+    "list_cost": ("list_cost_e10", Kind.MONEY),
+    "provider_cost": ("provider_cost_e10", Kind.MONEY),
+    "usage": ("usage", Kind.JSON),
+    "tags": ("tags", Kind.JSON),
+    "metadata": ("metadata", Kind.JSON),
+}
+Pick = Callable[[Sequence[Any]], Sequence[Any]]
+FIELDS = tuple(_STORED)
+"""What a table of calls may have as a column."""
+_WHO = ("project_id", "team_id", "user_id", "environment", "feature")
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")
+DEFAULTS: dict[str, tuple[str, ...]] = {
+    "costs": (
+        "timestamp", "id", "provider", "model", *_WHO, *_COUNTS, "requests", "total_cost",
+        "list_cost", "currency", "cost_status", "service_tier", "region", "price_version", "tags",
+        "metadata",
+    ),
+    "usage": (
+        "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS,
+        "cache_write_tokens", "reasoning_tokens", "requests", "latency_ms", "status", "usage",
+        "tags", "metadata",
+    ),
+}  # fmt: skip
+"""The columns of each type without `include_fields`."""
+
+
+class FieldsError(DomainError):
+    """A column that the table does not have."""
+
+
+def columns_of(kind: str, names: Sequence[str]) -> tuple[Column, ...]:
+    """The columns that were named, or those of the type. Raises FieldsError."""
+    for name in names:
+        if name not in _STORED:
+            raise FieldsError(f"must be among: {', '.join(FIELDS)}", field="include_fields")
+    chosen = tuple(dict.fromkeys(names)) or DEFAULTS[kind]
+    return tuple(Column(name, _STORED[name][1]) for name in chosen)
+
+
+def calls(
+    database: Database, selection: Selection, kind: str, columns: tuple[Column, ...]
+) -> Exported:
+    """The calls of a selection, the oldest first."""
+    return Exported(kind, columns, _rows(database, selection, columns))
+
+
+def _rows(database: Database, selection: Selection, columns: tuple[Column, ...]) -> Iterator[Batch]:
+    pick = _picker(columns)
+    for batch in call_batches(database, selection, Order()):
+        yield [pick(row) for row in batch]
+
+
+def _picker(columns: tuple[Column, ...]) -> Pick:
+    places = [_PLACE[_STORED[column.name][0]] for column in columns]
+    get: Pick = itemgetter(*places, places[0])  # one more, so that one column is a tuple, too
+    lists = [n for n, place in enumerate(places) if place == _LIST]
+    usages = [n for n, place in enumerate(places) if place == _USAGE]
+    width = len(places)
+    if not lists and not usages:
+        return lambda row: get(row)[:width]
+
+    def pick(row: Sequence[Any]) -> Sequence[Any]:
+        values = list(get(row)[:width])
+        for place in lists:  # the list price is stored only where a contract makes another
+            if values[place] is None:
+                values[place] = row[_COST]
+        for place in usages:
+            if values[place] is None:
+                values[place] = _usage(row)
+        return values
+
+    return pick
+
+
+def _usage(row: Sequence[Any]) -> str:
+    return "{" + ",".join(f'"{kind}":{row[at]}' for kind, at in _KINDS if row[at]) + "}"

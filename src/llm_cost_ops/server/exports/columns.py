@@ -1,0 +1,50 @@
+"""Columns of exported tables: a name, and what kind of values it has, so that each format can write
+an amount as an amount and an instant as an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Kind(Enum):
+    """What the values of a column are; None is an absent value in each."""
+
+    TEXT = "text"
+    COUNT = "count"
+    """A whole number."""
+    MONEY = "money"
+    """Units of 1e-10 of the currency, a whole number."""
+    NUMBER = "number"
+    """A Decimal."""
+    INSTANT = "instant"
+    """Microseconds since 1970 UTC."""
+    JSON = "json"
+    """JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an exported table."""
+
+    name: str
+    kind: Kind
+
+
+Batch = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A table to be written: its columns, and its rows in batches, each a value per column of the
+    kind that the column has. `title` is what a sheet is called."""
+
+    title: str
+    columns: tuple[Column, ...]
+    batches: Iterator[Batch]
+
+    def place_of(self, name: str) -> int | None:
+        """Where a column stands."""
+        return next((n for n, column in enumerate(self.columns) if column.name == name), None)

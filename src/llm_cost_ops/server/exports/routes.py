@@ -1,0 +1,116 @@
+"""Exports over HTTP: a table as a file, streamed while it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response, StreamingResponse
+
+from llm_cost_ops.server.access.change import actor_of
+from llm_cost_ops.server.access.deps import require
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.analytics import schemas
+from llm_cost_ops.server.analytics.asked import Asked
+from llm_cost_ops.server.analytics.request import home
+from llm_cost_ops.server.analytics.routes import asked_in_url
+from llm_cost_ops.server.db.session import read, write_retrying
+from llm_cost_ops.server.exports.asked import wanted_of
+from llm_cost_ops.server.exports.forms import ALIASES, MEDIA_TYPES, written
+from llm_cost_ops.server.http import deps
+from llm_cost_ops.server.http.openapi import JSON
+from llm_cost_ops.server.pricing.change import Untimed
+
+Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
+
+router = APIRouter(prefix="/api/v1", tags=["exports"])
+
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {
+            media.partition(";")[0]: {"schema": {} if media == JSON else {"type": "string"}}
+            for media in MEDIA_TYPES.values()
+        },
+    }
+}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name, "in": "query", "required": False, "description": description,
+        "schema": schema,
+    }  # fmt: skip
+
+
+_PARAMETERS = (
+    _parameter(
+        "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, *ALIASES],
+                                   "default": "csv"},
+    ),
+    _parameter(
+        "type", "Calls with costs, calls with quantities, or groups of them.",
+        {"type": "string", "enum": ["costs", "usage", "aggregates"], "default": "costs"},
+    ),
+    _parameter(
+        "include_fields", "The columns, in this order, repeated or with commas.",
+        {"type": "array", "items": {"type": "string"}},
+    ),
+    _parameter("compression", "Of the whole file.", {"type": "string", "enum": ["gzip", "zstd"]}),
+    _parameter(
+        "delimiter", "Between the cells of a CSV file.",
+        {"type": "string", "enum": ["comma", "semicolon", "tab"], "default": "comma"},
+    ),
+    _parameter(
+        "decimal", "In the numbers of a CSV file.",
+        {"type": "string", "enum": ["point", "comma"], "default": "point"},
+    ),
+    _parameter("bom", "Begin a CSV file with a byte order mark.", {"type": "boolean"}),
+    _parameter("totals", "End a CSV file with a line of totals per currency.",
+               {"type": "boolean"}),
+)  # fmt: skip
+
+
+@router.get(
+    "/costs/export",
+    operation_id="exportCosts",
+    openapi_extra=schemas.takes(*_PARAMETERS, *schemas.WHICH, *schemas.GROUPED[:3]),
+    responses=_FILE,
+    dependencies=[Untimed],
+)
+def export_costs(request: Request, principal: Principal = Exporter) -> Response:
+    """Calls, or groups of them with `type=aggregates`, as a file. It is streamed: calls that arrive
+    meanwhile, behind the place reached, are not in it."""
+    return _export(request, principal, asked_in_url(request))
+
+
+def _export(request: Request, principal: Principal, asked: Asked) -> Response:
+    database = deps.database(request)
+    with read(database) as session:
+        at = home(session, principal, deps.clock(request).now())
+    wanted = wanted_of(asked, principal, at)
+    chunks = written(wanted.table(database, at.currency), wanted.form)
+    # The first piece is made before the answer begins: what cannot be read is an error still.
+    first = next(chunks, b"")
+    actor = actor_of(request, principal)
+    write_retrying(
+        database,
+        lambda session: actor.record(
+            session, "export.created", "export", wanted.kind, None, wanted.told()
+        ),
+    )
+    name = f"{wanted.kind}{wanted.form.suffix}"
+    return StreamingResponse(
+        _all(first, chunks),
+        media_type=wanted.form.media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _all(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest

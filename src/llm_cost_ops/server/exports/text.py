@@ -1,0 +1,161 @@
+"""Tables as text: CSV that spreadsheets take for values, JSON and JSON lines with exact numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Any, cast
+
+import msgspec
+
+from llm_cost_ops.core.csvcell import guarded
+from llm_cost_ops.core.instant import format_micros, from_micros
+from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.core.money import plain, plain_e10
+from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.exports.totals import Totals
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+_BOM = "\ufeff".encode()
+Write = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """How a CSV file is spelled: what stands between its cells, in its numbers, and whether it
+    begins with a byte order mark, by which some programs know UTF-8."""
+
+    delimiter: str = ","
+    decimal: str = "."
+    mark: bool = False
+
+
+def _instant(zone: tzinfo | None) -> Write:
+    """RFC 3339: in UTC, or with the offset of the zone at that instant."""
+    if zone is None:
+        return format_micros
+    return lambda micros: from_micros(micros).astimezone(zone).isoformat()
+
+
+def write_csv(
+    table: Exported, zone: tzinfo | None, locale: Locale, *, totals: Totals | None = None
+) -> Iterator[bytes]:
+    """CSV (RFC 4180): a header, then a line per row. A text that begins as a formula does is led by
+    an apostrophe, an absent value is an empty cell. With `totals` their lines follow."""
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, delimiter=locale.delimiter, lineterminator="\r\n")
+    if locale.mark:
+        yield _BOM
+    writer.writerow([guarded(column.name) for column in table.columns])
+    cells = [_cell(column, zone, locale) for column in table.columns]
+    for batch in table.batches:
+        if totals is not None:
+            totals.add(batch)
+        columns = [
+            _written(write, values)
+            for write, values in zip(cells, zip(*batch, strict=True), strict=True)
+        ]
+        writer.writerows(zip(*columns, strict=True))
+        yield _taken(lines)
+    if totals is not None:
+        for row in totals.rows():
+            writer.writerow(
+                ["" if v is None else write(v) for write, v in zip(cells, row, strict=True)]
+            )
+    yield _taken(lines)
+
+
+def _taken(lines: io.StringIO) -> bytes:
+    text = lines.getvalue()
+    lines.seek(0)
+    lines.truncate()
+    return text.encode("utf-8", "replace")
+
+
+def _written(write: Write, values: tuple[Any, ...]) -> list[Any]:
+    return ["" if value is None else write(value) for value in values]
+
+
+def _cell(column: Column, zone: tzinfo | None, locale: Locale) -> Write:
+    write = {
+        Kind.TEXT: guarded,
+        Kind.JSON: guarded,
+        Kind.COUNT: int,
+        Kind.MONEY: plain_e10,
+        Kind.NUMBER: plain,
+        Kind.INSTANT: _instant(zone),
+    }[column.kind]
+    if locale.decimal != "." and column.kind in (Kind.MONEY, Kind.NUMBER):
+        return lambda value: cast("str", write(value)).replace(".", locale.decimal)
+    return write
+
+
+def write_jsonl(table: Exported, zone: tzinfo | None) -> Iterator[bytes]:
+    """A JSON object per line; amounts are numbers with all their digits."""
+    lines = _lines(table, zone)
+    for batch in table.batches:
+        yield lines(batch)
+
+
+def write_json(table: Exported, zone: tzinfo | None, totals: Totals) -> Iterator[bytes]:
+    """One object: `columns`, `data` with an object per row, and the `totals` of each currency."""
+    lines = _lines(table, zone)
+    names = dumps([column.name for column in table.columns])
+    yield f'{{"type":{dumps(table.title)},"columns":{names},"data":['.encode()
+    between = b"\n"
+    for batch in table.batches:
+        totals.add(batch)
+        yield between + lines(batch).rstrip(b"\n").replace(b"\n", b",\n")
+        between = b",\n"
+    yield f'\n],"totals":{dumps(totals.wire())}}}\n'.encode()
+
+
+def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
+    """What turns rows into a line of JSON each: no text of JSON has a line's end in it."""
+    shape = msgspec.defstruct(
+        "Exported",
+        [(f"c{place}", Any) for place in range(len(table.columns))],
+        gc=False,
+        rename={f"c{place}": column.name for place, column in enumerate(table.columns)},
+    )
+    encode = msgspec.json.Encoder().encode_lines
+    values = [_json_value(column, zone) for column in table.columns]
+
+    def lines(batch: Batch) -> bytes:
+        columns = [
+            values_ if write is None else [None if v is None else write(v) for v in values_]
+            for write, values_ in zip(values, zip(*batch, strict=True), strict=True)
+        ]
+        return encode([shape(*row) for row in zip(*columns, strict=True)])
+
+    return lines
+
+
+def _json_value(column: Column, zone: tzinfo | None) -> Write | None:
+    """How a value becomes what the encoder writes as it is; None for one that it does already."""
+    writes: dict[Kind, Write | None] = {
+        Kind.TEXT: None,
+        Kind.COUNT: int,
+        Kind.MONEY: _money,
+        Kind.NUMBER: _number,
+        Kind.INSTANT: _instant(zone),
+        Kind.JSON: _document,
+    }
+    return writes[column.kind]
+
+
+def _money(units: int) -> msgspec.Raw:
+    return msgspec.Raw(plain_e10(units).encode())
+
+
+def _number(number: Decimal) -> msgspec.Raw:
+    return msgspec.Raw(plain(number).encode())
+
+
+def _document(text: str) -> msgspec.Raw:
+    """Stored JSON as it is; a line's end in it is only between its parts."""
+    return msgspec.Raw(text.replace("\n", " ").encode())
