@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from llm_cost_ops.core.focus import entities, sku
 from llm_cost_ops.core.focus.calls import FocusCall
@@ -141,55 +142,77 @@ def _amount_row(
 
 def _sku_row(call: FocusCall, common: Row, meter: Meter, status: str) -> Row:
     row = common.copy()
-    kind = meter.kind
-    action = meter.cache_action
-    if action is None and meter.direction == "Input" and call.meters_cache:
-        action = "Uncached"
-    identifier = sku.sku_id(call.provider, call.model, meter.slug)
-    row["SkuId"] = identifier
-    row["SkuMeter"] = meter.name
-    row["SkuPriceId"] = sku.sku_price_id(
-        identifier,
-        service_tier=call.service_tier,
-        processing=call.processing,
-        region=call.region,
-        context=call.context_tier,
+    row.update(
+        _sku_columns(
+            meter,
+            status,
+            call.provider,
+            call.model,
+            call.model_developer,
+            call.service_tier or sku.STANDARD_TIER,
+            call.processing or sku.REALTIME,
+            call.region,
+            call.context_tier,
+            call.meters_cache,
+            call.is_correction,
+        )
     )
-    row["ChargeDescription"] = _description(call, meter, status)
-    row["x_CostStatus"] = status
-    row["x_TokenKind"] = kind or None
-    row["x_TokenDirection"] = meter.direction
-    row["x_TokenCacheAction"] = action
-    row["x_CacheLifetime"] = meter.cache_lifetime
-    row["x_Modality"] = meter.modality
-    row["SkuPriceDetails"] = _price_details(row)
     return row
 
 
-_DETAILS = (
-    "x_CacheLifetime",
-    "x_ContextTier",
-    "x_Modality",
-    "x_ModelDeveloper",
-    "x_ModelId",
-    "x_Processing",
-    "x_ServiceTier",
-    "x_TokenCacheAction",
-    "x_TokenDirection",
-)
+@lru_cache(maxsize=8192)  # calls come in crowds of few models, and the texts are most of the work
+def _sku_columns(
+    meter: Meter,
+    status: str,
+    provider: str,
+    model: str,
+    developer: str | None,
+    tier: str,
+    processing: str,
+    region: str | None,
+    context: str | None,
+    meters_cache: bool,
+    is_correction: bool,
+) -> Row:
+    """The columns that say what is sold: the same dict for every row of it, not to be changed."""
+    action = meter.cache_action
+    if action is None and meter.direction == "Input" and meters_cache:
+        action = "Uncached"
+    identifier = sku.sku_id(provider, model, meter.slug)
+    own: Row = {
+        "x_CacheLifetime": meter.cache_lifetime,
+        "x_ContextTier": context,
+        "x_Modality": meter.modality,
+        "x_ModelDeveloper": developer or entities.model_developer(model),
+        "x_ModelId": model,
+        "x_Processing": processing,
+        "x_ServiceTier": tier,
+        "x_TokenCacheAction": action,
+        "x_TokenDirection": meter.direction,
+    }
+    return {
+        **own,
+        "SkuId": identifier,
+        "SkuMeter": meter.name,
+        "SkuPriceId": sku.sku_price_id(
+            identifier, service_tier=tier, processing=processing, region=region, context=context
+        ),
+        "SkuPriceDetails": _price_details({**own, "x_Region": region}),
+        "ChargeDescription": _description(provider, model, meter, status, is_correction),
+        "x_CostStatus": status,
+        "x_TokenKind": meter.kind or None,
+    }
 
 
-def _price_details(row: Row) -> str:
+def _price_details(properties: Row) -> str:
     """What is the same for every row of a SKU price. A property that does not apply is left out."""
-    details = {name: row[name] for name in _DETAILS if row[name] is not None}
-    if row["RegionId"] is not None:
-        details["x_Region"] = row["RegionId"]
-    return dumps(details)
+    applying = {name: properties[name] for name in sorted(properties)}
+    return dumps({name: value for name, value in applying.items() if value is not None})
 
 
-def _description(call: FocusCall, meter: Meter, status: str) -> str:
-    correction = "Correction of " if call.is_correction else ""
-    what = f"{correction}{meter.name}, {call.model}, {entities.service_name(call.provider)}"
+def _description(provider: str, model: str, meter: Meter, status: str, is_correction: bool) -> str:
+    correction = "Correction of " if is_correction else ""
+    what = f"{correction}{meter.name}, {model}, {entities.service_name(provider)}"
     return f"{what}{_REMARKS.get(status, '')}"
 
 
@@ -237,18 +260,13 @@ def _common(call: FocusCall, grain: str) -> Row:
 def _set_own(row: Row, call: FocusCall) -> None:
     row["x_CallId"] = call.id
     row["x_ConsumerId"] = call.user
-    row["x_ContextTier"] = call.context_tier
     row["x_CostCenter"] = call.cost_center
     row["x_Environment"] = call.environment
     row["x_Feature"] = call.feature
     row["x_Metadata"] = key_values(call.metadata)
-    row["x_ModelDeveloper"] = call.model_developer or entities.model_developer(call.model)
-    row["x_ModelId"] = call.model
     row["x_PriceRule"] = call.price_rule
     row["x_PriceVersion"] = call.price_version
-    row["x_Processing"] = call.processing or sku.REALTIME
     row["x_RequestCount"] = ZERO
-    row["x_ServiceTier"] = call.service_tier or sku.STANDARD_TIER
     row["x_Team"] = call.team
 
 

@@ -24,10 +24,10 @@ def sku_id(provider: str, model: str, slug: str) -> str:
 def sku_price_id(
     sku: str,
     *,
-    service_tier: str | None,
-    processing: str | None,
-    region: str | None,
-    context: str | None,
+    service_tier: str | None = None,
+    processing: str | None = None,
+    region: str | None = None,
+    context: str | None = None,
 ) -> str:
     """`sku/tier/processing/region/context`, with `any` for what does not select the price."""
     parts = (service_tier or STANDARD_TIER, processing or REALTIME, region or ANY, context or ANY)
