@@ -215,7 +215,9 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column("PricingQuantity", DECIMAL, _M, True, "The quantity in PricingUnits, exact."),
     Column(
         "PricingUnit", STRING, _M, True,
-        "`1000000 Tokens` for tokens; one unit per kind of usage, whatever the price list uses.",
+        "`1000000 Tokens` for tokens; see the meters.",
+        deviation="One unit for a kind of usage, whatever number of units a price list quotes: "
+        "prices of a thousand tokens or of a minute are converted.",
     ),
     Column(
         "ProviderName", STRING, _M, False, "The provider that sells the service.",
