@@ -10,8 +10,9 @@ import pytest
 
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import VERSIONS, FocusError
-from llm_cost_ops.core.focus.rows import Row, rows_of, total_e10
+from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.instant import parse_instant, to_micros
+from llm_cost_ops.core.money import to_e10
 from llm_cost_ops.core.pricing.card import Adjustment, RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate, Line
 from tests.support.focus import OCCURRED_HOUR, focus_call, rated_call, sum_of, violations
@@ -105,10 +106,10 @@ def test_costs_sum_to_the_call_and_calls_are_counted_once(name: str) -> None:
     rows = rows_of(call)
     cost = call.cost_e10 or 0
     list_cost = cost if call.list_cost_e10 is None else call.list_cost_e10
-    assert total_e10(rows, "BilledCost") == cost
-    assert total_e10(rows, "ContractedCost") == cost
-    assert total_e10(rows, "EffectiveCost") == cost
-    assert total_e10(rows, "ListCost") == list_cost
+    assert to_e10(sum_of(rows, "BilledCost")) == cost
+    assert to_e10(sum_of(rows, "ContractedCost")) == cost
+    assert to_e10(sum_of(rows, "EffectiveCost")) == cost
+    assert to_e10(sum_of(rows, "ListCost")) == list_cost
     assert sum_of(rows, "x_RequestCount") == call.requests
 
 

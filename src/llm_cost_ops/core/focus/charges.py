@@ -169,7 +169,8 @@ def credit_row(account: Account, periods: Periods, amount_e10: int, description:
 
 def in_virtual_currency(row: Row, name: str, units: Decimal) -> Row:
     """The row priced in a virtual currency (`Credits`), of which `units` are worth one unit of the
-    billing currency: the columns PricingCurrency*, half-even at twenty places."""
+    billing currency: the columns PricingCurrency*, half-even at twenty places. What is drawn from a
+    commitment is drawn first."""
     priced = row.copy()
     priced["PricingCurrency"] = name
     for column, source in (

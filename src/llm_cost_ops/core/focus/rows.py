@@ -10,7 +10,6 @@ specification wants unit price x quantity = cost wherever there is a unit price.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -99,12 +98,12 @@ def _whole(call: FocusCall, common: Row, cost: int, list_cost: int) -> Row:
     if calls == 0 or cost * calls < 0 or list_cost * calls < 0:
         return _amount_row(call, common, meter, cost, list_cost)
     row = _usage_row(call, common, meter, calls, call.cost_status)
-    _set_prices(row, derived_price(cost, calls), derived_price(list_cost, calls), DERIVED)
+    _set_prices(row, _derived_price(cost, calls), _derived_price(list_cost, calls), DERIVED)
     set_costs(row, cost, list_cost)
     return row
 
 
-def derived_price(cost_e10: int, quantity: Quantity) -> Decimal:
+def _derived_price(cost_e10: int, quantity: Quantity) -> Decimal:
     """Cost over quantity, half-even at twenty places."""
     return decimal_from_fraction(Fraction(cost_e10, E10) / Fraction(quantity))
 
@@ -285,8 +284,3 @@ def set_seller(row: Row, seller: str, invoice_issuer: str | None = None) -> None
     row["InvoiceIssuerName"] = invoice_issuer or seller
     row["ServiceCategory"] = SERVICE_CATEGORY
     row["ServiceSubcategory"] = GENERATIVE_AI
-
-
-def total_e10(rows: Sequence[Row], column: str) -> int:
-    """The sum of a column of costs in units of 1e-10, exact."""
-    return sum(int(value.scaleb(10)) for row in rows if isinstance(value := row[column], Decimal))
