@@ -54,8 +54,8 @@ null as an empty field. Texts are as they were reported: a spreadsheet may take 
 ## Identifiers
 
 `SkuId` is `provider/model/meter`, `SkuPriceId` is `SkuId/tier/processing/region/context` with `any`
-where region or context select no price. `/` and `%` in a part other than the model are written
-`%2F` and `%25`. Both stay the same when a price, a currency or an account changes.
+where region or context select no price. `%` and what is not ASCII are percent-encoded, and so is
+`/` in every part but the model. Both stay the same when a price, a currency or an account changes.
 
 ## Deviations
 
@@ -64,6 +64,9 @@ where region or context select no price. `/` and `%` in a part other than the mo
 DEVIATIONS = """\
 - `InvoiceId` is null where no invoice is known. The validator reports `InvoiceId-C-004-C` or
   `InvoiceId-C-005-C` for any file, and passes the rule that needs one of them.
+- Names are written as they were given, in Unicode (StringHandling). The validator asks for ASCII in
+  every text but tags, and reports the rule `C-002-M` (of BillingAccountId `C-003-M`) of a column
+  that has other letters.
 - Keys of the 1.5 draft are columns, and keys of `SkuPriceDetails`, that begin with `x_`:
   `x_TokenDirection`, `x_TokenCacheAction`, `x_ModelId`, `x_ModelDeveloper`. The draft may still
   rename them.

@@ -228,7 +228,7 @@ def test_an_unknown_seller_keeps_its_id_and_its_developer_is_not_guessed() -> No
     row = rows_of(CALLS["unknown seller"])[0]
     assert row["ProviderName"] == "acme/inference"
     assert row["InvoiceIssuerName"] == "Market"
-    assert row["SkuId"] == "acme%2Finference/ünï/model v1/input"
+    assert row["SkuId"] == "acme%2Finference/%C3%BCn%C3%AF/model v1/input"
     assert row["x_ModelDeveloper"] is None
     assert row["Tags"] == '{"alpha":true,"beta":true}'
     assert row["ResourceName"] is None

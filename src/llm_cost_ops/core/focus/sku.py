@@ -2,7 +2,7 @@
 
 A SKU is a meter of a model at a provider. A SKU price adds what selects another price of it: tier,
 processing, region and prompt size. The parts are escaped, so that no two prices share an id and
-each price id has one SKU.
+each price id has one SKU, in ASCII.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ANY = "any"
 
 def sku_id(provider: str, model: str, slug: str) -> str:
     """`provider/model/meter`. The model keeps its own slashes: it is what is between the others."""
-    return f"{_part(provider)}/{model}/{_part(slug)}"
+    return f"{_part(provider)}/{_escaped(model)}/{_part(slug)}"
 
 
 def sku_price_id(
@@ -59,4 +59,16 @@ def _short(tokens: int) -> str:
 
 
 def _part(text: str) -> str:
-    return text.replace("%", "%25").replace("/", "%2F")
+    return _escaped(text).replace("/", "%2F")
+
+
+def _escaped(text: str) -> str:
+    """ASCII alone, because readers refuse other ids: `%` and the bytes of others as `%XX`."""
+    text = text.replace("%", "%25")
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else _bytes(c) for c in text)
+
+
+def _bytes(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
