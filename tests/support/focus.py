@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -46,7 +46,7 @@ def focus_call(**changes: Any) -> FocusCall:
 
 def rated_call(
     usage: dict[str, Quantity],
-    prices: dict[str, tuple[str, int]],
+    prices: Mapping[str, tuple[str, int]],
     adjustments: Sequence[Adjustment] = (),
     **changes: Any,
 ) -> FocusCall:
@@ -93,7 +93,7 @@ def _of_value(column: Column, row: Row) -> Iterator[str]:
         if not column.nullable:
             yield f"{column.name} is null"
         return
-    text = value_text(column, value)
+    text = value_text(value)
     if column.type == DECIMAL:
         if not isinstance(value, Decimal) or not _NUMBER.fullmatch(text):
             yield f"{column.name} is not a decimal: {text}"

@@ -173,7 +173,7 @@ def test_what_is_alike_is_added_up_and_what_differs_stays() -> None:
     assert row["ContractedUnitPrice"] == Decimal("2.5")
     assert row["x_RequestCount"] == 2
     assert row["x_CallId"] is row["x_Metadata"] is None
-    others = (
+    others: tuple[dict[str, Any], ...] = (
         {"occurred_us": OCCURRED + HOUR}, {"model": "gpt-6"}, {"project_id": "p"},
         {"credential_id": "k"}, {"tags": ("t",)}, {"corrects_closed": True}, {"currency": "EUR"},
         {"organization_id": "o2"}, {"service_tier": "flex"}, {"team": "t"}, {"region": "eu"},

@@ -8,9 +8,10 @@ quantity (`Adjustment`), with the same SKU, accounts and tags: no sum over any o
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from operator import itemgetter
 from typing import cast
 
 from llm_cost_ops.core.focus.columns import COLUMNS
@@ -40,6 +41,9 @@ _OF_ONE_CALL = ("x_CallId", "x_Metadata")
 _APART = {*SUMMED, *UNIT_PRICES, *_OF_ONE_CALL, "ContractApplied"}
 KEY = tuple(name for name in COLUMNS if name not in _APART)
 """What rows that are added up have in common, beside their unit prices."""
+
+_key_columns: Callable[[Row], Hashable] = itemgetter(KEY[0], KEY[1], *KEY[2:])
+_unit_prices: Callable[[Row], Hashable] = itemgetter(*UNIT_PRICES)
 
 TOLERANCE = Decimal("1e-9")
 _NOT_OF_AMOUNTS = (
@@ -93,9 +97,9 @@ def _is_derived(row: Row) -> bool:
 
 
 def _key(row: Row) -> Hashable:
-    prices = None if _is_derived(row) else tuple(row[name] for name in UNIT_PRICES)
+    prices = None if _is_derived(row) else _unit_prices(row)
     applied = applied_key(cast("str | None", row["ContractApplied"]))
-    return (*(row[name] for name in KEY), prices, applied)
+    return _key_columns(row), prices, applied
 
 
 def _add(group: Row, row: Row) -> None:

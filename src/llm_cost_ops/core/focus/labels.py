@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 from llm_cost_ops.core.focus.calls import Labels
@@ -19,6 +20,11 @@ def key_values(labels: Labels | None) -> str | None:
         return None
     if isinstance(labels, Mapping):
         return dumps({key: _plain(labels[key]) for key in sorted(labels)})
+    return _tags(tuple(labels))
+
+
+@lru_cache(maxsize=4096)  # the same few lists of tags are on most calls
+def _tags(labels: tuple[str, ...]) -> str:
     return dumps(dict.fromkeys(sorted(labels), True))
 
 

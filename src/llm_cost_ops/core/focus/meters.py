@@ -73,10 +73,16 @@ class Meter:
         return decimal_from_fraction(Fraction(price) * self.scale / per)
 
 
+CALL = Meter("", "call", "Call", "Requests", 1)
+"""The meter of a cost that is known for the call as a whole."""
+
+
 @lru_cache(maxsize=1024)
 def meter_of(kind: str) -> Meter:
     """The meter of a usage kind. A kind that is not in the lattice, as a pricing structure has,
-    counts requests."""
+    counts requests; no kind at all is `CALL`."""
+    if not kind:
+        return CALL
     slug = kind.removesuffix("_tokens").replace("_", "-")
     dims = KINDS.get(kind)
     if dims is None:
@@ -109,7 +115,3 @@ def _token_meter(kind: str, slug: str, dims: Mapping[str, str]) -> Meter:
         cache_lifetime=lifetime,
         modality=modality,
     )
-
-
-CALL = Meter("", "call", "Call", "Requests", 1)
-"""The meter of a cost that is known for the call as a whole."""

@@ -33,7 +33,7 @@ from llm_cost_ops.core.focus.values import (
 )
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import E10, decimal_from_fraction, from_e10
-from llm_cost_ops.core.pricing.rate import PARTIALLY_PRICED, UNPRICED, Line
+from llm_cost_ops.core.pricing.rate import PARTIALLY_PRICED, UNPRICED
 from llm_cost_ops.core.usage import KINDS, Quantity
 
 Value = str | Decimal | int | None
@@ -73,21 +73,21 @@ def _metered(call: FocusCall, common: Row, cost: int, list_cost: int) -> list[Ro
     at_list = {line.kind: line for line in call.list_lines}
     lists = [at_list.get(line.kind, line) for line in call.lines]
     costs, cost_rest = spread(cost, [line.amount for line in call.lines])
-    list_costs, list_rest = spread(list_cost, [line.amount for line in lists])
+    list_costs, list_rest = costs, cost_rest
+    if at_list or list_cost != cost:
+        list_costs, list_rest = spread(list_cost, [line.amount for line in lists])
     rows: list[Row] = []
     for line, listed, part, list_part in zip(call.lines, lists, costs, list_costs, strict=True):
         meter = meter_of(line.kind)
         row = _usage_row(call, common, meter, line.quantity, call.cost_status)
-        _set_prices(row, _unit_price(meter, line), _unit_price(meter, listed), PRICE_LIST)
+        price = meter.unit_price(line.price, line.per)
+        at_list_price = price if listed is line else meter.unit_price(listed.price, listed.per)
+        _set_prices(row, price, at_list_price, PRICE_LIST)
         set_costs(row, part, list_part)
         rows.append(row)
     if cost_rest or list_rest:
         rows.append(_amount_row(call, common, CALL, cost_rest, list_rest))
     return rows
-
-
-def _unit_price(meter: Meter, line: Line) -> Decimal:
-    return meter.unit_price(line.price, line.per)
 
 
 def _whole(call: FocusCall, common: Row, cost: int, list_cost: int) -> Row:
@@ -109,7 +109,7 @@ def _derived_price(cost_e10: int, quantity: Quantity) -> Decimal:
 
 
 def _without_cost(call: FocusCall, common: Row, kind: str, quantity: Quantity, status: str) -> Row:
-    row = _usage_row(call, common, meter_of(kind) if kind else CALL, quantity, status)
+    row = _usage_row(call, common, meter_of(kind), quantity, status)
     _set_prices(row, ZERO, ZERO, None)
     set_costs(row, 0, 0)
     return row
@@ -143,7 +143,7 @@ def _sku_row(call: FocusCall, common: Row, meter: Meter, status: str) -> Row:
     row = common.copy()
     row.update(
         _sku_columns(
-            meter,
+            meter.kind,
             status,
             call.provider,
             call.model,
@@ -161,7 +161,7 @@ def _sku_row(call: FocusCall, common: Row, meter: Meter, status: str) -> Row:
 
 @lru_cache(maxsize=8192)  # calls come in crowds of few models, and the texts are most of the work
 def _sku_columns(
-    meter: Meter,
+    kind: str,
     status: str,
     provider: str,
     model: str,
@@ -174,6 +174,7 @@ def _sku_columns(
     is_correction: bool,
 ) -> Row:
     """The columns that say what is sold: the same dict for every row of it, not to be changed."""
+    meter = meter_of(kind)
     action = meter.cache_action
     if action is None and meter.direction == "Input" and meters_cache:
         action = "Uncached"
@@ -199,7 +200,7 @@ def _sku_columns(
         "SkuPriceDetails": _price_details({**own, "x_Region": region}),
         "ChargeDescription": _description(provider, model, meter, status, is_correction),
         "x_CostStatus": status,
-        "x_TokenKind": meter.kind or None,
+        "x_TokenKind": kind or None,
     }
 
 
@@ -211,7 +212,8 @@ def _price_details(properties: Row) -> str:
 
 def _description(provider: str, model: str, meter: Meter, status: str, is_correction: bool) -> str:
     correction = "Correction of " if is_correction else ""
-    what = f"{correction}{meter.name}, {model}, {entities.service_name(provider)}"
+    service = entities.service_name(provider)
+    what = f"{correction}{meter.name}, {sku.ascii_text(model)}, {service}"
     return f"{what}{_REMARKS.get(status, '')}"
 
 

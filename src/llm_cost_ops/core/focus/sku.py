@@ -18,7 +18,7 @@ ANY = "any"
 
 def sku_id(provider: str, model: str, slug: str) -> str:
     """`provider/model/meter`. The model keeps its own slashes: it is what is between the others."""
-    return f"{_part(provider)}/{_escaped(model)}/{_part(slug)}"
+    return f"{_part(provider)}/{ascii_text(model)}/{_part(slug)}"
 
 
 def sku_price_id(
@@ -59,10 +59,10 @@ def _short(tokens: int) -> str:
 
 
 def _part(text: str) -> str:
-    return _escaped(text).replace("/", "%2F")
+    return ascii_text(text).replace("/", "%2F")
 
 
-def _escaped(text: str) -> str:
+def ascii_text(text: str) -> str:
     """ASCII alone, because readers refuse other ids: `%` and the bytes of others as `%XX`."""
     text = text.replace("%", "%25")
     if text.isascii():

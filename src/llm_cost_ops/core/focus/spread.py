@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
+from math import floor
 
-from llm_cost_ops.core.money import PLACES
-
-_FLOOR = Context(prec=60, rounding=ROUND_FLOOR)
-_EVEN = Context(prec=60, rounding=ROUND_HALF_EVEN)
-_ONE = Decimal(1)
+from llm_cost_ops.core.money import EXACT, PLACES
 
 
 def spread(total_e10: int, amounts: Sequence[Decimal]) -> tuple[list[int], int]:
@@ -23,16 +20,17 @@ def spread(total_e10: int, amounts: Sequence[Decimal]) -> tuple[list[int], int]:
     if total_e10 < 0 or (total_e10 == 0 and sum(amounts) < 0):
         parts, rest = spread(-total_e10, [-amount for amount in amounts])
         return [-part for part in parts], -rest
-    scaled = [amount.scaleb(PLACES, _EVEN) for amount in amounts]
-    floors = [value.quantize(_ONE, context=_FLOOR) for value in scaled]
-    parts = [int(floor) for floor in floors]
+    scaled = [amount.scaleb(PLACES, EXACT) for amount in amounts]
+    parts = [floor(value) for value in scaled]
     missing = total_e10 - sum(parts)
-    remainders = [value - floor for value, floor in zip(scaled, floors, strict=True)]
+    if not missing:
+        return parts, 0
+    remainders = [EXACT.subtract(value, part) for value, part in zip(scaled, parts, strict=True)]
     uneven = sum(1 for remainder in remainders if remainder)
-    if 0 <= missing <= uneven:
+    if 0 < missing <= uneven:
         order = sorted(range(len(parts)), key=lambda index: (-remainders[index], index))
         for index in order[:missing]:
             parts[index] += 1
         return parts, 0
-    parts = [int(value.quantize(_ONE, context=_EVEN)) for value in scaled]
+    parts = [int(value.to_integral_value(context=EXACT)) for value in scaled]
     return parts, total_e10 - sum(parts)

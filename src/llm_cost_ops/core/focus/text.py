@@ -7,45 +7,56 @@ Null is an empty field.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
-from llm_cost_ops.core.focus.columns import DATETIME, Column, columns_of
+from llm_cost_ops.core.focus.columns import Column, columns_of
 from llm_cost_ops.core.focus.rows import Row, Value
 from llm_cost_ops.core.instant import format_micros
-
-_SPECIAL = frozenset(',"\r\n')
 
 
 def decimal_text(number: Decimal) -> str:
     """`5.0`, `0.0000000001`, `-12.5`: no exponent, and no trailing zeros but one."""
-    text = f"{number:f}"
-    whole, point, places = text.partition(".")
-    places = places.rstrip("0") if point else ""
     if not number:
-        whole = "0"
-    return f"{whole}.{places or '0'}"
+        return "0.0"
+    text = str(number)
+    if "E" in text:
+        text = f"{number:f}"
+    if "." not in text:
+        return f"{text}.0"
+    text = text.rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
 
 
+@lru_cache(maxsize=4096)
 def datetime_text(micros: int) -> str:
     """`2026-11-01T00:00:00Z` of microseconds since 1970; fractions of a second are cut off."""
     return format_micros(micros - micros % 1_000_000)
 
 
-def value_text(column: Column, value: Value) -> str:
-    """The text of a value, empty of None. JSON is text already, and stays it."""
+def value_text(value: Value) -> str:
+    """The text of a value, empty of None: a Decimal is a number, an integer an instant."""
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Decimal):
         return decimal_text(value)
-    if column.type == DATETIME and isinstance(value, int):
-        return datetime_text(value)
-    return str(value)
+    return datetime_text(value)
 
 
 def row_texts(row: Row, columns: Sequence[Column]) -> list[str]:
     """The texts of a row in the order of the columns."""
-    return [value_text(column, row[column.name]) for column in columns]
+    return ["" if (value := row[column.name]) is None else value_text(value) for column in columns]
+
+
+class _Lines:
+    """What a CSV writer writes to: it gives back the line instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
 
 
 def csv_lines(rows: Iterable[Row], version: str) -> Iterator[str]:
@@ -55,16 +66,7 @@ def csv_lines(rows: Iterable[Row], version: str) -> Iterator[str]:
     identifiers and tags must be those of the provider (StringHandling). The file is for programs.
     """
     columns = columns_of(version)
-    yield _line(column.name for column in columns)
+    line = csv.writer(_Lines(), lineterminator="\r\n").writerow
+    yield line([column.name for column in columns])
     for row in rows:
-        yield _line(row_texts(row, columns))
-
-
-def _line(texts: Iterable[str]) -> str:
-    return ",".join(map(_field, texts)) + "\r\n"
-
-
-def _field(text: str) -> str:
-    if _SPECIAL.isdisjoint(text):
-        return text
-    return '"' + text.replace('"', '""') + '"'
+        yield line(row_texts(row, columns))
