@@ -40,7 +40,7 @@ def export(
         str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
     ],
     form: Annotated[
-        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet or arrow.")
+        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
     ] = "csv",
     type_: Annotated[
         str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
@@ -63,6 +63,9 @@ def export(
     metadata: Metadata = None,
     filter_: Filters = None,
     timezone: Zone = None,
+    focus_version: Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")] = None,
+    focus_file: Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")] = None,
+    focus_grain: Annotated[str | None, typer.Option(help="Of focus: hour or day.")] = None,
     compress: Annotated[
         str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
     ] = None,
@@ -83,6 +86,7 @@ def export(
     $ cost-ops export -f xlsx --start-date 2026-10-01 --end-date 2026-10-31 --output october.xlsx
     $ cost-ops export --type aggregates --group-by project,model --output projects.csv
     $ cost-ops export -f parquet --provider openai --output openai.parquet
+    $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
     params: dict[str, Any] = {
         **period_of(period, start_date, end_date, ALL_TIME),
@@ -93,6 +97,9 @@ def export(
         "group_by": group_by,
         "metrics": metrics,
         "timezone": timezone,
+        "focus_version": focus_version,
+        "focus_file": focus_file,
+        "focus_grain": focus_grain,
         "compression": compress,
         "delimiter": delimiter,
         "decimal": decimal,

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
+from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -16,10 +17,11 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import wanted_of
-from llm_cost_ops.server.exports.forms import ALIASES, MEDIA_TYPES, written
+from llm_cost_ops.server.exports.asked import FOCUS_FILES, GRAINS, wanted_of
+from llm_cost_ops.server.exports.forms import ALIASES, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.openapi import JSON
+from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
@@ -46,7 +48,7 @@ def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str,
 
 _PARAMETERS = (
     _parameter(
-        "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, *ALIASES],
+        "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, FOCUS, *ALIASES],
                                    "default": "csv"},
     ),
     _parameter(
@@ -56,6 +58,18 @@ _PARAMETERS = (
     _parameter(
         "include_fields", "The columns, in this order, repeated or with commas.",
         {"type": "array", "items": {"type": "string"}},
+    ),
+    _parameter(
+        "focus_version", "Of the FOCUS specification.",
+        {"type": "string", "enum": [*VERSIONS], "default": VERSIONS[0]},
+    ),
+    _parameter(
+        "focus_file", "In which a FOCUS dataset is written.",
+        {"type": "string", "enum": [*FOCUS_FILES], "default": FOCUS_FILES[0]},
+    ),
+    _parameter(
+        "focus_grain", "Of the charge periods of a FOCUS dataset.",
+        {"type": "string", "enum": [*GRAINS], "default": GRAINS[0]},
     ),
     _parameter("compression", "Of the whole file.", {"type": "string", "enum": ["gzip", "zstd"]}),
     _parameter(
@@ -89,8 +103,10 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
     database = deps.database(request)
     with read(database) as session:
         at = home(session, principal, deps.clock(request).now())
+        organization = get_organization(session, principal.organization_id)
     wanted = wanted_of(asked, principal, at)
-    chunks = written(wanted.table(database, at.currency), wanted.form)
+    name = None if organization is None else organization.name
+    chunks = wanted.chunks(database, at.currency, name)
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")
     actor = actor_of(request, principal)
@@ -100,12 +116,11 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
             session, "export.created", "export", wanted.kind, None, wanted.told()
         ),
     )
-    name = f"{wanted.kind}{wanted.form.suffix}"
     return StreamingResponse(
         _all(first, chunks),
         media_type=wanted.form.media_type,
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f'attachment; filename="{wanted.name}"',
             "Cache-Control": "no-store",
         },
     )
