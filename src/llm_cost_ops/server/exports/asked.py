@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import VERSIONS
-from llm_cost_ops.core.focus.periods import HOUR
+from llm_cost_ops.core.focus.periods import GRAINS, HOUR
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.aggregate import Question, question_of
@@ -32,7 +32,6 @@ from llm_cost_ops.server.exports.groups import groups
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
 COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
-GRAINS = (HOUR, "day")
 FOCUS_FILES = ("csv", "parquet")
 TYPES = (COSTS, USAGE, AGGREGATES)
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from llm_cost_ops.core.focus.columns import VERSIONS
+from llm_cost_ops.core.focus.metadata import metadata_document
+from llm_cost_ops.core.focus.periods import GRAINS
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -17,14 +20,20 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import FOCUS_FILES, GRAINS, wanted_of
+from llm_cost_ops.server.exports.asked import FOCUS_FILES, wanted_of
 from llm_cost_ops.server.exports.forms import ALIASES, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
-from llm_cost_ops.server.http.openapi import JSON
+from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.openapi import JSON, answers
+from llm_cost_ops.server.http.problems import invalid
+from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
+
+SCHEMA_US = 1_795_737_600_000_000
+"""When the columns of our datasets were last changed: 2026-11-27, in microseconds."""
 
 router = APIRouter(prefix="/api/v1", tags=["exports"])
 
@@ -46,6 +55,10 @@ def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str,
     }  # fmt: skip
 
 
+_VERSION = _parameter(
+    "focus_version", "Of the FOCUS specification.",
+    {"type": "string", "enum": [*VERSIONS], "default": VERSIONS[0]},
+)  # fmt: skip
 _PARAMETERS = (
     _parameter(
         "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, FOCUS, *ALIASES],
@@ -59,10 +72,7 @@ _PARAMETERS = (
         "include_fields", "The columns, in this order, repeated or with commas.",
         {"type": "array", "items": {"type": "string"}},
     ),
-    _parameter(
-        "focus_version", "Of the FOCUS specification.",
-        {"type": "string", "enum": [*VERSIONS], "default": VERSIONS[0]},
-    ),
+    _VERSION,
     _parameter(
         "focus_file", "In which a FOCUS dataset is written.",
         {"type": "string", "enum": [*FOCUS_FILES], "default": FOCUS_FILES[0]},
@@ -97,6 +107,31 @@ def export_costs(request: Request, principal: Principal = Exporter) -> Response:
     """Calls, or groups of them with `type=aggregates`, as a file. It is streamed: calls that arrive
     meanwhile, behind the place reached, are not in it."""
     return _export(request, principal, asked_in_url(request))
+
+
+@router.get(
+    "/costs/export/focus-metadata",
+    operation_id="getFocusMetadata",
+    openapi_extra=schemas.takes(_VERSION),
+    responses=answers(200, {"type": "object"}, "The metadata of a FOCUS dataset."),
+)
+def focus_metadata(
+    request: Request, principal: Principal = Exporter, focus_version: str = VERSIONS[0]
+) -> Response:
+    """Who made a FOCUS dataset, and the type of each column: the file that goes with it."""
+    refuse_unknown(request, {"focus_version", "organization_id"})
+    if focus_version not in VERSIONS:
+        raise invalid("focus_version", f"must be one of: {', '.join(VERSIONS)}")
+    program = version("llm-cost-ops")
+    return json_response(
+        metadata_document(
+            focus_version,
+            schema_id=f"llm-cost-ops-{program}-focus-{focus_version}",
+            created_us=SCHEMA_US,
+            generator_version=program,
+            instance_id=principal.organization_id,
+        )
+    )
 
 
 def _export(request: Request, principal: Principal, asked: Asked) -> Response:
