@@ -32,6 +32,15 @@ from llm_cost_ops.cli.profile import Profile
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
+FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
+FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
+FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
+Compression = Annotated[
+    str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
+]
+Delimiter = Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")]
+DecimalMark = Annotated[str | None, typer.Option(help="Of CSV: point or comma.")]
+
 
 @single("export", organization=True, prints=False)
 def export(
@@ -63,14 +72,12 @@ def export(
     metadata: Metadata = None,
     filter_: Filters = None,
     timezone: Zone = None,
-    focus_version: Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")] = None,
-    focus_file: Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")] = None,
-    focus_grain: Annotated[str | None, typer.Option(help="Of focus: hour or day.")] = None,
-    compress: Annotated[
-        str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
-    ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")] = None,
-    decimal: Annotated[str | None, typer.Option(help="Of CSV: point or comma.")] = None,
+    focus_version: FocusVersion = None,
+    focus_file: FocusFile = None,
+    focus_grain: FocusGrain = None,
+    compress: Compression = None,
+    delimiter: Delimiter = None,
+    decimal: DecimalMark = None,
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")
     ] = False,
