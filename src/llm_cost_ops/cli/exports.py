@@ -39,6 +39,10 @@ Compression = Annotated[
     str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
 ]
 Delimiter = Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")]
+Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")]
+Totals = Annotated[
+    bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
+]
 DecimalMark = Annotated[str | None, typer.Option(help="Of CSV: point or comma.")]
 
 
@@ -77,13 +81,13 @@ def export(
     focus_grain: FocusGrain = None,
     compress: Compression = None,
     delimiter: Delimiter = None,
-    decimal: DecimalMark = None,
-    bom: Annotated[
-        bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")
-    ] = False,
-    totals: Annotated[
-        bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
-    ] = False,
+    decimal: Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")]
+Totals = Annotated[
+    bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
+]
+DecimalMark = None,
+    bom: Bom = False,
+    totals: Totals = False,
 ) -> int:
     """Write calls with what they cost to a file, the oldest first; amounts have all their digits.
 
