@@ -81,11 +81,7 @@ def export(
     focus_grain: FocusGrain = None,
     compress: Compression = None,
     delimiter: Delimiter = None,
-    decimal: Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")]
-Totals = Annotated[
-    bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
-]
-DecimalMark = None,
+    decimal: DecimalMark = None,
     bom: Bom = False,
     totals: Totals = False,
 ) -> int:
