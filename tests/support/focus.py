@@ -157,8 +157,7 @@ def _committed_quantity(row: Row) -> bool:
         "Usage",
         "Purchase",
     )
-    if must and row["ChargeClass"] is not None:
-        return True
+    must = must and row["ChargeClass"] is None
     return (row["CommitmentDiscountQuantity"] is not None) == must
 
 
