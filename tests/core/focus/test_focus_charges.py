@@ -24,6 +24,7 @@ from llm_cost_ops.core.focus.columns import VERSIONS, FocusError
 from llm_cost_ops.core.focus.groups import group_rows
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.money import E10, to_e10
+from llm_cost_ops.core.usage import Quantity
 from tests.support.focus import OCCURRED_HOUR, focus_call, rated_call, sum_of, violations
 
 HOUR = 3_600_000_000
@@ -48,7 +49,7 @@ THROUGHPUT = _commitment(
 
 
 def _usage(**changes: Any) -> list[Row]:
-    usage = {"input_tokens": 5_000_000, "output_tokens": 1_500_000}
+    usage: dict[str, Quantity] = {"input_tokens": 5_000_000, "output_tokens": 1_500_000}
     return rows_of(rated_call(usage, PRICES, **changes))
 
 
