@@ -153,12 +153,8 @@ def _resource_name(row: Row) -> bool:
 
 
 def _committed_quantity(row: Row) -> bool:
-    must = row["CommitmentDiscountId"] is not None and row["ChargeCategory"] in (
-        "Usage",
-        "Purchase",
-    )
-    if must and row["ChargeClass"] is not None:
-        return True
+    is_used = row["ChargeCategory"] in ("Usage", "Purchase") and row["ChargeClass"] is None
+    must = row["CommitmentDiscountId"] is not None and is_used
     return (row["CommitmentDiscountQuantity"] is not None) == must
 
 

@@ -64,6 +64,8 @@ where region or context select no price. `%` and what is not ASCII are percent-e
 DEVIATIONS = """\
 - `InvoiceId` is null where no invoice is known. The validator reports `InvoiceId-C-004-C` or
   `InvoiceId-C-005-C` for any file, and passes the rule that needs one of them.
+- With commitments the validator reports `CommitmentDiscountStatus-C-004-C` for any file: in its
+  model the rule is one for the rows without a commitment.
 - Names are written as they were given, in Unicode (StringHandling). The validator asks for ASCII in
   every text but tags, and reports the rule `C-002-M` (of BillingAccountId `C-003-M`) of a column
   that has other letters.

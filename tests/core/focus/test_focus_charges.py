@@ -24,6 +24,7 @@ from llm_cost_ops.core.focus.columns import VERSIONS, FocusError
 from llm_cost_ops.core.focus.groups import group_rows
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.money import E10, to_e10
+from llm_cost_ops.core.usage import Quantity
 from tests.support.focus import OCCURRED_HOUR, focus_call, rated_call, sum_of, violations
 
 HOUR = 3_600_000_000
@@ -47,8 +48,9 @@ THROUGHPUT = _commitment(
 )
 
 
-def _usage() -> list[Row]:
-    return rows_of(rated_call({"input_tokens": 5_000_000, "output_tokens": 1_500_000}, PRICES))
+def _usage(**changes: Any) -> list[Row]:
+    usage: dict[str, Quantity] = {"input_tokens": 5_000_000, "output_tokens": 1_500_000}
+    return rows_of(rated_call(usage, PRICES, **changes))
 
 
 def _all_charges() -> dict[str, list[Row]]:
@@ -61,6 +63,7 @@ def _all_charges() -> dict[str, list[Row]]:
         "throughput": [purchase_row(THROUGHPUT, PERIODS)],
         "drawn": drawn_rows(_usage(), _commitment(), 50 * E10),
         "drawn units": drawn_rows(_usage(), THROUGHPUT, 50 * E10),
+        "drawn correction": drawn_rows(_usage(corrects_closed=True), _commitment(), 50 * E10),
         "drawn amount": drawn_rows(alone, _commitment(), -5),
         "drawn amount of units": drawn_rows(alone, THROUGHPUT, -5),
         "unused": [unused_row(_commitment(), PERIODS, Decimal("12.5"), 10 * E10)],

@@ -11,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
-from llm_cost_ops.core.focus.charges import in_virtual_currency
+from llm_cost_ops.core.focus.charges import (
+    Account,
+    Commitment,
+    drawn_rows,
+    in_virtual_currency,
+)
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.groups import KEY, SUMMED, group_rows
 from llm_cost_ops.core.focus.rows import Row, rows_of
@@ -151,7 +156,10 @@ def test_parts_of_a_rounded_total_are_each_less_than_a_unit_off(amounts: list[De
         (12, ["0", "10.4E-10"], [0, 10], 2),
         (9, ["0", "10.5E-10"], [0, 10], -1),
         (0, ["1.5E-10", "-1.5E-10"], [2, -2], 0),
+        (0, ["-1.5E-10", "1.5E-10"], [-2, 2], 0),
+        (0, ["0", "-1.5E-10", "1.5E-10"], [0, -2, 2], 0),
         (-3, ["-1.5E-10", "-1.5E-10"], [-2, -1], 0),
+        (-12, ["-10.4E-10"], [-10], -2),
         (0, [], [], 0),
         (4, [], [], 4),
     ],
@@ -209,6 +217,20 @@ def test_many_roundings_become_an_amount_of_their_own() -> None:
     assert [row["ChargeCategory"] for row in more] == ["Usage", "Adjustment"]
 
 
+def test_rounding_of_what_a_commitment_pays_is_not_billed() -> None:
+    call = rated_call({"input_tokens": 1}, {"input_tokens": ("0.01875", 10**6)})
+    account = Account(organization_id="org_1", currency="USD", provider="openai")
+    commitment = Commitment(
+        id="com_1", name="Credits", type="Prepaid", account=account, granted=Decimal(1), paid_e10=1
+    )
+    drawn = drawn_rows(rows_of(call), commitment, 100)
+    usage, rounding = group_rows(row for _ in range(1000) for row in drawn)
+    assert (usage["EffectiveCost"], usage["BilledCost"]) == (Decimal("0.00001"), 0)
+    assert (rounding["EffectiveCost"], rounding["BilledCost"]) == (0, 0)
+    assert rounding["ContractedCost"] == rounding["ListCost"] == Decimal("0.00000005")
+    assert violations(usage, "1.4") == violations(rounding, "1.4") == []
+
+
 def test_rounding_of_the_list_cost_alone_moves_nothing_that_is_billed() -> None:
     half = Adjustment("half", "", Decimal("2"), None, "contract")
     call = rated_call({"input_tokens": 1}, {"input_tokens": ("0.01875", 10**6)}, [half])
@@ -241,6 +263,15 @@ def test_costs_alone_have_their_mean_as_price() -> None:
     )
     assert (correction["PricingQuantity"], correction["ContractedUnitPrice"]) == (0, 0)
     assert (correction["BilledCost"], amount["BilledCost"]) == (0, Decimal("-2.5"))
+
+
+def test_a_mean_price_is_not_negative() -> None:
+    one = rows_of(focus_call(cost_e10=5 * 10**10))
+    three = rows_of(focus_call(cost_e10=-(10**10), requests=-3))
+    usage, amount = group_rows([*one, *three])
+    assert (usage["PricingQuantity"], usage["ContractedUnitPrice"]) == (-2, 0)
+    assert (usage["BilledCost"], amount["BilledCost"]) == (0, 4)
+    assert violations(usage, "1.2") == violations(amount, "1.2") == []
 
 
 def test_a_price_in_credits_is_not_averaged_and_rounding_is_moved_in_credits_too() -> None:

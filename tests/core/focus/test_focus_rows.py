@@ -205,6 +205,14 @@ def test_a_contract_parts_list_from_contracted_cost() -> None:
     assert call.list_cost_e10 != call.cost_e10
 
 
+def test_list_costs_are_those_of_the_list_even_when_their_sum_is_the_same() -> None:
+    one, two = Decimal(1), Decimal(2)
+    paid = (Line("input_tokens", 10**6, one, 10**6, one), Line("requests", 1, two, 1, two))
+    listed = (Line("input_tokens", 10**6, two, 10**6, two), Line("requests", 1, one, 1, one))
+    rows = rows_of(focus_call(cost_e10=3 * 10**10, lines=paid, list_lines=listed))
+    assert [(row["BilledCost"], row["ListCost"]) for row in rows] == [(1, 2), (2, 1)]
+
+
 def test_dimensions_of_the_call_are_where_focus_has_them() -> None:
     row = rows_of(CALLS["full"])[0]
     expected = {

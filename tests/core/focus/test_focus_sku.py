@@ -84,6 +84,18 @@ def test_no_two_skus_share_a_price_id(parts: Sequence[str], data: st.DataObject)
 
 
 @pytest.mark.parametrize(
+    ("provider", "model", "slug", "sku"),
+    [
+        ("a/b", "c", "d", "a%2Fb/c/d"),
+        ("a", "b/c", "d", "a/b/c/d"),
+        ("a", "ü%C3%BC", "b", "a/%C3%BC%25C3%25BC/b"),
+    ],
+)
+def test_parts_of_a_sku_are_escaped(provider: str, model: str, slug: str, sku: str) -> None:
+    assert sku_id(provider, model, slug) == sku
+
+
+@pytest.mark.parametrize(
     ("tokens", "bounds", "tier"),
     [
         (5, [], None),

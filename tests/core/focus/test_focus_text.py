@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.focus.columns import VERSIONS, FocusError, columns_of
-from llm_cost_ops.core.focus.rows import rows_of
-from llm_cost_ops.core.focus.text import csv_lines, datetime_text, decimal_text, row_texts
+from llm_cost_ops.core.focus.rows import Value, rows_of
+from llm_cost_ops.core.focus.text import (
+    csv_lines,
+    datetime_text,
+    decimal_text,
+    row_texts,
+    value_text,
+)
 from llm_cost_ops.core.pricing.rate import Line
 from tests.support.focus import focus_call
 
@@ -49,6 +55,14 @@ def test_every_decimal_reads_back(number: Decimal) -> None:
 def test_instants_are_to_the_second_in_utc() -> None:
     assert datetime_text(1_795_788_305_999_999) == "2026-11-27T14:05:05Z"
     assert datetime_text(0) == "1970-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), ("a", "a"), (Decimal(5), "5.0"), (1_000_000, "1970-01-01T00:00:01Z")],
+)
+def test_a_value_is_written_by_its_type(value: Value, text: str) -> None:
+    assert value_text(value) == text
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -152,8 +152,9 @@ def _drawn(row: Row, commitment: Commitment, share_e10: int) -> Row:
     if row["ChargeCategory"] == USAGE:
         drawn["PricingCategory"] = "Committed"
         drawn["CommitmentDiscountStatus"] = USED
-        drawn["CommitmentDiscountQuantity"] = quantity
-        drawn["CommitmentDiscountUnit"] = commitment.counted_in
+        if row["ChargeClass"] is None:  # may be null in a correction, and the validator insists
+            drawn["CommitmentDiscountQuantity"] = quantity
+            drawn["CommitmentDiscountUnit"] = commitment.counted_in
     return drawn
 
 

@@ -45,7 +45,7 @@ def applied_key(text: str | None) -> Hashable:
     if text is None:
         return None
     return tuple(
-        (item["ContractID"], item["ContractCommitmentID"], item.get(_UNIT), _COST in item)
+        (item["ContractID"], item["ContractCommitmentID"], item.get(_UNIT))
         for item in _elements(text)
     )
 
