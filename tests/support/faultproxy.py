@@ -6,6 +6,7 @@ with FaultProxy.to(url) as proxy:
     proxy.down()            live connections are reset, new ones refused
     proxy.latency(0.05)     every piece is delayed, in both directions
     proxy.cut_after(20)     the server's answer is cut after so many bytes, then a reset
+    proxy.cut_at(b"COMMIT") the same at the first answer with these bytes in it, which is lost
     proxy.restore()         all pass again; a connection that lost bytes stays broken
 """
 
@@ -30,6 +31,7 @@ class _Fault:
     swallow: bool = False
     delay_seconds: float = 0.0
     cut_bytes: int | None = None
+    cut_at: bytes | None = None
 
 
 class FaultProxy:
@@ -73,6 +75,10 @@ class FaultProxy:
     def cut_after(self, count: int) -> None:
         """Counted for each connection from this moment on."""
         self._fault = _Fault(cut_bytes=count)
+
+    def cut_at(self, answer: bytes) -> None:
+        """In one piece: what a server says in a few bytes comes whole."""
+        self._fault = _Fault(cut_at=answer)
 
     def down(self) -> None:
         self._stop_listening()
@@ -130,6 +136,9 @@ class FaultProxy:
                         self._forget(source, sink)
                         return
                     continue
+                if answers and fault.cut_at is not None and fault.cut_at in piece:
+                    self._forget(source, sink)
+                    return
                 sink.sendall(piece)
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)

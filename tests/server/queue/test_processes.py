@@ -114,7 +114,8 @@ def test_killed_workers_and_many_at_once(database_settings: DatabaseSettings) ->
         os.kill(holder, signal.SIGKILL)
         (poison,) = put(database, KILLER)
         found = until(database, "done", "dead")
-    assert found[slow] == ("done", 2)
+    assert found[slow][0] == "done"
+    assert found[slow][1] >= 2  # more, where a busy machine lets a lease run out
     assert found[poison] == ("dead", 2)
     assert {found[job_id] for job_id in plain} <= {("done", 1), ("done", 2), ("done", 3)}
     assert effects(database) == Counter([slow, *plain])
