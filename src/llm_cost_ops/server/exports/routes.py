@@ -21,7 +21,7 @@ from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
 from llm_cost_ops.server.exports.asked import FOCUS_FILES, wanted_of
-from llm_cost_ops.server.exports.forms import ALIASES, FOCUS, MEDIA_TYPES
+from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import JSON, answers
@@ -42,7 +42,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
         "description": "The file.",
         "content": {
             media.partition(";")[0]: {"schema": {} if media == JSON else {"type": "string"}}
-            for media in MEDIA_TYPES.values()
+            for media in (*MEDIA_TYPES.values(), *COMPRESSED.values())
         },
     }
 }
