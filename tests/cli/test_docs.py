@@ -18,7 +18,7 @@ SOURCE = REPOSITORY / "src" / "llm_cost_ops"
 _RAISED = re.compile(r'(?:code=|code = |Problem\(\d+, |Failure\()"([A-Z][A-Z_0-9]{4,})"')
 
 
-@pytest.mark.parametrize("tool", ["cli.py", "errors.py"])
+@pytest.mark.parametrize("tool", ["cli.py", "errors.py", "focus.py"])
 @pytest.mark.parametrize("columns", ["40", "200"])
 def test_the_page_is_up_to_date_whatever_the_width_of_the_terminal(tool: str, columns: str) -> None:
     done = subprocess.run(

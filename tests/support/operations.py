@@ -211,7 +211,9 @@ OPERATIONS: Mapping[str, Operation] = {
         ("listPricing", "getPricing", "listPriceAdjustments", "listDeployments", "listUnpriced"),
         Operation("read:costs"),
     ),
-    "exportCosts": Operation("export:data", also=("read:costs",)),
+    **dict.fromkeys(
+        ("exportCosts", "getFocusMetadata"), Operation("export:data", also=("read:costs",))
+    ),
     "breakDownCostsByBody": Operation(
         "read:costs", ({"dimensions": ["model"], "filters": {"model": {"eq": "x"}}},)
     ),

@@ -32,6 +32,19 @@ from llm_cost_ops.cli.profile import Profile
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
+FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
+FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
+FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
+Compression = Annotated[
+    str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
+]
+Delimiter = Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")]
+Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")]
+Totals = Annotated[
+    bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
+]
+DecimalMark = Annotated[str | None, typer.Option(help="Of CSV: point or comma.")]
+
 
 @single("export", organization=True, prints=False)
 def export(
@@ -40,7 +53,7 @@ def export(
         str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
     ],
     form: Annotated[
-        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet or arrow.")
+        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
     ] = "csv",
     type_: Annotated[
         str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
@@ -63,17 +76,14 @@ def export(
     metadata: Metadata = None,
     filter_: Filters = None,
     timezone: Zone = None,
-    compress: Annotated[
-        str | None, typer.Option("--compress", help="gzip or zstd, of the whole file.")
-    ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV: comma, semicolon or tab.")] = None,
-    decimal: Annotated[str | None, typer.Option(help="Of CSV: point or comma.")] = None,
-    bom: Annotated[
-        bool, typer.Option("--bom", help="Begin CSV with a byte order mark, for Excel.")
-    ] = False,
-    totals: Annotated[
-        bool, typer.Option("--totals", help="End CSV with a line of totals per currency.")
-    ] = False,
+    focus_version: FocusVersion = None,
+    focus_file: FocusFile = None,
+    focus_grain: FocusGrain = None,
+    compress: Compression = None,
+    delimiter: Delimiter = None,
+    decimal: DecimalMark = None,
+    bom: Bom = False,
+    totals: Totals = False,
 ) -> int:
     """Write calls with what they cost to a file, the oldest first; amounts have all their digits.
 
@@ -83,6 +93,7 @@ def export(
     $ cost-ops export -f xlsx --start-date 2026-10-01 --end-date 2026-10-31 --output october.xlsx
     $ cost-ops export --type aggregates --group-by project,model --output projects.csv
     $ cost-ops export -f parquet --provider openai --output openai.parquet
+    $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
     params: dict[str, Any] = {
         **period_of(period, start_date, end_date, ALL_TIME),
@@ -93,6 +104,9 @@ def export(
         "group_by": group_by,
         "metrics": metrics,
         "timezone": timezone,
+        "focus_version": focus_version,
+        "focus_file": focus_file,
+        "focus_grain": focus_grain,
         "compression": compress,
         "delimiter": delimiter,
         "decimal": decimal,

@@ -14,7 +14,7 @@ from tests.support.live import live_server
 
 __all__ = ["live_server"]
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -265,6 +265,17 @@ class CompiledRate:
         warnings = tuple(self._warning(kind) for kind in missing)
         return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines), warnings)
 
+    def without_price(self, usage: Mapping[str, Quantity]) -> list[tuple[str, Quantity]]:
+        """Kinds that no line counts, with quantities that do not overlap with those of the lines or
+        with each other. Raises UsageError when the usage cannot be true."""
+        if self.card.structure is not None:
+            return []
+        return [
+            (kind, _quantity(leaf))
+            for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage)
+            if leaf and not has_price
+        ]
+
     def _warning(self, kind: str) -> str:
         if kind in self.card.prices:
             return f"{kind} overlaps with other reported kinds by a count that was not reported"
@@ -287,14 +298,17 @@ class CompiledRate:
     def _line(self, kind: str, leaf: int | Fraction, step: int) -> Line:
         price = self.card.prices[kind]
         unit = Fraction(self._effective[step][kind], self._denominator)
-        quantity = leaf if isinstance(leaf, int) else decimal_from_fraction(leaf).normalize()
         return Line(
             kind,
-            quantity,
+            _quantity(leaf),
             decimal_from_fraction(unit * price.per),
             price.per,
             decimal_from_fraction(unit * leaf),
         )
+
+
+def _quantity(leaf: int | Fraction) -> Quantity:
+    return leaf if isinstance(leaf, int) else decimal_from_fraction(leaf).normalize()
 
 
 def rate(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from llm_cost_ops.core.money import EXACT
 from llm_cost_ops.server.exports.columns import Exported, Kind
 from llm_cost_ops.server.http.problems import Problem
 
@@ -130,5 +131,7 @@ def _array(arrow: Any, kind: Kind, wanted: Any, values: Sequence[Any]) -> Any:
         return arrow.Array.from_buffers(wanted, len(units), units.buffers())
     if kind is Kind.NUMBER:
         quantum = Decimal(1).scaleb(-20)
-        values = [None if v is None else Decimal(v).quantize(quantum) for v in values]
+        values = [
+            None if v is None else Decimal(v).quantize(quantum, context=EXACT) for v in values
+        ]
     return arrow.array(values, wanted)

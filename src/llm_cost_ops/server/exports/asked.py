@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.focus.columns import VERSIONS
+from llm_cost_ops.core.focus.periods import GRAINS, HOUR
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.aggregate import Question, question_of
@@ -15,11 +18,21 @@ from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
-from llm_cost_ops.server.exports.forms import ALIASES, MEDIA_TYPES, SUFFIXES, Form
+from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
+from llm_cost_ops.server.exports.forms import (
+    ALIASES,
+    FOCUS,
+    MEDIA_TYPES,
+    SUFFIXES,
+    Form,
+    packed,
+    written,
+)
 from llm_cost_ops.server.exports.groups import groups
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
 COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
+FOCUS_FILES = ("csv", "parquet")
 TYPES = (COSTS, USAGE, AGGREGATES)
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 
@@ -34,8 +47,24 @@ class Wanted:
     columns: tuple[Column, ...] = ()
     question: Question = field(default_factory=Question)
 
-    def table(self, database: Database, currency: str) -> Exported:
-        """The table, to be read."""
+    def chunks(self, database: Database, currency: str, name: str | None) -> Iterator[bytes]:
+        """The file, piece by piece, of the organization with this name. Raises FilesMissing."""
+        focus = self.form.focus
+        if focus is None:
+            return written(self._table(database, currency), self.form)
+        pages = focus_rows(database, self.selection, focus, name)
+        if self.form.format == "csv":
+            return packed(focus_csv(pages, focus), self.form)
+        return written(focus_table(pages, focus), self.form)
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        focus = self.form.focus
+        stem = self.kind if focus is None else f"focus-{focus.version}"
+        return f"{stem}{self.form.suffix}"
+
+    def _table(self, database: Database, currency: str) -> Exported:
         if self.kind == AGGREGATES:
             return groups(database, self.selection, self.question, currency)
         return calls(database, self.selection, self.kind, self.columns)
@@ -45,7 +74,7 @@ class Wanted:
         window = self.selection.window
         return {
             "type": self.kind,
-            "format": self.form.format,
+            "format": self.form.format if self.form.focus is None else FOCUS,
             "start_us": window.start_us,
             "end_us": window.end_us,
         }
@@ -60,6 +89,9 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
         kind = COSTS
     form = _form(asked)
     names = asked.names("include_fields", "columns", "fields")
+    if form.focus is not None and (kind != COSTS or names):
+        asked.errors["format"] = "focus is of costs, and has the columns of the specification"
+        names = ()
     columns: tuple[Column, ...] = ()
     question = Question()
     if kind == AGGREGATES:
@@ -79,8 +111,14 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
 def _form(asked: Asked) -> Form:
     given = (asked.text("format") or "csv").lower()
     name = ALIASES.get(given, given)
+    focus = _focus(asked) if name == FOCUS else None
+    if focus is not None:
+        name = asked.text("focus_file") or "csv"
+        if name not in FOCUS_FILES:
+            asked.errors["focus_file"] = f"must be one of: {', '.join(FOCUS_FILES)}"
+            name = "csv"
     if name not in MEDIA_TYPES:
-        asked.errors["format"] = f"must be one of: {', '.join(MEDIA_TYPES)}"
+        asked.errors["format"] = f"must be one of: {', '.join((*MEDIA_TYPES, FOCUS))}"
         name = "csv"
     compression = asked.text("compression", "compress")
     compression = {"none": None, "gz": "gzip", "zst": "zstd"}.get(compression or "none",
@@ -89,7 +127,17 @@ def _form(asked: Asked) -> Form:
         asked.errors["compression"] = "must be gzip, zstd or none"
         compression = None
     totals = asked.flag("totals") or False
-    return Form(name, compression, _zone(asked), _locale(asked), totals)
+    return Form(name, focus, compression, _zone(asked), _locale(asked), totals)
+
+
+def _focus(asked: Asked) -> Focus:
+    version = asked.text("focus_version") or VERSIONS[0]
+    if version not in VERSIONS:
+        asked.errors["focus_version"] = f"must be one of: {', '.join(VERSIONS)}"
+    grain = asked.text("focus_grain") or HOUR
+    if grain not in GRAINS:
+        asked.errors["focus_grain"] = f"must be one of: {', '.join(GRAINS)}"
+    return Focus(version, grain)
 
 
 def _zone(asked: Asked) -> tzinfo | None:

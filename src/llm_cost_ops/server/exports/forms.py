@@ -11,6 +11,7 @@ import zstandard
 
 from llm_cost_ops.server.exports.arrow import write_arrow, write_parquet
 from llm_cost_ops.server.exports.columns import Exported
+from llm_cost_ops.server.exports.focus import Focus
 from llm_cost_ops.server.exports.sheets import write_xlsx
 from llm_cost_ops.server.exports.text import Locale, write_csv, write_json, write_jsonl
 from llm_cost_ops.server.exports.totals import Totals
@@ -34,14 +35,16 @@ SUFFIXES: Mapping[str, str] = {"gzip": ".gz", "zstd": ".zst"}
 COMPRESSED: Mapping[str, str] = {"gzip": "application/gzip", "zstd": "application/zstd"}
 _GZIP = zlib.MAX_WBITS | 16
 _LEVEL = 6
+FOCUS = "focus"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a table is written. `compression` is None, gzip or zstd; `zone` None is UTC; `totals`
-    puts them behind the rows of a CSV file."""
+    puts them behind the rows of a CSV file; `focus` makes it a FOCUS dataset, in CSV or Parquet."""
 
     format: str = "csv"
+    focus: Focus | None = None
     compression: str | None = None
     zone: tzinfo | None = None
     locale: Locale = field(default_factory=Locale)
@@ -58,7 +61,11 @@ class Form:
 
 def written(table: Exported, form: Form) -> Iterator[bytes]:
     """The file of a table, piece by piece. Raises FilesMissing before the first one."""
-    chunks = _plain(table, form)
+    return packed(_plain(table, form), form)
+
+
+def packed(chunks: Iterator[bytes], form: Form) -> Iterator[bytes]:
+    """The pieces of a file, compressed where that was asked for."""
     if form.compression == "gzip":
         return _gzipped(chunks)
     return chunks if form.compression is None else _zstandard(chunks)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
+from llm_cost_ops.core.focus.columns import VERSIONS
+from llm_cost_ops.core.focus.metadata import metadata_document
+from llm_cost_ops.core.focus.periods import GRAINS
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -16,13 +20,20 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import wanted_of
-from llm_cost_ops.server.exports.forms import ALIASES, MEDIA_TYPES, written
+from llm_cost_ops.server.exports.asked import FOCUS_FILES, wanted_of
+from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
-from llm_cost_ops.server.http.openapi import JSON
+from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.openapi import JSON, answers
+from llm_cost_ops.server.http.problems import invalid
+from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
+
+SCHEMA_US = 1_795_737_600_000_000
+"""When the columns of our datasets were last changed: 2026-11-27, in microseconds."""
 
 router = APIRouter(prefix="/api/v1", tags=["exports"])
 
@@ -31,7 +42,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
         "description": "The file.",
         "content": {
             media.partition(";")[0]: {"schema": {} if media == JSON else {"type": "string"}}
-            for media in MEDIA_TYPES.values()
+            for media in (*MEDIA_TYPES.values(), *COMPRESSED.values())
         },
     }
 }
@@ -44,9 +55,13 @@ def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str,
     }  # fmt: skip
 
 
+_VERSION = _parameter(
+    "focus_version", "Of the FOCUS specification.",
+    {"type": "string", "enum": [*VERSIONS], "default": VERSIONS[0]},
+)  # fmt: skip
 _PARAMETERS = (
     _parameter(
-        "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, *ALIASES],
+        "format", "Of the file.", {"type": "string", "enum": [*MEDIA_TYPES, FOCUS, *ALIASES],
                                    "default": "csv"},
     ),
     _parameter(
@@ -56,6 +71,15 @@ _PARAMETERS = (
     _parameter(
         "include_fields", "The columns, in this order, repeated or with commas.",
         {"type": "array", "items": {"type": "string"}},
+    ),
+    _VERSION,
+    _parameter(
+        "focus_file", "In which a FOCUS dataset is written.",
+        {"type": "string", "enum": [*FOCUS_FILES], "default": FOCUS_FILES[0]},
+    ),
+    _parameter(
+        "focus_grain", "Of the charge periods of a FOCUS dataset.",
+        {"type": "string", "enum": [*GRAINS], "default": GRAINS[0]},
     ),
     _parameter("compression", "Of the whole file.", {"type": "string", "enum": ["gzip", "zstd"]}),
     _parameter(
@@ -85,12 +109,39 @@ def export_costs(request: Request, principal: Principal = Exporter) -> Response:
     return _export(request, principal, asked_in_url(request))
 
 
+@router.get(
+    "/costs/export/focus-metadata",
+    operation_id="getFocusMetadata",
+    openapi_extra=schemas.takes(_VERSION),
+    responses=answers(200, {"type": "object"}, "The metadata of a FOCUS dataset."),
+)
+def focus_metadata(
+    request: Request, principal: Principal = Exporter, focus_version: str = VERSIONS[0]
+) -> Response:
+    """Who made a FOCUS dataset, and the type of each column: the file that goes with it."""
+    refuse_unknown(request, {"focus_version", "organization_id"})
+    if focus_version not in VERSIONS:
+        raise invalid("focus_version", f"must be one of: {', '.join(VERSIONS)}")
+    program = version("llm-cost-ops")
+    return json_response(
+        metadata_document(
+            focus_version,
+            schema_id=f"llm-cost-ops-{program}-focus-{focus_version}",
+            created_us=SCHEMA_US,
+            generator_version=program,
+            instance_id=principal.organization_id,
+        )
+    )
+
+
 def _export(request: Request, principal: Principal, asked: Asked) -> Response:
     database = deps.database(request)
     with read(database) as session:
         at = home(session, principal, deps.clock(request).now())
+        organization = get_organization(session, principal.organization_id)
     wanted = wanted_of(asked, principal, at)
-    chunks = written(wanted.table(database, at.currency), wanted.form)
+    name = None if organization is None else organization.name
+    chunks = wanted.chunks(database, at.currency, name)
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")
     actor = actor_of(request, principal)
@@ -100,12 +151,11 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
             session, "export.created", "export", wanted.kind, None, wanted.told()
         ),
     )
-    name = f"{wanted.kind}{wanted.form.suffix}"
     return StreamingResponse(
         _all(first, chunks),
         media_type=wanted.form.media_type,
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f'attachment; filename="{wanted.name}"',
             "Cache-Control": "no-store",
         },
     )

@@ -1,0 +1,169 @@
+"""Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period.
+
+Calls are read in the order of time, and a charge period lies within a day: what is added up is
+written when the day of UTC is over, so that memory holds the groups of one day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from llm_cost_ops.core.focus.calls import FocusCall
+from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
+from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
+from llm_cost_ops.core.focus.groups import group_rows
+from llm_cost_ops.core.focus.rows import Row, rows_of
+from llm_cost_ops.core.focus.sku import context_tier
+from llm_cost_ops.core.focus.text import csv_lines
+from llm_cost_ops.core.period import DAY_US
+from llm_cost_ops.core.pricing.card import RateCard
+from llm_cost_ops.core.pricing.rate import CompiledRate
+from llm_cost_ops.core.usage import Quantity, total_input_tokens
+from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.analytics.stream import call_batches
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.ledger.wire import usage_of
+from llm_cost_ops.server.pricing.cards import stored_card
+
+LINES = 1_000
+_NO_CARD = CompiledRate(RateCard("", "", "", {}), ())
+_KINDS = {DECIMAL: Kind.NUMBER, DATETIME: Kind.INSTANT, JSON_TYPE: Kind.JSON}
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """Which dataset: the version of the specification, and whether its charge periods are hours or
+    days. Groups keep what they share of tags, users and credentials."""
+
+    version: str = "1.2"
+    grain: str = "hour"
+
+
+def focus_rows(
+    database: Database, selection: Selection, focus: Focus, organization_name: str | None
+) -> Iterator[list[Row]]:
+    """The rows of a selection, day by day."""
+    cards = _Cards(database)
+    day: int | None = None
+    rows: list[Row] = []
+    for batch in call_batches(database, selection, Order()):
+        for values in batch:
+            call = dict(zip(COLUMNS, values, strict=True))
+            if day is not None and call["timestamp"] // DAY_US != day and rows:
+                yield group_rows(rows)
+                rows = []
+            day = call["timestamp"] // DAY_US
+            rows.extend(rows_of(_focus_call(call, cards, organization_name), focus.grain))
+    if rows:
+        yield group_rows(rows)
+
+
+def focus_csv(pages: Iterator[list[Row]], focus: Focus) -> Iterator[bytes]:
+    """The dataset as CSV: texts are exact, for programs and not for spreadsheets."""
+    lines: list[str] = []
+    for line in csv_lines((row for page in pages for row in page), focus.version):
+        lines.append(line)
+        if len(lines) == LINES:
+            yield "".join(lines).encode()
+            lines = []
+    yield "".join(lines).encode()
+
+
+def focus_table(pages: Iterator[list[Row]], focus: Focus) -> Exported:
+    """The dataset as a table with typed columns; instants are to the second."""
+    wanted = columns_of(focus.version)
+    columns = tuple(Column(each.name, _KINDS.get(each.type, Kind.TEXT)) for each in wanted)
+    names = [column.name for column in columns]
+
+    def batches() -> Iterator[Batch]:
+        for page in pages:
+            yield [[row[name] for name in names] for row in page]
+
+    return Exported("focus", columns, batches())
+
+
+class _Cards:
+    """The cards that rated the calls, each with the one at list prices where a contract applies."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[CompiledRate | None, CompiledRate | None]] = {}
+
+    def of(self, version: str | None) -> tuple[CompiledRate | None, CompiledRate | None]:
+        if version is None:
+            return None, None
+        known = self._known.get(version)
+        if known is None:
+            with read(self._database) as session:
+                card = stored_card(session, version)
+            listed = None if card is None or not card.has_contract else CompiledRate(card.card, ())
+            known = self._known[version] = (card, listed)
+        return known
+
+
+def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str | None) -> FocusCall:
+    usage = usage_of(call)
+    card, listed = cards.of(call["price_version"])
+    rated = None if card is None else card.rate(usage)
+    uncounted = _uncounted(card, usage) if card is not None else _NO_CARD.without_price(usage)
+    tokens = total_input_tokens(usage) if card is not None and card.bounds else 0
+    cost = call["cost_e10"]
+    return FocusCall(
+        id=call["id"],
+        occurred_us=int(call["timestamp"]),
+        provider=call["provider"],
+        model=call["model_name"],
+        currency=call["currency"],
+        organization_id=call["organization_id"],
+        organization_name=organization_name,
+        cost_e10=None if cost is None else int(cost),
+        list_cost_e10=None if call["list_cost_e10"] is None else int(call["list_cost_e10"]),
+        cost_status=call["cost_status"],
+        lines=() if rated is None else rated.lines,
+        list_lines=() if listed is None else listed.rate(usage).lines,
+        usage=tuple(uncounted),
+        requests=int(call["requests"]),
+        service_tier=call["service_tier"],
+        processing=call["processing"],
+        region=call["region"],
+        context_tier=None if card is None else context_tier(tokens, card.bounds),
+        meters_cache=card is not None and "cache_read_tokens" in card.card.prices,
+        project_id=call["project_id"],
+        team=call["team_id"],
+        user=call["user_id"],
+        environment=call["environment"],
+        feature=call["feature"],
+        credential_id=call["api_key_id"],
+        tags=_tags(_document(call["tags"], ())),
+        metadata=_document(call["metadata"], None),
+        price_version=call["price_version"],
+        price_rule=call["price_rule"],
+    )
+
+
+def _uncounted(card: CompiledRate, usage: Mapping[str, Quantity]) -> Sequence[tuple[str, Quantity]]:
+    """A structure prices a call as a whole: then no line counts its kinds."""
+    return (_NO_CARD if card.card.structure is not None else card).without_price(usage)
+
+
+def _tags(tags: Sequence[str]) -> dict[str, object]:
+    """`key:value` as a key with a value; other texts, and a key that is there twice, as keys."""
+    found: dict[str, object] = {}
+    for tag in tags:
+        key, colon, value = tag.partition(":")
+        if colon and key and value and key not in found:
+            found[key] = value
+        else:
+            found[tag] = True
+    return found
+
+
+def _document(text: str | None, empty: Any) -> Any:
+    return empty if text is None else json.loads(text, parse_float=Decimal)
