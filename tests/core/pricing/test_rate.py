@@ -274,3 +274,25 @@ def test_list_cost_leaves_out_what_has_no_price() -> None:
 def test_a_count_of_requests_needs_no_price() -> None:
     rated = rate({"input_tokens": 1_000_000, "requests": 7}, card(input_tokens="1"))
     assert (rated.status, rated.cost) == ("priced", Decimal(1))
+
+
+def test_what_no_line_counts_does_not_overlap_with_the_lines() -> None:
+    """Audio without a price inside an input that has one; a structure that prices calls whole."""
+    usage: dict[str, Quantity] = {
+        "input_tokens": 100,
+        "input_audio_tokens": 30,
+        "output_tokens": 7,
+        "audio_seconds": Decimal("1.50"),
+    }
+    rated = CompiledRate(card(input_tokens="1", output_tokens="2"), ())
+    assert [(line.kind, line.quantity) for line in rated.rate(usage).lines] == [
+        ("input_tokens", 70),
+        ("output_tokens", 7),
+    ]
+    assert dict(rated.without_price(usage)) == {
+        "input_audio_tokens": 30,
+        "audio_seconds": Decimal("1.5"),
+    }
+    structure = {"type": "per_request", "price_per_request": Decimal(1)}
+    whole = CompiledRate(replace(card(), structure=structure), ())
+    assert dict(whole.without_price({"input_tokens": 5})) == {"input_tokens": 5}

@@ -267,9 +267,8 @@ class CompiledRate:
 
     def without_price(self, usage: Mapping[str, Quantity]) -> list[tuple[str, Quantity]]:
         """Kinds that no line counts, with quantities that do not overlap with those of the lines or
-        with each other. Raises UsageError when the usage cannot be true."""
-        if self.card.structure is not None:
-            return []
+        with each other: all of them where a structure prices the whole call. Raises UsageError when
+        the usage cannot be true."""
         return [
             (kind, _quantity(leaf))
             for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage)

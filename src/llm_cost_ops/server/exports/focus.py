@@ -22,7 +22,7 @@ from llm_cost_ops.core.focus.text import csv_lines
 from llm_cost_ops.core.period import DAY_US
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate
-from llm_cost_ops.core.usage import Quantity, total_input_tokens
+from llm_cost_ops.core.usage import total_input_tokens
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
@@ -112,7 +112,7 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
     usage = usage_of(call)
     card, listed = cards.of(call["price_version"])
     rated = None if card is None else card.rate(usage)
-    uncounted = _uncounted(card, usage) if card is not None else _NO_CARD.without_price(usage)
+    uncounted = (_NO_CARD if card is None else card).without_price(usage)
     tokens = total_input_tokens(usage) if card is not None and card.bounds else 0
     cost = call["cost_e10"]
     return FocusCall(
@@ -146,11 +146,6 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         price_version=call["price_version"],
         price_rule=call["price_rule"],
     )
-
-
-def _uncounted(card: CompiledRate, usage: Mapping[str, Quantity]) -> Sequence[tuple[str, Quantity]]:
-    """A structure prices a call as a whole: then no line counts its kinds."""
-    return (_NO_CARD if card.card.structure is not None else card).without_price(usage)
 
 
 def _tags(tags: Sequence[str]) -> dict[str, object]:
