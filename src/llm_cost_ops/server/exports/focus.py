@@ -1,25 +1,24 @@
 """Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period.
 
-Calls are read in the order of time, and a charge period lies within a day: what is added up is
-written when the day of UTC is over, so that memory holds the groups of one day.
+Calls are read in the order of time: what is added up is written when the charge period is over, so
+that memory holds the groups of one.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from llm_cost_ops.core.focus.calls import FocusCall
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
 from llm_cost_ops.core.focus.groups import group_rows
+from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.sku import context_tier
 from llm_cost_ops.core.focus.text import csv_lines
-from llm_cost_ops.core.period import DAY_US
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.usage import total_input_tokens
@@ -29,7 +28,7 @@ from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
-from llm_cost_ops.server.ledger.wire import usage_of
+from llm_cost_ops.server.ledger.wire import stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
 LINES = 1_000
@@ -49,20 +48,15 @@ class Focus:
 def focus_rows(
     database: Database, selection: Selection, focus: Focus, organization_name: str | None
 ) -> Iterator[list[Row]]:
-    """The rows of a selection, day by day."""
+    """The rows of a selection, charge period by charge period."""
     cards = _Cards(database)
-    day: int | None = None
-    rows: list[Row] = []
-    for batch in call_batches(database, selection, Order()):
-        for values in batch:
-            call = dict(zip(COLUMNS, values, strict=True))
-            if day is not None and call["timestamp"] // DAY_US != day and rows:
-                yield group_rows(rows)
-                rows = []
-            day = call["timestamp"] // DAY_US
-            rows.extend(rows_of(_focus_call(call, cards, organization_name), focus.grain))
-    if rows:
-        yield group_rows(rows)
+    calls = (
+        _focus_call(dict(zip(COLUMNS, values, strict=True)), cards, organization_name)
+        for batch in call_batches(database, selection, Order())
+        for values in batch
+    )
+    for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, focus.grain)):
+        yield group_rows(row for call in period for row in rows_of(call, focus.grain))
 
 
 def focus_csv(pages: Iterator[list[Row]], focus: Focus) -> Iterator[bytes]:
@@ -141,8 +135,8 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         environment=call["environment"],
         feature=call["feature"],
         credential_id=call["api_key_id"],
-        tags=_tags(_document(call["tags"], ())),
-        metadata=_document(call["metadata"], None),
+        tags=_tags(stored_json(call["tags"], ())),
+        metadata=stored_json(call["metadata"], None),
         price_version=call["price_version"],
         price_rule=call["price_rule"],
     )
@@ -158,7 +152,3 @@ def _tags(tags: Sequence[str]) -> dict[str, object]:
         else:
             found[tag] = True
     return found
-
-
-def _document(text: str | None, empty: Any) -> Any:
-    return empty if text is None else json.loads(text, parse_float=Decimal)
