@@ -277,6 +277,24 @@ def test_groups_are_those_of_the_aggregate(sqlite_application: Application) -> N
     assert [row["requests"] for row in whole] == ["12"]
 
 
+def test_totals_hold_what_adds_up_and_is_known(sqlite_application: Application) -> None:
+    some_calls(sqlite_application, 12)
+    some_calls(sqlite_application, 3, cost_e10=None, cost_status="unpriced", currency="EUR")
+    asked = {"type": "aggregates", "group_by": "model,day,currency", "totals": "true"}
+    euro, dollar = table(sqlite_application, **asked)[-2:]
+    assert (dollar["model"], dollar["currency"], dollar["requests"]) == ("TOTAL", "USD", "12")
+    assert (dollar["min"], dollar["max"], dollar["avg"]) == ("", "", "")
+    assert Decimal(dollar["total_cost"]) == 2 * sum(Decimal(c or 0) for c in COSTS)
+    assert (euro["currency"], euro["requests"], euro["total_cost"]) == ("EUR", "3", "")
+    whole = json.loads(export(sqlite_application, "json"), parse_float=Decimal)["totals"]
+    assert [(each["currency"], each["total_cost"] is None) for each in whole] == [
+        ("EUR", True),
+        ("USD", False),
+    ]
+    found = parts(export(sqlite_application, "xlsx"))
+    assert "not known" in found["xl/sharedStrings.xml"]
+
+
 def test_an_empty_export_is_a_file_of_its_kind(sqlite_application: Application) -> None:
     for form, reader in READERS.items():
         assert reader(export(sqlite_application, form)) == [], form

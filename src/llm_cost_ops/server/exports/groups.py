@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from llm_cost_ops.core.money import EXACT, PLACES
 from llm_cost_ops.server.analytics.aggregate import Question, aggregate
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
@@ -17,7 +18,6 @@ _MONEY = frozenset(
 )
 _NUMBERS = frozenset({"avg", "average", "mean", "stddev", "median", "cost_per_1k_tokens"})
 _ALWAYS = ("requests", "total_tokens", "total_cost", "avg", "min", "max", "unpriced_count")
-_PLACES = 10
 
 
 def groups(
@@ -69,7 +69,7 @@ def _value(column: Column, row: Mapping[str, Any]) -> Any:
     if value is None:
         return None
     if column.kind is Kind.MONEY:
-        return int(Decimal(value).scaleb(_PLACES))
+        return int(Decimal(value).scaleb(PLACES, EXACT))
     if column.kind is Kind.NUMBER:
         return Decimal(value)
     return str(value) if column.kind is Kind.TEXT else value

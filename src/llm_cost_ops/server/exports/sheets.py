@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 from llm_cost_ops.core.instant import from_micros
-from llm_cost_ops.core.money import from_e10, plain_e10
+from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.exports.columns import Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
@@ -167,9 +167,12 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
         for name, value in sums.items():
             amount = isinstance(value, Decimal)
             sheet.write_string(at, 0, f"{name} {currency}".strip() if amount else name)
-            sheet.write_number(at, 1, value, money if amount else count)
+            if value is None:
+                sheet.write_string(at, 1, "not known")
+            else:
+                sheet.write_number(at, 1, value, money if amount else count)
             if amount:
-                sheet.write_string(at, 2, plain_e10(int(value.scaleb(10))))
+                sheet.write_string(at, 2, plain(value))
             at += 1
         at += 1
     for name, title in (
