@@ -165,7 +165,7 @@ def _shown(row: Sequence[Any]) -> list[Any]:
     """The values of a row as JSON shows them."""
     values = list(row)
     usage = values[_USAGE]
-    values[_USAGE] = msgspec.Raw(usage.encode()) if usage is not None else _usage(row)
+    values[_USAGE] = msgspec.Raw((usage_text(row) if usage is None else usage).encode())
     cost = values[_COST] = _money(row[_COST])
     values[_LIST] = cost if row[_LIST] is None else _money(row[_LIST])
     values[_PROVIDER_COST] = _money(row[_PROVIDER_COST])
@@ -177,9 +177,10 @@ def _shown(row: Sequence[Any]) -> list[Any]:
     return values
 
 
-def _usage(row: Sequence[Any]) -> msgspec.Raw:
+def usage_text(row: Sequence[Any]) -> str:
+    """The usage of a row that has none stored, from its columns, as JSON."""
     counts = [f'"{kind}":{row[place]}' for kind, place in _KINDS if row[place]]
-    return msgspec.Raw(f"{{{','.join(counts)}}}".encode())
+    return f"{{{','.join(counts)}}}"
 
 
 def _money(units: int | None) -> msgspec.Raw | None:

@@ -9,14 +9,12 @@ from typing import Any
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
 from llm_cost_ops.server.analytics.selection import Selection
-from llm_cost_ops.server.analytics.stream import call_batches
+from llm_cost_ops.server.analytics.stream import call_batches, usage_text
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
-from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
 
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 _LIST, _COST, _USAGE = (_PLACE[name] for name in ("list_cost_e10", "cost_e10", "usage"))
-_KINDS = tuple((kind, _PLACE[column]) for kind, column in COLUMN_KINDS.items())
 _TEXTS = (
     "id", "event_id", "source", "organization_id", "provider", "project_id", "team_id", "user_id",
     "api_key_id", "environment", "feature", "status", "service_tier", "processing", "region",
@@ -106,11 +104,7 @@ def _picker(columns: tuple[Column, ...]) -> Pick:
                 values[place] = row[_COST]
         for place in usages:
             if values[place] is None:
-                values[place] = _usage(row)
+                values[place] = usage_text(row)
         return values
 
     return pick
-
-
-def _usage(row: Sequence[Any]) -> str:
-    return "{" + ",".join(f'"{kind}":{row[at]}' for kind, at in _KINDS if row[at]) + "}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -20,7 +20,7 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import FOCUS_FILES, wanted_of
+from llm_cost_ops.server.exports.asked import FOCUS_FILES, TYPES, wanted_of
 from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
@@ -66,7 +66,7 @@ _PARAMETERS = (
     ),
     _parameter(
         "type", "Calls with costs, calls with quantities, or groups of them.",
-        {"type": "string", "enum": ["costs", "usage", "aggregates"], "default": "costs"},
+        {"type": "string", "enum": [*TYPES], "default": TYPES[0]},
     ),
     _parameter(
         "include_fields", "The columns, in this order, repeated or with commas.",
@@ -152,15 +152,10 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
         ),
     )
     return StreamingResponse(
-        _all(first, chunks),
+        chain((first,), chunks),
         media_type=wanted.form.media_type,
         headers={
             "Content-Disposition": f'attachment; filename="{wanted.name}"',
             "Cache-Control": "no-store",
         },
     )
-
-
-def _all(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
