@@ -1,0 +1,1 @@
+"""Reports as documents: what they say, apart from how they are drawn."""
