@@ -74,6 +74,7 @@ from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.privacy import retention_routes as retention
 from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
@@ -142,6 +143,7 @@ ROOMS: tuple[Room, ...] = (
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("analytics", router=analytics.router),
+    Room("periods", router=periods.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
         "budgets",
