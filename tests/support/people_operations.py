@@ -141,6 +141,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "deleteProviderCredential": Operation("write:providers"),
     "retryPrivacyRequest": Operation("write:privacy"),
     "listRetention": Operation("read:privacy"),
+    **dict.fromkeys(("listPeriods", "getPeriod", "getStatement"), Operation("read:costs")),
+    "closePeriod": Operation("write:reports", ({"strict": False},), also=("read:costs",)),
+    "reopenPeriod": Operation("write:reports", ({"reason": "x"},), also=("read:costs",)),
     "listRetentionArchives": Operation("read:privacy"),
     "runRetention": Operation("write:privacy"),
     **dict.fromkeys(

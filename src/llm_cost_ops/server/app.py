@@ -71,10 +71,10 @@ from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
-from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.privacy import retention_routes as retention
 from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch

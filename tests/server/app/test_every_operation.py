@@ -22,7 +22,7 @@ SCOPES = (
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "read:organizations",
     "write:organizations", "read:roles", "write:roles", "read:audit", "read:privacy",
-    "write:privacy", "write:providers", "export:data",
+    "write:privacy", "write:providers", "export:data", "write:reports",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {

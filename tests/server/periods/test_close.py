@@ -16,7 +16,7 @@ AT = "2026-10-05T12:30:00Z"
 
 
 def furnish(books: Books) -> list[str]:
-    """Calls of three months: priced, unpriced, in two currencies, taken back; the ids of October."""
+    """Calls of three months, priced, unpriced, in two currencies, taken back; October's ids."""
     set_price(books.app, "own", effective_date="2026-01-01")
     record(
         books.app,
@@ -28,9 +28,11 @@ def furnish(books: Books) -> list[str]:
         usage("gone", timestamp=AT, model="own"),
         usage("n", timestamp="2026-11-01T00:00:00Z", model="own"),
     )
-    bare = {"provider": "cohere", "model": "m", "tokens_used": 7, "timestamp": AT, "event_id": "euro"}
-    accepted(send(books.app, "/costs", {**bare, "cost": "2.5000000001", "currency": "EUR"}), 201)
-    ids = {row[0]: row[1] for row in select_all(books.app, "SELECT event_id, id FROM usage_records")}
+    bare = {"provider": "cohere", "model": "m", "tokens_used": 7, "timestamp": AT}
+    euro = {**bare, "event_id": "euro", "cost": "2.5000000001", "currency": "EUR"}
+    accepted(send(books.app, "/costs", euro), 201)
+    stored = select_all(books.app, "SELECT event_id, id FROM usage_records")
+    ids = {row[0]: row[1] for row in stored}
     assert books.app.delete(f"/api/v1/costs/{ids['gone']}").status_code == 204
     return [ids[name] for name in ("o1", "o2", "o3", "o4")]
 

@@ -103,7 +103,6 @@ class Calls:
         total = select(delta).where(self._of_call())
         return func.coalesce(total.correlate(CALL).scalar_subquery(), 0)
 
-
     def _of_call(self) -> ColumnElement[bool]:
         return _corrects(closed=self.closed)
 

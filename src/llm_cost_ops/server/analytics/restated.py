@@ -42,9 +42,7 @@ def restated_calls(
     after: str | None = ""
     while after is not None:
         with report(database) as session:
-            ids, after = recognized_in(
-                session, selection.organization_id, month, after, BATCH_ROWS
-            )
+            ids, after = recognized_in(session, selection.organization_id, month, after, BATCH_ROWS)
             found = _restated(session, selection, month, ids)
         if found:
             yield found

@@ -51,7 +51,7 @@ Books = dict[Line, Delta]
 
 @dataclass
 class Frozen:
-    """The books of a month, and the digest of its entries, None where some of these are archived."""
+    """The books of a month, and the digest of its entries, None where some are archived."""
 
     books: Books = field(default_factory=Books)
     digest: str | None = None

@@ -1,5 +1,5 @@
-"""What is recorded for a month that is closed: it keeps the date of its call, and is in the books of
-the next month that is open.
+"""What is recorded for a month that is closed: it keeps the date of its call, and is in the books
+of the next month that is open.
 
 Whoever closes a month holds the organization's budgets alone, and whoever records holds their
 version shared from the moment of this look until the commit. So every entry is either committed

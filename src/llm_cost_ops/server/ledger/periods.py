@@ -76,17 +76,20 @@ class Period:
 def _period(row: Mapping[Any, Any]) -> Period:
     totals: Any = None if row["totals"] is None else loads(row["totals"])
     return Period(
-        row["month"],
-        row["status"],
-        row["closing_id"],
-        int(row["closed_at"]),
-        row["closed_by"],
-        row["erased_at"],
-        row["organization_name"],
-        *(int(row[name]) for name in ("requests", "unpriced", "partially_priced", "total_tokens")),
-        None if totals is None else {name: int(units) for name, units in totals.items()},
-        row["digest"],
-        row["lines_digest"],
+        month=row["month"],
+        status=row["status"],
+        closing_id=row["closing_id"],
+        closed_at=int(row["closed_at"]),
+        closed_by=row["closed_by"],
+        erased_at=row["erased_at"],
+        organization_name=row["organization_name"],
+        requests=int(row["requests"]),
+        unpriced=int(row["unpriced"]),
+        partially_priced=int(row["partially_priced"]),
+        total_tokens=int(row["total_tokens"]),
+        totals=None if totals is None else {name: int(units) for name, units in totals.items()},
+        digest=row["digest"],
+        lines_digest=row["lines_digest"],
     )
 
 
@@ -134,7 +137,7 @@ def unpriced_in(session: ReadSession, organization_id: str, months: Sequence[str
     return int(session.scalar(query) or 0)
 
 
-def begin(
+def freeze(
     session: WriteSession,
     organization_id: str,
     month: str,
@@ -288,9 +291,7 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period:
     )
     for table in (period_lines, periods):
         session.execute(
-            delete(table).where(
-                table.c.organization_id == organization_id, table.c.month == month
-            )
+            delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
         )
     return closed[-1]
 

@@ -36,7 +36,8 @@ def rename(
     row = table.c
     mine = (row.organization_id == organization_id, row.user_id.in_(user_ids))
     query = select(row.id, row.timestamp).where(*mine).limit(limit)
-    found: list[tuple[str, int]] = [(each[0], int(each[1])) for each in session.execute(query)]
+    rows = session.execute(query).mappings()
+    found: list[tuple[str, int]] = [(each["id"], int(each["timestamp"])) for each in rows]
     ids = [row_id for row_id, _ in found]
     if ids:
         note_erased(session, organization_id, found, now_us)

@@ -146,8 +146,8 @@ def remove_page(session: WriteSession, organization_id: str, day: int) -> int:
 
 
 def days_to_close(session: ReadSession, organization_id: str, before_us: int) -> list[int]:
-    """Open days before an instant on which there are calls or corrections, ascending. Those whose
-    calls are corrected in the books of a month that is not closed yet stay, and what follows, too."""
+    """Open days before an instant on which there are calls or corrections, ascending. None from
+    the first on whose calls are corrected in the books of a month that is not closed yet."""
     needed_us = needed_since(session, organization_id)
     before_us = before_us if needed_us is None else min(before_us, needed_us)
     closed = closed_of(session, organization_id)

@@ -102,9 +102,7 @@ def list_periods(request: Request, principal: Principal = Reader) -> Response:
     """The calendar months (UTC) from the first call to now, closed and open."""
     refuse_unknown(request, {"organization_id"})
     with read(deps.database(request)) as session:
-        found = ledger.all_periods(
-            session, principal.organization_id, deps.clock(request).micros()
-        )
+        found = ledger.all_periods(session, principal.organization_id, deps.clock(request).micros())
     rows = [shown(period) for period in found]
     listed = {"data": rows, "has_more": False, "next_cursor": None}
     return json_response({**listed, "pagination": {"count": len(rows)}})
@@ -142,7 +140,7 @@ def close_period(
 
     def work(session: WriteSession, actor: Actor) -> Response:
         organization = get_organization(session, actor.organization_id)
-        months, unpriced = ledger.begin(
+        months, unpriced = ledger.freeze(
             session,
             actor.organization_id,
             month,

@@ -212,8 +212,12 @@ Ids that callers choose for projects, teams, keys and events are taken to be non
 
 APART: dict[str, str] = {
     **dict.fromkeys(
-        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by",
-         "periods.closed_by"),
+        (
+            "usage_records.recorded_by",
+            "usage_corrections.recorded_by",
+            "imports.created_by",
+            "periods.closed_by",
+        ),
         "the id of a credential",
     ),
     **{
