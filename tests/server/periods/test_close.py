@@ -37,9 +37,12 @@ def furnish(books: Books) -> list[str]:
     return [ids[name] for name in ("o1", "o2", "o3", "o4")]
 
 
-def rerate(books: Books) -> Any:
-    dates = {"start_date": "2026-09-01", "end_date": "2026-10-31"}
-    return accepted(send(books.app, "/pricing/rerate", {**dates, "confirm": True, "apply": True}))
+def rerate(books: Books, price: str, since: str = "2026-10-01") -> Any:
+    """Give the model another price from a day on, and all calls since then that price."""
+    own = {"type": "per_token", "input_price_per_million": price, "output_price_per_million": 1}
+    set_price(books.app, "own", effective_date=since, pricing_structure=own)
+    dates = {"start_date": since, "end_date": "2026-12-31"}
+    return accepted(send(books.app, "/pricing/rerate", {**dates, "dry_run": False}))
 
 
 def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
@@ -56,13 +59,7 @@ def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
     record(place.app, usage("late", timestamp=AT, model="own", project_id="x"))
     set_price(place.app, "later", effective_date="2026-01-01")
     assert place.app.delete(f"/api/v1/costs/{ids[0]}").status_code == 204
-    set_price(
-        place.app,
-        "own",
-        effective_date="2026-10-05",
-        pricing_structure={"type": "per_token", "input_price_per_million": "3.3333333333",
-                           "output_price_per_million": 1},
-    )  # fmt: skip
+    rerate(place, "3.3333333333")
     record(place.app, usage("o5", timestamp="2026-11-02T00:00:00Z", model="own"))
     assert accepted(place.app.get(f"/api/v1/costs/{ids[1]}"))["timestamp"].startswith("2026-10-05")
     assert {month: place.files(month) for month in (SEPTEMBER, OCTOBER)} == closed_files

@@ -32,7 +32,7 @@ from llm_cost_ops.server.periods.wire import shown, statement, table
 from llm_cost_ops.server.spend.lock import hold_alone
 
 Reader = Depends(require("read:costs"))
-Closer = Depends(require("read:costs", "write:reports"))
+Closer = Depends(require("read:costs", "write:budgets", "write:reports"))
 MAX_REASON = 500
 _STATEMENTS = ("json", "csv")
 Schema = dict[str, Any]
