@@ -55,12 +55,17 @@ class Books:
         return list(csv.DictReader(io.StringIO(text, newline="")))
 
     def files(self, month: str) -> dict[str, bytes]:
-        """Everything that must stay the same once the month is closed."""
+        """What must stay the same once the month is closed."""
         found = {f"statement {form}": self.statement(month, form) for form in ("json", "csv")}
-        for form in ("csv", "json", "jsonl", "parquet", "arrow", "xlsx"):
-            found[form] = self.export(month, form)
         found["usage"] = self.export(month, type="usage", totals="true")
         found["focus"] = self.export(month, "focus")
+        return found
+
+    def all_files(self, month: str) -> dict[str, bytes]:
+        """The same, in every format."""
+        found = self.files(month)
+        for form in ("csv", "json", "jsonl", "parquet", "arrow", "xlsx"):
+            found[form] = self.export(month, form)
         found["focus parquet"] = self.export(month, "focus", focus_file="parquet")
         found["focus 1.4 by day"] = self.export(
             month, "focus", focus_version="1.4", focus_grain="day", compression="gzip"

@@ -47,14 +47,14 @@ def rerate(books: Books, price: str, since: str = "2026-10-01") -> Any:
 
 def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
     ids = furnish(place)
-    before_closing = {month: place.files(month) for month in (SEPTEMBER, OCTOBER)}
+    before_closing = place.all_files(OCTOBER)
     closed = accepted(place.close(OCTOBER))
     assert closed["status"] == "closed"
     assert closed["warnings"] == ["1 calls have no price: they cost nothing in these books."]
-    closed_files = {month: place.files(month) for month in (SEPTEMBER, OCTOBER)}
-    for month, files in closed_files.items():
-        for name in ("csv", "parquet", "usage", "focus", "focus parquet", "by dates"):
-            assert files[name] == before_closing[month][name], (month, name)
+    closed_files = {SEPTEMBER: place.files(SEPTEMBER), OCTOBER: place.files(OCTOBER)}
+    all_files = place.all_files(OCTOBER)
+    for name in ("csv", "parquet", "usage", "focus", "focus parquet", "by dates"):
+        assert all_files[name] == before_closing[name], name
     # Late usage, a late price, another price, a call taken back.
     record(place.app, usage("late", timestamp=AT, model="own", project_id="x"))
     set_price(place.app, "later", effective_date="2026-01-01")
@@ -62,7 +62,7 @@ def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
     rerate(place, "3.3333333333")
     record(place.app, usage("o5", timestamp="2026-11-02T00:00:00Z", model="own"))
     assert accepted(place.app.get(f"/api/v1/costs/{ids[1]}"))["timestamp"].startswith("2026-10-05")
-    assert {month: place.files(month) for month in (SEPTEMBER, OCTOBER)} == closed_files
+    assert place.all_files(OCTOBER) == all_files
     place.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)
     said = place.said(NOVEMBER)
     assert [each["corrects"] for each in said["corrections"]] == [OCTOBER]
