@@ -13,6 +13,8 @@ from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
 
+NAMED = {"kept": "alerts", "period": "2026-01"}
+"""What an address names that is no thing of anybody."""
 IDP: Body = {
     "kind": "generic",
     "issuer": "https://idp.invalid",
@@ -94,7 +96,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "request_id": created(
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
-        "kept": "alerts",
+        **NAMED,
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from tests.support.operation import Operation
 
+ALL_OF_FINANCE = ("read:costs", "write:budgets")
+
 PEOPLE: Mapping[str, Operation] = {
     "createOrganization": Operation(
         "write:organizations",
@@ -141,6 +143,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "deleteProviderCredential": Operation("write:providers"),
     "retryPrivacyRequest": Operation("write:privacy"),
     "listRetention": Operation("read:privacy"),
+    **dict.fromkeys(("listPeriods", "getPeriod", "getStatement"), Operation("read:costs")),
+    "closePeriod": Operation("write:reports", ({"strict": False},), also=ALL_OF_FINANCE),
+    "reopenPeriod": Operation("write:reports", ({"reason": "x"},), also=ALL_OF_FINANCE),
     "listRetentionArchives": Operation("read:privacy"),
     "runRetention": Operation("write:privacy"),
     **dict.fromkeys(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
+    from llm_cost_ops.client.resources.periods import AsyncPeriods
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
@@ -146,6 +147,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.exports import AsyncExports
 
         return AsyncExports(self._caller, self._driver)
+
+    @cached_property
+    def periods(self) -> AsyncPeriods:
+        from llm_cost_ops.client.resources.periods import AsyncPeriods
+
+        return AsyncPeriods(self._caller, self._driver)
 
     @property
     def export(self) -> AsyncExports:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
+    from llm_cost_ops.client.resources.periods import Periods
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
@@ -149,6 +150,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.exports import Exports
 
         return Exports(self._caller, self._driver)
+
+    @cached_property
+    def periods(self) -> Periods:
+        from llm_cost_ops.client.resources.periods import Periods
+
+        return Periods(self._caller, self._driver)
 
     @property
     def export(self) -> Exports:

@@ -71,6 +71,7 @@ from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -142,6 +143,7 @@ ROOMS: tuple[Room, ...] = (
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("analytics", router=analytics.router),
+    Room("periods", router=periods.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
         "budgets",

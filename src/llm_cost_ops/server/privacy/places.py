@@ -212,7 +212,12 @@ Ids that callers choose for projects, teams, keys and events are taken to be non
 
 APART: dict[str, str] = {
     **dict.fromkeys(
-        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by"),
+        (
+            "usage_records.recorded_by",
+            "usage_corrections.recorded_by",
+            "imports.created_by",
+            "periods.closed_by",
+        ),
         "the id of a credential",
     ),
     **{
@@ -283,6 +288,10 @@ APART: dict[str, str] = {
             "retention_archives.sha256",
             "closed_days.digest",
             "closed_days.archive_id",
+            "periods.digest",
+            "periods.lines_digest",
+            "periods.closing_id",
+            "late_entries.entry_id",
             "retention_archives.content_sha256",
         ),
         "an id or a digest",
@@ -295,6 +304,18 @@ APART: dict[str, str] = {
     "idempotency_keys.body": "an answer that is forgotten within a day",
     "imports.name": "the name of a file or log",
     "organizations.name": "an organization",
+    "periods.organization_name": "an organization",
+    **dict.fromkeys(
+        (
+            "periods.month",
+            "period_lines.month",
+            "period_lines.corrects",
+            "late_entries.month",
+            "late_entries.recognized",
+        ),
+        "a month",
+    ),
+    "periods.totals": "sums by currency",
     "providers.name": "a provider",
     "roles.name": "a role",
     "cost_centers.id": "a code such as CC-001",
