@@ -23,6 +23,7 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
+from llm_cost_ops.server.exports import jobs as exports
 from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.privacy import jobs as privacy
@@ -54,6 +55,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
+            exports.work(settings, database, clock),
             privacy.work(settings, database, clock),
         ]
     )

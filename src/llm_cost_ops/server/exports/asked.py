@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from typing import cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import VERSIONS
@@ -12,7 +13,7 @@ from llm_cost_ops.core.focus.periods import GRAINS, HOUR
 from llm_cost_ops.core.months import month_of, month_within, window_of
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.analytics.aggregate import Question, question_of
+from llm_cost_ops.server.analytics.aggregate import Question, aggregate, question_of
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import (
     END_NAMES,
@@ -24,6 +25,7 @@ from llm_cost_ops.server.analytics.request import (
 )
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import report
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
 from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
@@ -37,12 +39,14 @@ from llm_cost_ops.server.exports.forms import (
     written,
 )
 from llm_cost_ops.server.exports.groups import groups
+from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
 COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
 FOCUS_FILES = ("csv", "parquet")
 TYPES = (COSTS, USAGE, AGGREGATES)
 BILLING_PERIOD = "billing_period"
+_NEEDED: dict[str, tuple[str, ...]] = {}
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 
 
@@ -58,12 +62,18 @@ class Wanted:
     month: str | None = None
     """The billing period whose books are exported."""
 
-    def chunks(self, database: Database, currency: str, name: str | None) -> Iterator[bytes]:
-        """The file, piece by piece, of the organization with this name. Raises FilesMissing."""
+    def chunks(
+        self, database: Database, currency: str, name: str | None, tally: Tally | None = None
+    ) -> Iterator[bytes]:
+        """The file, piece by piece, of the organization with this name; `tally` counts its rows.
+        Raises FilesMissing."""
         focus = self.form.focus
         if focus is None:
-            return written(self._table(database, currency), self.form)
+            table = self._table(database, currency)
+            return written(table if tally is None else tally.of(table), self.form)
         pages = focus_rows(database, self.selection, focus, name, self.month)
+        if tally is not None:
+            pages = tally.of_pages(pages)
         if self.form.format == "csv":
             return packed(focus_csv(pages, focus), self.form)
         return written(focus_table(pages, focus), self.form)
@@ -78,6 +88,14 @@ class Wanted:
         focus = self.form.focus
         stem = self.kind if focus is None else f"focus-{focus.version}"
         return f"{stem}{self.form.suffix}"
+
+    def expected(self, database: Database, currency: str) -> int | None:
+        """About how many rows there will be, None when nobody can tell."""
+        if self.kind == AGGREGATES or self.form.focus is not None:
+            return None
+        with report(database) as session:
+            answer = aggregate(session, self.selection, Question(), currency)
+        return sum(cast("int", row["requests"]) for row in answer.rows)
 
     def _table(self, database: Database, currency: str) -> Exported:
         if self.kind == AGGREGATES:
@@ -94,6 +112,11 @@ class Wanted:
             "end_us": window.end_us,
             **({} if self.month is None else {"billing_period": self.month}),
         }
+
+
+def needed(kind: str) -> tuple[str, ...]:
+    """The permissions that reading a type takes, beside that to export."""
+    return _NEEDED.get(kind, ("read:costs",))
 
 
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:

@@ -22,14 +22,13 @@ from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
 from llm_cost_ops.server.exports.asked import BILLING_PERIOD, FOCUS_FILES, TYPES, wanted_of
+from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import JSON, answers
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
-from llm_cost_ops.server.identity.organizations import get_organization
-from llm_cost_ops.server.ledger.periods import period_of, refuse_archived
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
@@ -146,17 +145,8 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
     database = deps.database(request)
     with read(database) as session:
         at = home(session, principal, deps.clock(request).now())
-        organization = get_organization(session, principal.organization_id)
     wanted = wanted_of(asked, principal, at)
-    name = None if organization is None else organization.name
-    if wanted.month is not None:
-        with read(database) as session:
-            period = period_of(session, principal.organization_id, wanted.month)
-            if not period.is_open:
-                refuse_archived(session, principal.organization_id, wanted.month)
-        if not period.is_open:  # the name that the organization had then, and the date
-            name = period.organization_name or name
-            wanted = wanted.created(period.closed_at)
+    wanted, name = as_booked(database, principal.organization_id, wanted)
     chunks = wanted.chunks(database, at.currency, name)
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")

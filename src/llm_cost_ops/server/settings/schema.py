@@ -9,6 +9,8 @@ from typing import Any
 
 from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
+from llm_cost_ops.server.settings.exporting import ExportSettings
+from llm_cost_ops.server.settings.keeping import StorageSettings
 from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
@@ -65,6 +67,8 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -101,6 +105,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "worker": WorkerSettings,
     "delivery": DeliverySettings,
     "email": EmailSettings,
+    "storage": StorageSettings,
+    "export": ExportSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,

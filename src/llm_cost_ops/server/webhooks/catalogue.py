@@ -125,6 +125,20 @@ _PRICE = _object(
     end_date=_INSTANT,
     action=_TEXT,
 )
+_EXPORT = _object(
+    "export_id status type format rows size_bytes",
+    export_id=_TEXT,
+    status={"enum": ["completed", "failed"]},
+    type=_TEXT,
+    format=_TEXT,
+    rows=_COUNT,
+    size_bytes=_COUNT,
+    sha256=_MAYBE,
+    totals={"type": "array", "items": {"type": "object"}},
+    reason=_MAYBE,
+    download_url={**_MAYBE, "description": "The path of the file, for who may export."},
+    expires_at=_INSTANT,
+)
 _ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
     "webhook_id url reason", webhook_id=_TEXT, url=_TEXT, reason=_TEXT, failing_since=_INSTANT
@@ -200,11 +214,11 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "export.completed",
-            "An export can be fetched. No source yet: exports are a later feature.",
-            _ANY,
+            "An ordered export is made and can be fetched.",
+            _EXPORT,
             ("export.created",),
-            published=False,
         ),
+        EventKind("export.failed", "An ordered export could not be made.", _EXPORT),
         EventKind(
             "report.generated",
             "A report was made. No source yet: reports are a later feature.",
