@@ -39,7 +39,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
 
     def created(path: str, body: Body) -> httpx.Response:
         answer = application.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.status_code in (200, 201, 202), answer.text
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
@@ -97,6 +97,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
         **NAMED,
+        "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},

@@ -9,6 +9,10 @@ from tests.support.operation import Operation
 ALL_OF_FINANCE = ("read:costs", "write:budgets")
 
 PEOPLE: Mapping[str, Operation] = {
+    "createExport": Operation("export:data", ({"format": "csv", "period": "last-month"},)),
+    **dict.fromkeys(
+        ("listExports", "getExport", "deleteExport", "downloadExport"), Operation("export:data")
+    ),
     "createOrganization": Operation(
         "write:organizations",
         (

@@ -326,6 +326,22 @@ def test_who_is_limited_sees_what_was_made_within_the_same_limits(
         assert answer.status_code == 404
 
 
+def test_the_narrower_of_two_permissions_limits(one: Desk) -> None:
+    one.calls(2, project_id="a")
+    one.calls(3, project_id="b")
+    at = (one.app.database, one.clock, one.app.organization_id)
+    reads = make_role(*at, "reads-a", ["read:costs"], {"projects": ["a"]})
+    exports = make_role(*at, "exports", ["export:data"])
+    key = key_of(one.app, "eve", reads, exports)
+    made, whole = one.order(key=key), one.order()
+    one.work()
+    assert one.shown(made["id"], key=key)["progress"]["rows"] == 2
+    assert one.file(whole["id"], key=key).status_code == 404
+    alone = key_of(one.app, "only", exports)
+    assert one.app.post(ORDERS, json={}, key=alone).status_code == 403
+    assert one.file(whole["id"], key=alone).status_code == 404
+
+
 def test_pages_of_exports(one: Desk) -> None:
     ids = [one.order()["id"] for _ in range(5)]
     page = one.app.get(ORDERS, params={"limit": 2}).json()

@@ -46,7 +46,6 @@ COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
 FOCUS_FILES = ("csv", "parquet")
 TYPES = (COSTS, USAGE, AGGREGATES)
 BILLING_PERIOD = "billing_period"
-_NEEDED: dict[str, tuple[str, ...]] = {}
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 
 
@@ -114,15 +113,15 @@ class Wanted:
         }
 
 
-def needed(kind: str) -> tuple[str, ...]:
-    """The permissions that reading a type takes, beside that to export."""
-    return _NEEDED.get(kind, ("read:costs",))
+def kind_named(text: object) -> str:
+    """The type that a text names, whether there is such a one or not."""
+    name = text if isinstance(text, str) and text else COSTS
+    return _TYPE_NAMES.get(name, name)
 
 
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     """Reads everything that was asked for. Raises Problem 403 and 422."""
-    kind = asked.text("type") or COSTS
-    kind = _TYPE_NAMES.get(kind, kind)
+    kind = kind_named(asked.text("type"))
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         kind = COSTS

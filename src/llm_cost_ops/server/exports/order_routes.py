@@ -19,7 +19,8 @@ from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, write_retrying
 from llm_cost_ops.server.exports import openapi, store
-from llm_cost_ops.server.exports.asked import needed, wanted_of
+from llm_cost_ops.server.exports.allowed import EXPORT, allowed
+from llm_cost_ops.server.exports.asked import kind_named, wanted_of
 from llm_cost_ops.server.exports.orders import is_shown, order, removed, unknown
 from llm_cost_ops.server.exports.ranges import Span, Unsatisfiable, span_of
 from llm_cost_ops.server.exports.wire import PATH, export_row
@@ -40,7 +41,7 @@ from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.storage.storage import NotKept, Storage, StorageUnavailable
 
 BATCH = 500
-Exporter = Depends(require("export:data", conditions="applied"))
+Exporter = Depends(require(EXPORT, conditions="applied"))
 
 router = APIRouter(prefix=PATH, tags=["exports"])
 
@@ -66,25 +67,17 @@ def create_export(
     """Order a file of calls, or of groups of them: a worker makes it, and it is kept for some days.
     Calls that arrive meanwhile, behind the place reached, are not in it."""
     settings = deps.settings(request)
+    within = allowed(principal, kind_named(body.get("type")))
     _storage(request)  # what lacks is told now, and not to a worker
 
     def work(session: WriteSession, actor: Actor) -> Response:
         at = home(session, principal, deps.clock(request).now())
-        wanted = wanted_of(Asked(body, in_url=False), principal, at)
-        _refuse_without(principal, wanted.kind)
+        wanted = wanted_of(Asked(body, in_url=False), within, at)
         most = settings.export.max_unfinished
-        row = order(session, body, wanted, at, actor, principal, most)
+        row = order(session, body, wanted, at, actor, within, most)
         return json_response(export_row(row, actor.now_us), 202)
 
     return change(request, principal, raw, work)
-
-
-def _refuse_without(principal: Principal, kind: str) -> None:
-    """Raises Problem 403 for who may not read what would be exported."""
-    missing = principal.missing(needed(kind))
-    if missing:
-        text = f"Insufficient permissions: {', '.join(missing)}"
-        raise Problem(403, "INSUFFICIENT_PERMISSIONS", text)
 
 
 @router.get(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from llm_cost_ops.core.grants import EVERYWHERE, Reach, conditions_wire, parse_conditions
+from llm_cost_ops.core.grants import Reach, conditions_wire, parse_conditions
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -18,7 +17,8 @@ from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.exports import store
-from llm_cost_ops.server.exports.asked import Wanted, needed, wanted_of
+from llm_cost_ops.server.exports.allowed import allowed, may_read
+from llm_cost_ops.server.exports.asked import Wanted, wanted_of
 from llm_cost_ops.server.exports.wire import event_data
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
@@ -107,10 +107,10 @@ def reach_of(row: Mapping[str, Any]) -> Reach:
 def is_shown(row: Mapping[str, Any], principal: Principal) -> bool:
     """Whether somebody may see an export: who reaches everything, or just what it was made from;
     and what is needed to read its kind is held."""
-    own = replace(principal, reach=EVERYWHERE)
-    if not own.holds(*needed(str(row["kind"]))):
+    kind = str(row["kind"])
+    if not may_read(principal, kind):
         return False
-    made, held = reach_of(row), principal.reach
+    made, held = reach_of(row), allowed(principal, kind).reach
     return held.is_everything or (not made.is_everything and set(made.scopes) == set(held.scopes))
 
 
