@@ -60,7 +60,12 @@ def test_what_is_charged_is_what_was_spent(
 
 
 def test_each_basis() -> None:
-    lines = {"a": Line(300, 1, 9), "b": Line(100, 3, 1), "c": Line(-5, 0, 0), "s": Line(100)}
+    lines: dict[str | None, Line] = {
+        "a": Line(300, 1, 9),
+        "b": Line(100, 3, 1),
+        "c": Line(-5, 0, 0),
+        "s": Line(100),
+    }
 
     def given(by: str, **shares: Decimal) -> list[int]:
         made = Rule("r", frozenset({"s"}), by, shares)  # type: ignore[arg-type]

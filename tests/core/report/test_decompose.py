@@ -29,7 +29,7 @@ def test_the_parts_sum_to_the_change(before: dict[Key, Spent], now: dict[Key, Sp
 
 
 def test_each_effect_alone() -> None:
-    one = {("a",): Spent(1000, 10), ("b",): Spent(100, 10)}
+    one: dict[Key, Spent] = {("a",): Spent(1000, 10), ("b",): Spent(100, 10)}
     doubled = decompose(one, {("a",): Spent(2000, 20), ("b",): Spent(200, 20)})
     assert together(doubled.values()) == Effect(1100, 2200, volume=1100)
     dearer = decompose(one, {("a",): Spent(1500, 10), ("b",): Spent(100, 10)})
@@ -41,8 +41,16 @@ def test_each_effect_alone() -> None:
 
 
 def test_models_of_one_period_and_models_without_units_stand_apart() -> None:
-    before = {("old",): Spent(70, 7), ("image",): Spent(5, 0), ("same",): Spent(10, 10)}
-    now = {("new",): Spent(80, 8), ("image",): Spent(9, 0), ("same",): Spent(10, 10)}
+    before: dict[Key, Spent] = {
+        ("old",): Spent(70, 7),
+        ("image",): Spent(5, 0),
+        ("same",): Spent(10, 10),
+    }
+    now: dict[Key, Spent] = {
+        ("new",): Spent(80, 8),
+        ("image",): Spent(9, 0),
+        ("same",): Spent(10, 10),
+    }
     found = decompose(before, now)
     assert found[("old",)] == Effect(70, 0, gone=-70)
     assert found[("new",)] == Effect(0, 80, new=80)
@@ -52,7 +60,7 @@ def test_models_of_one_period_and_models_without_units_stand_apart() -> None:
 
 
 def test_a_rounded_third_goes_to_the_largest_part() -> None:
-    before = {("a",): Spent(1, 3), ("b",): Spent(0, 1)}
+    before: dict[Key, Spent] = {("a",): Spent(1, 3), ("b",): Spent(0, 1)}
     effect = decompose(before, {("a",): Spent(5, 4), ("b",): Spent(0, 1)})[("a",)]
     assert sum(effect.parts) == 4
     assert effect.price == 4

@@ -96,9 +96,7 @@ def is_seen(principal: Principal, row: Mapping[str, Any]) -> bool:
     return all(principal.reach.covers(scope) for scope in limited.scopes)
 
 
-def found(
-    session: ReadSession, principal: Principal, report_id: str, *, lock: bool = False
-) -> Row:
+def found(session: ReadSession, principal: Principal, report_id: str, *, lock: bool = False) -> Row:
     """A report that is seen. Raises Problem 404."""
     row = store.row(session, principal.organization_id, report_id, lock=lock)
     if row is None or not is_seen(principal, row):

@@ -22,7 +22,10 @@ _NAMES: Schema = {"type": "array", "items": {"type": "string"}}
 _NUMBER: Schema = {"type": ["number", "string"]}
 _SECTION: Schema = {
     "oneOf": [
-        {"type": "string", "enum": sorted({name for plan in SECTIONS.values() for name, _ in plan})},
+        {
+            "type": "string",
+            "enum": sorted({name for plan in SECTIONS.values() for name, _ in plan}),
+        },
         {
             "type": "object",
             "required": ["section"],

@@ -205,9 +205,7 @@ def cancel_report(
     return change(request, principal, raw, work)
 
 
-@router.delete(
-    "/{report_id}", status_code=204, operation_id="deleteReport", openapi_extra=KEYED
-)
+@router.delete("/{report_id}", status_code=204, operation_id="deleteReport", openapi_extra=KEYED)
 def delete_report(
     report_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
 ) -> Response:

@@ -79,7 +79,8 @@ def remove(session: WriteSession, organization_id: str, report_id: str) -> None:
 # lint: allow tenant-scope: what is over is removed for all organizations
 def remove_expired(session: WriteSession, now_us: int, limit: int) -> int:
     """Remove reports whose time is over, at most some; how many."""
-    ids = session.scalars(select(_ROW.id).where(_ROW.expires_at <= now_us).limit(limit)).all()
+    query = select(_ROW.id).where(_ROW.expires_at <= now_us).limit(limit)
+    ids = [str(each["id"]) for each in session.execute(query).mappings()]
     if ids:
         session.execute(delete(reports).where(_ROW.id.in_(ids)))
     return len(ids)
@@ -94,9 +95,7 @@ def add_template(session: WriteSession, organization_id: str, row: Mapping[str, 
     return True
 
 
-def template(
-    session: ReadSession, organization_id: str, name_or_id: str
-) -> dict[str, Any] | None:
+def template(session: ReadSession, organization_id: str, name_or_id: str) -> dict[str, Any] | None:
     """Kept sections by their id or name."""
     query = select(report_templates).where(
         _KEPT.organization_id == organization_id,
