@@ -3,7 +3,7 @@ figures, what charts show that no table has, and how to read it all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from llm_cost_ops.core.money import PLACES
@@ -21,6 +21,7 @@ from llm_cost_ops.core.report.document import (
 from llm_cost_ops.server.reports.drawing.values import shown, zone_of
 
 TITLE = "Appendix: how to check these figures"
+_APPENDIX = "Appendix"
 _MOST_CELLS = 200
 _READING = (
     "Made by LLM Cost Ops on {made}, for {period} in the time zone {zone}. Amounts in tables are "
@@ -31,11 +32,15 @@ _READING = (
 
 
 def with_appendix(document: Document, *, charts: bool) -> Document:
-    """The document and its appendix; `charts` adds tables of what is in charts alone."""
+    """The document and its appendix; `charts` adds tables of what is in charts alone. A document
+    whose last section is an appendix already has that one extended by what it lacks."""
+    *sections, last = document.sections or (Section(TITLE, ()),)
+    if not last.title.startswith(_APPENDIX):
+        sections, last = [*sections, last], Section(TITLE, ())
     made = shown("instant", document.made_at, zone=zone_of(document.timezone))
     reading = _READING.format(made=made, period=document.period, zone=document.timezone)
-    blocks: list[Block] = [Text(reading)]
-    if totals := tuple(_totals(document)):
+    blocks: list[Block] = [*last.blocks, Text(reading)]
+    if totals := tuple(_totals(sections, document.currency)):
         columns = (
             Column("Part"),
             Column("Figure"),
@@ -43,51 +48,52 @@ def with_appendix(document: Document, *, charts: bool) -> Document:
             Column("Amount", "money", places=PLACES),
         )
         blocks.append(Table("Totals to the tenth decimal", columns, totals))
-    if queries := tuple(_queries(document)):
+    told = _cells(last)
+    if queries := tuple(each for each in _queries(sections) if each[1] not in told):
         blocks.append(Table("Requests", (Column("Figure"), Column("Request")), queries))
     if charts:
-        blocks += [_table_of(chart) for chart in _alone(document)]
-    return replace(document, sections=(*document.sections, Section(TITLE, tuple(blocks))))
+        blocks += [_table_of(chart) for chart in _alone(sections)]
+    return replace(document, sections=(*sections, Section(last.title, tuple(blocks))))
 
 
-def _totals(document: Document) -> Iterator[tuple[Cell, ...]]:
-    for section in document.sections:
+def _cells(section: Section) -> set[Cell]:
+    tables = (block for block in section.blocks if isinstance(block, Table))
+    return {cell for table in tables for row in table.rows for cell in row}
+
+
+def _totals(sections: Sequence[Section], currency: str) -> Iterator[tuple[Cell, ...]]:
+    for section in sections:
         for block in section.blocks:
             if isinstance(block, Figures):
                 for each in block.items:
                     if each.kind == "money" and each.value is not None:
-                        currency = each.currency or document.currency
-                        yield section.title, each.label, currency, each.value
+                        yield section.title, each.label, each.currency or currency, each.value
             elif isinstance(block, Table) and block.totals is not None:
                 for column, value in zip(block.columns, block.totals, strict=True):
                     if column.kind == "money" and value is not None:
-                        currency = column.currency or document.currency
-                        yield section.title, f"{block.title}: {column.title}", currency, value
+                        label = f"{block.title}: {column.title}"
+                        yield section.title, label, column.currency or currency, value
 
 
-def _queries(document: Document) -> Iterator[tuple[Cell, ...]]:
-    for section in document.sections:
+def _queries(sections: Sequence[Section]) -> Iterator[tuple[Cell, ...]]:
+    """A row for each line of a query."""
+    for section in sections:
         for block in section.blocks:
+            asked: list[tuple[str, str | None]] = []
             if isinstance(block, Figures):
-                for each in block.items:
-                    if each.query:
-                        yield f"{section.title}: {each.label}", each.query
-            elif not isinstance(block, Text) and block.query:
-                yield f"{section.title}: {block.title}", block.query
+                asked = [(each.label, each.query) for each in block.items]
+            elif not isinstance(block, Text):
+                asked = [(block.title, block.query)]
+            for label, query in asked:
+                for line in (query or "").splitlines():
+                    yield f"{section.title}: {label}", line
 
 
-def _alone(document: Document) -> Iterator[Chart]:
+def _alone(sections: Sequence[Section]) -> Iterator[Chart]:
     """Charts whose names no table of their section has; those of more than 200 values are left to
     the spreadsheet."""
-    for section in document.sections:
-        cells = {
-            cell
-            for block in section.blocks
-            if isinstance(block, Table)
-            for row in block.rows
-            for cell in row
-            if isinstance(cell, str)
-        }
+    for section in sections:
+        cells = _cells(section)
         for block in section.blocks:
             if isinstance(block, Chart) and 0 < _size(block) <= _MOST_CELLS:
                 names = {each.name for each in block.series}

@@ -21,8 +21,8 @@ from llm_cost_ops.server.reports.drawing.values import (
     zone_of,
 )
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$^=:@])")
-_NUMBERED = re.compile(r"^(\d+)([.)])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#!|~<>&$^@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _FIRST = ("-", "+")
 
 

@@ -99,7 +99,7 @@ def _sheet_names(titles: Sequence[str]) -> list[str]:
     names: list[str] = []
     taken = {"about", "history"}
     for title in titles:
-        base = _FORBIDDEN.sub(" ", clean(title)).strip(" '") or "Section"
+        base = clean(_FORBIDDEN.sub(" ", clean(title))).strip(" '") or "Section"
         name, number = base[:_MAX_NAME].strip(" '") or "Section", 2
         while name.lower() in taken:
             ending = f" {number}"
@@ -428,8 +428,8 @@ def _add_series(native: Any, sheet: str, chart: Chart, first: int, last: int, lo
     lines: dict[str, dict[str, Any]] = {
         "actual": {"color": looks.primary, "width": 2},
         "forecast": {"color": looks.accent, "width": 2, "dash_type": "dash"},
-        "low": {"color": "#7f7f7f", "width": 1, "dash_type": "round_dot"},
-        "high": {"color": "#7f7f7f", "width": 1, "dash_type": "round_dot"},
+        "low": {"color": "#595959", "width": 1, "dash_type": "round_dot"},
+        "high": {"color": "#595959", "width": 1, "dash_type": "round_dot"},
     }
     for number, each in enumerate(chart.series):
         series: dict[str, Any] = {
