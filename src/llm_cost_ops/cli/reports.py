@@ -46,7 +46,7 @@ Target = Annotated[
 @command(report, "generate", organization=True, prints=False)
 def _generate(
     profile: Profile,
-    output: Target,
+    file: Target,
     type_: Annotated[
         str,
         typer.Option(
@@ -109,7 +109,7 @@ def _generate(
         if made["status"] != "completed":
             raise CommandError(made["error"] or f"the report is {made['status']}",
                                exit_code=GENERAL)  # fmt: skip
-        fetch(profile, api, f"{path_of('reports', made['id'])}/download", {"format": form}, output)
+        fetch(profile, api, f"{path_of('reports', made['id'])}/download", {"format": form}, file)
     return OK
 
 
@@ -165,7 +165,7 @@ def _cancel(profile: Profile, report_id: Id) -> int:
 def _download(
     profile: Profile,
     report_id: Id,
-    output: Target,
+    file: Target,
     form: Annotated[
         str | None, typer.Option("-f", "--format", help="pdf, xlsx, html, markdown or json.")
     ] = None,
@@ -178,5 +178,5 @@ def _download(
 
     params = {} if form is None else {"format": form}
     with connected(profile) as api:
-        fetch(profile, api, f"{path_of('reports', report_id)}/download", params, output)
+        fetch(profile, api, f"{path_of('reports', report_id)}/download", params, file)
     return OK
