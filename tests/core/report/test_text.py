@@ -31,7 +31,7 @@ ROW = (
 )
 TABLE = Table(
     "All kinds",
-    tuple(Column(kind, kind, "USD" if kind == "money" else None) for kind in KINDS),  # type: ignore[arg-type]
+    tuple(Column(kind, kind, *(("USD", 10) if kind == "money" else ())) for kind in KINDS),  # type: ignore[arg-type]
     (ROW, (None,) * len(ROW)),
     ROW,
     "note",

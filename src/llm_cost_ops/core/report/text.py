@@ -79,7 +79,7 @@ def _block(block: Block) -> Json:
     if isinstance(block, Table):
         return {
             "table": block.title,
-            "columns": [[each.title, each.kind, each.currency] for each in block.columns],
+            "columns": [[c.title, c.kind, c.currency, c.places] for c in block.columns],
             "rows": [_cells(row) for row in block.rows],
             "totals": None if block.totals is None else _cells(block.totals),
             "note": block.note,
@@ -122,7 +122,9 @@ def _read_block(found: Json) -> Block:
     if "figures" in found:
         return Figures(tuple(map(_read_figure, found["figures"])))
     if "table" in found:
-        columns = tuple(Column(title, kind, money) for title, kind, money in found["columns"])
+        columns = tuple(
+            Column(title, kind, money, places) for title, kind, money, places in found["columns"]
+        )
         kinds = [each.kind for each in columns]
         totals = found["totals"]
         return Table(

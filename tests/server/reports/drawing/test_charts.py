@@ -106,6 +106,7 @@ def test_an_unknown_month_is_crossed_out_and_a_partly_known_one_is_marked() -> N
     assert picture.note is not None
     assert "not known" in picture.note
     assert Picture(chart("stacked", ("a",), Series("x", (0,)))).note is None
+    assert "order of the legend" in str(Picture(documents.trend(3)).note)
 
 
 def test_many_layers_end_in_one_that_is_the_others() -> None:
@@ -132,6 +133,11 @@ def test_bars_are_sorted_and_the_unknown_has_none() -> None:
 def test_more_bars_than_fit_are_counted() -> None:
     assert "15 more are not drawn." in str(Picture(documents.bars(55)).note)
     assert "not drawn" not in str(Picture(documents.bars(40)).note)
+    assert "1 more are not drawn." in str(Picture(documents.heat(41, 2)).note)
+    names = tuple(f"team {at}" for at in range(42))
+    amounts = (money(1),) * 42
+    budgets = chart("bullet", names, Series("spent", amounts), Series("limit", amounts))
+    assert "2 more are not drawn." in str(Picture(budgets).note)
 
 
 def test_a_heat_map_crosses_out_the_unknown_and_leaves_zero_white() -> None:
@@ -143,6 +149,8 @@ def test_a_heat_map_crosses_out_the_unknown_and_leaves_zero_white() -> None:
     cells = [box for box in picture.boxes if box[3] == 14]
     assert [box[4] for box in cells][0:2] == ["#ffffff", "#ffffff"]
     assert cells[-1][4] == LOOKS.primary
+    assert "below zero" not in picture.words
+    assert "below zero" in Picture(documents.heat(7, 30)).words
     crosses = [line for line in picture.lines if line["stroke"] == "#595959"]
     assert len(crosses) == 4  # two in the cell, two in the key
 

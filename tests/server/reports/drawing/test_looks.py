@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import sys
 import zlib
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from llm_cost_ops.core.report.document import Style
+from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.reports.drawing import Form, LooksError, check_logo, check_style, draw
 from llm_cost_ops.server.reports.drawing.looks import (
     MAX_LOGO_BYTES,
@@ -97,11 +99,39 @@ def test_a_file_that_holds_other_than_its_head_promises_is_refused() -> None:
             check_style(Style(logo=data))
 
 
+def test_moving_pictures_are_refused() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    out = io.BytesIO()
+    frames[0].save(out, "PNG", save_all=True, append_images=frames[1:])
+    with pytest.raises(LooksError, match="still picture"):
+        check_style(Style(logo=out.getvalue()))
+
+
+@pytest.mark.parametrize(("form", "library"), [("pdf", "typst"), ("xlsx", "xlsxwriter")])
+def test_a_form_whose_library_is_not_there_says_what_to_install(
+    form: Form, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(FilesMissing, match=r"pip install 'llm-cost-ops\[reports\]'") as caught:
+        draw(documents.executive(), form)
+    assert caught.value.status == 503
+    assert draw(documents.executive(), "html")
+
+
+def test_a_logo_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(FilesMissing, match="with a logo"):
+        check_style(Style(logo=png(1, 1)))
+    check_style(Style())
+
+
 def test_the_limits_themselves_are_allowed() -> None:
     assert check_logo(png(4096, 4096)) == (4096, 4096)
     logo = picture("PNG")
     assert check_logo(logo + bytes(MAX_LOGO_BYTES - len(logo))) == (60, 20)
     assert check_logo(picture("JPEG", 70, 30)) == (70, 30)
+    filled = picture("JPEG", 70, 30)
+    assert check_logo(filled[:2] + b"\xff\xff" + filled[2:]) == (70, 30)  # bytes of filling
 
 
 @pytest.mark.parametrize(

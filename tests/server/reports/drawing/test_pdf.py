@@ -191,8 +191,16 @@ def test_characters_that_no_font_has_are_named_and_the_file_claims_less(
     monkeypatch.setattr(pages, "_fonts", lambda system: bare)
     reader = Read(documents.document(Section("Names", (Text("模型 and שלום"),))))
     assert not reader.claims_pdf_ua()
-    assert "U+578B, U+6A21." in reader.text  # not the Hebrew ones, which Typst brings
+    assert "them: U+578B, U+6A21." in reader.text  # not the Hebrew ones, which Typst brings
     assert "/P" in reader.kinds()
+
+
+def test_what_only_the_setting_finds_is_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = pages._library().Fonts(include_system_fonts=False, include_embedded_fonts=True)
+    monkeypatch.setattr(pages, "_fonts_for", lambda typst, characters: (bare, []))
+    reader = Read(documents.document(Section("Names", (Text("模型"),))))
+    assert not reader.claims_pdf_ua()
+    assert "boxes are drawn for them." in reader.text
 
 
 def test_scripts_that_the_fonts_have_are_drawn_everywhere() -> None:

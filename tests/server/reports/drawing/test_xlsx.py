@@ -137,6 +137,15 @@ def test_names_of_sheets_are_allowed_and_differ() -> None:
     assert book.names[1:4] == ["A B C", "a b c 2", "About 2"]
 
 
+def test_an_empty_report_says_so() -> None:
+    texts = {value for cells in Book(documents.empty()).sheets.values() for value in cells.values()}
+    assert {
+        "Nothing to draw: no data in this period.",
+        "No rows in this period.",
+        "Nothing to report in this period.",
+    } <= texts
+
+
 def test_the_same_document_is_the_same_file(full: Book) -> None:
     assert draw(documents.full(), "xlsx") == full.raw
     assert b"2026-11-05T00:00:00Z" in full.parts.read("docProps/core.xml")

@@ -15,6 +15,7 @@ _HEIGHT = 150
 _LABEL = 7.5
 _LONGEST = 84
 _GAP_MARK = "A crossed-out mark (×) stands where a value is not known."
+_ORDER = "Layers are stacked in the order of the legend, the first at the bottom."
 _PARTLY = "“?” above a column: a part of it is not known, so the column is too low."
 
 
@@ -52,7 +53,7 @@ def stacked(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
     legend = [(name, colour) for (name, _), colour in zip(layers, colours, strict=True)]
     top = _legend(svg, legend) if len(layers) > 1 else 10
     frame = _frame(svg, chart, scale_of([*above, *below]), top)
-    notes: list[str] = []
+    notes = [_ORDER] if len(layers) > 2 else []
     for at in places:
         values = [values[at] for _, values in layers]
         if all(value is None for value in values):

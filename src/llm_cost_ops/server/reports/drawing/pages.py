@@ -54,16 +54,23 @@ def draw(document: Document) -> bytes:
     _bound(laid)
     laid["fonts"] = list(FONTS)
     laid["logo"] = None if looks.logo is None else _framed(looks.logo)
-    seconds = document.made_at // 1_000_000
     fonts, missing = _fonts_for(typst, _characters(laid))
-    if missing:
-        laid["sections"][-1]["blocks"].append(_apology(missing))
+    if not missing:
+        try:
+            return _set(typst, laid, fonts, document.made_at, ["ua-1"])
+        except typst.TypstError:  # signs that are in a font alone but not joined or bold
+            pass
+    laid["sections"][-1]["blocks"].append(_apology(missing))
+    return _set(typst, laid, fonts, document.made_at, [])
+
+
+def _set(typst: Any, laid: Laid, fonts: Any, made_at: int, standards: list[str]) -> bytes:
     return typst.compile(
         _template(),
         font_paths=fonts,
         sys_inputs={"data": json.dumps(laid, ensure_ascii=False)},
-        pdf_standards=[] if missing else ["ua-1"],
-        timestamp=seconds,
+        pdf_standards=standards,
+        timestamp=made_at // 1_000_000,
     )
 
 
@@ -248,9 +255,9 @@ def _sets(typst: Any, fonts: Any, text: str) -> bool:
 def _apology(missing: Sequence[str]) -> Laid:
     codes = ", ".join(f"U+{ord(each):04X}" for each in missing[:_MOST_NAMED])
     more = len(missing) - _MOST_NAMED
+    which = f": {codes}" + (f" and {more} more" if more > 0 else "") if missing else ""
     text = (
-        f"No font of the server has these characters, so that boxes are drawn for them: {codes}"
-        + (f" and {more} more" if more > 0 else "")
-        + ". The Excel, HTML and Markdown forms of this report have the texts complete."
+        f"No font of the server has some characters, so that boxes are drawn for them{which}. "
+        "The Excel, HTML and Markdown forms of this report have the texts complete."
     )
     return {"kind": "text", "paragraphs": [text]}

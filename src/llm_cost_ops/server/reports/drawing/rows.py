@@ -155,7 +155,7 @@ def heat(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
                 ink = ink_on(fill)
                 middle = x + cell / 2
                 svg.text(middle, y + 9.5, compact(value), size=6.5, anchor="middle", colour=ink)
-    _key(svg, chart, most, looks, any(value is None for line in values for value in line))
+    _key(svg, chart, most, looks, {_sign(value) for line in values for value in line})
     more = len(chart.series) - len(kept)
     notes = [_SHORT] if short else []
     if more:
@@ -179,14 +179,25 @@ def _heads(svg: Svg, categories: Sequence[str], left: float, cell: float, top: f
         svg.text(x, top - 4, name, size=_LABEL, anchor="middle", colour=QUIET)
 
 
-def _key(svg: Svg, chart: Chart, most: Decimal, looks: Looks, unknown: bool) -> None:
+def _sign(value: Number) -> str:
+    if value is None:
+        return UNKNOWN
+    return "below zero" if value < 0 else ""
+
+
+def _key(svg: Svg, chart: Chart, most: Decimal, looks: Looks, signs: set[str]) -> None:
+    """What the colours mean; marks that the map does not have are left out."""
     svg.text(0, 9, "0", size=_LABEL, colour=QUIET)
     for step in range(10):
         fill = "#ffffff" if step == 0 else _fill(most * step / 9, most, looks)
         svg.rect(8 + step * 8, 2, 8, 8, fill, RULE)
     label = f"{compact(most)} {unit(chart)}".strip()
     svg.text(92, 9, label, size=_LABEL, colour=QUIET)
-    if unknown:
-        x = 92 + svg.measure(label, _LABEL) + 14
-        svg.cross(x, 2, 10, 8, QUIET)
-        svg.text(x + 14, 9, UNKNOWN, size=_LABEL, colour=QUIET)
+    x = 92 + svg.measure(label, _LABEL) + 14
+    for sign in sorted(filter(None, signs)):
+        if sign == UNKNOWN:
+            svg.cross(x, 2, 10, 8, QUIET)
+        else:
+            svg.rect(x, 2, 10, 8, _fill(-most / 2, most, looks), RULE)
+        svg.text(x + 14, 9, sign, size=_LABEL, colour=QUIET)
+        x += 28 + svg.measure(sign, _LABEL)
