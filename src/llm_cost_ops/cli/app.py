@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("costs:summary", "Totals of a period."),
     "export": ("exports:export", "Write calls, or groups of them, to a file."),
     "periods": ("periods:periods", "Billing periods: close a month, read its statement."),
+    "report": ("reports:report", "Reports: make, list, cancel, download."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
