@@ -79,6 +79,8 @@ from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.schedules import routes as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
@@ -97,6 +99,7 @@ from llm_cost_ops.server.signin.sso import initiate as sso_initiate
 from llm_cost_ops.server.signin.sso import pages as sso_pages
 from llm_cost_ops.server.signin.sso import routes as sso
 from llm_cost_ops.server.signin.sso.desk import SsoDesk
+from llm_cost_ops.server.storage.choose import open_storage
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -139,6 +142,8 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    # Schedules before exports: /exports/schedules is no id of one.
+    Room("schedules", router=schedules.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("analytics", router=analytics.router),
@@ -251,6 +256,8 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
     state.alerts = alert_desk(settings, clock)
+    files = open_storage(settings.storage, settings.database.url)
+    state.schedules = schedule_desk(settings, clock, files, outbound=state.outbound)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.limits = RateLimits(

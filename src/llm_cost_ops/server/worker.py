@@ -30,8 +30,11 @@ from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
+from llm_cost_ops.server.schedules import jobs as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import jobs as signin
+from llm_cost_ops.server.storage.choose import open_storage
 from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
@@ -43,6 +46,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
     """The work of every room. A room that has jobs is added here."""
+    files = open_storage(settings.storage, settings.database.url)
     sender = alert_desk(settings, clock).sender(database, clock)
     return together(
         [
@@ -54,6 +58,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
+            schedules.work(database, schedule_desk(settings, clock, files)),
             privacy.work(settings, database, clock),
         ]
     )

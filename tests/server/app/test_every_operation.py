@@ -52,6 +52,8 @@ UNKNOWN = {
     "kept": "nothing-of-that-name",
     "credential_id": "prc_00000000000000000000000000",
     "idp_id": "idp_00000000000000000000000000",
+    "schedule_id": "dsc_00000000000000000000000000",
+    "run_id": "drn_00000000000000000000000000",
     "role_id": "role_00000000000000000000000000",
 }
 
@@ -305,7 +307,10 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
     assert all("costs" in p or "analytics" in p or "usage" in p or "verify" in p for p in changed)
 
 
-FILTERED = ("queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody")
+FILTERED = (
+    "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
+    "createSchedule", "updateSchedule", "changeSchedule",
+)  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 
 

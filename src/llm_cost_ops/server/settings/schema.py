@@ -18,6 +18,7 @@ from llm_cost_ops.server.settings.operation import (
 )
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.retention import RetentionSettings
+from llm_cost_ops.server.settings.scheduling import ScheduleSettings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -67,6 +68,7 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -104,6 +106,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "delivery": DeliverySettings,
     "email": EmailSettings,
     "storage": StorageSettings,
+    "schedules": ScheduleSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,

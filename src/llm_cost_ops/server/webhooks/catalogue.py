@@ -113,6 +113,23 @@ _PRICE = _object(
     end_date=_INSTANT,
     action=_TEXT,
 )
+_FILE = _object(
+    "status",
+    run_id={"type": "string", "description": "Of a scheduled delivery."},
+    schedule_id=_TEXT,
+    schedule={**_MAYBE, "description": "The name of the schedule."},
+    kind=_MAYBE,
+    status=_TEXT,
+    file={**_MAYBE, "description": "Its name."},
+    size_bytes={"type": ["integer", "null"]},
+    sha256=_MAYBE,
+    period_start=_INSTANT,
+    period_end=_INSTANT,
+    expires_at=_INSTANT,
+    facts={"type": "object", "description": "What messages say of it."},
+    deliveries={"type": "array", "items": {"type": "object"}},
+    error=_MAYBE,
+)
 _ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
     "webhook_id url reason", webhook_id=_TEXT, url=_TEXT, reason=_TEXT, failing_since=_INSTANT
@@ -188,10 +205,14 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "export.completed",
-            "An export can be fetched. No source yet: exports are a later feature.",
-            _ANY,
+            "An export can be fetched, or was delivered everywhere it was to go.",
+            _FILE,
             ("export.created",),
-            published=False,
+        ),
+        EventKind(
+            "export.failed",
+            "An export could not be made, or not be delivered everywhere it was to go.",
+            _FILE,
         ),
         EventKind(
             "report.generated",
