@@ -113,19 +113,20 @@ def export(
         "bom": bom or None,
         "totals": totals or None,
     }
-    _fetch(profile, params, file)
+    fetch(profile, "/costs/export", params, file)
     return OK
 
 
-def _fetch(profile: Profile, params: dict[str, Any], file: str) -> None:
+def fetch(profile: Profile, path: str, params: dict[str, Any], file: str) -> None:
+    """A file of the API into one of this machine, or onto standard output."""
     from llm_cost_ops.cli.connect import connected
 
     with connected(profile) as api:
         if file == STANDARD_OUTPUT:
-            api.download("/costs/export", params, _Piped(sys.stdout.buffer))
+            api.download(path, params, _Piped(sys.stdout.buffer))
             return
         with _written(profile, Path(file)) as target:
-            api.download("/costs/export", params, target)
+            api.download(path, params, target)
         size = target.keep()
     profile.note(f"{size:,} bytes written to {file}.")
 

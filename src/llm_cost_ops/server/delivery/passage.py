@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from llm_cost_ops.server.delivery.target import Guard, Target, TargetRefused, Unresolved
 
@@ -24,17 +25,26 @@ _HOP = ("proxy-", "connection:", "keep-alive:")
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
+@dataclass(slots=True)
+class Way:
+    """The proxy's `url`, and why it `refused` what it refused last."""
+
+    url: str = ""
+    refused: str | None = None
+
+
 @contextmanager
-def passage(guard: Guard, timeout_s: float) -> Generator[str]:
-    """The URL of a proxy through which the guard's rules hold; it ends with the block. A connection
-    on which nothing moves for `timeout_s` is ended."""
+def passage(guard: Guard, timeout_s: float) -> Generator[Way]:
+    """A proxy through which the guard's rules hold; it ends with the block. A connection on which
+    nothing moves for `timeout_s` is ended."""
     password = secrets.token_urlsafe(18)
     listener = socket.create_server(("127.0.0.1", 0))
     made = _Passage(guard, password, timeout_s)
     thread = threading.Thread(target=made.serve, args=(listener,), name="passage", daemon=True)
     thread.start()
     try:
-        yield f"http://us:{password}@127.0.0.1:{listener.getsockname()[1]}"
+        made.way.url = f"http://us:{password}@127.0.0.1:{listener.getsockname()[1]}"
+        yield made.way
     finally:
         with suppress(OSError):  # wakes up who waits for the next connection
             listener.shutdown(socket.SHUT_RDWR)
@@ -53,6 +63,7 @@ class _Refused(Exception):
 
 class _Passage:
     def __init__(self, guard: Guard, password: str, timeout_s: float) -> None:
+        self.way = Way()
         self._guard = guard
         token = base64.b64encode(f"us:{password}".encode()).decode()
         self._wanted = f"proxy-authorization: basic {token}".lower()
@@ -119,20 +130,24 @@ class _Passage:
     def _judged(self, url: str) -> Target:
         try:
             return self._guard.judge(url)
-        except TargetRefused:
-            raise _Refused("403 Forbidden") from None
+        except TargetRefused as refused:
+            raise self._refusal(refused) from None
 
     def _reached(self, target: Target) -> socket.socket:
         try:
             addresses = self._guard.addresses(target, self._timeout_s)
-        except TargetRefused:
-            raise _Refused("403 Forbidden") from None
+        except TargetRefused as refused:
+            raise self._refusal(refused) from None
         except Unresolved:
             raise _Refused("502 Bad Gateway") from None
         for address in addresses:
             with suppress(OSError):
                 return socket.create_connection((address, target.port), self._timeout_s)
         raise _Refused("502 Bad Gateway")
+
+    def _refusal(self, refused: TargetRefused) -> _Refused:
+        self.way.refused = str(refused)
+        return _Refused("403 Forbidden")
 
     def _hold(self, each: socket.socket) -> None:
         with self._lock:

@@ -90,13 +90,13 @@ def failure_letter(
 ) -> Letter:
     """What the owner is told when a run failed for good, or the schedule rests."""
     happened = "is paused" if paused else "could not be delivered"
-    command = "resume" if paused else "runs"
+    what, command = ("Go on with it", "resume") if paused else ("Look at it", "runs")
     return Letter(
         recipient,
         f"{schedule} {happened} ({PRODUCT})",
         (
             f"The scheduled delivery {schedule} {happened}: {reason}.",
-            f"Look at it with: cost-ops schedules {command} {schedule_id}",
+            f"{what}: cost-ops schedules {command} {schedule_id}",
         ),
         ACTION,
         None,

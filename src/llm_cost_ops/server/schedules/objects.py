@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.delivery.notice import Outcome
 from llm_cost_ops.server.delivery.passage import passage
 from llm_cost_ops.server.delivery.target import Guard
@@ -28,10 +28,12 @@ def put_object(to: Destination, name: str, chunks: Iterator[bytes], guard: Guard
     source = _Source(chunks)
     with closing(source), passage(guard, TIMEOUT_S) as way:
         try:
-            Objects(store_of(settings_of(to), way=way)).put(name, source)
+            Objects(store_of(settings_of(to), way=way.url)).put(name, source)
         except StorageUnavailable as error:
             if source.failed:
                 raise
+            if way.refused is not None:
+                return Outcome(False, f"refused: {way.refused}")
             return Outcome(False, _said(error, to.kind))
     return Outcome(True, name)
 
@@ -68,17 +70,16 @@ def settings_of(to: Destination) -> StorageSettings:
             s3_region=fields["region"],
             s3_access_key=fields["access_key_id"],
             s3_secret_key=secrets["secret_access_key"],
-            s3_endpoint=fields.get("endpoint"),
+            s3_endpoint=fields.get("endpoint") or f"https://s3.{fields['region']}.amazonaws.com",
         )
     if to.kind == GCS:
         key = loads(secrets["service_account_key"])
-        endpoint = key.pop("gcs_base_url", None)
         return StorageSettings(
             backend=GCS,
             timeout_seconds=TIMEOUT_S,
             gcs_bucket=fields["bucket"],
-            gcs_credentials=dumps(key),
-            gcs_endpoint=endpoint,
+            gcs_credentials=secrets["service_account_key"],
+            gcs_endpoint=key.get("gcs_base_url"),
         )
     return StorageSettings(
         backend=AZURE,
@@ -86,7 +87,8 @@ def settings_of(to: Destination) -> StorageSettings:
         azure_container=fields["container"],
         azure_account=fields["account"],
         azure_key=secrets["account_key"],
-        azure_endpoint=fields.get("endpoint"),
+        azure_endpoint=fields.get("endpoint")
+        or f"https://{fields['account']}.blob.core.windows.net",
     )
 
 

@@ -145,8 +145,15 @@ def _s3(settings: StorageSettings, way: str | None) -> Any:
         endpoint=settings.s3_endpoint,
         disable_bulk_delete="true",  # which not every server that speaks as S3 knows
     )
+    own: dict[str, object] = {
+        "access_key_id": settings.s3_access_key,
+        "secret_access_key": settings.s3_secret_key,
+        "token": None,
+        "expires_at": None,
+    }
     made = _library("obstore.store").S3Store
-    return made(settings.s3_bucket, config=config, **_common(settings, settings.s3_endpoint, way))
+    common = _common(settings, settings.s3_endpoint, way)
+    return made(settings.s3_bucket, config=config, **_alone(own, way), **common)
 
 
 def _gcs(settings: StorageSettings, way: str | None) -> Any:
@@ -164,10 +171,16 @@ def _azure(settings: StorageSettings, way: str | None) -> Any:
         account_key=settings.azure_key,
         endpoint=settings.azure_endpoint,
     )
+    own: dict[str, object] = {"access_key": settings.azure_key, "expires_at": None}
     made = _library("obstore.store").AzureStore
-    return made(
-        settings.azure_container, config=config, **_common(settings, settings.azure_endpoint, way)
-    )
+    common = _common(settings, settings.azure_endpoint, way)
+    return made(settings.azure_container, config=config, **_alone(own, way), **common)
+
+
+def _alone(own: dict[str, object], way: str | None) -> dict[str, Any]:
+    """Of somebody else's store the credentials and nothing beside them: the library would add what
+    it finds in the environment, such as a session token."""
+    return {} if way is None else {"credential_provider": lambda: own}
 
 
 _MAKERS: dict[str, Callable[[StorageSettings, str | None], Any]] = {
