@@ -247,7 +247,7 @@ def list_runs(
             organization_id,
             schedule_id,
             status=status,
-            before_us=int(page.position[0]) if page.position else None,
+            before_us=int(str(page.position[0])) if page.position else None,
             limit=page.limit + 1,
             offset=page.offset,
         )
