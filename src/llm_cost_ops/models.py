@@ -18,6 +18,7 @@ from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.reports import tables as reports
+from llm_cost_ops.server.schedules import tables as schedules
 from llm_cost_ops.server.scim import tables as scim
 from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
@@ -37,6 +38,7 @@ __all__ = [
     "privacy",
     "queue",
     "reports",
+    "schedules",
     "scim",
     "signin",
     "spend",

@@ -33,6 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("exports:export", "Write calls, or groups of them, to a file."),
     "periods": ("periods:periods", "Billing periods: close a month, read its statement."),
     "report": ("reports:report", "Reports: make, list, cancel, download."),
+    "schedules": (
+        "schedules:schedules",
+        "Files at set times: schedule, pause, run, look at deliveries.",
+    ),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),

@@ -82,6 +82,8 @@ from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.reports import routes as reports
+from llm_cost_ops.server.schedules import routes as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
@@ -143,6 +145,8 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    # Schedules before exports: /exports/schedules is no id of one.
+    Room("schedules", router=schedules.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("export", router=export_orders.router),
@@ -259,6 +263,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
     state.alerts = alert_desk(settings, clock)
+    state.schedules = schedule_desk(settings, clock, state.storage, outbound=state.outbound)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.limits = RateLimits(

@@ -32,8 +32,11 @@ from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.reports import jobs as reports
+from llm_cost_ops.server.schedules import jobs as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import jobs as signin
+from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
@@ -58,6 +61,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             forecasts.work(settings, database, clock),
             exports.work(settings, database, clock),
             reports.work(database, clock),
+            schedules.work(database, schedule_desk(settings, clock, OnFirstUse(settings))),
             privacy.work(settings, database, clock),
         ]
     )

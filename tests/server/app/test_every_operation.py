@@ -57,6 +57,8 @@ UNKNOWN = {
     "idp_id": "idp_00000000000000000000000000",
     "report_id": "rpt_00000000000000000000000000",
     "template_id": "rtp_00000000000000000000000000",
+    "schedule_id": "dsc_00000000000000000000000000",
+    "run_id": "drn_00000000000000000000000000",
     "role_id": "role_00000000000000000000000000",
 }
 
@@ -313,6 +315,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
 FILTERED = (
     "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
     "generateReport",
+    "createSchedule", "updateSchedule", "changeSchedule",
 )  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 

@@ -42,6 +42,11 @@ from llm_cost_ops.server.identity.tables import (
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
 from llm_cost_ops.server.reports.tables import report_templates, reports
+from llm_cost_ops.server.schedules.tables import (
+    delivery_parts,
+    delivery_runs,
+    delivery_schedules,
+)
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.signin.tables import (
     external_identities,
@@ -171,6 +176,12 @@ PLACES: tuple[Place, ...] = (
     *_each(price_adjustments, TEXT, RENAME, "label"),
     *_each(reratings, ID, RENAME, "applied_by"),
     *_each(reratings, JSON, RENAME, "request"),
+    *_each(delivery_schedules, ID, RENAME, "user_id", "created_by"),
+    *_each(delivery_schedules, TEXT, RENAME, "name", "paused_reason"),
+    *_each(delivery_schedules, JSON, RENAME, "parameters", "destinations"),
+    *_each(delivery_runs, TEXT, RENAME, "error"),
+    *_each(delivery_parts, JSON, RENAME, "target"),
+    *_each(delivery_parts, TEXT, RENAME, "detail"),
     *_each(webhook_endpoints, ID, RENAME, "created_by"),
     *_each(webhook_endpoints, TEXT, RENAME, "description"),
     *_each(webhook_events, JSON, RENAME, "data"),
@@ -241,7 +252,8 @@ APART: dict[str, str] = {
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
-        webhook_deliveries webhook_attempts privacy_requests exports
+        webhook_deliveries webhook_attempts privacy_requests exports delivery_schedules
+        delivery_runs delivery_parts
         """.split()
     },
     **dict.fromkeys(
@@ -343,6 +355,17 @@ APART: dict[str, str] = {
     "schedules.name": "a schedule",
     "schedules.payload": "ids of things",
     "queue_locks.name": "a lock",
+    "delivery_schedules.recurrence": "times and a period",
+    "delivery_schedules.catch_up": "a word",
+    "delivery_schedules.key_id": "the id of a credential",
+    "delivery_schedules.secrets": "sealed, and no person's",
+    "delivery_parts.secrets": "sealed, and no person's",
+    "delivery_parts.run_id": "the id of a thing",
+    "delivery_runs.cause": "a word",
+    "delivery_runs.file": "a name of ours",
+    "delivery_runs.media_type": "a word",
+    "delivery_runs.sha256": "a digest",
+    "delivery_runs.facts": "totals",
     "schedule_runs.schedule_id": "the id of a thing",
     "one_time_links.detail": "removed with the link",
     "provider_credentials.sealed": "sealed, and no person's",

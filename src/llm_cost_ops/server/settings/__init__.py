@@ -13,6 +13,7 @@ from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.retention import RetentionSettings
+from llm_cost_ops.server.settings.scheduling import ScheduleSettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
@@ -50,6 +51,7 @@ __all__ = [
     "RateLimitSettings",
     "RedisSettings",
     "RetentionSettings",
+    "ScheduleSettings",
     "SecretsSettings",
     "SecuritySettings",
     "ServerSettings",

@@ -19,6 +19,7 @@ from llm_cost_ops.server.settings.operation import (
 )
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.retention import RetentionSettings
+from llm_cost_ops.server.settings.scheduling import ScheduleSettings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -69,6 +70,7 @@ class Settings:
     email: EmailSettings = field(default_factory=EmailSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -107,6 +109,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "email": EmailSettings,
     "storage": StorageSettings,
     "export": ExportSettings,
+    "schedules": ScheduleSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,

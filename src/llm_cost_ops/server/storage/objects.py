@@ -120,14 +120,16 @@ class _Counted:
         return piece
 
 
-def store_of(settings: StorageSettings) -> Any:
-    """The store of the settings; nothing is asked yet. Raises StorageUnavailable."""
+def store_of(settings: StorageSettings, *, way: str | None = None) -> Any:
+    """The store of the settings; nothing is asked yet. With a `way`, the URL of a proxy, it is
+    somebody else's: nothing of this machine's environment goes there. Raises
+    StorageUnavailable."""
     if settings.lacking is not None:
         raise StorageUnavailable(
             f"Files cannot be kept: {settings.lacking}.", UNTIL_CONFIGURED_SECONDS
         )
     try:
-        return _MAKERS[settings.backend](settings)
+        return _MAKERS[settings.backend](settings, way)
     except (ValueError, _library("obstore.exceptions").BaseError):
         raise StorageUnavailable(
             f"Files cannot be kept: the settings of storage.{settings.backend}_.. do not fit.",
@@ -135,7 +137,7 @@ def store_of(settings: StorageSettings) -> Any:
         ) from None
 
 
-def _s3(settings: StorageSettings) -> Any:
+def _s3(settings: StorageSettings, way: str | None) -> Any:
     config = _given(
         region=settings.s3_region or "us-east-1",
         access_key_id=settings.s3_access_key,
@@ -143,39 +145,57 @@ def _s3(settings: StorageSettings) -> Any:
         endpoint=settings.s3_endpoint,
         disable_bulk_delete="true",  # which not every server that speaks as S3 knows
     )
+    own: dict[str, object] = {
+        "access_key_id": settings.s3_access_key,
+        "secret_access_key": settings.s3_secret_key,
+        "token": None,
+        "expires_at": None,
+    }
     made = _library("obstore.store").S3Store
-    return made(settings.s3_bucket, config=config, **_common(settings, settings.s3_endpoint))
+    common = _common(settings, settings.s3_endpoint, way)
+    return made(settings.s3_bucket, config=config, **_alone(own, way), **common)
 
 
-def _gcs(settings: StorageSettings) -> Any:
+def _gcs(settings: StorageSettings, way: str | None) -> Any:
     config = _given(
         service_account_key=settings.gcs_credentials,
         base_url=settings.gcs_endpoint,
     )
     made = _library("obstore.store").GCSStore
-    return made(settings.gcs_bucket, config=config, **_common(settings, settings.gcs_endpoint))
+    return made(settings.gcs_bucket, config=config, **_common(settings, settings.gcs_endpoint, way))
 
 
-def _azure(settings: StorageSettings) -> Any:
+def _azure(settings: StorageSettings, way: str | None) -> Any:
     config = _given(
         account_name=settings.azure_account,
         account_key=settings.azure_key,
         endpoint=settings.azure_endpoint,
     )
+    own: dict[str, object] = {"access_key": settings.azure_key, "expires_at": None}
     made = _library("obstore.store").AzureStore
-    return made(
-        settings.azure_container, config=config, **_common(settings, settings.azure_endpoint)
-    )
+    common = _common(settings, settings.azure_endpoint, way)
+    return made(settings.azure_container, config=config, **_alone(own, way), **common)
 
 
-_MAKERS: dict[str, Callable[[StorageSettings], Any]] = {"s3": _s3, "gcs": _gcs, "azure": _azure}
+def _alone(own: dict[str, object], way: str | None) -> dict[str, Any]:
+    """Of somebody else's store the credentials and nothing beside them: the library would add what
+    it finds in the environment, such as a session token."""
+    return {} if way is None else {"credential_provider": lambda: own}
 
 
-def _common(settings: StorageSettings, endpoint: str | None) -> dict[str, Any]:
+_MAKERS: dict[str, Callable[[StorageSettings, str | None], Any]] = {
+    "s3": _s3,
+    "gcs": _gcs,
+    "azure": _azure,
+}
+
+
+def _common(settings: StorageSettings, endpoint: str | None, way: str | None) -> dict[str, Any]:
     limit = timedelta(seconds=settings.timeout_seconds)
     return {
         "prefix": settings.prefix,
         "client_options": {
+            **({} if way is None else {"proxy_url": way}),
             "timeout": limit,
             "connect_timeout": timedelta(seconds=min(settings.timeout_seconds, 5)),
             "allow_http": endpoint is not None and endpoint.startswith("http://"),

@@ -126,18 +126,28 @@ _PRICE = _object(
     action=_TEXT,
 )
 _EXPORT = _object(
-    "export_id status type format rows size_bytes",
-    export_id=_TEXT,
-    status={"enum": ["completed", "failed"]},
+    "status",
+    export_id={"type": "string", "description": "Of an ordered export."},
+    status=_TEXT,
     type=_TEXT,
     format=_TEXT,
     rows=_COUNT,
-    size_bytes=_COUNT,
+    size_bytes={"type": ["integer", "null"]},
     sha256=_MAYBE,
     totals={"type": "array", "items": {"type": "object"}},
     reason=_MAYBE,
     download_url={**_MAYBE, "description": "The path of the file, for who may export."},
     expires_at=_INSTANT,
+    run_id={"type": "string", "description": "Of a scheduled delivery."},
+    schedule_id=_TEXT,
+    schedule={**_MAYBE, "description": "The name of the schedule."},
+    kind=_MAYBE,
+    file={**_MAYBE, "description": "Its name."},
+    period_start=_INSTANT,
+    period_end=_INSTANT,
+    facts={"type": "object", "description": "What messages say of it."},
+    deliveries={"type": "array", "items": {"type": "object"}},
+    error=_MAYBE,
 )
 _ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
@@ -214,11 +224,15 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "export.completed",
-            "An ordered export is made and can be fetched.",
+            "An export can be fetched, or was delivered everywhere it was to go.",
             _EXPORT,
             ("export.created",),
         ),
-        EventKind("export.failed", "An ordered export could not be made.", _EXPORT),
+        EventKind(
+            "export.failed",
+            "An export could not be made, or not be delivered everywhere it was to go.",
+            _EXPORT,
+        ),
         EventKind(
             "report.generated",
             "A report was made. No source yet: reports are a later feature.",
