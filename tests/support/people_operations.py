@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.support.handover_operations import HANDOVER
 from tests.support.operation import Operation
 
 PEOPLE: Mapping[str, Operation] = {
@@ -148,8 +149,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
         Operation("read:organizations"),
     ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
+    **HANDOVER,
 }
-"""What is kept of people, and how long."""
+"""What is kept of people, and how long; and what is handed to other tools."""
 
 SEVERAL = frozenset(
     {

@@ -79,6 +79,7 @@ from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.rates import routes as rates
 from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
@@ -139,6 +140,7 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    Room("rates", router=rates.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("analytics", router=analytics.router),

@@ -40,6 +40,7 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.rates.tables import exchange_rates
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.signin.tables import (
     external_identities,
@@ -130,6 +131,7 @@ PLACES: tuple[Place, ...] = (
     *_each(teams, JSON, RENAME, "metadata"),
     *_each(cost_centers, TEXT, RENAME, "name", "owner"),
     *_each(cost_centers, JSON, RENAME, "metadata"),
+    *_each(exchange_rates, ID, RENAME, "created_by"),
     *_each(provider_credentials, TEXT, RENAME, "name"),
     *_each(provider_credentials, ID, RENAME, "created_by"),
     *_each(roles, TEXT, RENAME, "description"),
@@ -221,7 +223,7 @@ APART: dict[str, str] = {
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
-        provider_credentials
+        provider_credentials exchange_rates
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
@@ -310,6 +312,10 @@ APART: dict[str, str] = {
     "queue_locks.name": "a lock",
     "schedule_runs.schedule_id": "the id of a thing",
     "one_time_links.detail": "removed with the link",
+    "exchange_rates.rate": "digits",
+    "exchange_rates.source": "who publishes a rate",
+    "exchange_rates.from_currency": "a code",
+    "exchange_rates.to_currency": "a code",
     "provider_credentials.sealed": "sealed, and no person's",
     "webhook_endpoints.secret": "sealed, and no person's",
     "webhook_endpoints.previous_secret": "sealed, and no person's",
