@@ -32,6 +32,9 @@ from llm_cost_ops.cli.profile import Profile
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
+Type = Annotated[
+    str, typer.Option("--type", help="costs, usage, calls (all that an import needs), aggregates.")
+]
 FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
 FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
 FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
@@ -55,9 +58,7 @@ def export(
     form: Annotated[
         str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
     ] = "csv",
-    type_: Annotated[
-        str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
-    ] = "costs",
+    type_: Type = "costs",
     start_date: StartDate = None,
     end_date: EndDate = None,
     period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,

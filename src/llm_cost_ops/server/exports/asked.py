@@ -31,9 +31,9 @@ from llm_cost_ops.server.exports.forms import (
 from llm_cost_ops.server.exports.groups import groups
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
-COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
+COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
 FOCUS_FILES = ("csv", "parquet")
-TYPES = (COSTS, USAGE, AGGREGATES)
+TYPES = (COSTS, USAGE, AGGREGATES, CALLS)
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 
 

@@ -9,7 +9,7 @@ from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import to_e10
-from llm_cost_ops.core.pricing.rate import PRICED, UNPRICED
+from llm_cost_ops.core.pricing.rate import PARTIALLY_PRICED, PRICED, UNPRICED
 from llm_cost_ops.core.providers.extract import extract
 from llm_cost_ops.core.usage import Quantity, check_consistent, check_usage
 from llm_cost_ops.server.ingest.context import Context, Start
@@ -282,7 +282,7 @@ def draft_cost(cost: WireCost, door: Door) -> Entry:
     _fill_stated(entry, cost)
     entry.cost_e10 = units
     entry.currency = cost.currency
-    entry.cost_status = cost.cost_status or PRICED
+    entry.cost_status = PARTIALLY_PRICED if cost.partially_priced else PRICED
     entry.price_rule = "manual"
     fill_payload(entry, cost)
     return entry

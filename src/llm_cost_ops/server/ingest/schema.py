@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
 
@@ -66,7 +66,7 @@ class WireCost(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_
     usage: dict[str, Any] | None = None
     requests: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     list_cost: Decimal | None = None
-    cost_status: Literal["priced", "partially_priced"] | None = None
+    partially_priced: bool = False
     provider: Short | None = None
     event_id: Text | None = None
     source: Short = "manual"
