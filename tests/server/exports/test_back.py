@@ -59,7 +59,7 @@ def bring(app: Application, data: bytes, format: str | None = None) -> dict[str,
         door = "costs/bulk" if "cost" in item else "usage/batch"
         doors.setdefault((door, correct), []).append(item)
     import_id = accepted(send(app, "/imports", {"format": told}), 201)["id"]
-    found = dict.fromkeys(("created", "duplicates", "corrected", "failed"), 0)
+    found: dict[str, int] = dict.fromkeys(("created", "duplicates", "corrected", "failed"), 0)
     for (door, correct), records in doors.items():
         path = f"/api/v1/{door}?import_id={import_id}{correct}"
         answer = app.post(path, content=wire.encode({"records": records}), headers=JSON)
