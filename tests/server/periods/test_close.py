@@ -129,6 +129,8 @@ def test_the_last_month_can_be_opened_again(quick: Books) -> None:
     listed = accepted(quick.app.get("/api/v1/audit", params={"action": "periods.*"}))["data"]
     assert [each["action"] for each in listed] == ["periods.reopen", "periods.close"]
     assert "an invoice was forgotten" in json.dumps(listed[0], default=str)
+    told = select_all(quick.app, "SELECT topic FROM outbox WHERE topic LIKE 'period.%' ORDER BY id")
+    assert [row[0] for row in told] == ["period.closed", "period.closed", "period.reopened"]
     accepted(quick.close(OCTOBER))
     quick.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)
     accepted(quick.reopen(OCTOBER))

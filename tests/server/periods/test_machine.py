@@ -74,8 +74,8 @@ class Machine:
         for each in listed:
             if each["status"] == "closed" and each["period"] not in self.closed:
                 self.closed[each["period"]] = self.books.files(each["period"])
-        for month in MONTHS[: MONTHS.index(month) + 1]:  # before the first call nothing is stored
-            self.closed.setdefault(month, self.books.files(month))
+        for earlier in MONTHS[: MONTHS.index(month)]:  # before the first call nothing is stored
+            self.closed.setdefault(earlier, self.books.files(earlier))
 
     def reopen(self, number: int) -> None:
         if self.closed and number % 2:
