@@ -67,7 +67,7 @@ def test_a_month_that_was_archived_is_closed_by_its_sums(kept: tuple[Books, Plac
     place.keep("usage", DAYS)
     place.run()
     closed = accepted(books.close(AUGUST))
-    assert (closed["status"], closed["digest"], closed["requests"]) == ("closed", None, 1)
+    assert (closed["status"], closed["sha256"], closed["requests"]) == ("closed", None, 1)
     said = books.said(AUGUST)
     assert said["totals"] == total
     assert [each["team_id"] for each in said["calls"]["by_team"]] == [None], "sums know no teams"
