@@ -18,7 +18,7 @@ periods = group("Billing periods: close a month, read its statement.")
 Month = Annotated[str, typer.Argument(help="A calendar month (UTC), such as 2026-10.")]
 FIELDS = (
     "period", "status", "requests", "total_tokens", "unpriced_count", "totals", "closed_at",
-    "digest",
+    "sha256",
 )  # fmt: skip
 
 

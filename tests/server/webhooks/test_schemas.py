@@ -77,6 +77,8 @@ def test_deliveries_are_as_they_are_described(sqlite_place: Place) -> None:
     answered(place.app.post("/api/v1/pricing", json=PRICE), 201)
     adjustment = {"label": "deal", "discount_percent": 10}
     answered(place.app.post("/api/v1/pricing/adjustments", json=adjustment), 201)
+    answered(place.app.post("/api/v1/periods/2025-01/close", json={}))
+    answered(place.app.post("/api/v1/periods/2025-01/reopen", json={"reason": "x"}))
     place.publish("cost.anomaly_detected", forecasts.event(ANOMALY))
     place.publish(
         "forecast.generated",

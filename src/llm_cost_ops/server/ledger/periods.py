@@ -271,15 +271,16 @@ def stored_lines(
     return found
 
 
-def reopen(session: WriteSession, organization_id: str, month: str) -> Period:
+def reopen(session: WriteSession, organization_id: str, month: str) -> Period | None:
     """Open the last closed month again, as it was: what was recorded for it since is in its books,
-    and so is what was recorded for earlier months. Raises MonthClosed."""
+    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed."""
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
-    if not closed or closed[-1].month != month:
-        last = closed[-1].month if closed else None
-        which = "No month is closed." if last is None else f"Only {last}, the last one, can be."
-        raise MonthClosed(f"{month} cannot be opened again. {which}")
+    if not closed or closed[-1].month < month:
+        return None
+    if closed[-1].month != month:
+        last = closed[-1].month
+        raise MonthClosed(f"{month} cannot be opened again: only {last}, the last one, can be.")
     late, here = late_entries.c, late_entries.c.organization_id == organization_id
     # Without a closed month nothing is late.
     of_month = [late.month == month] if len(closed) > 1 else []

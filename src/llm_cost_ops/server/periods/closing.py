@@ -48,6 +48,6 @@ def told(
             {"currency": currency, "total_cost": from_e10(units)}
             for currency, units in sorted((period.totals or {}).items())
         ],
-        "digest": period.digest,
+        "sha256": period.digest,
     }
     publish(session, [Event(organization_id, topic, payload)], now_us=now_us)

@@ -41,7 +41,7 @@ _INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 _MONTH: Schema = {"type": "string", "pattern": MONTH_PATTERN}
 _PERIOD: Schema = {
     "type": "object",
-    "required": ["period", "status", "period_start", "period_end", "totals", "digest"],
+    "required": ["period", "status", "period_start", "period_end", "totals", "sha256"],
     "properties": {
         "period": _MONTH,
         "status": {"enum": ["open", "closing", "closed"]},
@@ -56,7 +56,7 @@ _PERIOD: Schema = {
             "description": "Per currency; null until the month is closed.",
             "items": {"type": "object", "required": ["currency", "total_cost"]},
         },
-        "digest": {"type": ["string", "null"], "description": "SHA-256 of the entries."},
+        "sha256": {"type": ["string", "null"], "description": "Of the entries of its books."},
         "closed_at": _INSTANT,
         "closed_by": {"type": ["string", "null"]},
         "labels_erased_at": _INSTANT,
@@ -187,7 +187,7 @@ def reopen_period(
     principal: Principal = Closer,
 ) -> Response:
     """Open the last closed month again, for a reason that the audit log keeps. What was recorded
-    for it since is in its books then, and no correction any more."""
+    for it since is in its books then, and no correction any more. An open month stays open."""
     month = month_of(period)
     fields = own_fields(principal, body)
     reason = fields.get("reason")
@@ -197,6 +197,8 @@ def reopen_period(
 
     def work(session: WriteSession, actor: Actor) -> Response:
         was = ledger.reopen(session, actor.organization_id, month)
+        if was is None:
+            return json_response(shown(ledger.period_of(session, actor.organization_id, month)))
         before = {key: was_shown for key, was_shown in shown(was).items() if key in _AUDITED}
         after: dict[str, object] = {"reason": reason.strip()}
         actor.record(session, "periods.reopen", "period", month, before, after)
@@ -206,7 +208,7 @@ def reopen_period(
     return change(request, principal, raw, work, hold=hold_alone)
 
 
-_AUDITED = ("closed_at", "closed_by", "requests", "totals", "digest")
+_AUDITED = ("closed_at", "closed_by", "requests", "totals", "sha256")
 
 
 @router.get(

@@ -49,7 +49,7 @@ def shown(period: Period) -> Document:
             {"currency": name, "total_cost": from_e10(units)}
             for name, units in sorted(totals.items())
         ],
-        "digest": period.digest,
+        "sha256": period.digest,
         "closed_at": _instant(period.closed_at),
         "closed_by": period.closed_by,
         "labels_erased_at": _instant(period.erased_at),
@@ -74,7 +74,7 @@ def statement(
         "organization_name": organization_name,
         "status": period.status,
         "closed_at": _instant(period.closed_at),
-        "digest": period.digest,
+        "sha256": period.digest,
         "labels_erased_at": _instant(period.erased_at),
         "totals": _totals(lines),
         "calls": _section([each for each in lines if not each[0].corrects]),

@@ -66,7 +66,7 @@ _BUDGET = _object(
     period_end=_INSTANT,
 )
 _PERIOD = _object(
-    "period requests unpriced_count total_tokens totals digest",
+    "period requests unpriced_count total_tokens totals sha256",
     period={"type": "string", "description": "The month, such as 2026-10."},
     requests=_COUNT,
     unpriced_count=_COUNT,
@@ -75,7 +75,7 @@ _PERIOD = _object(
         "type": "array",
         "items": _object("currency total_cost", currency=_TEXT, total_cost=_MONEY),
     },
-    digest=_MAYBE,
+    sha256=_MAYBE,
 )
 _ANOMALY = _object(
     "anomaly_id date dimension value actual_cost expected_cost lower upper severity score",

@@ -1,0 +1,55 @@
+"""Closing a month from Python and from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from llm_cost_ops import AsyncCostOpsClient, CostOpsClient, UsageRecord
+from llm_cost_ops.exceptions import ConflictError
+from tests.support.live import LiveServer
+
+MAY, JUNE = "2025-05", "2025-06"
+
+
+def used(event_id: str) -> UsageRecord:
+    return UsageRecord(
+        provider="openai", model="gpt-4o", prompt_tokens=1000, completion_tokens=500,
+        event_id=event_id, timestamp="2025-05-30T12:00:00Z",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def client(live_server: LiveServer) -> CostOpsClient:
+    organization_id, key = live_server.new_organization()
+    made = CostOpsClient(key, live_server.base_url, organization_id=organization_id)
+    made.usage.create(used("e1"))
+    return made
+
+
+def test_from_python(client: CostOpsClient) -> None:
+    closed = client.periods.close(MAY, strict=True)
+    assert (closed.status, closed.warnings) == ("closed", [])
+    before = client.export.create(billing_period=MAY).download()
+    client.usage.create(used("e2"))
+    assert client.export.create(billing_period=MAY).download() == before
+    assert [each.status for each in client.periods.list()][:2] == ["closed", "open"]
+    assert client.periods.get(MAY).requests == 1
+    assert client.periods.statement(JUNE).corrections[0]["corrects"] == MAY
+    lines = client.periods.statement_file(JUNE).decode().splitlines()
+    assert lines[1].startswith("2025-06,2025-05,openai,gpt-4o")
+    with pytest.raises(ConflictError):
+        client.periods.close("2025-08")
+    assert client.periods.reopen(MAY, "a mistake").status == "open"
+
+
+def test_of_the_asynchronous_client(client: CostOpsClient) -> None:
+    async def closed() -> Any:
+        settings = client.settings
+        async with AsyncCostOpsClient(settings.api_key, settings.base_url) as asynchronous:
+            await asynchronous.periods.close(MAY)
+            return await asynchronous.periods.get(MAY)
+
+    assert asyncio.run(closed()).status == "closed"
