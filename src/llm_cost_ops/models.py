@@ -16,6 +16,7 @@ from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.reports import tables as reports
 from llm_cost_ops.server.scim import tables as scim
 from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
@@ -33,6 +34,7 @@ __all__ = [
     "pricing",
     "privacy",
     "queue",
+    "reports",
     "scim",
     "signin",
     "spend",

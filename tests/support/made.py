@@ -12,6 +12,7 @@ from llm_cost_ops.server.forecasts.store import anomalies_since
 from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
+from tests.support.report_operations import reports_of
 
 IDP: Body = {
     "kind": "generic",
@@ -64,6 +65,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     center = {"code": canary, "name": canary}
     invited = {"email": f"invited-{canary}@example.com", "role": "viewer", "name": canary}
     user_id = created("/api/v1/users", person).json()["id"]
+    person_asks = {"kind": "access", "subject": user_id}
     team = {"name": canary, "team_id": canary, "members": [user_id]}
     tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
     return {
@@ -91,14 +93,13 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
         "project_id": canary,
-        "request_id": created(
-            "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
-        ).json()["id"],
+        "request_id": created("/api/v1/privacy/requests", person_asks).json()["id"],
         "kept": "alerts",
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
+        **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.support.operation import Operation
+from tests.support.report_operations import REPORTS
 
 PEOPLE: Mapping[str, Operation] = {
     "createOrganization": Operation(
@@ -148,8 +149,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
         Operation("read:organizations"),
     ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
+    **REPORTS,
 }
-"""What is kept of people, and how long."""
+"""What is kept of people, and how long; and the reports that are kept."""
 
 SEVERAL = frozenset(
     {

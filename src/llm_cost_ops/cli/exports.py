@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,9 @@ from llm_cost_ops.cli.costs import (
 )
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.profile import Profile
+
+if TYPE_CHECKING:
+    from llm_cost_ops.cli.connect import Api
 
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
@@ -113,21 +116,25 @@ def export(
         "bom": bom or None,
         "totals": totals or None,
     }
-    _fetch(profile, params, file)
-    return OK
+    return _exported(profile, params, file)
 
 
-def _fetch(profile: Profile, params: dict[str, Any], file: str) -> None:
+def _exported(profile: Profile, params: dict[str, Any], file: str) -> int:
     from llm_cost_ops.cli.connect import connected
 
     with connected(profile) as api:
-        if file == STANDARD_OUTPUT:
-            api.download("/costs/export", params, _Piped(sys.stdout.buffer))
-            return
-        with _written(profile, Path(file)) as target:
-            api.download("/costs/export", params, target)
-        size = target.keep()
-    profile.note(f"{size:,} bytes written to {file}.")
+        fetch(profile, api, "/costs/export", params, file)
+    return OK
+
+
+def fetch(profile: Profile, api: Api, path: str, params: dict[str, Any], file: str) -> None:
+    """Write what the API answers to a file, or to standard output for `-`."""
+    if file == STANDARD_OUTPUT:
+        api.download(path, params, _Piped(sys.stdout.buffer))
+        return
+    with _written(profile, Path(file)) as target:
+        api.download(path, params, target)
+    profile.note(f"{target.keep():,} bytes written to {file}.")
 
 
 class _Piped:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
+    from llm_cost_ops.client.resources.reports import AsyncReports
     from llm_cost_ops.client.resources.roles import AsyncRoles
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
@@ -151,6 +152,12 @@ class AsyncCostOpsClient(BaseClient):
     def export(self) -> AsyncExports:
         """The same as `exports`."""
         return self.exports
+
+    @cached_property
+    def reports(self) -> AsyncReports:
+        from llm_cost_ops.client.resources.reports import AsyncReports
+
+        return AsyncReports(self._caller, self._driver)
 
     @cached_property
     def privacy(self) -> AsyncPrivacy:

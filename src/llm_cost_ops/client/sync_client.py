@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
+    from llm_cost_ops.client.resources.reports import Reports
     from llm_cost_ops.client.resources.roles import Roles
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
@@ -154,6 +155,12 @@ class CostOpsClient(BaseClient):
     def export(self) -> Exports:
         """The same as `exports`."""
         return self.exports
+
+    @cached_property
+    def reports(self) -> Reports:
+        from llm_cost_ops.client.resources.reports import Reports
+
+        return Reports(self._caller, self._driver)
 
     @cached_property
     def privacy(self) -> Privacy:

@@ -30,6 +30,7 @@ from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
+from llm_cost_ops.server.reports import jobs as reports
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import jobs as signin
 from llm_cost_ops.server.webhooks import jobs as webhooks
@@ -54,6 +55,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
+            reports.work(database, clock),
             privacy.work(settings, database, clock),
         ]
     )

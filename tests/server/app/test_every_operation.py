@@ -22,7 +22,8 @@ SCOPES = (
     "write:costs", "write:pricing", "read:forecasts", "write:forecasts",
     "read:users", "write:users", "read:teams", "write:teams", "read:organizations",
     "write:organizations", "read:roles", "write:roles", "read:audit", "read:privacy",
-    "write:privacy", "write:providers", "export:data",
+    "write:privacy", "write:providers", "export:data", "read:reports",
+    "write:reports",
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
@@ -52,6 +53,8 @@ UNKNOWN = {
     "kept": "nothing-of-that-name",
     "credential_id": "prc_00000000000000000000000000",
     "idp_id": "idp_00000000000000000000000000",
+    "report_id": "rpt_00000000000000000000000000",
+    "template_id": "rtp_00000000000000000000000000",
     "role_id": "role_00000000000000000000000000",
 }
 
@@ -305,7 +308,10 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
     assert all("costs" in p or "analytics" in p or "usage" in p or "verify" in p for p in changed)
 
 
-FILTERED = ("queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody")
+FILTERED = (
+    "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
+    "generateReport",
+)  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 
 

@@ -40,6 +40,7 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.reports.tables import report_templates, reports
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.signin.tables import (
     external_identities,
@@ -155,6 +156,12 @@ PLACES: tuple[Place, ...] = (
     *_each(alert_deliveries, TEXT, RENAME, "said", "detail"),
     *_each(forecasts, JSON, RENAME, "request", "answer"),
     *_each(forecasts, ID, RENAME, "created_by"),
+    *_each(reports, JSON, RENAME, "request", "document", "limited_to"),
+    *_each(reports, TEXT, RENAME, "title", "error"),
+    *_each(reports, ID, RENAME, "created_by"),
+    *_each(report_templates, TEXT, RENAME, "name"),
+    *_each(report_templates, JSON, RENAME, "sections"),
+    *_each(report_templates, ID, RENAME, "created_by"),
     *_each(anomalies, ID, RENAME, "value", "judged_by"),
     *_each(anomalies, TEXT, RENAME, "note"),
     *_each(anomalies, JSON, RENAME, "causes"),
@@ -219,6 +226,7 @@ APART: dict[str, str] = {
         f"{table}.id": "the id of a thing"
         for table in """
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
+        reports report_templates
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
         provider_credentials
@@ -288,6 +296,9 @@ APART: dict[str, str] = {
         "an id or a digest",
     ),
     "alerts.status": "a word",
+    **dict.fromkeys(
+        ("reports.type", "reports.status", "reports.format", "reports.needs"), "a word"
+    ),
     "usage_records.status": "a word",
     "audit_forwards.sink": "a word",
     "audit_forwards.last_error": "what a syslog or web server answered",
