@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.core.report.document import Column, Figure, Figures, Section, Table, Text
+from llm_cost_ops.core.report.document import (
+    Chart,
+    Column,
+    Figure,
+    Figures,
+    Section,
+    Series,
+    Table,
+    Text,
+)
 from llm_cost_ops.server.reports.drawing.appendix import TITLE, with_appendix
 from tests.server.reports.drawing import documents
 from tests.server.reports.drawing.documents import money
@@ -54,6 +63,16 @@ def test_a_chart_whose_names_a_table_of_its_section_has_is_not_repeated() -> Non
         documents.document(Section("Models", (documents.bars(8),))), charts=False
     ).sections
     assert not [title for title in tables(last) if title.startswith("Chart")]
+
+
+def test_names_of_a_chart_may_be_those_of_several_columns() -> None:
+    rows = tuple((f"provider {n}", f"model {n}", money(n)) for n in range(3))
+    table = Table("T", (Column("Provider"), Column("Model"), Column("Cost", "money")), rows)
+    names = tuple(f"provider {n} / model {n}" for n in range(3))
+    chart = Chart("bars", "C", "c", names, (Series("Cost", (money(0), money(1), money(2))),))
+    document = documents.document(Section("Models", (chart, table)))
+    *_, last = with_appendix(document, charts=True).sections
+    assert list(tables(last)) == []
 
 
 def test_a_document_without_sections_still_says_how_it_was_made() -> None:

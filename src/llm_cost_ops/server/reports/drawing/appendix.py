@@ -57,8 +57,10 @@ def with_appendix(document: Document, *, charts: bool) -> Document:
 
 
 def _cells(section: Section) -> set[Cell]:
-    tables = (block for block in section.blocks if isinstance(block, Table))
-    return {cell for table in tables for row in table.rows for cell in row}
+    """The cells of its tables, and the names of each row in one, as charts have them."""
+    rows = [row for block in section.blocks if isinstance(block, Table) for row in block.rows]
+    names = {" / ".join(cell for cell in row if isinstance(cell, str)) for row in rows}
+    return {cell for row in rows for cell in row} | names
 
 
 def _totals(sections: Sequence[Section], currency: str) -> Iterator[tuple[Cell, ...]]:

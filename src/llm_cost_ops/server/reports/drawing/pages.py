@@ -36,10 +36,11 @@ _DIGIT, _LETTER = 0.48, 0.53
 _NARROW_TABLE = 0.62
 _NARROWEST = 16
 _WIDEST = 46
-_RUN = re.compile(r"[^\s\-/\u200b]{25,}")
-_AFTER = re.compile(r"(?<=[&?_.,:;=])(?=\w{3})")
-_PIECE = 16
+_RUN = re.compile(r"[^\s\u200b]{25,}")
+_AFTER = re.compile(r"(?<=[&?_.,:;/\-])(?=\w{3})")
+_LONGEST, _PIECE = 24, 16
 _SHORT = 70
+_SHORT_TABLE = 14
 _MOST_NAMED = 60
 _PROBE = b"""#set document(title: "-")
 #set text(font: json(bytes(sys.inputs.fonts)))
@@ -126,6 +127,9 @@ def _bound_block(block: Laid) -> None:
     block["note"] = None if block["note"] is None else _broken(cut(block["note"], 1000))
     if block["kind"] == "table":
         block["parts"] = list(_parts(block))
+        lines = sum(len(part["rows"]) for part in block["parts"])
+        longest = max((len(cell or "") for row in block["rows"] for cell in row), default=0)
+        block["short"] = lines <= _SHORT_TABLE and longest <= _SHORT
         for name in ("rows", "totals", "heads", "numeric"):
             del block[name]
 
@@ -138,7 +142,10 @@ def _broken(text: str) -> str:
 
 def _pieces(run: str) -> str:
     return "\u200b".join(
-        each[at : at + _PIECE] for each in run.split("\u200b") for at in range(0, len(each), _PIECE)
+        each[at : at + step]
+        for each in run.split("\u200b")
+        for step in (len(each) if len(each) <= _LONGEST else _PIECE,)
+        for at in range(0, len(each), step)
     )
 
 

@@ -114,7 +114,8 @@ def shown(
     places: int | None = None,
     zone: tzinfo = UTC,
 ) -> str:
-    """A cell as text; `places` None means as many as this value alone needs."""
+    """A cell as text; `places` None means as many as this value alone needs, for money two digits
+    that are not zero."""
     if value is None:
         return UNKNOWN
     if kind == "instant" and isinstance(value, int):
@@ -123,7 +124,8 @@ def shown(
     if number is None:
         return value.isoformat() if isinstance(value, date) else clean(str(value))
     if places is None:
-        places = places_of(kind, currency, (value,))
+        alone = value // 10 if kind == "money" and isinstance(value, int) and value > 0 else value
+        places = places_of(kind, currency, (alone,))
     if kind == "ratio":
         return f"{rounded(number.scaleb(2, EXACT), places)} %"
     return rounded(number, places)
