@@ -70,6 +70,7 @@ from llm_cost_ops.server.identity.organizations import settings_of_organization
 from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
+from llm_cost_ops.server.journal import routes as journal
 from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
@@ -143,6 +144,7 @@ ROOMS: tuple[Room, ...] = (
     Room("rates", router=rates.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
+    Room("journal", router=journal.router),
     Room("analytics", router=analytics.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
