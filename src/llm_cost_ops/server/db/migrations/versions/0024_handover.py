@@ -1,7 +1,7 @@
 """Exchange rates that organizations give.
 
 Revision ID: 0024
-Revises: 0019
+Revises: 0023
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0024"
-down_revision = "0019"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
