@@ -78,5 +78,5 @@ def _tell(profile: Profile, answer: Mapping[str, Any]) -> None:
         profile.note(
             f"{answer['unpriced_calls']:,} calls have no price: their cost is not in the journal."
         )
-    if answer["closed"] is False:
+    if not answer["closed"]:
         profile.note(f"{answer['period']} is not closed: its costs may still change.")

@@ -54,7 +54,7 @@ def furnish(app: Application) -> None:
 def test_a_journal_is_the_months_total_on_the_mapped_accounts(application: Application) -> None:
     furnish(application)
     answer = made(application)
-    assert (answer["closed"], answer["unpriced_calls"]) == (None, 1)
+    assert (answer["closed"], answer["unpriced_calls"]) == (False, 1)
     euro, dollar = answer["documents"]
     assert (euro["currency"], euro["total"], euro["exact_total"]) == (
         "EUR", Decimal("10.01"), Decimal("10.0050000001"),
@@ -131,3 +131,20 @@ def test_what_cannot_be_booked_is_refused(
     assert refused.status_code == 422, refused.text
     assert list(refused.json()["error"]["field_errors"]) == [field]
     assert accepted(sqlite_application.get("/api/v1/audit?action=journal.created"))["data"] == []
+
+
+def test_the_journal_of_a_closed_month_stays(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    accepted(send(app, "/periods/2026-10/close", {}), 200)
+    answer = made(app)
+    assert answer["closed"] is True
+    late = usage("late", timestamp="2026-10-20T00:00:00Z", project_id="web", prompt_tokens=10**6)
+    before = made(app, period="2026-11")
+    record(app, late)
+    assert made(app) == answer
+    after = made(app, period="2026-11")
+    assert (before["closed"], after["closed"]) == (False, False)
+    (was,), (now,) = before["documents"], after["documents"]
+    assert now["exact_total"] > was["exact_total"]
+    assert "web" in [line["project"] for line in now["lines"]]

@@ -26,12 +26,12 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.bodies import Named
 from llm_cost_ops.server.admin.wire import COUNT, MAYBE, TEXT, shape
 from llm_cost_ops.server.analytics.request import home
-from llm_cost_ops.server.db.session import report, write_retrying
+from llm_cost_ops.server.db.session import snapshot, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers
 from llm_cost_ops.server.http.routing import Wire, room_router
-from llm_cost_ops.server.journal.month import costs_of, is_closed, unpriced_of, with_teams
+from llm_cost_ops.server.journal.month import costs_of, unpriced_of, with_teams
 from llm_cost_ops.server.pricing.change import Untimed
 
 router = room_router("/api/v1/costs", "journal")
@@ -45,7 +45,7 @@ Key = Annotated[str, Field(min_length=1, max_length=255)]
 Center = Annotated[str, Field(min_length=1, max_length=255)]
 SCHEMA = shape(
     period=TEXT,
-    closed={"type": ["boolean", "null"]},
+    closed={"type": "boolean"},
     unpriced_calls=COUNT,
     documents={
         "type": "array",
@@ -125,11 +125,10 @@ def make_journal(request: Request, body: Asked, principal: Principal = Exporter)
     period = _period(body.period)
     posted = None if body.posting_date is None else parse_day(body.posting_date, "posting_date")
     database = deps.database(request)
-    with report(database) as session:
+    with snapshot(database) as session:
         at = home(session, principal, deps.clock(request).now())
-        costs = costs_of(session, at, period)
+        costs, closed = costs_of(session, at, period)
         accounts = with_teams(session, at.organization_id, body.accounts.accounts())
-        closed = is_closed(session, at.organization_id, period)
     made = documents(
         costs, accounts, period, posting_date=posted, number=body.document, reverse=body.reverse
     )
