@@ -17,5 +17,26 @@ HANDOVER: Mapping[str, Operation] = {
         "write:pricing",
         ({"csv": "from_currency,to_currency,date,rate,source\nUSD,GBP,2025-10-31,0.78,BoE"},),
     ),
+    "makeJournal": Operation(
+        "export:data",
+        (
+            {
+                "period": "2025-11",
+                "accounts": {
+                    "debit_account": "6400",
+                    "credit_account": "3300",
+                    "cost_center": "CC-000",
+                    "projects": {"web": {"debit_account": "6410"}},
+                    "teams": {"search": {"cost_center": "CC-200"}},
+                    "cost_centers": {"CC-200": {"debit_account": "6420"}},
+                    "providers": {"openai": {"credit_account": "3310"}},
+                },
+                "posting_date": "2025-11-30",
+                "document": "ACCR",
+                "reverse": True,
+            },
+        ),
+        also=("read:costs",),
+    ),
     "deleteExchangeRate": Operation("write:pricing"),
 }

@@ -105,8 +105,8 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
-        **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "rate_id": created("/api/v1/exchange-rates", {**EXCHANGE, "source": canary}).json()["id"],
+        **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }

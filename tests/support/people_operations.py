@@ -159,10 +159,10 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
         Operation("read:organizations"),
     ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
-    **REPORTS,
     **HANDOVER,
+    **REPORTS,
 }
-"""What is kept of people, and how long; reports, and what is handed to other tools."""
+"""What is kept of people, and how long; reports that are kept, what is handed to other tools."""
 
 SEVERAL = frozenset(
     {

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
+    "journal": ("journal:journal", "A month of costs as entries of a general ledger."),
     "bi": ("bi:bi", "Views for SQL tools, with a role that reads them alone."),
     "rates": ("rates:rates", "Exchange rates: give, import, list, convert."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),

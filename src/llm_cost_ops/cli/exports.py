@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
-BillingPeriod = Annotated[
-    str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
-]
 Type = Annotated[
     str, typer.Option("--type", help="costs, usage, calls (all that an import needs), aggregates.")
+]
+BillingPeriod = Annotated[
+    str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
 ]
 FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
 FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]

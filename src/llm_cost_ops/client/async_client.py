@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
     from llm_cost_ops.client.resources.exports import AsyncExports
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
+    from llm_cost_ops.client.resources.journal import AsyncJournal
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
     from llm_cost_ops.client.resources.periods import AsyncPeriods
@@ -172,6 +173,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import AsyncPrivacy
 
         return AsyncPrivacy(self._caller, self._driver)
+
+    @cached_property
+    def journal(self) -> AsyncJournal:
+        from llm_cost_ops.client.resources.journal import AsyncJournal
+
+        return AsyncJournal(self._caller, self._driver)
 
     @cached_property
     def exchange_rates(self) -> AsyncExchangeRates:

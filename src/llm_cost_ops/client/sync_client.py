@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
     from llm_cost_ops.client.resources.exports import Exports
     from llm_cost_ops.client.resources.forecasts import Forecasts
+    from llm_cost_ops.client.resources.journal import Journal
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
     from llm_cost_ops.client.resources.periods import Periods
@@ -175,6 +176,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import Privacy
 
         return Privacy(self._caller, self._driver)
+
+    @cached_property
+    def journal(self) -> Journal:
+        from llm_cost_ops.client.resources.journal import Journal
+
+        return Journal(self._caller, self._driver)
 
     @cached_property
     def exchange_rates(self) -> ExchangeRates:

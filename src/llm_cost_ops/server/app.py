@@ -71,6 +71,7 @@ from llm_cost_ops.server.identity.organizations import settings_of_organization
 from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
+from llm_cost_ops.server.journal import routes as journal
 from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
@@ -146,9 +147,10 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    Room("rates", router=rates.router),
+    Room("journal", router=journal.router),
     # Schedules before exports: /exports/schedules is no id of one.
     Room("schedules", router=schedules.router),
-    Room("rates", router=rates.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("export", router=export_orders.router),

@@ -1,0 +1,150 @@
+"""The journal of a month over HTTP: the ledger's total, on the mapped accounts, balanced."""
+
+from __future__ import annotations
+
+import csv
+import io
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import pytest
+
+from llm_cost_ops.core import jsontext
+from tests.support.application import Application
+from tests.support.calls import accepted, proof, record, send, usage
+
+PATH = "/costs/journal"
+ACCOUNTS: dict[str, Any] = {
+    "debit_account": "6400",
+    "credit_account": "3300",
+    "cost_center": "CC-000",
+    "projects": {"web": {"debit_account": "6410"}},
+    "teams": {"other": {"cost_center": "CC-900"}},
+    "cost_centers": {"CC-200": {"debit_account": "6420"}},
+    "providers": {"openai": {"credit_account": "3310"}},
+}
+ASKED = {"period": "2026-10", "accounts": ACCOUNTS}
+
+
+def made(app: Application, **asked: object) -> Any:
+    answer = send(app, PATH, {**ASKED, **asked})
+    assert answer.status_code == 200, answer.text
+    return jsontext.loads(answer.text)
+
+
+def furnish(app: Application) -> None:
+    """October, with the first and last instants of it, and what is beside it."""
+    team = {"name": "Search", "team_id": "search", "metadata": {"cost_center": "CC-200"}}
+    accepted(send(app, "/teams", team), 201)
+    record(
+        app,
+        usage("before", timestamp="2026-09-30T23:59:59.999999Z", prompt_tokens=10**6),
+        usage("first", timestamp="2026-10-01T00:00:00Z", project_id="web"),
+        usage("last", timestamp="2026-10-31T23:59:59.999999Z", team_id="search"),
+        usage("after", timestamp="2026-11-01T00:00:00Z", prompt_tokens=10**6),
+        usage("none", timestamp="2026-10-02T00:00:00Z", model="no-such-model"),
+        usage("claude", timestamp="2026-10-02T00:00:00Z", provider="anthropic",
+              model="claude-sonnet-4-5", prompt_tokens=12_345, team_id="search"),
+    )  # fmt: skip
+    euro = {"event_id": "e", "model": "m", "provider": "openai", "currency": "EUR",
+            "timestamp": "2026-10-15T00:00:00Z"}  # fmt: skip
+    accepted(send(app, "/costs", {**euro, "cost": "10.0050000001", "project_id": "=1+1"}), 201)
+
+
+def test_a_journal_is_the_months_total_on_the_mapped_accounts(application: Application) -> None:
+    furnish(application)
+    answer = made(application)
+    assert (answer["closed"], answer["unpriced_calls"]) == (False, 1)
+    euro, dollar = answer["documents"]
+    assert (euro["currency"], euro["total"], euro["exact_total"]) == (
+        "EUR", Decimal("10.01"), Decimal("10.0050000001"),
+    )  # fmt: skip
+    assert euro["rounding"] == Decimal("0.0049999999")
+    october = accepted(application.get(
+        "/api/v1/costs/summary?start_date=2026-10-01&end_date=2026-10-31&currency=USD"
+    ))  # fmt: skip
+    exact = Decimal(str(october["total_cost"]))
+    assert dollar["exact_total"] == exact
+    assert dollar["total"] == exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN)
+    booked = {
+        (line["account"], line["cost_center"], line["project"], line["team"], line["provider"])
+        for line in dollar["lines"]
+    }
+    assert booked == {
+        ("6410", "CC-000", "web", "", "openai"),
+        ("6420", "CC-200", "", "search", "openai"),
+        ("6420", "CC-200", "", "search", "anthropic"),
+        ("3310", "", "", "", "openai"),
+        ("3300", "", "", "", "anthropic"),
+    }
+    rows = list(csv.DictReader(io.StringIO(answer["csv"])))
+    for currency in ("USD", "EUR"):
+        own = [row for row in rows if row["currency"] == currency]
+        debits = sum(Decimal(row["debit"] or 0) for row in own)
+        assert debits == sum(Decimal(row["credit"] or 0) for row in own)
+    assert [row["project"] for row in rows if row["currency"] == "EUR"] == ["'=1+1", ""]
+    assert proof(application).ok
+
+
+def test_a_reversal_and_the_audit_log(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    answer = made(app, reverse=True, document="ACCR", posting_date="2026-10-30")
+    assert [(each["document"], each["posting_date"]) for each in answer["documents"]] == [
+        ("ACCR-2026-10-EUR", "2026-10-30"),
+        ("ACCR-2026-10-EUR-R", "2026-11-01"),
+        ("ACCR-2026-10-USD", "2026-10-30"),
+        ("ACCR-2026-10-USD-R", "2026-11-01"),
+    ]
+    (entry,) = accepted(app.get("/api/v1/audit?action=journal.created"))["data"]
+    assert entry["resource_id"] == "2026-10"
+    assert made(app, period="2026-08")["documents"] == []
+
+
+def test_the_month_is_that_of_the_organization(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    path = f"/api/v1/organizations/{app.organization_id}"
+    accepted(app.request("PATCH", path, json={"time_zone": "Europe/Berlin"}), 200)
+    (dollar,) = (each for each in made(app)["documents"] if each["currency"] == "USD")
+    assert dollar["exact_total"] > 2, "the call of a million tokens before midnight UTC is in it"
+    assert all(line["team"] != "search" or line["provider"] == "anthropic"
+               for line in dollar["lines"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"period": "2026-13"}, "period"),
+        ({"period": "2026-1"}, "period"),
+        ({"posting_date": "2026-09-30"}, "posting_date"),
+        ({"posting_date": "2026-11-01", "reverse": True}, "posting_date"),
+        ({"accounts": {"debit_account": "6400"}}, "accounts.credit_account"),
+        ({"accounts": {**ACCOUNTS, "project": {}}}, "accounts.project"),
+    ],
+)
+def test_what_cannot_be_booked_is_refused(
+    sqlite_application: Application, change: dict[str, object], field: str
+) -> None:
+    record(sqlite_application, usage("a", timestamp="2026-10-05T00:00:00Z"))
+    refused = send(sqlite_application, PATH, {**ASKED, **change})
+    assert refused.status_code == 422, refused.text
+    assert list(refused.json()["error"]["field_errors"]) == [field]
+    assert accepted(sqlite_application.get("/api/v1/audit?action=journal.created"))["data"] == []
+
+
+def test_the_journal_of_a_closed_month_stays(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    accepted(send(app, "/periods/2026-10/close", {}), 200)
+    answer = made(app)
+    assert answer["closed"] is True
+    late = usage("late", timestamp="2026-10-20T00:00:00Z", project_id="web", prompt_tokens=10**6)
+    before = made(app, period="2026-11")
+    record(app, late)
+    assert made(app) == answer
+    after = made(app, period="2026-11")
+    assert (before["closed"], after["closed"]) == (False, False)
+    (was,), (now,) = before["documents"], after["documents"]
+    assert now["exact_total"] > was["exact_total"]
+    assert "web" in [line["project"] for line in now["lines"]]
