@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from tests.support.operation import Operation
 
 PEOPLE: Mapping[str, Operation] = {
-    "createExport": Operation("export:data", ({"format": "csv", "period": "last-month"},)),
+    "createExport": Operation(
+        "export:data", ({"format": "csv", "period": "last-month"},), also=("read:costs",)
+    ),
     **dict.fromkeys(
         ("listExports", "getExport", "deleteExport", "downloadExport"), Operation("export:data")
     ),

@@ -97,7 +97,7 @@ class Desk:
             rows = session.execute(
                 text("SELECT topic, payload FROM outbox WHERE topic LIKE 'export%' ORDER BY id")
             ).all()
-        return [(topic, loads(p) if isinstance(p, str) else p) for topic, p in rows]
+        return [(row[0], loads(row[1]) if isinstance(row[1], str) else row[1]) for row in rows]
 
     def audited(self) -> list[str]:
         with read(self.app.database) as session:
