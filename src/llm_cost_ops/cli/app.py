@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("costs:query", "List calls, or add them up by groups."),
     "summary": ("costs:summary", "Totals of a period."),
     "export": ("exports:export", "Write calls, or groups of them, to a file."),
+    "exports": ("ordered:exports", "Exports that a worker makes: order, look at, fetch."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
