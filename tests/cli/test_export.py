@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,25 @@ def test_a_connection_that_is_lost_begins_the_file_again(
         proxy.cut_after(len(whole) // 2)
         ran = run("export", "-o", "-")
         assert (ran.code, "in the middle of the file" in ran.err) == (1, True)
+
+
+def test_an_export_that_a_worker_makes(
+    run: Run, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    _, key = live_server.new_organization()
+    monkeypatch.setenv("COST_OPS_API_KEY", key)
+    monkeypatch.setenv("COST_OPS_API_URL", live_server.base_url)
+    assert run("ingest", write_lines(place / "c.jsonl", [call(1)])).code == 0
+    made = run("exports", "order", "-f", "jsonl", "--fields", "model,cost", "-o", "json").json()
+    deadline = time.monotonic() + 60
+    while run("exports", "get", made["id"], "-o", "json").json()["status"] != "completed":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert made["id"] in run("exports", "list", "--status", "completed").out
+    ran = run("exports", "download", made["id"], "--output", "c.jsonl")
+    assert (ran.code, "bytes written to c.jsonl" in ran.err) == (0, True)
+    assert (place / "c.jsonl").read_bytes() == b'{"model":"gpt-4o","cost":0.0075}\n'
+    assert run("exports", "cancel", made["id"]).code == 0
+    ran = run("exports", "download", made["id"], "--output", "c.jsonl")
+    assert (ran.code, "no longer there" in ran.err) == (4, True)
+    assert (place / "c.jsonl").read_bytes().startswith(b'{"model"')

@@ -11,7 +11,9 @@ from tests.support.report_operations import REPORTS
 ALL_OF_FINANCE = ("read:costs", "write:budgets")
 
 PEOPLE: Mapping[str, Operation] = {
-    "createExport": Operation("export:data", ({"format": "csv", "period": "last-month"},)),
+    "createExport": Operation(
+        "export:data", ({"format": "csv", "period": "last-month"},), also=("read:costs",)
+    ),
     **dict.fromkeys(
         ("listExports", "getExport", "deleteExport", "downloadExport"), Operation("export:data")
     ),

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "schedules:schedules",
         "Files at set times: schedule, pause, run, look at deliveries.",
     ),
+    "exports": ("ordered:exports", "Exports that a worker makes: order, look at, fetch."),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "journal": ("journal:journal", "A month of costs as entries of a general ledger."),

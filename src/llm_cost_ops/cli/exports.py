@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +36,11 @@ ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
 Type = Annotated[
-    str, typer.Option("--type", help="costs, usage, calls (all that an import needs), aggregates.")
+    str,
+    typer.Option(
+        "--type",
+        help="costs, usage, calls (for an import), aggregates, audit, pricing or budgets.",
+    ),
 ]
 BillingPeriod = Annotated[
     str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
@@ -148,9 +152,9 @@ def fetch(profile: Profile, api: Api, path: str, params: dict[str, Any], file: s
     if file == STANDARD_OUTPUT:
         api.download(path, params, _Piped(sys.stdout.buffer))
         return
-    with _written(profile, Path(file)) as target:
+    with replacing(profile, Path(file)) as target:
         api.download(path, params, target)
-    profile.note(f"{target.keep():,} bytes written to {file}.")
+    profile.note(f"{target.size:,} bytes written to {file}.")
 
 
 class _Piped:
@@ -169,58 +173,44 @@ class _Piped:
         self._out.write(data)
 
 
-class _written:
-    """A file beside the one that is to be, which takes its place when it is whole."""
+class _Part:
+    """A file that comes, and how much of it there is."""
 
-    def __init__(self, profile: Profile, path: Path) -> None:
-        self._profile = profile
-        self._path = path
-        self._part = path.with_name(f".{path.name}.part")
-        self._file: IO[bytes] | None = None
-        self._size = 0
-        self._tick: Callable[[int], None] = lambda _size: None
-        self._bar: Any = None
-
-    def __enter__(self) -> _written:
-        try:
-            self._file = self._part.open("wb")
-        except OSError as error:
-            raise CommandError(f"{self._path}: {error.strerror}", exit_code=ARGUMENTS) from None
-        from llm_cost_ops.cli.progress import download
-
-        self._bar = download(self._profile, self._path.name)
-        self._tick = self._bar.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._bar.__exit__(None, None, None)
-        if kind is not None and self._file is not None:
-            self._file.close()
-            with suppress(OSError):
-                self._part.unlink()
+    def __init__(self, file: IO[bytes], tick: Callable[[int], None]) -> None:
+        self._file = file
+        self._tick = tick
+        self.size = 0
 
     def restart(self) -> None:
         """An attempt begins."""
-        file = self._opened()
-        file.seek(0)
-        file.truncate()
-        self._size = 0
+        self._file.seek(0)
+        self._file.truncate()
+        self.size = 0
 
     def write(self, data: bytes) -> None:
-        self._opened().write(data)
-        self._size += len(data)
-        self._tick(self._size)
+        self._file.write(data)
+        self.size += len(data)
+        self._tick(self.size)
 
-    def keep(self) -> int:
-        """Put the file where it is to be, on the disk; its size in bytes."""
-        file = self._opened()
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        self._part.replace(self._path)
-        return self._size
 
-    def _opened(self) -> IO[bytes]:
-        if self._file is None:
-            raise ValueError("not open")
-        return self._file
+@contextmanager
+def replacing(profile: Profile, path: Path) -> Generator[_Part]:
+    """A file beside the one that is to be, which takes its place, on the disk, when the block ends
+    well. Raises CommandError where none can be made."""
+    from llm_cost_ops.cli.progress import download
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        file = part.open("wb")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", exit_code=ARGUMENTS) from None
+    try:
+        with file, download(profile, path.name) as tick:
+            yield _Part(file, tick)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tempfile
 import threading
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -38,7 +39,9 @@ UNHURRIED_SECONDS = 3600.0
 LAST_ANSWERS_SECONDS = 1.0
 
 Message = MutableMapping[str, Any]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+Answer = tuple[int, list[tuple[bytes, bytes]], IO[bytes]]
+SPOOLED_BYTES = 8 * 2**20
+"""Of an answer in memory; a longer one waits in a temporary file."""
 
 
 @contextmanager
@@ -191,7 +194,7 @@ class _Host:
             raise
 
     async def _exchange(self, scope: Message, body: bytes) -> Answer:
-        parts: list[bytes] = []
+        parts = tempfile.SpooledTemporaryFile[bytes](SPOOLED_BYTES)
         start: Message = {}
         given = False
 
@@ -207,11 +210,16 @@ class _Host:
             if message["type"] == "http.response.start":
                 start.update(message)
             else:
-                parts.append(message.get("body", b""))
+                parts.write(message.get("body", b""))
 
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except BaseException:
+            parts.close()
+            raise
         headers = cast("list[tuple[bytes, bytes]]", list(start["headers"]))
-        return start["status"], headers, b"".join(parts)
+        parts.seek(0)
+        return start["status"], headers, cast("IO[bytes]", parts)
 
 
 class _Adapter(BaseAdapter):
@@ -224,7 +232,7 @@ class _Adapter(BaseAdapter):
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: ARG002
+        stream: bool = False,
         timeout: Any = None,
         verify: bool | str = True,  # noqa: ARG002
         cert: Any = None,  # noqa: ARG002
@@ -238,10 +246,22 @@ class _Adapter(BaseAdapter):
             )
         except TimeoutError as error:
             raise requests.exceptions.ReadTimeout(request=request) from error
-        return _response(request, status, headers, answer)
+        if not stream:
+            with answer:
+                return _response(request, status, headers, io.BytesIO(answer.read()))
+        return _response(request, status, headers, _Body(answer))
 
     def close(self) -> None:
         pass
+
+
+class _Body:
+    """A body for `requests`, which closes one that it has read by `release_conn` alone."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.read = file.read
+        self.close = self.release_conn = file.close
 
 
 def _scope_of(request: requests.PreparedRequest, body: bytes) -> Message:
@@ -273,14 +293,14 @@ def _response(
     request: requests.PreparedRequest,
     status: int,
     headers: list[tuple[bytes, bytes]],
-    body: bytes,
+    body: io.BytesIO | _Body,
 ) -> requests.Response:
     response = requests.Response()
     response.status_code = status
     response.headers = CaseInsensitiveDict(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers
     )
-    response.raw = io.BytesIO(body)
+    response.raw = body
     response.url = request.url or ""
     response.request = request
     return response

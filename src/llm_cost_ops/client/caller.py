@@ -14,12 +14,12 @@ from llm_cost_ops.client import wire
 from llm_cost_ops.client.cache import ResponseCache
 from llm_cost_ops.client.credentials import Auth
 from llm_cost_ops.client.pages import Page
-from llm_cost_ops.client.policy import Flow, Into, RetryPolicy, Send, exchange
+from llm_cost_ops.client.policy import Flow, Into, Resumed, RetryPolicy, Send, exchange
 from llm_cost_ops.client.response import Response
 from llm_cost_ops.client.rows import Row
 from llm_cost_ops.client.settings import Settings
 from llm_cost_ops.client.version import version
-from llm_cost_ops.exceptions import APIError, AuthenticationError, CostOpsError
+from llm_cost_ops.exceptions import APIError, AuthenticationError, CostOpsError, NetworkError
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -46,11 +46,13 @@ class Caller:
     def now(self) -> datetime:
         return self.policy.now()
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Flow[Any]:
-        """The decoded answer of a GET."""
+    def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, fresh: bool = False
+    ) -> Flow[Any]:
+        """The decoded answer of a GET, `fresh` rather than one that is remembered."""
         url = self._url(path, params)
         request = Send("GET", url, self._headers())
-        if self._cache is None:
+        if self._cache is None or fresh:
             return _decoded((yield from self._exchange(request)))
         generation = self._cache.generation
         response = self._cache.get(url)
@@ -66,6 +68,20 @@ class Caller:
         headers = {**self._headers(), "Accept": "*/*"}
         send = Send("GET", self._url(path, params), headers, into=into)
         return (yield from self._exchange(send)).content
+
+    def rest(self, path: str, into: Resumed) -> Flow[None]:
+        """A file piece by piece, as often as something of it comes: what was lost is asked for from
+        where it broke."""
+        headers = {**self._headers(), "Accept": "*/*"}
+        send = Send("GET", self._url(path, None), headers, into=into, resume=into.lacking)
+        while True:
+            had = into.size
+            try:
+                yield from self._exchange(send)
+                return
+            except NetworkError as lost:
+                if not lost.retryable or into.size <= had:
+                    raise
 
     def ask(self, path: str, body: Any, *, params: Mapping[str, Any] | None = None) -> Flow[Any]:
         """The decoded answer of a POST that needs no idempotency key: it stores nothing, or only

@@ -32,16 +32,31 @@ class Into(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
+class Resumed(Into, Protocol):
+    """What keeps the pieces of a broken answer and goes on behind them."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        ...
+
+    def lacking(self) -> Mapping[str, str]:
+        """The headers that ask for the rest; none for the whole."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """One HTTP exchange. The outcome is a Response; a failure is thrown in as NetworkError. With
-    `into` the body of an answer of 200 goes there, and the Response has none."""
+    `into` the body of an answer of 200 goes there, and the Response has none; `resume` gives the
+    headers of each attempt that ask for what is lacking, which an answer of 206 then adds."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | None = None
     into: Into | None = None
+    resume: Callable[[], Mapping[str, str]] | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> Send:
         return replace(self, headers={**self.headers, **headers})
@@ -134,7 +149,8 @@ def exchange(request: Send, policy: RetryPolicy) -> Flow[Response]:
     attempt = 0
     while True:
         try:
-            outcome: Response | NetworkError = yield request
+            asked = request if request.resume is None else request.with_headers(request.resume())
+            outcome: Response | NetworkError = yield asked
         except NetworkError as failure:
             outcome = failure
         match decide(attempt, outcome, policy):

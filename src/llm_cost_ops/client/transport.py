@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import httpx
     import requests
 
-OK = 200
+OK, PARTIAL = 200, 206
 PIECE_BYTES = 64 * 1024
 
 T = TypeVar("T")
@@ -91,10 +91,13 @@ class SyncDriver:
                 auth=_keep_headers,
                 stream=request.into is not None,
             )
-            if request.into is not None and answer.status_code == OK:
-                request.into.restart()
-                for piece in answer.iter_content(PIECE_BYTES):
-                    request.into.write(piece)
+            if request.into is not None and answer.status_code in (OK, PARTIAL):
+                # Closed at once, also when it broke or nobody wants the rest.
+                with answer:
+                    if answer.status_code == OK:
+                        request.into.restart()
+                    for piece in answer.iter_content(PIECE_BYTES):
+                        request.into.write(piece)
                 return Response(answer.status_code, answer.headers, b"")
         except requests.exceptions.Timeout as error:
             raise TimeoutError(
@@ -180,10 +183,11 @@ class AsyncDriver:
                 follow_redirects=False,
                 auth=_keep_httpx_headers,
             ) as answer:
-                if request.into is None or answer.status_code != OK:
+                if request.into is None or answer.status_code not in (OK, PARTIAL):
                     await answer.aread()
                     return Response(answer.status_code, answer.headers, answer.content)
-                request.into.restart()
+                if answer.status_code == OK:
+                    request.into.restart()
                 async for piece in answer.aiter_bytes(PIECE_BYTES):
                     request.into.write(piece)
                 return Response(answer.status_code, answer.headers, b"")

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -16,7 +15,6 @@ from sqlalchemy import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access import routes as access
 from llm_cost_ops.server.access.credentials import ApiKeys
 from llm_cost_ops.server.access.keys import KeyRing
@@ -76,7 +74,7 @@ from llm_cost_ops.server.ledger import routes as ledger
 from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
-from llm_cost_ops.server.pricing.resolve import Prices
+from llm_cost_ops.server.pricing.resolve import Prices, price_book
 from llm_cost_ops.server.privacy import retention_routes as retention
 from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
@@ -256,7 +254,7 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
         state.tokens,
         state.sessions,
     )
-    state.prices = Prices(_book(settings), state.database, clock)
+    state.prices = Prices(price_book(settings.pricing), state.database, clock)
     one_writer = state.database.kind is DatabaseKind.SQLITE
     state.writer = Writer(
         state.database, state.prices, clock, threads=1 if one_writer else WRITER_THREADS
@@ -298,12 +296,6 @@ def _worker(state: Any) -> WorkerThread:
     return WorkerThread(
         create_worker(state.settings, state.database, state.clock, state.queue_metrics)
     )
-
-
-def _book(settings: Settings) -> PriceBook:
-    if settings.pricing.book_file is None:
-        return PriceBook.packaged()
-    return PriceBook.load(Path(settings.pricing.book_file).read_text(encoding="utf-8"))
 
 
 def _observe(state: Any, settings: Settings) -> None:

@@ -315,7 +315,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
 
 FILTERED = (
     "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
-    "generateReport",
+    "generateReport", "createExport",
     "createSchedule", "updateSchedule", "changeSchedule",
 )  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}

@@ -97,7 +97,10 @@ class Desk:
             rows = session.execute(
                 text("SELECT topic, payload FROM outbox WHERE topic LIKE 'export%' ORDER BY id")
             ).all()
-        return [(topic, loads(p) if isinstance(p, str) else p) for topic, p in rows]
+        found = [tuple(row) for row in rows]
+        return [
+            (each[0], loads(each[1]) if isinstance(each[1], str) else each[1]) for each in found
+        ]
 
     def audited(self) -> list[str]:
         with read(self.app.database) as session:

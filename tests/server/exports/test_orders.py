@@ -109,12 +109,13 @@ def test_a_broken_download_goes_on_where_it_was(one: Desk) -> None:
 
 
 def test_what_is_wrong_is_told_at_once(one: Desk) -> None:
-    for body, field in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"format": "doc"}, "format"),
         ({"include_fields": ["nope"]}, "include_fields"),
         ({"misspelt": 1}, "misspelt"),
         ({"filters": {"metadata": "x" * 100_000}}, ""),
-    ):
+    ]
+    for body, field in wrong:
         error = one.order(422, **body)["error"]
         assert not field or field in error["field_errors"]
     assert one.order(403, organization_id="org-other")["error"]["code"] == "ORGANIZATION_MISMATCH"

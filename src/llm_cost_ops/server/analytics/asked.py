@@ -58,6 +58,10 @@ class Asked:
         """Whether a name was given and not read yet."""
         return name in self._values
 
+    def peek(self, name: str) -> object | None:
+        """The value under a name, to be read again."""
+        return self._values.get(name)
+
     def put(self, name: str, value: object) -> None:
         """Give back what was read, for another reader."""
         self._values[name] = value

@@ -8,7 +8,9 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.http.problems import Problem
 
 EXPORT = "export:data"
-_READ: dict[str, str] = {}
+_READ = {"audit": "read:audit", "budgets": "read:budgets"}
+_OF_THE_WHOLE = frozenset({"audit"})
+"""Types that nobody may read who is limited to some calls."""
 
 
 def read_by(kind: str) -> str:
@@ -23,9 +25,16 @@ def allowed(principal: Principal, kind: str) -> Principal:
     if missing:
         text = f"Insufficient permissions: {', '.join(missing)}"
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", text)
-    return replace(principal, reach=principal.reach_of(scopes))
+    reach = principal.reach_of(scopes)
+    if kind in _OF_THE_WHOLE and not reach.is_everything:
+        text = f"This is about the whole organization; your roles are limited to {reach.text()}."
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", text)
+    return replace(principal, reach=reach)
 
 
-def may_read(principal: Principal, kind: str) -> bool:
-    """Whether `allowed` raises nothing."""
-    return principal.holds(EXPORT, read_by(kind))
+def allowed_or_none(principal: Principal, kind: str) -> Principal | None:
+    """The same, None for a refusal."""
+    try:
+        return allowed(principal, kind)
+    except Problem:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import cast
@@ -10,8 +10,12 @@ from typing import cast
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.periods import GRAINS, HOUR
+from llm_cost_ops.core.grants import EVERYWHERE
+from llm_cost_ops.core.instant import parse_instant
 from llm_cost_ops.core.months import month_of, month_within, window_of
-from llm_cost_ops.core.period import time_zone
+from llm_cost_ops.core.period import ALL_TIME, time_zone
+from llm_cost_ops.core.pricing.book import PriceBook
+from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.aggregate import Question, aggregate, question_of
 from llm_cost_ops.server.analytics.asked import Asked
@@ -24,8 +28,10 @@ from llm_cost_ops.server.analytics.request import (
     selection_of,
 )
 from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.audit.store import Filters
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import report
+from llm_cost_ops.server.exports import records
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
 from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
@@ -39,38 +45,50 @@ from llm_cost_ops.server.exports.forms import (
     written,
 )
 from llm_cost_ops.server.exports.groups import groups
+from llm_cost_ops.server.exports.records import AUDIT, Records
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
+from llm_cost_ops.server.pricing import catalogue
 
 COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
 FOCUS_FILES = ("csv", "parquet")
-TYPES = (COSTS, USAGE, AGGREGATES, CALLS)
+TYPES = (COSTS, USAGE, AGGREGATES, CALLS, *records.TYPES)
 BILLING_PERIOD = "billing_period"
-_TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
+_TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES,
+               "prices": records.PRICING, "budget": records.BUDGETS}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a file is made from, for an organization of this name and currency."""
+
+    database: Database
+    book: Callable[[], PriceBook]
+    currency: str
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An export that can be made. `columns` are those of calls, `question` that of groups."""
+    """An export that can be made. `columns` are those of calls, `question` that of groups,
+    `records` what is no call."""
 
     kind: str
     form: Form
     selection: Selection
     columns: tuple[Column, ...] = ()
     question: Question = field(default_factory=Question)
+    records: Records | None = None
     month: str | None = None
     """The billing period whose books are exported."""
 
-    def chunks(
-        self, database: Database, currency: str, name: str | None, tally: Tally | None = None
-    ) -> Iterator[bytes]:
-        """The file, piece by piece, of the organization with this name; `tally` counts its rows.
-        Raises FilesMissing."""
+    def chunks(self, sources: Sources, tally: Tally | None = None) -> Iterator[bytes]:
+        """The file, piece by piece; `tally` counts its rows. Raises FilesMissing."""
         focus = self.form.focus
         if focus is None:
-            table = self._table(database, currency)
+            table = self._table(sources)
             return written(table if tally is None else tally.of(table), self.form)
-        pages = focus_rows(database, self.selection, focus, name, self.month)
+        pages = focus_rows(sources.database, self.selection, focus, sources.name, self.month)
         if tally is not None:
             pages = tally.of_pages(pages)
         if self.form.format == "csv":
@@ -88,17 +106,20 @@ class Wanted:
         stem = self.kind if focus is None else f"focus-{focus.version}"
         return f"{stem}{self.form.suffix}"
 
-    def expected(self, database: Database, currency: str) -> int | None:
+    def expected(self, sources: Sources) -> int | None:
         """About how many rows there will be, None when nobody can tell."""
-        if self.kind == AGGREGATES or self.form.focus is not None:
+        if self.kind not in (COSTS, USAGE) or self.form.focus is not None:
             return None
-        with report(database) as session:
-            answer = aggregate(session, self.selection, Question(), currency)
+        with report(sources.database) as session:
+            answer = aggregate(session, self.selection, Question(), sources.currency)
         return sum(cast("int", row["requests"]) for row in answer.rows)
 
-    def _table(self, database: Database, currency: str) -> Exported:
+    def _table(self, sources: Sources) -> Exported:
+        database = sources.database
+        if self.records is not None:
+            return self.records.table(database, sources.book)
         if self.kind == AGGREGATES:
-            return groups(database, self.selection, self.question, currency)
+            return groups(database, self.selection, self.question, sources.currency)
         return calls(database, self.selection, self.kind, self.columns, self.month)
 
     def told(self) -> dict[str, object]:
@@ -132,6 +153,8 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
         names = ()
     columns: tuple[Column, ...] = ()
     question = Question()
+    if kind in records.TYPES:
+        return _of_records(asked, principal, at, kind, form, names)
     if kind == AGGREGATES:
         if names:
             asked.errors["include_fields"] = "belongs to calls: name group_by and metrics"
@@ -148,7 +171,7 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
         selection = selection.within(window_of(month))
     elif kind != AGGREGATES:
         month = month_within(selection.window)
-    return Wanted(kind, form, selection, columns, question, month)
+    return Wanted(kind, form, selection, columns, question, month=month)
 
 
 def _billing_period(asked: Asked, kind: str) -> str | None:
@@ -166,6 +189,60 @@ def _billing_period(asked: Asked, kind: str) -> str | None:
     except DomainError as error:
         asked.note(error, BILLING_PERIOD)
         return None
+
+
+def _of_records(
+    asked: Asked, principal: Principal, at: Home, kind: str, form: Form, names: tuple[str, ...]
+) -> Wanted:
+    """What is no call has filters of its own, and those of calls are not read. The audit log is of
+    a period, prices and budgets are those of now."""
+    columns = records.columns_of(kind, names)
+    if columns is None:
+        asked.errors["include_fields"] = f"must be among: {', '.join(records.fields_of(kind))}"
+    filters, prices = _log_filters(asked, kind), _price_filters(asked, kind, at)
+    selection = selection_of(asked, replace(principal, reach=EVERYWHERE), at)
+    if selection.conditions:
+        asked.errors["filters"] = f"of calls do not belong to {kind}"
+    window = selection.window
+    if kind == AUDIT:
+        filters = replace(filters, start_us=window.start_us, end_us=window.end_us)
+    elif window != ALL_TIME:
+        asked.errors["period"] = f"does not belong to {kind}: they are those of now"
+    asked.check()
+    found = Records(
+        kind, at.organization_id, at.now, principal.reach, columns or (), filters, prices
+    )
+    return Wanted(kind, form, selection, records=found)
+
+
+def _log_filters(asked: Asked, kind: str) -> Filters:
+    if kind != AUDIT:
+        return Filters()
+    return Filters(
+        action=asked.text("action"),
+        user_id=asked.text("user_id"),
+        actor=asked.text("actor"),
+        resource=asked.text("resource"),
+        outcome=asked.text("outcome"),
+        request_id=asked.text("request_id"),
+    )
+
+
+def _price_filters(asked: Asked, kind: str, at: Home) -> catalogue.Wanted:
+    if kind != records.PRICING:
+        return catalogue.Wanted(None, None, at.now, False, None)
+    provider, source = asked.text("provider"), asked.text("source")
+    if source is not None and source not in catalogue.SOURCES:
+        asked.errors["source"] = f"must be one of: {', '.join(catalogue.SOURCES)}"
+    moment = at.now
+    try:
+        date = asked.text("date")
+        moment = at.now if date is None else parse_instant(date, "date")
+    except DomainError as error:
+        asked.note(error, "date")
+    provider = provider and (provider_id(provider) or provider)
+    active = asked.flag("active_only")
+    return catalogue.Wanted(provider, asked.text("model"), moment, active is not False, source)
 
 
 def _form(asked: Asked) -> Form:

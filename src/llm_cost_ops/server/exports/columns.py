@@ -44,6 +44,8 @@ class Exported:
     title: str
     columns: tuple[Column, ...]
     batches: Iterator[Batch]
+    adds_up: bool = True
+    """Whether sums of its rows mean anything: budgets count the same call more than once."""
 
     def place_of(self, name: str) -> int | None:
         """Where a column stands."""

@@ -14,15 +14,18 @@ from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.exports import store
 from llm_cost_ops.server.exports.arrow import FilesMissing
+from llm_cost_ops.server.exports.asked import Sources
 from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.orders import MAKE, completed, failed, wanted_again
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.pricing.resolve import price_book
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import (
     Again,
@@ -112,17 +115,18 @@ class _Making:
     def _make(self, row: dict[str, Any], storage: Storage) -> None:
         wanted, at = wanted_again(row)
         wanted, name = as_booked(self._database, self._organization_id, wanted)
+        sources = Sources(self._database, self._book, at.currency, name)
         began = {
             "status": store.PROCESSING,
             "file_key": self._key,
             "started_at": self._clock.micros(),
             "rows_done": 0,
             "size_bytes": 0,
-            "rows_expected": wanted.expected(self._database, at.currency),
+            "rows_expected": wanted.expected(sources),
         }
         try:
             self._note(began, among=store.UNFINISHED)
-            chunks = wanted.chunks(self._database, at.currency, name, self._tally)
+            chunks = wanted.chunks(sources, self._tally)
             storage.put(self._key, self._watched(chunks))
             self._finish(row)
         except (_Cancelled, LeaseLost) as ended:
@@ -130,6 +134,9 @@ class _Making:
                 storage.delete(self._key)
             if isinstance(ended, LeaseLost):
                 raise
+
+    def _book(self) -> PriceBook:
+        return price_book(self._settings.pricing)
 
     def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The file's pieces, while what they come to is noted now and then."""

@@ -17,7 +17,7 @@ from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.exports import store
-from llm_cost_ops.server.exports.allowed import allowed, may_read
+from llm_cost_ops.server.exports.allowed import allowed_or_none
 from llm_cost_ops.server.exports.asked import Wanted, wanted_of
 from llm_cost_ops.server.exports.wire import event_data
 from llm_cost_ops.server.http.problems import Problem
@@ -107,10 +107,10 @@ def reach_of(row: Mapping[str, Any]) -> Reach:
 def is_shown(row: Mapping[str, Any], principal: Principal) -> bool:
     """Whether somebody may see an export: who reaches everything, or just what it was made from;
     and what is needed to read its kind is held."""
-    kind = str(row["kind"])
-    if not may_read(principal, kind):
+    within = allowed_or_none(principal, str(row["kind"]))
+    if within is None:
         return False
-    made, held = reach_of(row), allowed(principal, kind).reach
+    made, held = reach_of(row), within.reach
     return held.is_everything or (not made.is_everything and set(made.scopes) == set(held.scopes))
 
 

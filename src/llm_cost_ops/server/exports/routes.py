@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain
 from typing import Any
@@ -13,6 +15,7 @@ from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.metadata import metadata_document
 from llm_cost_ops.core.focus.periods import GRAINS
 from llm_cost_ops.core.months import MONTH_PATTERN
+from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -21,7 +24,15 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import BILLING_PERIOD, FOCUS_FILES, TYPES, wanted_of
+from llm_cost_ops.server.exports.allowed import allowed
+from llm_cost_ops.server.exports.asked import (
+    BILLING_PERIOD,
+    FOCUS_FILES,
+    TYPES,
+    Sources,
+    kind_named,
+    wanted_of,
+)
 from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
@@ -29,6 +40,7 @@ from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import JSON, answers
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.pricing import deps as deps_of_pricing
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
@@ -66,7 +78,8 @@ _PARAMETERS = (
                                    "default": "csv"},
     ),
     _parameter(
-        "type", "Calls with costs, with quantities, with all that an import needs; or groups.",
+        "type", "Calls with costs, with quantities, with all that an import needs; groups of them, "
+        "the audit log, prices, or budgets.",
         {"type": "string", "enum": [*TYPES], "default": TYPES[0]},
     ),
     _parameter(
@@ -111,8 +124,9 @@ _PARAMETERS = (
     dependencies=[Untimed],
 )
 def export_costs(request: Request, principal: Principal = Exporter) -> Response:
-    """Calls, or groups of them with `type=aggregates`, as a file. It is streamed: calls that arrive
-    meanwhile, behind the place reached, are not in it."""
+    """Calls, or groups of them with `type=aggregates`, as a file; so are the audit log, prices and
+    budgets, for who may read those. It is streamed: calls that arrive meanwhile, behind the place
+    reached, are not in it."""
     return _export(request, principal, asked_in_url(request))
 
 
@@ -129,7 +143,7 @@ def focus_metadata(
     refuse_unknown(request, {"focus_version", "organization_id"})
     if focus_version not in VERSIONS:
         raise invalid("focus_version", f"must be one of: {', '.join(VERSIONS)}")
-    program = version("llm-cost-ops")
+    program = _program()
     return json_response(
         metadata_document(
             focus_version,
@@ -141,13 +155,25 @@ def focus_metadata(
     )
 
 
+@lru_cache(maxsize=1)
+def _program() -> str:
+    return version("llm-cost-ops")
+
+
+def prices_of(request: Request) -> Callable[[], PriceBook]:
+    """Where the public price book of the app is."""
+    prices = deps_of_pricing.prices(request)
+    return lambda: prices.book
+
+
 def _export(request: Request, principal: Principal, asked: Asked) -> Response:
     database = deps.database(request)
+    within = allowed(principal, kind_named(asked.peek("type")))
     with read(database) as session:
         at = home(session, principal, deps.clock(request).now())
-    wanted = wanted_of(asked, principal, at)
+    wanted = wanted_of(asked, within, at)
     wanted, name = as_booked(database, principal.organization_id, wanted)
-    chunks = wanted.chunks(database, at.currency, name)
+    chunks = wanted.chunks(Sources(database, prices_of(request), at.currency, name))
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")
     actor = actor_of(request, principal)

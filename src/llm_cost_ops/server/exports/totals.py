@@ -18,13 +18,16 @@ class Totals:
     def __init__(self, table: Exported) -> None:
         self._columns = table.columns
         self._currency = table.place_of("currency")
-        self._summed = [n for n, column in enumerate(table.columns) if _adds_up(column)]
+        columns = enumerate(table.columns) if table.adds_up else ()
+        self._summed = [n for n, column in columns if _adds_up(column)]
         self._sums: dict[str | None, list[int | None]] = {}
         self.rows_written = 0
 
     def add(self, batch: Batch) -> None:
         """Count rows."""
         self.rows_written += len(batch)
+        if not self._summed:
+            return
         for row in batch:
             currency = None if self._currency is None else row[self._currency]
             sums = self._sums.get(currency)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from anyio import to_thread
@@ -28,6 +29,7 @@ from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.pricing import cards, store
+from llm_cost_ops.server.settings import PricingSettings
 
 FRESH_S = 1.0
 MAX_MODELS = 20_000
@@ -53,6 +55,13 @@ class Quote(NamedTuple):
 
 
 NO_PRICE = Quote(UNPRICED)
+
+
+def price_book(settings: PricingSettings) -> PriceBook:
+    """The public book of the settings."""
+    if settings.book_file is None:
+        return PriceBook.packaged()
+    return PriceBook.load(Path(settings.book_file).read_text(encoding="utf-8"))
 
 
 class OrganizationPrices:
