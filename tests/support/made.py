@@ -90,11 +90,10 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "team_id": created("/api/v1/teams", team).json()["id"],
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
-        "project_id": canary,
         "request_id": created(
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
-        "kept": "alerts",
+        **{"project_id": canary, "kept": "alerts"},
         "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
         "credential_id": created(
             "/api/v1/provider-credentials",
