@@ -32,6 +32,15 @@ def _alert(application: Application, canary: str) -> str:
         return fire(session, [finding], now_us)[0]
 
 
+def _given(application: Application, canary: str) -> dict[str, str]:
+    """What no request makes."""
+    return {
+        "organization_id": application.organization_id,
+        "project_id": canary,
+        "kept": "alerts",
+    }
+
+
 def made(application: Application, canary: str = "canary") -> dict[str, str]:
     """One of each thing that has an id, named after a canary: the ids by path parameter."""
 
@@ -61,7 +70,6 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     }
     webhook_id = created("/api/v1/webhooks", hook).json()["id"]
     person = {"email": f"{canary}@example.com", "name": canary, "metadata": {"note": canary}}
-    center = {"code": canary, "name": canary}
     invited = {"email": f"invited-{canary}@example.com", "role": "viewer", "name": canary}
     user_id = created("/api/v1/users", person).json()["id"]
     team = {"name": canary, "team_id": canary, "members": [user_id]}
@@ -85,15 +93,16 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "alert_id": _alert(application, canary),
         "forecast_id": created("/api/v1/forecasts", forecast).json()["id"],
         "anomaly_id": _anomaly(application, canary),
-        "organization_id": application.organization_id,
+        **_given(application, canary),
         "user_id": user_id,
         "team_id": created("/api/v1/teams", team).json()["id"],
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
-        "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
+        "cost_center_id": created("/api/v1/cost-centers", {"code": canary, "name": canary}).json()[
+            "id"
+        ],
         "request_id": created(
             "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
         ).json()["id"],
-        **{"project_id": canary, "kept": "alerts"},
         "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
         "credential_id": created(
             "/api/v1/provider-credentials",
