@@ -256,12 +256,19 @@ class _Adapter(BaseAdapter):
 
 
 class _Body:
-    """A body for `requests`, which closes one that it has read by `release_conn` alone."""
+    """A body for `requests`, which does not close one that it has read to the end."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.read = file.read
-        self.close = self.release_conn = file.close
+
+    def read(self, size: int = -1) -> bytes:
+        data = b"" if self._file.closed else self._file.read(size)
+        if not data:
+            self._file.close()
+        return data
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _scope_of(request: requests.PreparedRequest, body: bytes) -> Message:

@@ -18,6 +18,7 @@ class Totals:
     def __init__(self, table: Exported) -> None:
         self._columns = table.columns
         self._currency = table.place_of("currency")
+        self._adds_up = table.adds_up
         columns = enumerate(table.columns) if table.adds_up else ()
         self._summed = [n for n, column in columns if _adds_up(column)]
         self._sums: dict[str | None, list[int | None]] = {}
@@ -26,7 +27,7 @@ class Totals:
     def add(self, batch: Batch) -> None:
         """Count rows."""
         self.rows_written += len(batch)
-        if not self._summed:
+        if not self._adds_up:
             return
         for row in batch:
             currency = None if self._currency is None else row[self._currency]
