@@ -80,6 +80,7 @@ from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.reports import routes as reports
+from llm_cost_ops.server.reports import style_routes as report_style
 from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
@@ -154,6 +155,8 @@ ROOMS: tuple[Room, ...] = (
     Room("alerts", router=alerts.router),
     Room("forecasts", router=forecasts.router),
     Room("forecast", router=forecasts.singular),
+    # The style first: /reports/style is no id of one.
+    Room("report style", router=report_style.router),
     Room("reports", router=reports.router),
     Room("privacy", router=privacy.router),
     Room("retention", router=retention.router),
