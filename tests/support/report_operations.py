@@ -25,6 +25,9 @@ REPORTS: Mapping[str, Operation] = {
         ("cancelReport", "deleteReport", "deleteReportTemplate"),
         Operation("write:reports", also=("read:costs",)),
     ),
+    "getReportStyle": Operation("read:reports"),
+    "setReportStyle": Operation("write:organizations", ({"primary_color": "#004422"},)),
+    "deleteReportStyle": Operation("write:organizations"),
     "createReportTemplate": Operation(
         "write:reports", ({"name": "@new", "sections": ["totals"]},), ("read:costs",)
     ),

@@ -82,6 +82,7 @@ from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
 from llm_cost_ops.server.rates import routes as rates
 from llm_cost_ops.server.reports import routes as reports
+from llm_cost_ops.server.reports import style_routes as report_style
 from llm_cost_ops.server.schedules import routes as schedules
 from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.scim import routes as scim
@@ -166,6 +167,8 @@ ROOMS: tuple[Room, ...] = (
     Room("alerts", router=alerts.router),
     Room("forecasts", router=forecasts.router),
     Room("forecast", router=forecasts.singular),
+    # The style first: /reports/style is no id of one.
+    Room("report style", router=report_style.router),
     Room("reports", router=reports.router),
     Room("privacy", router=privacy.router),
     Room("retention", router=retention.router),

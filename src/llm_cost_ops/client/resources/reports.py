@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,34 @@ class ReportCalls:
     def delete_template(self, template_id: str, /) -> Flow[None]:
         """Remove kept sections. Raises NotFoundError."""
         yield from self._caller.write("DELETE", f"{_PATH}/templates/{segment(template_id)}")
+
+    @endpoint
+    def style(self) -> Flow[Row]:
+        """The looks of reports: `.primary_color`, `.accent_color`, `.logo` (PNG in base64)."""
+        return one((yield from self._caller.get(f"{_PATH}/style")), Row)
+
+    @endpoint
+    def set_style(
+        self,
+        *,
+        primary_color: str | None = None,
+        accent_color: str | None = None,
+        logo: bytes | None = None,
+    ) -> Flow[Row]:
+        """Replace the looks of reports made from now on: colours as `#rrggbb`, and the bytes of a
+        PNG or JPEG file. Raises ValidationError."""
+        body = {
+            **scoped(self._caller, {}),
+            "primary_color": primary_color,
+            "accent_color": accent_color,
+            "logo": None if logo is None else b64encode(logo).decode("ascii"),
+        }
+        return one((yield from self._caller.write("PUT", f"{_PATH}/style", body)), Row)
+
+    @endpoint
+    def delete_style(self) -> Flow[None]:
+        """Make reports plain again."""
+        yield from self._caller.write("DELETE", f"{_PATH}/style")
 
     def _file(self, report_id: str, format: str | None) -> Flow[bytes]:
         path = f"{_PATH}/{segment(report_id)}/download"

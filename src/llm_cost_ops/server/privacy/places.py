@@ -325,6 +325,14 @@ APART: dict[str, str] = {
     **dict.fromkeys(
         ("reports.type", "reports.status", "reports.format", "reports.needs"), "a word"
     ),
+    **dict.fromkeys(
+        (
+            "report_styles.primary_color",
+            "report_styles.accent_color",
+            "report_styles.logo",
+        ),
+        "the looks of an organization",
+    ),
     "usage_records.status": "a word",
     "audit_forwards.sink": "a word",
     "audit_forwards.last_error": "what a syslog or web server answered",

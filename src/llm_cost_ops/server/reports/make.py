@@ -39,6 +39,7 @@ from llm_cost_ops.server.reports.executive import executive
 from llm_cost_ops.server.reports.forecast import forecast
 from llm_cost_ops.server.reports.material import Material, period_text
 from llm_cost_ops.server.reports.optimization import cache, optimization
+from llm_cost_ops.server.reports.style import style_of
 from llm_cost_ops.server.reports.usage_analysis import hours, tokens, usage, usage_trend
 
 MAKERS: Mapping[str, Maker] = {
@@ -73,6 +74,7 @@ def make_report(database: Database, wanted: Wanted, at: Home, now_us: int) -> Do
     with report(database) as session:
         organization = get_organization(session, wanted.selection.organization_id)
         material = Material(session, wanted, at)
+        style = style_of(session, wanted.selection.organization_id)
         made: list[Made] = [MAKERS[name](material, options) for name, options in wanted.plan]
     sections = [each if isinstance(each, Section) else each() for each in made]
     if not wanted.charts:
@@ -85,6 +87,7 @@ def make_report(database: Database, wanted: Wanted, at: Home, now_us: int) -> Do
         material.currency,
         now_us,
         (*sections, _appendix(material, sections)),
+        style,
         subtitle=None if wanted.reach.is_everything else f"Of {wanted.reach.text()} alone",
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from llm_cost_ops.server.db.dialects import lock_rows
+from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.reports.tables import report_templates, reports
+from llm_cost_ops.server.reports.tables import report_styles, report_templates, reports
 
 PENDING, COMPLETED, FAILED, CANCELLED = "pending", "completed", "failed", "cancelled"
 STATUSES = (PENDING, COMPLETED, FAILED, CANCELLED)
@@ -123,3 +123,26 @@ def remove_template(session: WriteSession, organization_id: str, template_id: st
             _KEPT.organization_id == organization_id, _KEPT.id == template_id
         )
     )
+
+
+def style(session: ReadSession, organization_id: str) -> dict[str, Any] | None:
+    """The looks of an organization's reports, if it chose some."""
+    query = select(report_styles).where(report_styles.c.organization_id == organization_id)
+    found = session.execute(query).mappings().first()
+    return None if found is None else dict(found)
+
+
+def keep_style(session: WriteSession, organization_id: str, row: Mapping[str, Any]) -> None:
+    """Replace the looks of an organization's reports."""
+    values = {**row, "organization_id": organization_id}
+    session.execute(insert_ignore(session.kind, report_styles, ["organization_id"]), values)
+    session.execute(
+        update(report_styles)
+        .where(report_styles.c.organization_id == organization_id)
+        .values(**row)
+    )
+
+
+def remove_style(session: WriteSession, organization_id: str) -> None:
+    """Forget the looks of an organization's reports."""
+    session.execute(delete(report_styles).where(report_styles.c.organization_id == organization_id))

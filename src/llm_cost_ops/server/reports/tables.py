@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint
+from sqlalchemy import Column, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy.dialects import mysql
 
 from llm_cost_ops.server.db.base import (
     TABLE_OPTIONS,
@@ -53,3 +54,15 @@ report_templates = Table(
     **TABLE_OPTIONS,
 )
 """`sections` of custom reports, by a name that requests give as `template`."""
+
+report_styles = Table(
+    "report_styles",
+    metadata,
+    Column("organization_id", OrganizationId, primary_key=True),
+    Column("primary_color", String(7), nullable=False),
+    Column("accent_color", String(7), nullable=False),
+    Column("logo", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")),
+    micros("updated_at"),
+    **TABLE_OPTIONS,
+)
+"""The looks of an organization's reports; `logo` is a PNG picture in base64."""
