@@ -15,6 +15,8 @@ import pytest
 
 from llm_cost_ops import AsyncCostOpsClient, CostOpsClient, UsageRecord
 from llm_cost_ops.exceptions import APIError, NetworkError, TimeoutError, ValidationError
+from tests.docs.place import Place, redirected
+from tests.docs.snippets import SEEDS, snippets
 from tests.support.live import LiveServer
 from tests.support.sink import Got, Reply, sink
 
@@ -180,3 +182,19 @@ def test_waiting_has_an_end() -> None:
         breaking.status = "failed"
         with pytest.raises(APIError, match="export exp_1 is failed"):
             client.export.wait("exp_1")
+
+
+@pytest.mark.skipif(not SEEDS.exists(), reason="COST_OPS_SHARED has no seeds")
+def test_the_documents_block_of_a_file_runs_as_printed(
+    live_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    organization_id, key = live_server.new_organization()
+    place = Place(live_server.base_url, key, {"org-abc": organization_id})
+    (block,) = (each for each in snippets() if "client.export.create(" in each.code)
+    with redirected(place, monkeypatch), CostOpsClient() as led:
+        led.costs.create(model="gpt-4", cost="12.5", tokens_used=10, provider="openai",
+                         timestamp="2025-01-15T12:00:00Z")  # fmt: skip
+        exec(compile(block.code, str(block), "exec"), {"client": led})  # noqa: S102 - as printed
+    written = (tmp_path / "costs.csv").read_text(encoding="utf-8").splitlines()
+    assert written == ["provider,model,cost,tokens", "openai,gpt-4,12.5,10"]
