@@ -9,6 +9,7 @@ from llm_cost_ops.server.access.tokens import tables as tokens
 from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.exports import tables as exports
 from llm_cost_ops.server.forecasts import tables as forecasts
 from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
@@ -27,6 +28,7 @@ __all__ = [
     "access",
     "alerts",
     "audit",
+    "exports",
     "forecasts",
     "http",
     "identity",

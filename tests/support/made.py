@@ -38,7 +38,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
 
     def created(path: str, body: Body) -> httpx.Response:
         answer = application.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.status_code in (200, 201, 202), answer.text
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
@@ -48,10 +48,8 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
     forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
-    client = created(
-        "/api/v1/oauth/clients",
-        {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]},
-    )
+    program = {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]}
+    client = created("/api/v1/oauth/clients", program)
     key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
     hook = {
         "url": "https://hooks.invalid/x",
@@ -96,6 +94,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         ).json()["id"],
         **_scheduled(application, canary),
         "kept": "alerts",
+        "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},

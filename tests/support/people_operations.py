@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from tests.support.operation import Operation
 
 PEOPLE: Mapping[str, Operation] = {
+    "createExport": Operation("export:data", ({"format": "csv", "period": "last-month"},)),
+    **dict.fromkeys(
+        ("listExports", "getExport", "deleteExport", "downloadExport"), Operation("export:data")
+    ),
     "createOrganization": Operation(
         "write:organizations",
         (

@@ -53,6 +53,7 @@ from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.exports import order_routes as export_orders
 from llm_cost_ops.server.exports import routes as exports
 from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
@@ -99,7 +100,7 @@ from llm_cost_ops.server.signin.sso import initiate as sso_initiate
 from llm_cost_ops.server.signin.sso import pages as sso_pages
 from llm_cost_ops.server.signin.sso import routes as sso
 from llm_cost_ops.server.signin.sso.desk import SsoDesk
-from llm_cost_ops.server.storage.choose import open_storage
+from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -146,6 +147,8 @@ ROOMS: tuple[Room, ...] = (
     Room("schedules", router=schedules.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
+    Room("export", router=export_orders.router),
+    Room("ordered exports", router=export_orders.plural),
     Room("analytics", router=analytics.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
@@ -171,9 +174,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health`, `queue` and
-    `forwards`; they run
-    between the lifespan's startup and shutdown.
+    `storage`, `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health`, `queue`
+    and `forwards`; they run between the lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -253,11 +255,11 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     )
     state.budget_desk = OnBehalf()
     state.desk = Desk(state.database, state.prices, clock)
+    state.storage = OnFirstUse(settings)
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
     state.alerts = alert_desk(settings, clock)
-    files = open_storage(settings.storage, settings.database.url)
-    state.schedules = schedule_desk(settings, clock, files, outbound=state.outbound)
+    state.schedules = schedule_desk(settings, clock, state.storage, outbound=state.outbound)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.limits = RateLimits(

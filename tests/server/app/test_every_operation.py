@@ -26,6 +26,7 @@ SCOPES = (
 )  # fmt: skip
 CANARY = "canary-of-another"
 UNKNOWN = {
+    "export_id": "exp_00000000000000000000000000",
     "record_id": "usg_00000000000000000000000000",
     "import_id": "imp_00000000000000000000000000",
     "pricing_id": "price_00000000000000000000000000",

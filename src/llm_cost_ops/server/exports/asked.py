@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.periods import GRAINS, HOUR
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.analytics.aggregate import Question, question_of
+from llm_cost_ops.server.analytics.aggregate import Question, aggregate, question_of
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import ZONE_NAMES, Home, selection_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import report
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
 from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
@@ -29,6 +31,7 @@ from llm_cost_ops.server.exports.forms import (
     written,
 )
 from llm_cost_ops.server.exports.groups import groups
+from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
 COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
@@ -47,12 +50,18 @@ class Wanted:
     columns: tuple[Column, ...] = ()
     question: Question = field(default_factory=Question)
 
-    def chunks(self, database: Database, currency: str, name: str | None) -> Iterator[bytes]:
-        """The file, piece by piece, of the organization with this name. Raises FilesMissing."""
+    def chunks(
+        self, database: Database, currency: str, name: str | None, tally: Tally | None = None
+    ) -> Iterator[bytes]:
+        """The file, piece by piece, of the organization with this name; `tally` counts its rows.
+        Raises FilesMissing."""
         focus = self.form.focus
         if focus is None:
-            return written(self._table(database, currency), self.form)
+            table = self._table(database, currency)
+            return written(table if tally is None else tally.of(table), self.form)
         pages = focus_rows(database, self.selection, focus, name)
+        if tally is not None:
+            pages = tally.of_pages(pages)
         if self.form.format == "csv":
             return packed(focus_csv(pages, focus), self.form)
         return written(focus_table(pages, focus), self.form)
@@ -63,6 +72,14 @@ class Wanted:
         focus = self.form.focus
         stem = self.kind if focus is None else f"focus-{focus.version}"
         return f"{stem}{self.form.suffix}"
+
+    def expected(self, database: Database, currency: str) -> int | None:
+        """About how many rows there will be, None when nobody can tell."""
+        if self.kind == AGGREGATES or self.form.focus is not None:
+            return None
+        with report(database) as session:
+            answer = aggregate(session, self.selection, Question(), currency)
+        return sum(cast("int", row["requests"]) for row in answer.rows)
 
     def _table(self, database: Database, currency: str) -> Exported:
         if self.kind == AGGREGATES:
@@ -80,10 +97,15 @@ class Wanted:
         }
 
 
+def kind_named(text: object) -> str:
+    """The type that a text names, whether there is such a one or not."""
+    name = text if isinstance(text, str) and text else COSTS
+    return _TYPE_NAMES.get(name, name)
+
+
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     """Reads everything that was asked for. Raises Problem 403 and 422."""
-    kind = asked.text("type") or COSTS
-    kind = _TYPE_NAMES.get(kind, kind)
+    kind = kind_named(asked.text("type"))
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         kind = COSTS

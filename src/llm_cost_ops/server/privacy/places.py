@@ -23,6 +23,7 @@ from llm_cost_ops.server.alerts.tables import (
     alert_rules,
     alerts,
 )
+from llm_cost_ops.server.exports.tables import exports
 from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
 from llm_cost_ops.server.identity.tables import (
     accounts,
@@ -180,6 +181,8 @@ PLACES: tuple[Place, ...] = (
     *_each(webhook_attempts, TEXT, RENAME, "detail", "head"),
     *_each(privacy_requests, TEXT, RENAME, "subject"),
     *_each(privacy_requests, ID, RENAME, "created_by"),
+    *_each(exports, ID, RENAME, "created_by"),
+    *_each(exports, JSON, RENAME, "asked"),
     *_each(retention_policies, ID, RENAME, "updated_by"),
 )
 
@@ -236,8 +239,8 @@ APART: dict[str, str] = {
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
-        webhook_deliveries webhook_attempts privacy_requests delivery_schedules delivery_runs
-        delivery_parts
+        webhook_deliveries webhook_attempts privacy_requests exports delivery_schedules
+        delivery_runs delivery_parts
         """.split()
     },
     **dict.fromkeys(
@@ -339,5 +342,12 @@ APART: dict[str, str] = {
     "privacy_requests.detail": "ids and counts of an errand of ours",
     "privacy_requests.certificate": "pseudonyms and counts",
     "restricted_users.digest": "a digest",
+    **dict.fromkeys(("exports.status", "exports.kind", "exports.format"), "a word"),
+    **dict.fromkeys(("exports.file_name", "exports.file_key"), "made of the id of a thing"),
+    "exports.media_type": "a word",
+    "exports.reach": "conditions of roles: teams, models, projects, environments",
+    "exports.sha256": "a digest",
+    "exports.totals": "sums",
+    "exports.reason": "a reason of ours",
 }
 """Columns that hold text and no person, with the reason."""

@@ -10,6 +10,7 @@ from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.schedules.links import Links
 from llm_cost_ops.server.settings import Settings
+from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.storage.storage import Storage
 
 PURPOSE = "llm-cost-ops destinations of schedules"
@@ -23,7 +24,7 @@ class ScheduleDesk:
     """Made once for a process."""
 
     clock: Clock
-    files: Storage
+    kept: OnFirstUse
     seal: Vault
     carriers: Carriers
     links: Links
@@ -32,16 +33,21 @@ class ScheduleDesk:
     keep_files_us: int
     keep_runs_us: int
 
+    @property
+    def files(self) -> Storage:
+        """Where files are kept. Raises StorageUnavailable."""
+        return self.kept.opened()
+
 
 def schedule_desk(
-    settings: Settings, clock: Clock, files: Storage, *, outbound: Outbound | None = None
+    settings: Settings, clock: Clock, kept: OnFirstUse, *, outbound: Outbound | None = None
 ) -> ScheduleDesk:
     """The desk of an installation."""
     own = settings.schedules
     http = outbound or Outbound(settings.delivery, clock)
     return ScheduleDesk(
         clock=clock,
-        files=files,
+        kept=kept,
         seal=Vault.of(settings, PURPOSE),
         carriers=Carriers(http=http, mail=settings.email, clock=clock),
         links=Links.of(settings),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
+from llm_cost_ops.server.settings.exporting import ExportSettings
 from llm_cost_ops.server.settings.keeping import StorageSettings
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
 from llm_cost_ops.server.settings.mail import EmailSettings
@@ -42,6 +43,7 @@ __all__ = [
     "DocsSettings",
     "EmailSettings",
     "Explained",
+    "ExportSettings",
     "IngestSettings",
     "LoggingSettings",
     "MetricsSettings",

@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
+from llm_cost_ops.server.settings.exporting import ExportSettings
 from llm_cost_ops.server.settings.keeping import StorageSettings
 from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
@@ -69,6 +70,7 @@ class Settings:
     email: EmailSettings = field(default_factory=EmailSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -107,6 +109,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "email": EmailSettings,
     "storage": StorageSettings,
     "schedules": ScheduleSettings,
+    "export": ExportSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,
