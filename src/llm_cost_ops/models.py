@@ -17,6 +17,7 @@ from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.reports import tables as reports
 from llm_cost_ops.server.schedules import tables as schedules
 from llm_cost_ops.server.scim import tables as scim
 from llm_cost_ops.server.signin import tables as signin
@@ -36,6 +37,7 @@ __all__ = [
     "pricing",
     "privacy",
     "queue",
+    "reports",
     "schedules",
     "scim",
     "signin",

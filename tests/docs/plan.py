@@ -428,7 +428,8 @@ PLACEHOLDER: dict[str, str] = {
 
 _ADMIN = "AdminClient: tests/server/admin/test_sdk.py runs it on a server"
 _FORECAST = "forecasts and anomalies: tests/server/forecasts/test_sdk.py runs it on a server"
-_FILES = "exports and reports"
+_FILES = "exports"
+_REPORTS = "reports: tests/server/reports/test_sdk.py runs it on a server"
 _SAMPLE = "a sample of server code over Flask, not of the SDK"
 
 ELSEWHERE: dict[str, str] = {
@@ -444,7 +445,8 @@ ELSEWHERE: dict[str, str] = {
     "administrator-guide#10": _SAMPLE,
     "administrator-guide#11": _SAMPLE,
     **{f"cheat-sheet#{n}": _FORECAST for n in (16, 17, 18, 19, 29)},
-    **{f"cheat-sheet#{n}": _FILES for n in (20, 21, 22, 23)},
+    **{f"cheat-sheet#{n}": _FILES for n in (20, 21)},
+    **{f"cheat-sheet#{n}": _REPORTS for n in (22, 23)},
     **{f"cheat-sheet#{n}": _ADMIN for n in (24, 25)},
     "cheat-sheet#26": "audit log",
     "cheat-sheet#43": "logs a string: touches no API",

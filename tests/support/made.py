@@ -13,7 +13,10 @@ from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.export_operations import SCHEDULE
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
+from tests.support.report_operations import reports_of
 
+NAMED = {"kept": "alerts", "period": "2026-01"}
+"""What an address names that is no thing of anybody."""
 IDP: Body = {
     "kind": "generic",
     "issuer": "https://idp.invalid",
@@ -62,6 +65,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     center = {"code": canary, "name": canary}
     invited = {"email": f"invited-{canary}@example.com", "role": "viewer", "name": canary}
     user_id = created("/api/v1/users", person).json()["id"]
+    person_asks = {"kind": "access", "subject": user_id}
     team = {"name": canary, "team_id": canary, "members": [user_id]}
     tested = created(f"/api/v1/webhooks/{webhook_id}/test", {})
     return {
@@ -89,16 +93,15 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "invitation_id": created("/api/v1/invitations", invited).json()["id"],
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
         "project_id": canary,
-        "request_id": created(
-            "/api/v1/privacy/requests", {"kind": "access", "subject": user_id}
-        ).json()["id"],
-        **_scheduled(application, canary),
-        "kept": "alerts",
+        "request_id": created("/api/v1/privacy/requests", person_asks).json()["id"],
+        **NAMED,
         "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
+        **_scheduled(application, canary),
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
+        **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }

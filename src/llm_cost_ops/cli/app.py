@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("costs:query", "List calls, or add them up by groups."),
     "summary": ("costs:summary", "Totals of a period."),
     "export": ("exports:export", "Write calls, or groups of them, to a file."),
+    "periods": ("periods:periods", "Billing periods: close a month, read its statement."),
+    "report": ("reports:report", "Reports: make, list, cancel, download."),
     "schedules": (
         "schedules:schedules",
         "Files at set times: schedule, pause, run, look at deliveries.",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,9 +29,15 @@ from llm_cost_ops.cli.costs import (
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.profile import Profile
 
+if TYPE_CHECKING:
+    from llm_cost_ops.cli.connect import Api
+
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
+BillingPeriod = Annotated[
+    str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
+]
 FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
 FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
 FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
@@ -61,6 +67,7 @@ def export(
     start_date: StartDate = None,
     end_date: EndDate = None,
     period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,
+    billing_period: BillingPeriod = None,
     fields: Annotated[
         str | None, typer.Option(help="The columns, with commas, in this order.")
     ] = None,
@@ -93,10 +100,11 @@ def export(
     $ cost-ops export -f xlsx --start-date 2026-10-01 --end-date 2026-10-31 --output october.xlsx
     $ cost-ops export --type aggregates --group-by project,model --output projects.csv
     $ cost-ops export -f parquet --provider openai --output openai.parquet
+    $ cost-ops export -f focus --billing-period 2026-10 --output october.csv
     $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
     params: dict[str, Any] = {
-        **period_of(period, start_date, end_date, ALL_TIME),
+        **_when(billing_period, period, start_date, end_date),
         **filters_of(provider, model, project, user, tag, metadata, filter_),
         "format": form,
         "type": "aggregates" if group_by is not None and type_ == "costs" else type_,
@@ -113,22 +121,35 @@ def export(
         "bom": bom or None,
         "totals": totals or None,
     }
-    fetch(profile, "/costs/export", params, file)
-    return OK
+    return _exported(profile, params, file)
 
 
-def fetch(profile: Profile, path: str, params: dict[str, Any], file: str) -> None:
-    """A file of the API into one of this machine, or onto standard output."""
+def _when(
+    billing_period: str | None, period: str | None, start_date: str | None, end_date: str | None
+) -> dict[str, Any]:
+    if billing_period is None:
+        return period_of(period, start_date, end_date, ALL_TIME)
+    if period or start_date or end_date:
+        raise CommandError("--billing-period has its own dates", exit_code=ARGUMENTS)
+    return {"billing_period": billing_period}
+
+
+def _exported(profile: Profile, params: dict[str, Any], file: str) -> int:
     from llm_cost_ops.cli.connect import connected
 
     with connected(profile) as api:
-        if file == STANDARD_OUTPUT:
-            api.download(path, params, _Piped(sys.stdout.buffer))
-            return
-        with _written(profile, Path(file)) as target:
-            api.download(path, params, target)
-        size = target.keep()
-    profile.note(f"{size:,} bytes written to {file}.")
+        fetch(profile, api, "/costs/export", params, file)
+    return OK
+
+
+def fetch(profile: Profile, api: Api, path: str, params: dict[str, Any], file: str) -> None:
+    """Write what the API answers to a file, or to standard output for `-`."""
+    if file == STANDARD_OUTPUT:
+        api.download(path, params, _Piped(sys.stdout.buffer))
+        return
+    with _written(profile, Path(file)) as target:
+        api.download(path, params, target)
+    profile.note(f"{target.keep():,} bytes written to {file}.")
 
 
 class _Piped:

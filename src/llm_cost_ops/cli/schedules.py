@@ -272,9 +272,10 @@ def _download(
 
     $ cost-ops schedules download drn_01K9ZW3D1M0000000000000000 --output costs.csv
     """
-    from llm_cost_ops.cli.connect import path_of
+    from llm_cost_ops.cli.connect import connected, path_of
 
-    fetch(profile, path_of("exports", "schedules", "runs", run_id, "file"), {}, file)
+    with connected(profile) as api:
+        fetch(profile, api, path_of("exports", "schedules", "runs", run_id, "file"), {}, file)
     return OK
 
 

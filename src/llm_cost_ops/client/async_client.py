@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
+    from llm_cost_ops.client.resources.periods import AsyncPeriods
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
+    from llm_cost_ops.client.resources.reports import AsyncReports
     from llm_cost_ops.client.resources.roles import AsyncRoles
     from llm_cost_ops.client.resources.usage import AsyncUsage
     from llm_cost_ops.client.resources.webhooks import AsyncWebhooks
@@ -147,10 +149,22 @@ class AsyncCostOpsClient(BaseClient):
 
         return AsyncExports(self._caller, self._driver)
 
+    @cached_property
+    def periods(self) -> AsyncPeriods:
+        from llm_cost_ops.client.resources.periods import AsyncPeriods
+
+        return AsyncPeriods(self._caller, self._driver)
+
     @property
     def export(self) -> AsyncExports:
         """The same as `exports`."""
         return self.exports
+
+    @cached_property
+    def reports(self) -> AsyncReports:
+        from llm_cost_ops.client.resources.reports import AsyncReports
+
+        return AsyncReports(self._caller, self._driver)
 
     @cached_property
     def privacy(self) -> AsyncPrivacy:

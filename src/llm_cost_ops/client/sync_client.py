@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
+    from llm_cost_ops.client.resources.periods import Periods
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
+    from llm_cost_ops.client.resources.reports import Reports
     from llm_cost_ops.client.resources.roles import Roles
     from llm_cost_ops.client.resources.usage import Usage
     from llm_cost_ops.client.resources.webhooks import Webhooks
@@ -150,10 +152,22 @@ class CostOpsClient(BaseClient):
 
         return Exports(self._caller, self._driver)
 
+    @cached_property
+    def periods(self) -> Periods:
+        from llm_cost_ops.client.resources.periods import Periods
+
+        return Periods(self._caller, self._driver)
+
     @property
     def export(self) -> Exports:
         """The same as `exports`."""
         return self.exports
+
+    @cached_property
+    def reports(self) -> Reports:
+        from llm_cost_ops.client.resources.reports import Reports
+
+        return Reports(self._caller, self._driver)
 
     @cached_property
     def privacy(self) -> Privacy:

@@ -72,6 +72,7 @@ from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -80,6 +81,7 @@ from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.reports import routes as reports
 from llm_cost_ops.server.schedules import routes as schedules
 from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.scim import routes as scim
@@ -150,6 +152,7 @@ ROOMS: tuple[Room, ...] = (
     Room("export", router=export_orders.router),
     Room("ordered exports", router=export_orders.plural),
     Room("analytics", router=analytics.router),
+    Room("periods", router=periods.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
         "budgets",
@@ -161,6 +164,7 @@ ROOMS: tuple[Room, ...] = (
     Room("alerts", router=alerts.router),
     Room("forecasts", router=forecasts.router),
     Room("forecast", router=forecasts.singular),
+    Room("reports", router=reports.router),
     Room("privacy", router=privacy.router),
     Room("retention", router=retention.router),
 )

@@ -31,6 +31,7 @@ from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
+from llm_cost_ops.server.reports import jobs as reports
 from llm_cost_ops.server.schedules import jobs as schedules
 from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.settings import Settings
@@ -58,8 +59,9 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
-            schedules.work(database, schedule_desk(settings, clock, OnFirstUse(settings))),
             exports.work(settings, database, clock),
+            reports.work(database, clock),
+            schedules.work(database, schedule_desk(settings, clock, OnFirstUse(settings))),
             privacy.work(settings, database, clock),
         ]
     )

@@ -56,7 +56,8 @@ class ExportCalls:
 
         `format`: csv, json, jsonl, xlsx (excel), parquet or arrow. Further arguments are those of
         `costs.list` and `costs.aggregate` (`start_date`, `end_date`, `provider`, `group_by` ..),
-        and `compression` (gzip, zstd), `timezone`; of CSV `delimiter`, `decimal`, `bom`, `totals`.
+        `billing_period` (a month as its books have it), `compression` (gzip, zstd), `timezone`; of
+        CSV `delimiter`, `decimal`, `bom`, `totals`.
         Raises ValidationError naming the argument at fault.
         """
         params = {**scoped(self._caller, query), "format": format, "type": type}

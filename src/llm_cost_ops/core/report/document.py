@@ -17,11 +17,13 @@ Cell = str | int | Decimal | date | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `currency` (ISO 4217) for money alone."""
+    """A column of a table; `currency` (ISO 4217) for money alone. `places` are the decimal places
+    shown; None: as many as its values need."""
 
     title: str
     kind: Kind = "text"
     currency: str | None = None
+    places: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.exports import store
 from llm_cost_ops.server.exports.arrow import FilesMissing
+from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.orders import MAKE, completed, failed, wanted_again
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.http.problems import Problem
-from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.retry import exponential
 from llm_cost_ops.server.queue.work import (
     Again,
@@ -102,13 +103,15 @@ class _Making:
             if isinstance(error, FilesMissing):
                 raise GiveUp(error.message) from None
             raise Again(error.message) from None
-        except Problem as refused:  # of what was asked for: no attempt will read it otherwise
+        except (
+            Problem,
+            DomainError,
+        ) as refused:  # of what was asked for: no attempt will read it otherwise
             raise GiveUp(refused.message) from None
 
     def _make(self, row: dict[str, Any], storage: Storage) -> None:
         wanted, at = wanted_again(row)
-        with read(self._database) as session:
-            organization = get_organization(session, self._organization_id)
+        wanted, name = as_booked(self._database, self._organization_id, wanted)
         began = {
             "status": store.PROCESSING,
             "file_key": self._key,
@@ -117,7 +120,6 @@ class _Making:
             "size_bytes": 0,
             "rows_expected": wanted.expected(self._database, at.currency),
         }
-        name = None if organization is None else organization.name
         try:
             self._note(began, among=store.UNFINISHED)
             chunks = wanted.chunks(self._database, at.currency, name, self._tally)

@@ -41,6 +41,7 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.reports.tables import report_templates, reports
 from llm_cost_ops.server.schedules.tables import (
     delivery_parts,
     delivery_runs,
@@ -161,6 +162,12 @@ PLACES: tuple[Place, ...] = (
     *_each(alert_deliveries, TEXT, RENAME, "said", "detail"),
     *_each(forecasts, JSON, RENAME, "request", "answer"),
     *_each(forecasts, ID, RENAME, "created_by"),
+    *_each(reports, JSON, RENAME, "request", "document", "limited_to"),
+    *_each(reports, TEXT, RENAME, "title", "error"),
+    *_each(reports, ID, RENAME, "created_by"),
+    *_each(report_templates, TEXT, RENAME, "name"),
+    *_each(report_templates, JSON, RENAME, "sections"),
+    *_each(report_templates, ID, RENAME, "created_by"),
     *_each(anomalies, ID, RENAME, "value", "judged_by"),
     *_each(anomalies, TEXT, RENAME, "note"),
     *_each(anomalies, JSON, RENAME, "causes"),
@@ -226,13 +233,19 @@ Ids that callers choose for projects, teams, keys and events are taken to be non
 
 APART: dict[str, str] = {
     **dict.fromkeys(
-        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by"),
+        (
+            "usage_records.recorded_by",
+            "usage_corrections.recorded_by",
+            "imports.created_by",
+            "periods.closed_by",
+        ),
         "the id of a credential",
     ),
     **{
         f"{table}.id": "the id of a thing"
         for table in """
         api_keys alert_channels alert_rules alerts alert_history alert_deliveries audit_log
+        reports report_templates
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
         provider_credentials
@@ -298,11 +311,18 @@ APART: dict[str, str] = {
             "retention_archives.sha256",
             "closed_days.digest",
             "closed_days.archive_id",
+            "periods.digest",
+            "periods.lines_digest",
+            "periods.closing_id",
+            "late_entries.entry_id",
             "retention_archives.content_sha256",
         ),
         "an id or a digest",
     ),
     "alerts.status": "a word",
+    **dict.fromkeys(
+        ("reports.type", "reports.status", "reports.format", "reports.needs"), "a word"
+    ),
     "usage_records.status": "a word",
     "audit_forwards.sink": "a word",
     "audit_forwards.last_error": "what a syslog or web server answered",
@@ -310,6 +330,18 @@ APART: dict[str, str] = {
     "idempotency_keys.body": "an answer that is forgotten within a day",
     "imports.name": "the name of a file or log",
     "organizations.name": "an organization",
+    "periods.organization_name": "an organization",
+    **dict.fromkeys(
+        (
+            "periods.month",
+            "period_lines.month",
+            "period_lines.corrects",
+            "late_entries.month",
+            "late_entries.recognized",
+        ),
+        "a month",
+    ),
+    "periods.totals": "sums by currency",
     "providers.name": "a provider",
     "roles.name": "a role",
     "cost_centers.id": "a code such as CC-001",

@@ -35,7 +35,7 @@ class ScheduleDesk:
 
     @property
     def files(self) -> Storage:
-        """Where files are kept. Raises StorageUnavailable."""
+        """Raises StorageUnavailable."""
         return self.kept.opened()
 
 

@@ -78,6 +78,12 @@ class WorkerSettings:
         low=32,
         high=3650,
     )
+    keep_reports_days: int = setting(
+        400,
+        "How long reports are kept, from the request on.",
+        low=1,
+        high=3650,
+    )
     metrics_port: int | None = setting(
         None,
         "A listener for the metrics of `cost-ops worker`; a worker beside the API has the API's.",

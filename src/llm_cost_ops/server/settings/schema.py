@@ -69,8 +69,8 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
-    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -108,8 +108,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "delivery": DeliverySettings,
     "email": EmailSettings,
     "storage": StorageSettings,
-    "schedules": ScheduleSettings,
     "export": ExportSettings,
+    "schedules": ScheduleSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,

@@ -65,6 +65,18 @@ _BUDGET = _object(
     period_start=_INSTANT,
     period_end=_INSTANT,
 )
+_PERIOD = _object(
+    "period requests unpriced_count total_tokens totals digest",
+    period={"type": "string", "description": "The month, such as 2026-10."},
+    requests=_COUNT,
+    unpriced_count=_COUNT,
+    total_tokens=_COUNT,
+    totals={
+        "type": "array",
+        "items": _object("currency total_cost", currency=_TEXT, total_cost=_MONEY),
+    },
+    digest=_MAYBE,
+)
 _ANOMALY = _object(
     "anomaly_id date dimension value actual_cost expected_cost lower upper severity score",
     anomaly_id=_TEXT,
@@ -115,7 +127,7 @@ _PRICE = _object(
 )
 _EXPORT = _object(
     "export_id status type format rows size_bytes",
-    export_id=_TEXT,
+    export_id={"type": "string", "description": "Of an ordered export, or of a scheduled run."},
     status={"enum": ["completed", "failed"]},
     type=_TEXT,
     format=_TEXT,
@@ -224,6 +236,18 @@ EVENTS: Mapping[str, EventKind] = {
             _ANY,
             ("report.created",),
             published=False,
+        ),
+        EventKind(
+            "period.closed",
+            "A month was closed, and its books are stored.",
+            _PERIOD,
+            ("periods.closed",),
+        ),
+        EventKind(
+            "period.reopened",
+            "The last closed month was opened again; the data is what its books said.",
+            _PERIOD,
+            ("periods.reopened",),
         ),
         EventKind(
             DISABLED,

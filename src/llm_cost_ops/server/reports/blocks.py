@@ -1,0 +1,207 @@
+"""Tables, figures and charts of groups of calls, as sections of reports put them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import cast
+
+from llm_cost_ops.core.report.document import (
+    Cell,
+    Chart,
+    Column,
+    Figure,
+    Section,
+    Series,
+    Table,
+)
+from llm_cost_ops.server.analytics.aggregate import dimensions
+from llm_cost_ops.server.analytics.totals import Totals
+from llm_cost_ops.server.reports.material import Grouped, Material, Names, ratio, total_of
+
+MAX_ROWS = 100
+TOP = 10
+LAYERS = 6
+NONE = "(none)"
+OTHER = "other"
+Options = Mapping[str, object]
+Made = Section | Callable[[], Section]
+Maker = Callable[[Material, Options], Made]
+"""Reads what a section needs, and gives it or what makes it once the reads are over."""
+_TITLES = {
+    "project_id": "Project", "team_id": "Team", "user_id": "User", "api_key_id": "API key",
+    "model": "Model", "provider": "Provider", "cost_status": "Cost status", "tag": "Tag",
+    "service_tier": "Service tier", "metadata.cost_center": "Cost centre",
+}  # fmt: skip
+
+
+def named(options: Options, key: str, otherwise: Sequence[str]) -> tuple[str, ...]:
+    """Names among the options of a section."""
+    found = options.get(key)
+    if not isinstance(found, list):
+        return tuple(otherwise)
+    return tuple(map(str, cast("list[object]", found)))
+
+
+def titled(options: Options, otherwise: str) -> str:
+    """The title of a section."""
+    return str(options.get("title", otherwise))
+
+
+def title_of(name: str) -> str:
+    """A dimension for people."""
+    known = _TITLES.get(name) or _TITLES.get(f"{name}_id")
+    plain = name.removeprefix("metadata.").removeprefix("tag:")
+    return known or plain.replace("_", " ").capitalize()
+
+
+def label_of(key: Names) -> str:
+    """The values of a group in one text."""
+    return " / ".join(NONE if value is None else value for value in key) or "all"
+
+
+def cost_cell(totals: Totals) -> int | None:
+    """The cost in units of 1e-10; None where there are calls and none of them has a price."""
+    return None if totals.is_unpriced else totals.cost
+
+
+def change_of(now: int | None, before: int | None) -> Decimal | None:
+    """The relative change; None to nothing or from nothing known."""
+    return None if now is None or not before else ratio(now - before, abs(before))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Groups by cost, the dearest first; what is beyond `most` is one group, `other`."""
+
+    rows: tuple[tuple[Names, Totals], ...]
+    others: int
+    other: Totals
+
+    @classmethod
+    def of(cls, groups: Grouped, most: int) -> Ranked:
+        ordered = sorted(groups.items(), key=lambda item: (-item[1].cost, str(item[0])))
+        kept = len(ordered) if len(ordered) <= most else most - 1
+        return cls(tuple(ordered[:kept]), len(ordered) - kept, total_of(dict(ordered[kept:])))
+
+
+def group_table(
+    material: Material,
+    title: str,
+    names: Sequence[str],
+    groups: Grouped,
+    *,
+    most: int = MAX_ROWS,
+) -> Table:
+    """A row per group with requests, tokens, cost and share; the totals are those of the report."""
+    whole = material.overview
+    unpriced = whole.unpriced > 0
+    columns = [
+        *(Column(title_of(name)) for name in names),
+        Column("Calls", "count"),
+        Column("Tokens", "count"),
+        Column("Cost", "money", material.currency),
+        Column("Share", "ratio"),
+        *([Column("Unpriced calls", "count")] if unpriced else []),
+    ]
+
+    def row(labels: Sequence[str], totals: Totals) -> tuple[Cell, ...]:
+        cost = cost_cell(totals)
+        share = None if cost is None else ratio(cost, whole.cost)
+        rest = (totals.unpriced,) if unpriced else ()
+        return (*labels, totals.requests, totals.total_tokens, cost, share, *rest)
+
+    ranked = Ranked.of(groups, most)
+    rows = [row([NONE if v is None else v for v in key], totals) for key, totals in ranked.rows]
+    blank = [""] * (len(names) - 1)
+    if ranked.others:
+        rows.append(row([f"{ranked.others} others", *blank], ranked.other))
+    overlapping = any(each.tag is not None for each in dimensions(names))
+    note = "A call with several tags is in several rows." if overlapping else None
+    return Table(
+        title, tuple(columns), tuple(rows), row(["Total", *blank], whole), note,
+        material.query("/costs/aggregate", group_by=names),
+    )  # fmt: skip
+
+
+def top_chart(material: Material, title: str, names: Sequence[str], groups: Grouped) -> Chart:
+    """The dearest groups as bars."""
+    ranked = Ranked.of(groups, TOP + 1)
+    shown = [(label_of(key), cost_cell(totals)) for key, totals in ranked.rows[:TOP]]
+    first = shown[0][0] if shown else "nothing"
+    return Chart(
+        "bars",
+        title,
+        f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.",
+        tuple(label for label, _ in shown),
+        (Series("Cost", tuple(cost for _, cost in shown)),),
+        currency=material.currency,
+        query=material.query("/costs/aggregate", group_by=names),
+    )
+
+
+def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[Chart, Table]:
+    """The cost over time, a layer for each of the dearest groups, and the sums as a table."""
+    made, rows = material.trend(names)
+    sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
+    ranked = Ranked.of(sums, LAYERS)
+    labels = tuple(made.label(place) for place in range(len(made)))
+    layers = [(label_of(key), rows[key]) for key, _ in ranked.rows]
+    if ranked.others:
+        kept = {key for key, _ in ranked.rows}
+        rest = [each for key, each in rows.items() if key not in kept]
+        layers.append((OTHER, [_summed(column) for column in zip(*rest, strict=True)]))
+    whole = [_summed(column) for column in zip(*rows.values(), strict=True)]
+    query = material.query("/costs/aggregate", group_by=(*names, made.grain))
+    chart = Chart(
+        "stacked",
+        title,
+        f"Cost by {made.grain} from {labels[0]} to {labels[-1]}.",
+        labels,
+        tuple(Series(name, tuple(map(cost_cell, each))) for name, each in layers),
+        currency=material.currency,
+        query=query,
+    )
+    return chart, _trend_table(material, made.grain, labels, whole)
+
+
+def _trend_table(
+    material: Material, grain: str, labels: Sequence[str], whole: list[Totals]
+) -> Table:
+    found = whole or [Totals() for _ in labels]
+    return Table(
+        f"By {grain}",
+        (
+            Column(grain.capitalize()),
+            Column("Calls", "count"),
+            Column("Tokens", "count"),
+            Column("Cost", "money", material.currency),
+        ),
+        tuple(
+            (label, totals.requests, totals.total_tokens, cost_cell(totals))
+            for label, totals in zip(labels, found, strict=True)
+        ),
+        (
+            "Total", material.overview.requests, material.overview.total_tokens,
+            cost_cell(material.overview),
+        ),
+        query=material.query("/costs/aggregate", group_by=(grain,)),
+    )  # fmt: skip
+
+
+def enumerate_totals(each: Sequence[Totals]) -> list[tuple[Names, Totals]]:
+    """Totals under keys of their own."""
+    return [((str(place),), totals) for place, totals in enumerate(each)]
+
+
+def _summed(column: Sequence[Totals]) -> Totals:
+    return total_of(dict(enumerate_totals(column)))
+
+
+def cost_figure(material: Material, label: str = "Total cost") -> Figure:
+    """The cost of the period against the one compared with."""
+    before = material.earlier(())
+    cost = cost_cell(material.overview)
+    change = None if before is None else change_of(cost, total_of(before).cost)
+    return Figure(label, "money", cost, material.currency, change, material.query("/costs/summary"))

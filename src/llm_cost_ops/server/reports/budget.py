@@ -1,0 +1,127 @@
+"""Budgets against what was spent: where each stands in the period that the report ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from llm_cost_ops.core.budget import Budget
+from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
+from llm_cost_ops.core.report.document import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Section,
+    Series,
+    Table,
+    Text,
+)
+from llm_cost_ops.server.budgets.allowed import hidden
+from llm_cost_ops.server.budgets.standings import standings
+from llm_cost_ops.server.reports.blocks import MAX_ROWS, Options, titled
+from llm_cost_ops.server.reports.material import API, Material, last_moment
+from llm_cost_ops.server.spend import store
+from llm_cost_ops.server.spend.counters import Standing
+from llm_cost_ops.server.spend.index import Index
+
+BARS = 20
+_MILLION = 1_000_000
+
+
+def budgets(material: Material, options: Options) -> Section:
+    """What each budget allows, what is spent of it, and the variance: what is left of the limit,
+    negative when it is exceeded."""
+    title = titled(options, "Budgets")
+    session, organization_id = material.session, material.wanted.selection.organization_id
+    at_us = last_moment(material.wanted.selection.window, material.at)
+    index = Index(1, store.load(session, organization_id))
+    unseen = hidden(material.wanted.reach, index, index.budgets.values())
+    known = [each for each in index.budgets.values() if each.id not in unseen]
+    where = standings(session, known, at_us)
+    found = [(each, standing) for each in known if (standing := where[each.id]) is not None]
+    if not found:
+        return Section(title, (Text("No budget was in force at the end of the period."),))
+    now = at_us + 1 >= to_micros(material.at.now)
+    query = f"GET {API}/budgets" if now else _spent_queries(found)
+    zone = material.wanted.selection.zone
+    blocks: list[Block] = [Text(f"As of {format_minute(at_us + 1, zone)}.")]
+    for currency in sorted({budget.currency for budget, _ in found}):
+        own = [each for each in found if each[0].currency == currency]
+        money = [each for each in own if each[1].limits.e10 is not None]
+        if money:
+            blocks.append(_chart(money, currency, query))
+        blocks.append(_table(own, currency, query))
+    return Section(title, tuple(blocks))
+
+
+Found = Sequence[tuple[Budget, Standing]]
+
+
+def _chart(found: Found, currency: str, query: str) -> Chart:
+    shown = sorted(found, key=lambda each: -each[1].share)[:BARS]
+    exceeded = sum(not standing.limits.fits(standing.used) for _, standing in found)
+    return Chart(
+        "bullet",
+        f"Spent of the limit, {currency}",
+        f"{exceeded} of {len(found)} budgets are exceeded.",
+        tuple(budget.name for budget, _ in shown),
+        (
+            Series("spent", tuple(standing.used.e10 for _, standing in shown)),
+            Series("limit", tuple(standing.limits.e10 for _, standing in shown)),
+        ),
+        currency=currency,
+        query=query,
+    )
+
+
+def _table(found: Found, currency: str, query: str) -> Table:
+    names = ("Limit", "Spent", "Reserved", "Variance")
+    return Table(
+        f"Variance, {currency}",
+        (
+            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            *(Column(name, "money", currency) for name in names),
+            Column("Used", "ratio"), Column("Unpriced calls", "count"), Column("Status"),
+        ),
+        tuple(_row(budget, standing) for budget, standing in found[:MAX_ROWS]),
+        note="Variance is the limit without what is spent. A budget may count calls that another "
+        "one counts, too, so nothing is added up. " + _left_out(found),
+        query=query,
+    )  # fmt: skip
+
+
+def _left_out(found: Found) -> str:
+    more = len(found) - MAX_ROWS
+    return f"{more} further budgets are not shown." if more > 0 else ""
+
+
+def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
+    limit, spent = standing.limits.e10, standing.used.e10
+    return (
+        budget.name,
+        standing.window.start_us,
+        standing.window.end_us,
+        limit,
+        spent,
+        standing.held.e10,
+        None if limit is None else limit - spent,
+        Decimal(standing.share) / _MILLION,
+        standing.unpriced,
+        "ok" if standing.limits.fits(standing.used) else "exceeded",
+    )
+
+
+def _spent_queries(found: Found) -> str:
+    """What budgets of an earlier period had spent, adjustments apart: the calls in their scope."""
+    lines: list[str] = []
+    for budget, standing in found[:MAX_ROWS]:
+        window = standing.window
+        scope = "&".join(
+            f"{name}={','.join(sorted(values))}" for name, values in budget.scope.dimensions
+        )
+        lines.append(
+            f"GET {API}/costs/summary?start_date={format_micros(window.start_us)}"
+            f"&end_date={format_micros(window.end_us)}{'&' if scope else ''}{scope}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""One page for who decides: what was spent, where to, and why it changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llm_cost_ops.core.money import plain_e10
+from llm_cost_ops.core.report.decompose import Effect, decompose, together
+from llm_cost_ops.core.report.document import Block, Figures, Section, Text
+from llm_cost_ops.server.reports import cost_summary
+from llm_cost_ops.server.reports.blocks import Options, group_table, titled, trend_chart
+from llm_cost_ops.server.reports.material import Material
+
+TOP = 5
+_PARTS = ("volume", "mix", "price", "new models", "models gone", "what cannot be split")
+
+
+def executive(material: Material, options: Options) -> Section:
+    """Figures, a trend, the dearest models, and the change in one sentence."""
+    (figures, *_) = cost_summary.totals(material, {}).blocks
+    chart, _ = trend_chart(material, "Cost over time by provider", ("provider",))
+    groups = material.groups(cost_summary.MODELS)
+    table = group_table(material, "Dearest models", cost_summary.MODELS, groups, most=TOP + 1)
+    blocks: list[Block] = [replace(figures) if isinstance(figures, Figures) else figures]
+    told = _change(material)
+    blocks += [chart, *([Text(told)] if told else []), table]
+    if material.overview.unpriced:
+        blocks.append(
+            Text(
+                f"{material.overview.unpriced} calls have no price yet; their cost is not known "
+                "and is in no figure."
+            )
+        )
+    for currency, found in sorted(material.elsewhere.items()):
+        blocks.append(Text(f"Beside it {found.total_cost} {currency}, which no rate converts."))
+    return Section(titled(options, "Summary"), tuple(blocks))
+
+
+def _change(material: Material) -> str:
+    before = material.earlier(cost_summary.MODELS)
+    if before is None:
+        return ""
+    now = material.groups(cost_summary.MODELS)
+    effects = decompose(cost_summary.spent_by(before), cost_summary.spent_by(now))
+    whole: Effect = together(effects.values())
+    if not whole.change:
+        return ""
+    money = material.currency
+    parts = [
+        f"{name} {plain_e10(units)} {money}"
+        for name, units in zip(_PARTS, whole.parts, strict=True)
+        if units
+    ]
+    return f"The cost changed by {plain_e10(whole.change)} {money}: {', '.join(parts)}."

@@ -1,0 +1,125 @@
+"""Reports and saved sections as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from llm_cost_ops.server.db.dialects import lock_rows
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.reports.tables import report_templates, reports
+
+PENDING, COMPLETED, FAILED, CANCELLED = "pending", "completed", "failed", "cancelled"
+STATUSES = (PENDING, COMPLETED, FAILED, CANCELLED)
+_ROW, _KEPT = reports.c, report_templates.c
+_SHORT = [column for column in reports.c if column.name != "document"]
+
+
+def add(session: WriteSession, organization_id: str, row: Mapping[str, Any]) -> None:
+    """Store a report that was asked for."""
+    session.execute(insert(reports), {**row, "organization_id": organization_id})
+
+
+def row(
+    session: ReadSession, organization_id: str, report_id: str, *, lock: bool = False
+) -> dict[str, Any] | None:
+    """One report with its document, held until the end of the transaction if `lock`."""
+    query = select(reports).where(_ROW.organization_id == organization_id, _ROW.id == report_id)
+    found = session.execute(lock_rows(query) if lock else query).mappings().first()
+    return None if found is None else dict(found)
+
+
+def rows(
+    session: ReadSession,
+    organization_id: str,
+    below: str | None,
+    limit: int,
+    *,
+    kind: str | None = None,
+    status: str | None = None,
+) -> list[dict[str, Any]]:
+    """Reports without their documents, the newest first: those with ids below one."""
+    query = select(*_SHORT).where(_ROW.organization_id == organization_id)
+    if below is not None:
+        query = query.where(_ROW.id < below)
+    if kind is not None:
+        query = query.where(_ROW.type == kind)
+    if status is not None:
+        query = query.where(_ROW.status == status)
+    found = session.execute(query.order_by(_ROW.id.desc()).limit(limit)).mappings()
+    return [dict(each) for each in found]
+
+
+def finish(
+    session: WriteSession, organization_id: str, report_id: str, values: Mapping[str, Any]
+) -> bool:
+    """Write the outcome of a report that is pending; whether it was."""
+    found = session.execute(
+        update(reports)
+        .where(
+            _ROW.organization_id == organization_id,
+            _ROW.id == report_id,
+            _ROW.status == PENDING,
+        )
+        .values(**values)
+    )
+    return found.rowcount > 0
+
+
+def remove(session: WriteSession, organization_id: str, report_id: str) -> None:
+    """Remove a report."""
+    session.execute(
+        delete(reports).where(_ROW.organization_id == organization_id, _ROW.id == report_id)
+    )
+
+
+# lint: allow tenant-scope: what is over is removed for all organizations
+def remove_expired(session: WriteSession, now_us: int, limit: int) -> int:
+    """Remove reports whose time is over, at most some; how many."""
+    query = select(_ROW.id).where(_ROW.expires_at <= now_us).limit(limit)
+    ids = [str(each["id"]) for each in session.execute(query).mappings()]
+    if ids:
+        session.execute(delete(reports).where(_ROW.id.in_(ids)))
+    return len(ids)
+
+
+def add_template(session: WriteSession, organization_id: str, row: Mapping[str, Any]) -> bool:
+    """Keep sections under a name; False when it is taken."""
+    try:
+        session.execute(insert(report_templates), {**row, "organization_id": organization_id})
+    except IntegrityError:
+        return False
+    return True
+
+
+def template(session: ReadSession, organization_id: str, name_or_id: str) -> dict[str, Any] | None:
+    """Kept sections by their id or name."""
+    query = select(report_templates).where(
+        _KEPT.organization_id == organization_id,
+        or_(_KEPT.id == name_or_id, _KEPT.name == name_or_id),
+    )
+    found = session.execute(query.order_by(_KEPT.id)).mappings().first()
+    return None if found is None else dict(found)
+
+
+def templates(
+    session: ReadSession, organization_id: str, below: str | None, offset: int, limit: int
+) -> list[dict[str, Any]]:
+    """Kept sections, the newest first."""
+    query = select(report_templates).where(_KEPT.organization_id == organization_id)
+    if below is not None:
+        query = query.where(_KEPT.id < below)
+    query = query.order_by(_KEPT.id.desc()).offset(offset).limit(limit)
+    return [dict(each) for each in session.execute(query).mappings()]
+
+
+def remove_template(session: WriteSession, organization_id: str, template_id: str) -> None:
+    """Remove kept sections."""
+    session.execute(
+        delete(report_templates).where(
+            _KEPT.organization_id == organization_id, _KEPT.id == template_id
+        )
+    )
