@@ -23,6 +23,12 @@ IDP: Body = {
     "client_id": "x",
     "domains": ["example.com"],
 }
+EXCHANGE: Body = {
+    "from_currency": "USD",
+    "to_currency": "EUR",
+    "date": "2025-11-01",
+    "rate": "0.9",
+}
 
 
 def _alert(application: Application, canary: str) -> str:
@@ -51,15 +57,13 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     ask = {"estimated_cost": "0.1", "project_id": canary}
     channel = {"name": canary, "type": "email", "recipients": [f"{canary}@example.com"]}
     forecast = {"model": "linear", "horizon": 2, "filters": {"project_id": canary}}
-    program = {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]}
-    client = created("/api/v1/oauth/clients", program)
-    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
-    hook = {
-        "url": "https://hooks.invalid/x",
-        "events": ["*"],
-        "secret": f"a-long-secret-of-{canary}",
-        "description": canary,
-    }
+    client = created(
+        "/api/v1/oauth/clients",
+        {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]},
+    )
+    rights = {"name": canary, "scopes": ["read:costs"]}
+    hook = {"url": "https://hooks.invalid/x", "events": ["*"], "description": canary,
+            "secret": f"a-long-secret-of-{canary}"}  # fmt: skip
     webhook_id = created("/api/v1/webhooks", hook).json()["id"]
     person = {"email": f"{canary}@example.com", "name": canary, "metadata": {"note": canary}}
     center = {"code": canary, "name": canary}
@@ -78,7 +82,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
         ).json()["id"],
         "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
-        "key_id": key.json()["id"],
+        "key_id": created("/api/v1/auth/api-keys", rights).json()["id"],
         "client_id": client.json()["client_id"],
         "budget_id": created("/api/v1/budgets", budget).json()["id"],
         "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
@@ -102,6 +106,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
         **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
+        "rate_id": created("/api/v1/exchange-rates", {**EXCHANGE, "source": canary}).json()["id"],
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.support.handover_operations import HANDOVER
 from tests.support.operation import Operation
 from tests.support.report_operations import REPORTS
 
@@ -159,8 +160,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
     **REPORTS,
+    **HANDOVER,
 }
-"""What is kept of people, and how long; and the reports that are kept."""
+"""What is kept of people, and how long; reports, and what is handed to other tools."""
 
 SEVERAL = frozenset(
     {

@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "estimate": ("estimate:estimate", "What calls would cost; offline, nothing is stored."),
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
+    "bi": ("bi:bi", "Views for SQL tools, with a role that reads them alone."),
+    "rates": ("rates:rates", "Exchange rates: give, import, list, convert."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
     "auth": ("keys:auth", "Sign in and out, API keys, SCIM tokens, OAuth clients."),
     "org": ("people:org", "Organizations, and who belongs to them."),

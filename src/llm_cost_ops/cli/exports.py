@@ -38,6 +38,9 @@ STANDARD_OUTPUT = "-"
 BillingPeriod = Annotated[
     str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
 ]
+Type = Annotated[
+    str, typer.Option("--type", help="costs, usage, calls (all that an import needs), aggregates.")
+]
 FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
 FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
 FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
@@ -61,9 +64,7 @@ def export(
     form: Annotated[
         str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
     ] = "csv",
-    type_: Annotated[
-        str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
-    ] = "costs",
+    type_: Type = "costs",
     start_date: StartDate = None,
     end_date: EndDate = None,
     period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import AsyncAudit
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
+    from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
     from llm_cost_ops.client.resources.exports import AsyncExports
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
@@ -171,6 +172,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import AsyncPrivacy
 
         return AsyncPrivacy(self._caller, self._driver)
+
+    @cached_property
+    def exchange_rates(self) -> AsyncExchangeRates:
+        from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
+
+        return AsyncExchangeRates(self._caller, self._driver)
 
     @cached_property
     def provider_credentials(self) -> AsyncProviderCredentials:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import Audit
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
+    from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
     from llm_cost_ops.client.resources.exports import Exports
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
@@ -174,6 +175,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import Privacy
 
         return Privacy(self._caller, self._driver)
+
+    @cached_property
+    def exchange_rates(self) -> ExchangeRates:
+        from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
+
+        return ExchangeRates(self._caller, self._driver)
 
     @cached_property
     def provider_credentials(self) -> ProviderCredentials:

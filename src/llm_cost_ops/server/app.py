@@ -81,6 +81,7 @@ from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.rates import routes as rates
 from llm_cost_ops.server.reports import routes as reports
 from llm_cost_ops.server.schedules import routes as schedules
 from llm_cost_ops.server.schedules.desk import schedule_desk
@@ -147,6 +148,8 @@ ROOMS: tuple[Room, ...] = (
     Room("estimates", router=estimates.router),
     # Schedules before exports: /exports/schedules is no id of one.
     Room("schedules", router=schedules.router),
+    Room("schedules of reports", router=schedules.reports),
+    Room("rates", router=rates.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
     Room("export", router=export_orders.router),

@@ -54,6 +54,7 @@ UNKNOWN = {
     "kept": "nothing-of-that-name",
     "period": "2026-01",
     "credential_id": "prc_00000000000000000000000000",
+    "rate_id": "fxr_00000000000000000000000000",
     "idp_id": "idp_00000000000000000000000000",
     "report_id": "rpt_00000000000000000000000000",
     "template_id": "rtp_00000000000000000000000000",
@@ -315,7 +316,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
 FILTERED = (
     "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
     "generateReport",
-    "createSchedule", "updateSchedule", "changeSchedule",
+    "createSchedule", "updateSchedule", "changeSchedule", "createReportSchedule",
 )  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 

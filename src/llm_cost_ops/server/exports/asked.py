@@ -42,9 +42,9 @@ from llm_cost_ops.server.exports.groups import groups
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
-COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
+COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
 FOCUS_FILES = ("csv", "parquet")
-TYPES = (COSTS, USAGE, AGGREGATES)
+TYPES = (COSTS, USAGE, AGGREGATES, CALLS)
 BILLING_PERIOD = "billing_period"
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 

@@ -59,6 +59,12 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
         "cache_write_tokens", "reasoning_tokens", "requests", "latency_ms", "status", "usage",
         "tags", "metadata",
     ),
+    "calls": (
+        "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, "api_key_id",
+        "requests", "total_tokens", "usage", "total_cost", "list_cost", "currency", "cost_status",
+        "service_tier", "processing", "region", "latency_ms", "status", "price_version",
+        "price_rule", "tags", "metadata",
+    ),
 }  # fmt: skip
 """The columns of each type without `include_fields`."""
 

@@ -66,7 +66,7 @@ _PARAMETERS = (
                                    "default": "csv"},
     ),
     _parameter(
-        "type", "Calls with costs, calls with quantities, or groups of them.",
+        "type", "Calls with costs, with quantities, with all that an import needs; or groups.",
         {"type": "string", "enum": [*TYPES], "default": TYPES[0]},
     ),
     _parameter(

@@ -41,6 +41,7 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.rates.tables import exchange_rates
 from llm_cost_ops.server.reports.tables import report_templates, reports
 from llm_cost_ops.server.schedules.tables import (
     delivery_parts,
@@ -137,6 +138,7 @@ PLACES: tuple[Place, ...] = (
     *_each(teams, JSON, RENAME, "metadata"),
     *_each(cost_centers, TEXT, RENAME, "name", "owner"),
     *_each(cost_centers, JSON, RENAME, "metadata"),
+    *_each(exchange_rates, ID, RENAME, "created_by"),
     *_each(provider_credentials, TEXT, RENAME, "name"),
     *_each(provider_credentials, ID, RENAME, "created_by"),
     *_each(roles, TEXT, RENAME, "description"),
@@ -248,7 +250,7 @@ APART: dict[str, str] = {
         reports report_templates
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
-        provider_credentials
+        provider_credentials exchange_rates
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
@@ -368,6 +370,10 @@ APART: dict[str, str] = {
     "delivery_runs.facts": "totals",
     "schedule_runs.schedule_id": "the id of a thing",
     "one_time_links.detail": "removed with the link",
+    "exchange_rates.rate": "digits",
+    "exchange_rates.source": "who publishes a rate",
+    "exchange_rates.from_currency": "a code",
+    "exchange_rates.to_currency": "a code",
     "provider_credentials.sealed": "sealed, and no person's",
     "webhook_endpoints.secret": "sealed, and no person's",
     "webhook_endpoints.previous_secret": "sealed, and no person's",

@@ -11,6 +11,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.schedules import store
+from llm_cost_ops.server.schedules.kinds import DEFAULT_FORMATS, DEFAULT_TYPES, EXPORT
 from llm_cost_ops.server.schedules.store import COMPLETED, DELIVERED, FAILED, PENDING, Row
 from llm_cost_ops.server.schedules.work import TELL
 
@@ -65,12 +66,13 @@ def tell_owner(session: WriteSession, run: Row, now_us: int) -> None:
 def _publish(session: WriteSession, topic: str, run: Row, parts: list[Row], now_us: int) -> None:
     schedule = store.get(session, run["organization_id"], run["schedule_id"])
     parameters: dict[str, Any] = {} if schedule is None else loads(schedule["parameters"])
+    kind = EXPORT if schedule is None else schedule["kind"]
     made = run["expires_at"] is not None
     data: dict[str, Any] = {
         "export_id": run["id"],
         "status": run["status"],
-        "type": str(parameters.get("type", "costs")),
-        "format": str(parameters.get("format", "csv")),
+        "type": str(parameters.get("type", DEFAULT_TYPES[kind])),
+        "format": str(parameters.get("format", DEFAULT_FORMATS[kind])),
         "rows": None,
         "size_bytes": None if run["size_bytes"] is None else int(run["size_bytes"]),
         "sha256": run["sha256"],
