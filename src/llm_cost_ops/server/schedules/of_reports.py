@@ -41,7 +41,8 @@ class Reports:
         wanted = self._wanted(parameters, principal, at, window)
         # Of the scheduled time, so that a run which is tried again makes the same report.
         document = make_report(database, wanted, at, to_micros(at.now))
-        known = next((form for form in drawing.MEDIA_TYPES if form == wanted.form), None)
+        forms: dict[str, drawing.Form] = {form: form for form in drawing.MEDIA_TYPES}
+        known = forms.get(wanted.form)
         if known is None:
             content, suffix, media_type = to_text(document).encode(), ".json", JSON
         else:
