@@ -41,6 +41,18 @@ EXPORTS: Mapping[str, Operation] = {
         (SCHEDULE, {"cron": "0 9 * * 1", "delivery": {"method": "download"}, "name": "@new"}),
         also=("read:costs",),
     ),
+    "createReportSchedule": Operation(
+        "write:reports",
+        (
+            {
+                "cron": "0 9 * * 1",
+                "timezone": "UTC",
+                "type": "usage_analysis",
+                "delivery": {"method": "email", "recipients": ["finance@example.com"]},
+            },
+        ),
+        also=("read:costs", "export:data"),
+    ),
     "updateSchedule": Operation(
         "export:data", ({"time": "10:00", "period": "last-7-days"},), also=("read:costs",)
     ),

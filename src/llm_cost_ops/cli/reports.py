@@ -22,6 +22,7 @@ from llm_cost_ops.cli.exports import fetch
 from llm_cost_ops.cli.failure import GENERAL, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, rows_of, show_object, show_rows, tail_of
 from llm_cost_ops.cli.profile import Profile
+from llm_cost_ops.cli.schedules import schedule_report
 
 report = group("Reports: make, list, cancel, download.")
 
@@ -180,3 +181,6 @@ def _download(
     with connected(profile) as api:
         fetch(profile, api, f"{path_of('reports', report_id)}/download", params, file)
     return OK
+
+
+command(report, "schedule", organization=True)(schedule_report)

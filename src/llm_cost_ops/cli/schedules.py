@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -54,8 +54,11 @@ Period = Annotated[
 CatchUp = Annotated[
     str | None, typer.Option(help="What is made up for after a downtime: latest, all, none.")
 ]
+What = Annotated[str | None, typer.Option(help="export, or report.")]
 Format = Annotated[str | None, typer.Option("-f", "--format", help="Of the file, as of export.")]
-Type = Annotated[str | None, typer.Option("--type", help="costs, usage or aggregates.")]
+Type = Annotated[
+    str | None, typer.Option("--type", help="costs, usage, aggregates; the type of a report.")
+]
 Email = Annotated[list[str] | None, typer.Option("--email", help="A recipient; may be repeated.")]
 Folder = Annotated[
     str | None, typer.Option(help="A path below a directory that the settings allow.")
@@ -102,6 +105,7 @@ def _create(
     name: Name = None,
     form: Format = None,
     type_: Type = None,
+    what: What = None,
     email: Email = None,
     folder: Folder = None,
     delivery: Deliver = None,
@@ -112,12 +116,48 @@ def _create(
     $ cost-ops schedules create --frequency daily --time 09:00 --timezone America/New_York -f excel --email finance@example.com
     $ cost-ops schedules create --frequency monthly --day 1 --time 06:00 --folder finance
     $ cost-ops schedules create --cron '0 7 * * 1-5' --delivery bucket.json --set provider=openai
+    $ cost-ops schedules create --what report --type executive --frequency weekly --email cfo@example.com
     """  # noqa: E501
     body = _given(
         frequency=frequency, time=time, day=day, cron=cron, timezone=timezone, period=period,
-        catch_up=catch_up, name=name, format=form, type=type_, **_parameters(parameter),
+        catch_up=catch_up, name=name, format=form, type=type_, what=what,
+        **_parameters(parameter),
     )  # fmt: skip
     body["delivery"] = _destinations(email, folder, delivery) or [{"type": "download"}]
+    return _made(profile, body)
+
+
+def schedule_report(
+    profile: Profile,
+    frequency: Frequency = None,
+    time: Time = None,
+    day: Day = None,
+    cron: Cron = None,
+    timezone: Zone = None,
+    period: Period = None,
+    name: Name = None,
+    form: Annotated[
+        str | None, typer.Option("-f", "--format", help="pdf, xlsx, html, markdown or json.")
+    ] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="As of report generate.")] = None,
+    email: Email = None,
+    folder: Folder = None,
+    delivery: Deliver = None,
+    parameter: Parameter = None,
+) -> int:
+    """Make and deliver a report again and again; `cost-ops schedules` looks after it.
+
+    $ cost-ops report schedule --type executive --frequency weekly --email cfo@example.com
+    """
+    body = _given(
+        frequency=frequency, time=time, day=day, cron=cron, timezone=timezone, period=period,
+        name=name, format=form, type=type_, what="report", **_parameters(parameter),
+    )  # fmt: skip
+    body["delivery"] = _destinations(email, folder, delivery) or [{"type": "download"}]
+    return _made(profile, body)
+
+
+def _made(profile: Profile, body: Mapping[str, Any]) -> int:
     from llm_cost_ops.cli.connect import connected
 
     with connected(profile) as api:
@@ -353,7 +393,9 @@ def _show(_profile: Profile, row: Mapping[str, Any]) -> None:
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (
+        ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    )
 
 
 def _show_run(_profile: Profile, row: Mapping[str, Any]) -> None:

@@ -316,7 +316,7 @@ def test_fields_that_are_ours_to_set_are_refused(sqlite_application: Application
 FILTERED = (
     "queryCosts", "breakDownCostsByBody", "createForecast", "detectAnomaliesByBody",
     "generateReport", "createExport",
-    "createSchedule", "updateSchedule", "changeSchedule",
+    "createSchedule", "updateSchedule", "changeSchedule", "createReportSchedule",
 )  # fmt: skip
 FILTERS = {"id", "cost_status", "recorded_by", "created_at", "received_at"}
 

@@ -62,7 +62,7 @@ def test_a_daily_file_is_about_the_day_before_in_its_zone(room: Room) -> None:
     assert run["file"]["name"].endswith(".jsonl")
     assert run["facts"]["Total cost"] == "USD 1.5000000001"
     assert room.get(made["id"])["last_run"]["id"] == run["id"]
-    (event,) = [each for each in events(room, "export.completed") if each["run_id"] == run["id"]]
+    (event,) = [each for each in events(room, "export.completed") if each["export_id"] == run["id"]]
     assert set(event) == set(EVENTS["export.completed"].data["properties"])
     assert event["file"] == run["file"]["name"]
 
@@ -173,7 +173,7 @@ def test_a_failure_for_good_is_told_to_everybody_who_should_know(quick: Room) ->
     assert "550" in run["error"]
     assert [each["status"] for each in run["deliveries"]] == ["failed", "delivered"]
     (event,) = events(quick, "export.failed")
-    assert (event["run_id"], event["status"]) == (run["id"], "failed")
+    assert (event["export_id"], event["status"]) == (run["id"], "failed")
     assert events(quick, "export.completed") == []
     entries = quick.app.get("/api/v1/audit", params={"limit": 100}).json()["data"]
     assert "export.failed" in [each["action"] for each in entries]

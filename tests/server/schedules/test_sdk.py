@@ -51,6 +51,14 @@ def test_a_life(client: CostOpsClient) -> None:
         calls.get(made.id)
 
 
+def test_reports_are_scheduled_as_exports_are(client: CostOpsClient) -> None:
+    made = client.reports.schedule(
+        type="executive", frequency="weekly", day="friday", delivery="download"
+    )
+    assert (made.what, made.day, made.period) == ("report", "friday", "last-week")
+    assert [each.id for each in client.export.schedules.list(what="report")] == [made.id]
+
+
 def test_of_the_asynchronous_client(client: CostOpsClient) -> None:
     async def scheduled() -> str:
         async with AsyncCostOpsClient(

@@ -13,6 +13,7 @@ from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.lists import listed, scoped
+from llm_cost_ops.client.resources.schedules import ReportSchedulingCalls
 from llm_cost_ops.client.rows import Row
 from llm_cost_ops.exceptions import CostOpsError
 
@@ -174,9 +175,9 @@ class ReportCalls:
         return self._caller.file(path, None if format is None else {"format": format})
 
 
-class Reports(ReportCalls, SyncResource):
+class Reports(ReportCalls, ReportSchedulingCalls, SyncResource):
     """`client.reports`"""
 
 
-class AsyncReports(ReportCalls, AsyncResource):
+class AsyncReports(ReportCalls, ReportSchedulingCalls, AsyncResource):
     """`client.reports` of the asynchronous client"""

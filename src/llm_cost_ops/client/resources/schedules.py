@@ -57,6 +57,7 @@ class SchedulingCalls:
     """What `client.export` does of schedules."""
 
     _caller: Caller
+    _schedules = _PATH
 
     @endpoint
     def schedule(
@@ -96,8 +97,14 @@ class SchedulingCalls:
             **export,
         }
         given = {name: value for name, value in body.items() if value is not None}
-        answer = yield from self._caller.write("POST", _PATH, scoped(self._caller, given))
+        answer = yield from self._caller.write("POST", self._schedules, scoped(self._caller, given))
         return one(answer, Schedule)
+
+
+class ReportSchedulingCalls(SchedulingCalls):
+    """The same of `client.reports`: `type`, `format` and what else `generate` takes."""
+
+    _schedules = "/reports/schedules"
 
 
 class ScheduleCalls:

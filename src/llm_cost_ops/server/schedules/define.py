@@ -27,6 +27,7 @@ from llm_cost_ops.server.schedules.destinations import (
 )
 from llm_cost_ops.server.schedules.fire import add_run
 from llm_cost_ops.server.schedules.folder import FolderRefused, root_of
+from llm_cost_ops.server.schedules.kinds import DEFAULT_TYPES, EXPORT, KINDS
 from llm_cost_ops.server.schedules.owner import Owner, acting, is_own, owner_of
 from llm_cost_ops.server.schedules.plan import (
     CATCH_UP,
@@ -36,7 +37,7 @@ from llm_cost_ops.server.schedules.plan import (
     read_recurrence,
     stored_recurrence,
 )
-from llm_cost_ops.server.schedules.produce import EXPORT, KINDS, Producer
+from llm_cost_ops.server.schedules.produce import Producer
 from llm_cost_ops.server.schedules.store import REQUESTED, Row
 from llm_cost_ops.server.schedules.window import DEFAULTS, window_of
 
@@ -145,8 +146,8 @@ def _when(
 
 
 def _named(kind: str, parameters: Mapping[str, Any], recurrence: Recurrence) -> str:
-    what = parameters.get("type") or ("costs" if kind == EXPORT else kind)
-    return f"{str(what)[:100]}, {recurrence.frequency}"
+    what = str(parameters.get("type") or DEFAULT_TYPES[kind])
+    return f"{what[:100]}, {recurrence.frequency}"
 
 
 def check(given: Given, principal: Principal, at: Home, desk: ScheduleDesk) -> None:

@@ -28,10 +28,11 @@ from llm_cost_ops.server.schedules.carry import Load, carry, destination_of
 from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
 from llm_cost_ops.server.schedules.destinations import EMAIL, Destination
 from llm_cost_ops.server.schedules.fire import pause
+from llm_cost_ops.server.schedules.kinds import KINDS
 from llm_cost_ops.server.schedules.message import Told, period_name, period_text
 from llm_cost_ops.server.schedules.owner import Owner, acting
 from llm_cost_ops.server.schedules.plan import stored_recurrence
-from llm_cost_ops.server.schedules.produce import KINDS, Made
+from llm_cost_ops.server.schedules.produce import Made
 from llm_cost_ops.server.schedules.settle import fail, settle
 from llm_cost_ops.server.schedules.store import DELIVERED, DELIVERING, FAILED, PENDING, Row
 from llm_cost_ops.server.schedules.window import window_of

@@ -6,9 +6,10 @@ from typing import Any
 
 from llm_cost_ops.server.exports.forms import COMPRESSED, MEDIA_TYPES
 from llm_cost_ops.server.http.openapi import JSON, answers, json_body, list_of
+from llm_cost_ops.server.reports.drawing import MEDIA_TYPES as DRAWN
 from llm_cost_ops.server.schedules.destinations import KINDS as DESTINATIONS
+from llm_cost_ops.server.schedules.kinds import KINDS
 from llm_cost_ops.server.schedules.plan import CATCH_UP, FREQUENCIES
-from llm_cost_ops.server.schedules.produce import KINDS
 from llm_cost_ops.server.schedules.store import STATUSES
 
 Schema = dict[str, Any]
@@ -115,7 +116,7 @@ FILE: dict[int | str, Schema] = {
         "description": "The file.",
         "content": {
             media.partition(";")[0]: {"schema": {} if media == JSON else {"type": "string"}}
-            for media in (*MEDIA_TYPES.values(), *COMPRESSED.values())
+            for media in (*MEDIA_TYPES.values(), *DRAWN.values(), *COMPRESSED.values())
         },
     }
 }

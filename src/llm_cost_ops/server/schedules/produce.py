@@ -1,6 +1,6 @@
 """What can be delivered: kinds of files, checked when a schedule is made and made when it runs.
 
-`KINDS` is the whole list. A kind says which permissions it needs, and makes a file of a period.
+A kind says which permissions it needs, and makes a file of a period; `kinds` has the list.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.asked import Wanted, wanted_of
 from llm_cost_ops.server.identity.organizations import get_organization
 
-EXPORT = "export"
 Parameters = Mapping[str, Any]
 _OWN_NAMES = (*START_NAMES, *END_NAMES, *PERIOD_NAMES, *ZONE_NAMES, "days", "organization_id")
 
@@ -131,7 +130,3 @@ def totals(database: Database, selection: Selection, at: Home) -> dict[str, str]
     if found["unpriced_count"]:
         facts["Without a price"] = f"{found['unpriced_count']:,}"
     return facts
-
-
-KINDS: dict[str, Producer] = {EXPORT: Exports()}
-"""What a schedule can deliver, by name."""

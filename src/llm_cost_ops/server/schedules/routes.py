@@ -30,15 +30,17 @@ from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.schedules import define, openapi, store, wire
 from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
+from llm_cost_ops.server.schedules.kinds import EXPORT, KINDS, REPORT
 from llm_cost_ops.server.schedules.owner import owner_of
-from llm_cost_ops.server.schedules.produce import KINDS
 from llm_cost_ops.server.schedules.store import STATUSES, Row
 
 Owner = Depends(require("read:costs", "export:data", conditions="applied"))
+ReportOwner = Depends(require("read:costs", "export:data", "write:reports", conditions="applied"))
 _DIGITS = 12
 Work = Callable[[WriteSession, Actor], Row]
 
 router = APIRouter(prefix="/api/v1/exports", tags=["schedules"])
+reports = APIRouter(prefix="/api/v1/reports", tags=["schedules"])
 
 
 def desk_of(request: Request) -> ScheduleDesk:
@@ -64,8 +66,31 @@ def create_schedule(
     principal: Principal = Owner,
 ) -> Response:
     """Deliver a file again and again: what is exported, when, and where it goes."""
-    desk, at = desk_of(request), _home(request, principal)
-    given = define.read_given(own_fields(principal, body), at, deps.clock(request).micros())
+    return _created(request, principal, body, raw, EXPORT)
+
+
+@reports.post(
+    "/schedules",
+    status_code=201,
+    operation_id="createReportSchedule",
+    openapi_extra={**KEYED, **openapi.NEW},
+    responses=openapi.MADE,
+)
+def create_report_schedule(
+    request: Request,
+    body: dict[str, object] = Body,
+    raw: bytes = Raw,
+    principal: Principal = ReportOwner,
+) -> Response:
+    """Deliver a report again and again; it is one of the schedules of `/exports/schedules`."""
+    return _created(request, principal, body, raw, REPORT)
+
+
+def _created(
+    request: Request, principal: Principal, body: dict[str, object], raw: bytes, kind: str
+) -> Response:
+    desk, at, now_us = desk_of(request), _home(request, principal), deps.clock(request).micros()
+    given = define.read_given(own_fields(principal, body), at, now_us, kind=kind)
     define.check(given, principal, at, desk)
     define.examine(given, desk.carriers.http.guard)
     return _changed(

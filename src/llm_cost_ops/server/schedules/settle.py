@@ -11,6 +11,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
 from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.schedules import store
+from llm_cost_ops.server.schedules.kinds import DEFAULT_FORMATS, DEFAULT_TYPES, EXPORT
 from llm_cost_ops.server.schedules.store import COMPLETED, DELIVERED, FAILED, PENDING, Row
 from llm_cost_ops.server.schedules.work import TELL
 
@@ -64,21 +65,28 @@ def tell_owner(session: WriteSession, run: Row, now_us: int) -> None:
 
 def _publish(session: WriteSession, topic: str, run: Row, parts: list[Row], now_us: int) -> None:
     schedule = store.get(session, run["organization_id"], run["schedule_id"])
+    parameters: dict[str, Any] = {} if schedule is None else loads(schedule["parameters"])
+    kind = EXPORT if schedule is None else schedule["kind"]
+    made = run["expires_at"] is not None
     data: dict[str, Any] = {
-        "run_id": run["id"],
-        "schedule_id": run["schedule_id"],
-        "schedule": None if schedule is None else schedule["name"],
-        "kind": None if schedule is None else schedule["kind"],
+        "export_id": run["id"],
         "status": run["status"],
-        "file": run["file"],
+        "type": str(parameters.get("type", DEFAULT_TYPES[kind])),
+        "format": str(parameters.get("format", DEFAULT_FORMATS[kind])),
+        "rows": None,
         "size_bytes": None if run["size_bytes"] is None else int(run["size_bytes"]),
         "sha256": run["sha256"],
+        "totals": [],
+        "reason": run["error"],
+        "download_url": f"/api/v1/exports/schedules/runs/{run['id']}/file" if made else None,
+        "expires_at": _instant(run["expires_at"]),
+        "schedule_id": run["schedule_id"],
+        "schedule": None if schedule is None else schedule["name"],
+        "file": run["file"],
         "period_start": _instant(run["start_at"]),
         "period_end": _instant(run["end_at"]),
-        "expires_at": _instant(run["expires_at"]),
         "facts": {} if run["facts"] is None else loads(run["facts"]),
         "deliveries": [{"type": part["kind"], "status": part["state"]} for part in parts],
-        "error": run["error"],
     }
     publish(session, [Event(run["organization_id"], topic, data)], now_us=now_us)
 

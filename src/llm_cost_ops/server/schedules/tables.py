@@ -41,7 +41,7 @@ delivery_schedules = Table(
     Index("ix_delivery_schedules_organization", "organization_id", "id"),
     **TABLE_OPTIONS,
 )
-"""`kind` is what is made (`produce.KINDS`) of the `parameters`. `destinations` are without their
+"""`kind` is what is made (`kinds.KINDS`) of the `parameters`. `destinations` are without their
 secrets, which are sealed in `secrets` by the place of the destination. `key_id` and `user_id` are
 the credential and the person whose permissions a run needs."""
 

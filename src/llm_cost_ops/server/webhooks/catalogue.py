@@ -126,28 +126,25 @@ _PRICE = _object(
     action=_TEXT,
 )
 _EXPORT = _object(
-    "status",
-    export_id={"type": "string", "description": "Of an ordered export."},
-    status=_TEXT,
+    "export_id status type format rows size_bytes",
+    export_id={"type": "string", "description": "Of an ordered export, or of a scheduled run."},
+    status={"enum": ["completed", "failed"]},
     type=_TEXT,
     format=_TEXT,
-    rows=_COUNT,
+    rows={"type": ["integer", "null"], "description": "Null where they are not counted."},
     size_bytes={"type": ["integer", "null"]},
     sha256=_MAYBE,
     totals={"type": "array", "items": {"type": "object"}},
     reason=_MAYBE,
     download_url={**_MAYBE, "description": "The path of the file, for who may export."},
     expires_at=_INSTANT,
-    run_id={"type": "string", "description": "Of a scheduled delivery."},
-    schedule_id=_TEXT,
+    schedule_id={**_MAYBE, "description": "Of a scheduled export, as what follows."},
     schedule={**_MAYBE, "description": "The name of the schedule."},
-    kind=_MAYBE,
-    file={**_MAYBE, "description": "Its name."},
+    file={**_MAYBE, "description": "The name of the file."},
     period_start=_INSTANT,
     period_end=_INSTANT,
-    facts={"type": "object", "description": "What messages say of it."},
+    facts={"type": "object", "description": "What messages say of the file."},
     deliveries={"type": "array", "items": {"type": "object"}},
-    error=_MAYBE,
 )
 _ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
@@ -224,13 +221,13 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "export.completed",
-            "An export can be fetched, or was delivered everywhere it was to go.",
+            "An ordered export is made and can be fetched, or a scheduled one was delivered.",
             _EXPORT,
             ("export.created",),
         ),
         EventKind(
             "export.failed",
-            "An export could not be made, or not be delivered everywhere it was to go.",
+            "An ordered or scheduled export could not be made, or not be delivered.",
             _EXPORT,
         ),
         EventKind(

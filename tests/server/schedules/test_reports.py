@@ -1,0 +1,65 @@
+"""Reports as what a schedule delivers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.calls import accepted, send
+from tests.support.schedules import START, Room
+
+WHEN = {"cron": "0 9 * * 1-5", "timezone": "America/New_York", "delivery": {"method": "download"}}
+
+
+def scheduled(room: Room, **fields: Any) -> dict[str, Any]:
+    return accepted(send(room.app, "/reports/schedules", {**WHEN, **fields}), 201)
+
+
+@pytest.mark.parametrize(
+    ("form", "ending", "begin"),
+    [("html", ".html", b"<!"), ("markdown", ".md", b"#"), ("json", ".json", b"{")],
+)
+def test_a_report_is_about_the_day_before(
+    quick: Room, form: str, ending: str, begin: bytes
+) -> None:
+    quick.spend("2.5", START - timedelta(days=1))
+    quick.spend("70", START - timedelta(days=2))
+    made = scheduled(quick, type="cost_summary", format=form)
+    assert (made["what"], made["period"]) == ("report", "yesterday")
+    run = quick.run(made["id"])
+    assert (run["status"], run["facts"]["Total cost"]) == ("completed", "USD 2.5")
+    name = run["file"]["name"]
+    assert name.startswith("cost-summary-2027-03-09-")
+    assert name.endswith(ending)
+    content = quick.file(run)
+    assert content.lstrip().startswith(begin)
+    assert b"2.5" in content or b"25000000000" in content  # units of 1e-10
+
+
+def test_what_the_owner_lacks_is_refused(quick: Room) -> None:
+    few = quick.app.new_key("read:costs", "export:data")
+    answer = send(quick.app, "/reports/schedules", WHEN, key=few)
+    assert answer.status_code == 403
+    body = {**WHEN, "what": "report"}
+    assert send(quick.app, "/exports/schedules", body, key=few).status_code == 403
+    more = quick.app.new_key("read:costs", "export:data", "write:reports")
+    audit = {**WHEN, "type": "audit"}
+    assert send(quick.app, "/reports/schedules", audit, key=more).status_code == 403
+    assert send(quick.app, "/reports/schedules", WHEN, key=more).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"template": "executive_summary"}, "template"),
+        ({"type": "poem"}, "type"),
+        ({"start_date": "2027-01-01"}, "start_date"),
+        ({"format": "csv"}, "format"),
+    ],
+)
+def test_what_is_refused_names_its_field(quick: Room, fields: dict[str, Any], field: str) -> None:
+    answer = send(quick.app, "/reports/schedules", {**WHEN, **fields})
+    assert answer.status_code == 422, answer.text
+    assert list(answer.json()["error"]["field_errors"]) == [field]
