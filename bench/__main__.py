@@ -27,10 +27,11 @@ PARTS = (
     "budgets",
     "aggregates",
     "streaming",
+    "exports",
     "forecasting",
     "anomalies",
 )
-FILLED = frozenset({"aggregates", "streaming"})
+FILLED = frozenset({"aggregates", "streaming", "exports"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""
 
 

@@ -9,6 +9,7 @@ from llm_cost_ops.server.access.tokens import tables as tokens
 from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
 from llm_cost_ops.server.db.base import metadata
+from llm_cost_ops.server.exports import tables as exports
 from llm_cost_ops.server.forecasts import tables as forecasts
 from llm_cost_ops.server.http import tables as http
 from llm_cost_ops.server.identity import tables as identity
@@ -17,6 +18,7 @@ from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
 from llm_cost_ops.server.reports import tables as reports
+from llm_cost_ops.server.schedules import tables as schedules
 from llm_cost_ops.server.scim import tables as scim
 from llm_cost_ops.server.signin import tables as signin
 from llm_cost_ops.server.spend import tables as spend
@@ -27,6 +29,7 @@ __all__ = [
     "access",
     "alerts",
     "audit",
+    "exports",
     "forecasts",
     "http",
     "identity",
@@ -35,6 +38,7 @@ __all__ = [
     "privacy",
     "queue",
     "reports",
+    "schedules",
     "scim",
     "signin",
     "spend",

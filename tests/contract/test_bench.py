@@ -33,6 +33,7 @@ PARTS = {
     "budgets": ["`POST /usage/batch`, 1,000 a call that move 20 of 100 budgets"],
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
+    "exports": ["export of 900 calls as"] * 6,
     "forecasting": [
         "`auto`, 13 weeks",
         "`auto`, 48 hours",

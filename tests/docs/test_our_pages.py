@@ -20,9 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.warm_program import WarmProgram
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "tests" / "importers" / "samples"
 PAGES = ["README.md", *(f"docs/howto/{page.name}" for page in (ROOT / "docs/howto").glob("*.md"))]
+COLD = "README.md"
+"""Its commands start anew each time, as a user's do."""
 SET_UP = ("make ", "pip ", "python3 -m venv ")
 PORT = "8080"
 IMPORT_ID = "imp_01K9ZW3D1M0000000000000000"
@@ -104,7 +108,7 @@ def script_of(page: Page, port: str) -> str:
     return "\n".join([*lines, "printf '\\n@@end\\n'"]) + "\n"
 
 
-def environment_of(place: Path) -> dict[str, str]:
+def environment_of(place: Path, warm: WarmProgram | None) -> dict[str, str]:
     """A new user's: an empty home but for agents' logs, and our programs on the path."""
     programs = place / "bin"
     programs.mkdir()
@@ -112,6 +116,9 @@ def environment_of(place: Path) -> dict[str, str]:
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         program.chmod(0o755)
+    if warm is not None:
+        (programs / "cost-ops").unlink()
+        (programs / "cost-ops").symlink_to(warm.program)
     log = place / "home" / ".claude" / "projects" / "-home-dev-shop" / "session.jsonl"
     log.parent.mkdir(parents=True)
     shutil.copy(SAMPLES / "claude_code.jsonl", log)
@@ -142,6 +149,12 @@ def run_script(script: str, work: Path, environment: dict[str, str]) -> tuple[in
             os.killpg(shell.pid, signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def warm_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProgram]:
+    with WarmProgram(tmp_path_factory.mktemp("warm")) as warm:
+        yield warm
+
+
 def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +163,7 @@ def free_port() -> str:
 
 @pytest.mark.skipif(not shutil.which("bash") or not shutil.which("curl"), reason="no bash or curl")
 @pytest.mark.parametrize("name", PAGES)
-def test_the_page_runs_as_printed(name: str, tmp_path: Path) -> None:
+def test_the_page_runs_as_printed(name: str, tmp_path: Path, warm_program: WarmProgram) -> None:
     port = free_port()
     page = page_of(name, port)
     assert page.steps
@@ -158,7 +171,8 @@ def test_the_page_runs_as_printed(name: str, tmp_path: Path) -> None:
     work.mkdir()
     for file, content in page.files.items():
         (work / file).write_text(content, encoding="utf-8")
-    code, told = run_script(script_of(page, port), work, environment_of(tmp_path))
+    warm = None if name == COLD else warm_program
+    code, told = run_script(script_of(page, port), work, environment_of(tmp_path, warm))
     assert code == 0, told
     outputs = re.split(r"^@@\w+\n", told, flags=re.MULTILINE)[1:]
     for step, output in zip(page.steps, outputs, strict=False):

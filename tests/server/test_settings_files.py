@@ -252,10 +252,14 @@ def test_the_documented_environment_loads(tmp_path: Path) -> None:
     )
     pairs = (line.partition("#")[0].strip().partition("=") for line in text.splitlines())
     environ = {name: value for name, _, value in pairs if name}
-    environ |= {"SECRET_KEY": SECRET, "JWT_SECRET": SECRET}  # theirs are too short to be secret
+    # Theirs are too short to be secret, or everybody's.
+    environ |= dict.fromkeys(("SECRET_KEY", "JWT_SECRET", "S3_SECRET_KEY"), SECRET)
     settings = load(tmp_path, environ=environ)
     assert settings.server.allowed_hosts == ("api.llmcostops.com",)
     assert settings.database.url == "postgresql://user:pass@host:5432/dbname"
+    stored = settings.storage
+    assert (stored.backend, stored.s3_bucket) == ("s3", "llm-cost-ops-reports")
+    assert stored.lacking is None
 
 
 def test_the_example_file_names_every_setting_and_loads(tmp_path: Path) -> None:

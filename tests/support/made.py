@@ -11,14 +11,23 @@ from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.forecasts.store import anomalies_since
 from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
+from tests.support.export_operations import SCHEDULE
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
 from tests.support.report_operations import reports_of
 
+NAMED = {"kept": "alerts", "period": "2026-01"}
+"""What an address names that is no thing of anybody."""
 IDP: Body = {
     "kind": "generic",
     "issuer": "https://idp.invalid",
     "client_id": "x",
     "domains": ["example.com"],
+}
+EXCHANGE: Body = {
+    "from_currency": "USD",
+    "to_currency": "EUR",
+    "date": "2025-11-01",
+    "rate": "0.9",
 }
 
 
@@ -38,12 +47,11 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
 
     def created(path: str, body: Body) -> httpx.Response:
         answer = application.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.status_code in (200, 201, 202), answer.text
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
-    record = {**fresh(RECORD), "metadata": {"note": canary}, "project_id": canary,
-              "user_id": canary}  # fmt: skip
+    named = {"project_id": canary, "user_id": canary, "metadata": {"note": canary}}
     role = {"name": canary, "permissions": ["read:costs"]}
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
     ask = {"estimated_cost": "0.1", "project_id": canary}
@@ -53,13 +61,9 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "/api/v1/oauth/clients",
         {"name": canary, "scopes": ["read:costs"], "grant_types": ["client_credentials"]},
     )
-    key = created("/api/v1/auth/api-keys", {"name": canary, "scopes": ["read:costs"]})
-    hook = {
-        "url": "https://hooks.invalid/x",
-        "events": ["*"],
-        "secret": f"a-long-secret-of-{canary}",
-        "description": canary,
-    }
+    rights = {"name": canary, "scopes": ["read:costs"]}
+    hook = {"url": "https://hooks.invalid/x", "events": ["*"], "description": canary,
+            "secret": f"a-long-secret-of-{canary}"}  # fmt: skip
     webhook_id = created("/api/v1/webhooks", hook).json()["id"]
     person = {"email": f"{canary}@example.com", "name": canary, "metadata": {"note": canary}}
     center = {"code": canary, "name": canary}
@@ -71,14 +75,14 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
     return {
         "webhook_id": webhook_id,
         "delivery_id": tested.json()["id"],
-        "record_id": created("/api/v1/usage", record).json()["id"],
+        "record_id": created("/api/v1/usage", {**fresh(RECORD), **named}).json()["id"],
         "import_id": created("/api/v1/imports", {"name": canary}).json()["id"],
         "pricing_id": created("/api/v1/pricing", price).json()["id"],
         "adjustment_id": created(
             "/api/v1/pricing/adjustments", {"label": canary, "discount_percent": 5}
         ).json()["id"],
         "provider_id": created("/api/v1/providers", {"id": canary}).json()["id"],
-        "key_id": key.json()["id"],
+        "key_id": created("/api/v1/auth/api-keys", rights).json()["id"],
         "client_id": client.json()["client_id"],
         "budget_id": created("/api/v1/budgets", budget).json()["id"],
         "reservation_id": created("/api/v1/budgets/reserve", ask).json()["reservation_id"],
@@ -94,15 +98,34 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         "cost_center_id": created("/api/v1/cost-centers", center).json()["id"],
         "project_id": canary,
         "request_id": created("/api/v1/privacy/requests", person_asks).json()["id"],
-        "kept": "alerts",
+        **NAMED,
+        "export_id": created("/api/v1/export", {"project_id": canary}).json()["id"],
+        **_scheduled(application, canary),
         "credential_id": created(
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
         **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
+        "rate_id": created("/api/v1/exchange-rates", {**EXCHANGE, "source": canary}).json()["id"],
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],
     }
+
+
+def _scheduled(application: Application, canary: str) -> dict[str, str]:
+    """A schedule and a run of it."""
+    body = {
+        **SCHEDULE,
+        "name": canary,
+        "delivery": {"type": "download"},
+        "filters": {"model": canary},
+    }
+    schedule = application.post("/api/v1/exports/schedules", json=body)
+    assert schedule.status_code == 201, schedule.text
+    schedule_id = schedule.json()["id"]
+    run = application.post(f"/api/v1/exports/schedules/{schedule_id}/run")
+    assert run.status_code == 202, run.text
+    return {"schedule_id": schedule_id, "run_id": run.json()["id"]}
 
 
 def _anomaly(application: Application, canary: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.application import Application
+from tests.support.export_operations import BY_LINK, EXPORTS
 from tests.support.operation import Body, Operation
 from tests.support.people_operations import KEPT_OF_PEOPLE, PEOPLE, ROLES, SEVERAL
 
@@ -211,9 +212,7 @@ OPERATIONS: Mapping[str, Operation] = {
         ("listPricing", "getPricing", "listPriceAdjustments", "listDeployments", "listUnpriced"),
         Operation("read:costs"),
     ),
-    **dict.fromkeys(
-        ("exportCosts", "getFocusMetadata"), Operation("export:data", also=("read:costs",))
-    ),
+    **EXPORTS,
     "breakDownCostsByBody": Operation(
         "read:costs", ({"dimensions": ["model"], "filters": {"model": {"eq": "x"}}},)
     ),
@@ -452,7 +451,7 @@ SIGNING_IN = frozenset(
 tests/security have their tests."""
 BY_BODY = frozenset({"refreshToken", "revokeToken"})
 """Operations whose credential stands in the body: `test_tokens` has them."""
-APART = SIGNING_IN | BY_BODY | SEVERAL
+APART = SIGNING_IN | BY_BODY | SEVERAL | BY_LINK
 _numbers = itertools.count(1)
 
 

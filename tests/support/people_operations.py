@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.support.handover_operations import HANDOVER
 from tests.support.operation import Operation
 from tests.support.report_operations import REPORTS
 
+ALL_OF_FINANCE = ("read:costs", "write:budgets")
+
 PEOPLE: Mapping[str, Operation] = {
+    "createExport": Operation("export:data", ({"format": "csv", "period": "last-month"},)),
+    **dict.fromkeys(
+        ("listExports", "getExport", "deleteExport", "downloadExport"), Operation("export:data")
+    ),
     "createOrganization": Operation(
         "write:organizations",
         (
@@ -142,6 +149,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     "deleteProviderCredential": Operation("write:providers"),
     "retryPrivacyRequest": Operation("write:privacy"),
     "listRetention": Operation("read:privacy"),
+    **dict.fromkeys(("listPeriods", "getPeriod", "getStatement"), Operation("read:costs")),
+    "closePeriod": Operation("write:reports", ({"strict": False},), also=ALL_OF_FINANCE),
+    "reopenPeriod": Operation("write:reports", ({"reason": "x"},), also=ALL_OF_FINANCE),
     "listRetentionArchives": Operation("read:privacy"),
     "runRetention": Operation("write:privacy"),
     **dict.fromkeys(
@@ -150,8 +160,9 @@ KEPT_OF_PEOPLE: Mapping[str, Operation] = {
     ),
     "setRetention": Operation("write:privacy", ({"days": 30, "archive": False},)),
     **REPORTS,
+    **HANDOVER,
 }
-"""What is kept of people, and how long; and the reports that are kept."""
+"""What is kept of people, and how long; reports, and what is handed to other tools."""
 
 SEVERAL = frozenset(
     {

@@ -35,7 +35,7 @@ from sqlalchemy import MetaData, select
 
 from llm_cost_ops.server.db.session import read
 from tests.support.application import Application
-from tests.support.made import made
+from tests.support.made import NAMED, made
 from tests.support.operations import OPERATIONS, SIGNING_IN, fresh
 
 CANARY = "canary-of-the-first"
@@ -67,7 +67,7 @@ class Tenants:
     @property
     def hidden(self) -> set[str]:
         """What the second organization must never be told."""
-        return {CANARY, SPENT, *(value for name, value in self.ids.items() if name != "kept")}
+        return {CANARY, SPENT, *(value for name, value in self.ids.items() if name not in NAMED)}
 
 
 @contextmanager

@@ -28,6 +28,8 @@ API: Mapping[str, str] = {
     "for, 422 when a record needed it (`strict`).",
     "CSRF_FAILED": "A change that a session's cookie vouches for lacks `X-CSRF-Token`, or comes "
     "from a page of another origin.",
+    "EXPORT_EXPIRED": "The file of the export was removed: its time was over, or it was deleted. "
+    "Order it again.",
     "FORECAST_001": "Insufficient data: less than 7 days, weeks or months were spent in.",
     "FORECAST_002": "The server lacks the library of the model `auto`; the text has the pip "
     "command.",

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 
+BillingPeriod = Annotated[
+    str | None, typer.Option(help="A month such as 2026-10, as its books have it.")
+]
+Type = Annotated[
+    str, typer.Option("--type", help="costs, usage, calls (all that an import needs), aggregates.")
+]
 FocusVersion = Annotated[str | None, typer.Option(help="Of focus: 1.2, 1.3 or 1.4.")]
 FocusFile = Annotated[str | None, typer.Option(help="Of focus: csv or parquet.")]
 FocusGrain = Annotated[str | None, typer.Option(help="Of focus: hour or day.")]
@@ -58,12 +64,11 @@ def export(
     form: Annotated[
         str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
     ] = "csv",
-    type_: Annotated[
-        str, typer.Option("--type", help="costs, usage (quantities), or aggregates.")
-    ] = "costs",
+    type_: Type = "costs",
     start_date: StartDate = None,
     end_date: EndDate = None,
     period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,
+    billing_period: BillingPeriod = None,
     fields: Annotated[
         str | None, typer.Option(help="The columns, with commas, in this order.")
     ] = None,
@@ -96,10 +101,11 @@ def export(
     $ cost-ops export -f xlsx --start-date 2026-10-01 --end-date 2026-10-31 --output october.xlsx
     $ cost-ops export --type aggregates --group-by project,model --output projects.csv
     $ cost-ops export -f parquet --provider openai --output openai.parquet
+    $ cost-ops export -f focus --billing-period 2026-10 --output october.csv
     $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
     params: dict[str, Any] = {
-        **period_of(period, start_date, end_date, ALL_TIME),
+        **_when(billing_period, period, start_date, end_date),
         **filters_of(provider, model, project, user, tag, metadata, filter_),
         "format": form,
         "type": "aggregates" if group_by is not None and type_ == "costs" else type_,
@@ -117,6 +123,16 @@ def export(
         "totals": totals or None,
     }
     return _exported(profile, params, file)
+
+
+def _when(
+    billing_period: str | None, period: str | None, start_date: str | None, end_date: str | None
+) -> dict[str, Any]:
+    if billing_period is None:
+        return period_of(period, start_date, end_date, ALL_TIME)
+    if period or start_date or end_date:
+        raise CommandError("--billing-period has its own dates", exit_code=ARGUMENTS)
+    return {"billing_period": billing_period}
 
 
 def _exported(profile: Profile, params: dict[str, Any], file: str) -> int:

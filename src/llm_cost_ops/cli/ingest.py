@@ -85,8 +85,9 @@ def ingest(
     Each file is one import, which `cost-ops imports undo` takes back whole. Formats: json, jsonl
     (our records), responses (raw provider answers and batch results), csv, tsv, parquet (any
     columns, named by --map), openai-usage, openai-costs, anthropic-usage, anthropic-costs (pages of
-    those APIs), litellm, langfuse, helicone (exports), claude-code, codex (session logs),
-    azure-llm-trace, mooncake-trace; gzip and zstd are unpacked. The exit code is 1 when anything
+    those APIs), litellm, langfuse, helicone (exports), cost-ops, focus (exports of another
+    installation), claude-code, codex (session logs), azure-llm-trace, mooncake-trace; gzip and zstd
+    are unpacked. The exit code is 1 when anything
     was refused.
 
     $ cost-ops ingest -f calls.jsonl

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import AsyncAudit
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
     from llm_cost_ops.client.resources.costs import AsyncCosts
+    from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
     from llm_cost_ops.client.resources.exports import AsyncExports
     from llm_cost_ops.client.resources.forecasts import AsyncForecasts
     from llm_cost_ops.client.resources.oauth_clients import AsyncOAuthClients
     from llm_cost_ops.client.resources.organizations import AsyncOrganizations
+    from llm_cost_ops.client.resources.periods import AsyncPeriods
     from llm_cost_ops.client.resources.pricing import AsyncPricing
     from llm_cost_ops.client.resources.privacy import AsyncPrivacy
     from llm_cost_ops.client.resources.provider_credentials import AsyncProviderCredentials
@@ -148,6 +150,12 @@ class AsyncCostOpsClient(BaseClient):
 
         return AsyncExports(self._caller, self._driver)
 
+    @cached_property
+    def periods(self) -> AsyncPeriods:
+        from llm_cost_ops.client.resources.periods import AsyncPeriods
+
+        return AsyncPeriods(self._caller, self._driver)
+
     @property
     def export(self) -> AsyncExports:
         """The same as `exports`."""
@@ -164,6 +172,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import AsyncPrivacy
 
         return AsyncPrivacy(self._caller, self._driver)
+
+    @cached_property
+    def exchange_rates(self) -> AsyncExchangeRates:
+        from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
+
+        return AsyncExchangeRates(self._caller, self._driver)
 
     @cached_property
     def provider_credentials(self) -> AsyncProviderCredentials:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.audit import Audit
     from llm_cost_ops.client.resources.budgets import Budgets
     from llm_cost_ops.client.resources.costs import Costs
+    from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
     from llm_cost_ops.client.resources.exports import Exports
     from llm_cost_ops.client.resources.forecasts import Forecasts
     from llm_cost_ops.client.resources.oauth_clients import OAuthClients
     from llm_cost_ops.client.resources.organizations import Organizations
+    from llm_cost_ops.client.resources.periods import Periods
     from llm_cost_ops.client.resources.pricing import Pricing
     from llm_cost_ops.client.resources.privacy import Privacy
     from llm_cost_ops.client.resources.provider_credentials import ProviderCredentials
@@ -151,6 +153,12 @@ class CostOpsClient(BaseClient):
 
         return Exports(self._caller, self._driver)
 
+    @cached_property
+    def periods(self) -> Periods:
+        from llm_cost_ops.client.resources.periods import Periods
+
+        return Periods(self._caller, self._driver)
+
     @property
     def export(self) -> Exports:
         """The same as `exports`."""
@@ -167,6 +175,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.privacy import Privacy
 
         return Privacy(self._caller, self._driver)
+
+    @cached_property
+    def exchange_rates(self) -> ExchangeRates:
+        from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
+
+        return ExchangeRates(self._caller, self._driver)
 
     @cached_property
     def provider_credentials(self) -> ProviderCredentials:

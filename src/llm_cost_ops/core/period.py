@@ -78,13 +78,19 @@ def time_zone(name: str, field: str = "timezone") -> ZoneInfo:
 
 def day_start(day: date, zone: ZoneInfo) -> int:
     """The first instant, in microseconds, at which the zone shows this date or a later one."""
-    midnight = datetime.combine(day, time(), zone)
-    micros = to_micros(midnight.astimezone(UTC))
+    return first_instant(datetime.combine(day, time()), zone)
+
+
+def first_instant(local: datetime, zone: ZoneInfo) -> int:
+    """The first instant, in microseconds, at which the clocks of the zone show this local time or,
+    where they skip it, a later one."""
+    early = local.replace(tzinfo=zone, fold=0)
+    micros = to_micros(early.astimezone(UTC))
     shown = from_micros(micros).astimezone(zone)
-    if shown.replace(tzinfo=None) == midnight.replace(tzinfo=None):
+    if shown.replace(tzinfo=None) == local.replace(tzinfo=None, fold=0):
         return micros
-    after_gap = midnight.replace(fold=1).utcoffset()
-    before = to_micros(midnight.replace(fold=1).astimezone(UTC))
+    after_gap = early.replace(fold=1).utcoffset()
+    before = to_micros(early.replace(fold=1).astimezone(UTC))
     return offset_change(before, micros, zone, after_gap)
 
 

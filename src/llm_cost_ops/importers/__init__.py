@@ -26,6 +26,8 @@ from llm_cost_ops.importers.anthropic_usage import read_anthropic_costs, read_an
 from llm_cost_ops.importers.claude_code import read_claude_code
 from llm_cost_ops.importers.codex import read_codex
 from llm_cost_ops.importers.detect import detect
+from llm_cost_ops.importers.exported import read_export
+from llm_cost_ops.importers.focus import read_focus, read_parquet_table
 from llm_cost_ops.importers.helicone import read_helicone
 from llm_cost_ops.importers.langfuse import read_langfuse
 from llm_cost_ops.importers.lines import HEAD_BYTES, binary
@@ -48,7 +50,7 @@ from llm_cost_ops.importers.record import (
     pop_signals,
 )
 from llm_cost_ops.importers.responses import read_responses
-from llm_cost_ops.importers.tabular import read_csv, read_parquet, read_tsv
+from llm_cost_ops.importers.tabular import read_csv, read_tsv
 from llm_cost_ops.importers.traces import read_azure_trace, read_mooncake_trace
 
 __all__ = [
@@ -88,7 +90,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "csv": Format("any CSV, columns named by --map", read_csv),
         "tsv": Format("any TSV, columns named by --map", read_tsv),
-        "parquet": Format("any Parquet file, columns named by --map", read_parquet, seeks=True),
+        "parquet": Format(
+            "any Parquet file, columns named by --map", read_parquet_table, seeks=True
+        ),
+        "cost-ops": Format("our exports of calls (JSON, JSON lines)", read_export),
+        "focus": Format("our FOCUS exports (CSV, Parquet)", read_focus),
         "azure-llm-trace": Format("Azure LLM inference trace (CSV)", read_azure_trace),
         "mooncake-trace": Format("Mooncake trace (JSON lines)", read_mooncake_trace),
         "openai-usage": Format("pages of the OpenAI usage API", read_openai_usage),

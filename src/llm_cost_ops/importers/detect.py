@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
+from llm_cost_ops.importers.exported import is_export
+from llm_cost_ops.importers.focus import is_focus
 from llm_cost_ops.importers.jsonvalues import WRAPPERS
 from llm_cost_ops.importers.packed import beginning
 from llm_cost_ops.importers.problem import ImportFormatError
@@ -50,6 +52,8 @@ def _text(head: bytes) -> str:
 def _json_format(text: str, name: str) -> str | None:
     first, single = _first_object(text)
     keys = frozenset(first) or frozenset(_KEY.findall(text[:4096]))
+    if is_export(keys):
+        return "cost-ops"
     for rule in (_log_format, _page_format, _export_format):
         found = rule(first, keys, text)
         if found is not None:
@@ -148,6 +152,8 @@ def _table_format(text: str, name: str) -> str | None:
     columns = [column.strip().strip('"') for column in header.split(",")]
     if len(columns) < 2:
         return {"csv": "csv", "tsv": "tsv"}.get(name.rpartition(".")[2])
+    if is_focus(columns):
+        return "focus"
     if set(AZURE_COLUMNS) <= set(columns):
         return "azure-llm-trace"
     return _export_of({column.replace("_", "").lower() for column in columns}) or "csv"

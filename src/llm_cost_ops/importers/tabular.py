@@ -11,7 +11,6 @@ from llm_cost_ops.importers.identity import Ordinals
 from llm_cost_ops.importers.jsonvalues import rows_of
 from llm_cost_ops.importers.lines import HEAD_BYTES, peek
 from llm_cost_ops.importers.mapping import NO_ROW, ColumnMapping, identity_mapping
-from llm_cost_ops.importers.parquet import parquet_rows
 from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem
 from llm_cost_ops.importers.record import (
     ImportOptions,
@@ -37,11 +36,6 @@ def read_tsv(stream: IO[bytes], options: ImportOptions) -> ItemStream:
         stream,
         replace(options, delimiter=options.delimiter or "\t", source=options.source or "tsv"),
     )
-
-
-def read_parquet(stream: IO[bytes], options: ImportOptions) -> ItemStream:
-    header, rows = parquet_rows(stream)
-    return mapped(rows, mapping_for(options, header), options, source="parquet")
 
 
 def mapping_for(options: ImportOptions, header: Iterable[str]) -> ColumnMapping:

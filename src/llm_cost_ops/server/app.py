@@ -53,6 +53,7 @@ from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.delivery.sealing import Vault
 from llm_cost_ops.server.delivery.send import Outbound
+from llm_cost_ops.server.exports import order_routes as export_orders
 from llm_cost_ops.server.exports import routes as exports
 from llm_cost_ops.server.forecasts import routes as forecasts
 from llm_cost_ops.server.http import idempotency, openapi, problems
@@ -71,6 +72,7 @@ from llm_cost_ops.server.ingest import openapi as ingest_openapi
 from llm_cost_ops.server.ingest import routes as ingest
 from llm_cost_ops.server.ingest.writer import Writer
 from llm_cost_ops.server.ledger import routes as ledger
+from llm_cost_ops.server.periods import routes as periods
 from llm_cost_ops.server.pricing import estimate_routes as estimates
 from llm_cost_ops.server.pricing import routes as pricing
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -79,7 +81,10 @@ from llm_cost_ops.server.privacy import routes as privacy
 from llm_cost_ops.server.queue import watch
 from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.watch import Watch
+from llm_cost_ops.server.rates import routes as rates
 from llm_cost_ops.server.reports import routes as reports
+from llm_cost_ops.server.schedules import routes as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.scim import routes as scim
 from llm_cost_ops.server.scim import token_routes as scim_tokens
 from llm_cost_ops.server.scim.tokens import ScimTokens
@@ -98,6 +103,7 @@ from llm_cost_ops.server.signin.sso import initiate as sso_initiate
 from llm_cost_ops.server.signin.sso import pages as sso_pages
 from llm_cost_ops.server.signin.sso import routes as sso
 from llm_cost_ops.server.signin.sso.desk import SsoDesk
+from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.webhooks import openapi as webhooks_openapi
 from llm_cost_ops.server.webhooks import routes as webhooks
 from llm_cost_ops.server.webhooks.pump import SECRETS, Means
@@ -140,9 +146,15 @@ ROOMS: tuple[Room, ...] = (
     Room("ledger", router=ledger.router),
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
+    # Schedules before exports: /exports/schedules is no id of one.
+    Room("schedules", router=schedules.router),
+    Room("rates", router=rates.router),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),
+    Room("export", router=export_orders.router),
+    Room("ordered exports", router=export_orders.plural),
     Room("analytics", router=analytics.router),
+    Room("periods", router=periods.router),
     Room("ingest", routes=ingest.routes, paths=ingest_openapi.paths),
     Room(
         "budgets",
@@ -168,9 +180,8 @@ def create_app(
     worker: bool = False,
 ) -> Edge:
     """The ASGI app. `.state` holds `settings`, `clock`, `database`, `prices`, `writer`, `desk`,
-    `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health`, `queue` and
-    `forwards`; they run
-    between the lifespan's startup and shutdown.
+    `storage`, `outbound`, `webhooks`, `keys`, `attempts`, `limits`, `metrics`, `health`, `queue`
+    and `forwards`; they run between the lifespan's startup and shutdown.
 
     A `database` that is passed in stays open afterwards. With `worker` jobs are worked off beside
     the requests.
@@ -250,9 +261,11 @@ def _furnish(api: FastAPI, settings: Settings, clock: Clock, given: Database | N
     )
     state.budget_desk = OnBehalf()
     state.desk = Desk(state.database, state.prices, clock)
+    state.storage = OnFirstUse(settings)
     state.outbound = Outbound(settings.delivery, clock)
     state.webhooks = Means(state.database, clock, state.outbound, Vault.of(settings, SECRETS))
     state.alerts = alert_desk(settings, clock)
+    state.schedules = schedule_desk(settings, clock, state.storage, outbound=state.outbound)
     state.metrics = Metrics(version=VERSION, monotonic=clock.monotonic)
     state.health = Health(state.database, clock, settings, VERSION)
     state.limits = RateLimits(

@@ -23,6 +23,7 @@ from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
+from llm_cost_ops.server.exports import jobs as exports
 from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
 from llm_cost_ops.server.privacy import jobs as privacy
@@ -31,8 +32,11 @@ from llm_cost_ops.server.queue.metrics import QueueMetrics
 from llm_cost_ops.server.queue.runner import Pace, Runner, in_thread
 from llm_cost_ops.server.queue.work import Work, together
 from llm_cost_ops.server.reports import jobs as reports
+from llm_cost_ops.server.schedules import jobs as schedules
+from llm_cost_ops.server.schedules.desk import schedule_desk
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import jobs as signin
+from llm_cost_ops.server.storage.lazily import OnFirstUse
 from llm_cost_ops.server.webhooks import jobs as webhooks
 
 EXIT_OK = 0
@@ -55,7 +59,9 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             signin.work(settings, database, clock),
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
+            exports.work(settings, database, clock),
             reports.work(database, clock),
+            schedules.work(database, schedule_desk(settings, clock, OnFirstUse(settings))),
             privacy.work(settings, database, clock),
         ]
     )

@@ -31,6 +31,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "forecast.generated": ("forecast.created",),
     "export.completed": ("export.created",),
     "report.generated": ("report.created",),
+    "period.closed": ("periods.closed",),
+    "period.reopened": ("periods.reopened",),
     "webhook.disabled": (),
 }  # fmt: skip
 EVERYTHING = "*"

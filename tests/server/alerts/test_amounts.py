@@ -168,11 +168,12 @@ class TestWindows:
         room.later(minutes=17)
         room.rule("usage", metric="tokens", threshold=4500, window_minutes=minutes)
         call(room, 1)
-        for elapsed in range(20, minutes - 1, 20):
-            room.later(minutes=20)
-            if elapsed == 20:
+        step = max(20, minutes // 9)
+        for elapsed in range(step, minutes - 1, step):
+            room.later(minutes=step)
+            if elapsed == step:
                 call(room, 1)
-        left = minutes - (minutes - 2) // 20 * 20
+        left = minutes - (minutes - 2) // step * step
         room.later(minutes=left, seconds=-1)
         call(room, 1)  # the first one is in the window still
         assert len(room.alerts()) == 1

@@ -415,18 +415,20 @@ class TestOutlook:
 
 
 class TestDigests:
-    def test_weeks_in_virtual_time(self, room: Room) -> None:
-        room.channel()
-        room.clock.current = datetime(2027, 3, 1, 6, tzinfo=UTC)  # a Monday
-        room.rule("digest", frequency="daily", time="08:00", timezone="America/New_York")
-        room.rule("digest", frequency="weekly", name="w", weekday="sunday", time="02:30",
+    def test_weeks_in_virtual_time(self, quick: Room) -> None:
+        quick.channel()
+        quick.clock.current = datetime(2027, 3, 1, 6, tzinfo=UTC)  # a Monday
+        quick.rule("digest", frequency="daily", time="08:00", timezone="America/New_York")
+        quick.rule("digest", frequency="weekly", name="w", weekday="sunday", time="02:30",
                   timezone="America/New_York")  # fmt: skip
-        begin = room.clock.current
-        while room.clock.current < begin + timedelta(days=21):
-            if room.clock.current.hour == 18:
-                room.spend(2, model="gpt-4o", timestamp=f"{room.clock.current:%Y-%m-%dT%H:%M:%SZ}")
-            room.later(hours=6)
-        told = [t.notice for t in room.told]
+        begin = quick.clock.current
+        while quick.clock.current < begin + timedelta(days=21):
+            if quick.clock.current.hour == 18:
+                quick.spend(
+                    2, model="gpt-4o", timestamp=f"{quick.clock.current:%Y-%m-%dT%H:%M:%SZ}"
+                )
+            quick.later(hours=6)
+        told = [t.notice for t in quick.told]
         assert {notice.moment for notice in told} == {"digest"}
         daily = [notice for notice in told if notice.title.startswith("Daily")]
         weekly = [notice for notice in told if notice.title.startswith("Weekly")]
@@ -440,7 +442,7 @@ class TestDigests:
         ]
         assert "14 % more than" in weekly[1].summary or "16.7 % more than" in weekly[1].summary
         assert [driver.name for driver in weekly[1].drivers] == ["gpt-4o"]
-        assert {alert["status"] for alert in room.alerts(type="digest")} == {"resolved"}
+        assert {alert["status"] for alert in quick.alerts(type="digest")} == {"resolved"}
 
     def test_a_digest_is_changed_stopped_and_removed(self, quick: Room) -> None:
         quick.channel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from llm_cost_ops.client.caller import Caller
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
 from llm_cost_ops.client.policy import Flow
 from llm_cost_ops.client.resources.lists import scoped
+from llm_cost_ops.client.resources.schedules import AsyncSchedules, Schedules, SchedulingCalls
 
 _PATH = "/costs/export"
 
@@ -54,7 +56,8 @@ class ExportCalls:
 
         `format`: csv, json, jsonl, xlsx (excel), parquet or arrow. Further arguments are those of
         `costs.list` and `costs.aggregate` (`start_date`, `end_date`, `provider`, `group_by` ..),
-        and `compression` (gzip, zstd), `timezone`; of CSV `delimiter`, `decimal`, `bom`, `totals`.
+        `billing_period` (a month as its books have it), `compression` (gzip, zstd), `timezone`; of
+        CSV `delimiter`, `decimal`, `bom`, `totals`.
         Raises ValidationError naming the argument at fault.
         """
         params = {**scoped(self._caller, query), "format": format, "type": type}
@@ -63,9 +66,17 @@ class ExportCalls:
         return Export(format, type, (yield from self._caller.file(_PATH, params)))
 
 
-class Exports(ExportCalls, SyncResource):
+class Exports(ExportCalls, SchedulingCalls, SyncResource):
     """`client.export`, also `client.exports`"""
 
+    @cached_property
+    def schedules(self) -> Schedules:
+        return Schedules(self._caller, self._driver)
 
-class AsyncExports(ExportCalls, AsyncResource):
+
+class AsyncExports(ExportCalls, SchedulingCalls, AsyncResource):
     """`client.export` of the asynchronous client"""
+
+    @cached_property
+    def schedules(self) -> AsyncSchedules:
+        return AsyncSchedules(self._caller, self._driver)

@@ -28,6 +28,7 @@ from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.analytics.fields import Field
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.ledger.late import on_time
 from llm_cost_ops.server.ledger.store import ADDITIVE
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
@@ -58,6 +59,8 @@ class Calls:
     tables: FromClause
     where: tuple[ColumnElement[bool], ...]
     corrections: Subquery | None = None
+    closed: bool = False
+    """Whether what was recorded after the month of the call was closed is left out."""
 
     def value(self, field: Field) -> Expression:
         """The net value of a field."""
@@ -88,7 +91,7 @@ class Calls:
     def _replaced(self, name: str) -> Expression:
         if self.net is Net.JOINED:
             return case((_LATEST.c.id.is_(None), CALL.c[name]), else_=_LATEST.c[name])
-        of_call = _EACH.c.record_id == CALL.c.id
+        of_call = self._of_call()
         latest = select(_EACH.c[name]).where(of_call).order_by(_EACH.c.id.desc()).limit(1)
         corrected = exists().where(of_call).correlate(CALL)
         return case((corrected, latest.correlate(CALL).scalar_subquery()), else_=CALL.c[name])
@@ -97,8 +100,16 @@ class Calls:
         if self.corrections is not None:
             return func.coalesce(self.corrections.c[name], 0)
         delta = cast(func.sum(_EACH.c[name]), BigInteger())
-        total = select(delta).where(_EACH.c.record_id == CALL.c.id)
+        total = select(delta).where(self._of_call())
         return func.coalesce(total.correlate(CALL).scalar_subquery(), 0)
+
+    def _of_call(self) -> ColumnElement[bool]:
+        return _corrects(closed=self.closed)
+
+
+def _corrects(*, closed: bool) -> ColumnElement[bool]:
+    of_call = _EACH.c.record_id == CALL.c.id
+    return and_(of_call, on_time(_EACH)) if closed else of_call
 
 
 def plain_calls(session: ReadSession, organization_id: str, window: Window) -> Calls | None:
@@ -136,11 +147,16 @@ def summed_calls(session: ReadSession, organization_id: str, window: Window) -> 
     return Calls(session.kind, Net.JOINED, tables, (where, stands), corrections)
 
 
-def listed_calls(kind: DatabaseKind, organization_id: str, window: Window) -> Calls:
-    """The calls of a window for a page of them."""
-    voided = exists().where(_EACH.c.record_id == CALL.c.id, _EACH.c.kind == "void")
+def listed_calls(
+    kind: DatabaseKind, organization_id: str, window: Window, *, closed: bool = False
+) -> Calls:
+    """The calls of a window for a page of them; with `closed` as they were when their month was
+    closed."""
+    voided = exists().where(_corrects(closed=closed), _EACH.c.kind == "void")
     where = (_inside(CALL, organization_id, window), ~voided.correlate(CALL))
-    return Calls(kind, Net.PER_ROW, CALL, where)
+    if closed:
+        where = (*where, on_time(CALL))
+    return Calls(kind, Net.PER_ROW, CALL, where, closed=closed)
 
 
 def _inside(table: FromClause, organization_id: str, window: Window) -> ColumnElement[bool]:

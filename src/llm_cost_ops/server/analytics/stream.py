@@ -22,6 +22,8 @@ from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, statement
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, report
+from llm_cost_ops.server.ledger.imports import RELEASED
+from llm_cost_ops.server.ledger.late import event_ids_of, has_late, on_time
 from llm_cost_ops.server.ledger.store import apply_corrections
 from llm_cost_ops.server.ledger.tables import usage_corrections
 from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
@@ -43,7 +45,7 @@ _OF_COLUMN = {
     "created_at": "timestamp",
 }
 """Fields of the wire that have another name than their column."""
-_TIME, _ID = _PLACE["timestamp"], _PLACE["id"]
+_TIME, _ID, _EVENT = _PLACE["timestamp"], _PLACE["id"], _PLACE["event_id"]
 _RECEIVED, _USAGE = _PLACE["received_at"], _PLACE["usage"]
 _COST, _LIST = _PLACE["cost_e10"], _PLACE["list_cost_e10"]
 _PROVIDER_COST = _PLACE["provider_cost_e10"]
@@ -64,10 +66,16 @@ def stream_calls(
 
 
 def call_batches(
-    database: Database, selection: Selection, wanted: Order, limit: int | None = None
+    database: Database,
+    selection: Selection,
+    wanted: Order,
+    limit: int | None = None,
+    month: str | None = None,
 ) -> Iterator[list[Sequence[Any]]]:
     """All net rows, or those of the first `limit` calls, as values in the order of COLUMNS, some
     thousand at a time and never none.
+
+    Of a `month`, which is then the window of the selection, the calls are as its books have them.
 
     `wanted` is an order by time. Calls that arrive behind the place reached are not in it, those
     that arrive before it are; none is there twice.
@@ -77,7 +85,7 @@ def call_batches(
     while left is None or left > 0:
         size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
         with report(database) as session:
-            rows, position = _batch(session, selection, wanted, position, size)
+            rows, position = _batch(session, selection, wanted, position, size, month)
         if rows:
             yield rows
         if position is None:
@@ -91,12 +99,15 @@ def _batch(
     wanted: Order,
     position: tuple[int, str] | None,
     size: int,
+    month: str | None,
 ) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
     """Net rows, and the position of the last one when there may be more."""
-    calls = plain_calls(session, selection.organization_id, selection.window)
+    organization_id, window = selection.organization_id, selection.window
+    late = month is not None and has_late(session, organization_id, month)
+    calls = None if late else plain_calls(session, organization_id, window)
     corrected = calls is None
     if calls is None:
-        calls = listed_calls(session.kind, selection.organization_id, selection.window)
+        calls = listed_calls(session.kind, organization_id, window, closed=late)
     statement = statement_of(calls, selection, wanted, COLUMNS)
     if position is not None:
         statement = statement.where(after(wanted, position))
@@ -106,15 +117,23 @@ def _batch(
     first, last = found[0], found[-1]
     rows: list[Sequence[Any]] = list(found)
     if corrected:
-        rows = _net(session, selection.organization_id, first[_TIME], last[_TIME], found)
+        rows = _net(session, organization_id, first[_TIME], last[_TIME], found, late=late)
+    if late:
+        rows = with_event_ids(session, organization_id, rows)
     return rows, (int(last[_TIME]), last[_ID]) if len(found) == size else None
 
 
 def _net(
-    session: ReadSession, organization_id: str, one_end: int, other_end: int, found: Sequence[Any]
+    session: ReadSession,
+    organization_id: str,
+    one_end: int,
+    other_end: int,
+    found: Sequence[Any],
+    *,
+    late: bool,
 ) -> list[Sequence[Any]]:
     window = Window(min(one_end, other_end), max(one_end, other_end) + 1)
-    corrections = _corrections(session, organization_id, window)
+    corrections = _corrections(session, organization_id, window, late=late)
     if not corrections:
         return list(found)
     rows: list[Sequence[Any]] = []
@@ -128,9 +147,10 @@ def _net(
 
 
 def _corrections(
-    session: ReadSession, organization_id: str, window: Window
+    session: ReadSession, organization_id: str, window: Window, *, late: bool
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """The corrections of the calls in a window by call, oldest first."""
+    """The corrections of the calls in a window by call, oldest first; where there are late ones,
+    without these."""
     table = usage_corrections.c
     statement = (
         select(usage_corrections)
@@ -138,6 +158,7 @@ def _corrections(
             table.organization_id == organization_id,
             table.timestamp >= window.start_us,
             table.timestamp < window.end_us,
+            *([on_time(usage_corrections)] if late else ()),
         )
         .order_by(table.id)
     )
@@ -145,6 +166,20 @@ def _corrections(
     for row in session.execute(statement).mappings():
         found.setdefault(row["record_id"], []).append({str(k): v for k, v in row.items()})
     return found
+
+
+def with_event_ids(
+    session: ReadSession, organization_id: str, rows: list[Sequence[Any]]
+) -> list[Sequence[Any]]:
+    """The rows with the event ids that their calls had before an import was undone."""
+    given_up = [row[_ID] for row in rows if row[_EVENT].startswith(RELEASED)]
+    known = event_ids_of(session, organization_id, given_up) if given_up else {}
+    if not known:
+        return rows
+    return [
+        [*row[:_EVENT], known[row[_ID]], *row[_EVENT + 1 :]] if row[_ID] in known else row
+        for row in rows
+    ]
 
 
 @lru_cache(maxsize=64)

@@ -43,6 +43,14 @@ class Remembered(Generic[T]):
             self._put(session, organization_id, known)
         return known[1]
 
+    def at(self, session: ReadSession, organization_id: str, version: int) -> T:
+        """It, as it is at a version that the transaction keeps from changing."""
+        known = self._of(session).get(organization_id)
+        if known is None or known[0] != version:
+            known = (version, self._read(session, organization_id))
+            self._put(session, organization_id, known)
+        return known[1]
+
     def confirm(
         self, session: ReadSession, used: Mapping[str, T], versions: Mapping[str, int]
     ) -> None:

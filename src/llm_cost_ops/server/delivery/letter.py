@@ -1,4 +1,4 @@
-"""A mail to one person with one link, as text and as HTML.
+"""A mail to one person with one link, or with a file, as text and as HTML.
 
 Names in it come from whoever may name an organization or a person: they stand in one line, and the
 template engine escapes them. Headers take no line break and nothing that is decoded to one.
@@ -30,15 +30,26 @@ _WIDTH = 72
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail. Its name is ASCII and has no path in it."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """What somebody is told, and where the link leads. `message_id` is the same at each attempt."""
+    """What somebody is told, and where the link leads, if there is one. `message_id` is the same at
+    each attempt."""
 
     recipient: str
     subject: str
     paragraphs: tuple[str, ...]
     action: str
-    link: str
+    link: str | None
     message_id: str
+    attachment: Attachment | None = None
 
 
 def send_letter(letter: Letter, settings: EmailSettings, now: datetime) -> Outcome:
@@ -61,7 +72,8 @@ def letter_mail(letter: Letter, sender: Address, now: datetime) -> EmailMessage:
     mail["X-Auto-Response-Suppress"] = "All"
     paragraphs = [line(each, MAX_LINE) for each in letter.paragraphs]
     wrapped = ["\n".join(wrap(each, _WIDTH, break_long_words=False)) for each in paragraphs]
-    text = "\n\n".join([*wrapped, f"{letter.action}:\n{letter.link}", f"-- \n{PRODUCT}"]) + "\n"
+    linked = [] if letter.link is None else [f"{letter.action}:\n{letter.link}"]
+    text = "\n\n".join([*wrapped, *linked, f"-- \n{PRODUCT}"]) + "\n"
     mail.set_content(text, cte="quoted-printable")
     html = _template().render(
         subject=line(letter.subject, MAX_SUBJECT),
@@ -71,6 +83,14 @@ def letter_mail(letter: Letter, sender: Address, now: datetime) -> EmailMessage:
         product=PRODUCT,
     )
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    if letter.attachment is not None:
+        kind, _, subtype = letter.attachment.media_type.partition(";")[0].partition("/")
+        mail.add_attachment(
+            letter.attachment.content,
+            maintype=kind,
+            subtype=subtype,
+            filename=letter.attachment.name,
+        )
     return mail
 
 

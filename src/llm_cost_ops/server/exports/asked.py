@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from typing import cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.periods import GRAINS, HOUR
+from llm_cost_ops.core.months import month_of, month_within, window_of
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.analytics.aggregate import Question, question_of
+from llm_cost_ops.server.analytics.aggregate import Question, aggregate, question_of
 from llm_cost_ops.server.analytics.asked import Asked
-from llm_cost_ops.server.analytics.request import ZONE_NAMES, Home, selection_of
+from llm_cost_ops.server.analytics.request import (
+    END_NAMES,
+    PERIOD_NAMES,
+    START_NAMES,
+    ZONE_NAMES,
+    Home,
+    selection_of,
+)
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import report
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
 from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
@@ -29,11 +39,13 @@ from llm_cost_ops.server.exports.forms import (
     written,
 )
 from llm_cost_ops.server.exports.groups import groups
+from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 
-COSTS, USAGE, AGGREGATES = "costs", "usage", "aggregates"
+COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
 FOCUS_FILES = ("csv", "parquet")
-TYPES = (COSTS, USAGE, AGGREGATES)
+TYPES = (COSTS, USAGE, AGGREGATES, CALLS)
+BILLING_PERIOD = "billing_period"
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES}
 
 
@@ -46,16 +58,28 @@ class Wanted:
     selection: Selection
     columns: tuple[Column, ...] = ()
     question: Question = field(default_factory=Question)
+    month: str | None = None
+    """The billing period whose books are exported."""
 
-    def chunks(self, database: Database, currency: str, name: str | None) -> Iterator[bytes]:
-        """The file, piece by piece, of the organization with this name. Raises FilesMissing."""
+    def chunks(
+        self, database: Database, currency: str, name: str | None, tally: Tally | None = None
+    ) -> Iterator[bytes]:
+        """The file, piece by piece, of the organization with this name; `tally` counts its rows.
+        Raises FilesMissing."""
         focus = self.form.focus
         if focus is None:
-            return written(self._table(database, currency), self.form)
-        pages = focus_rows(database, self.selection, focus, name)
+            table = self._table(database, currency)
+            return written(table if tally is None else tally.of(table), self.form)
+        pages = focus_rows(database, self.selection, focus, name, self.month)
+        if tally is not None:
+            pages = tally.of_pages(pages)
         if self.form.format == "csv":
             return packed(focus_csv(pages, focus), self.form)
         return written(focus_table(pages, focus), self.form)
+
+    def created(self, at_us: int | None) -> Wanted:
+        """The same, dated."""
+        return replace(self, form=replace(self.form, created_us=at_us))
 
     @property
     def name(self) -> str:
@@ -64,10 +88,18 @@ class Wanted:
         stem = self.kind if focus is None else f"focus-{focus.version}"
         return f"{stem}{self.form.suffix}"
 
+    def expected(self, database: Database, currency: str) -> int | None:
+        """About how many rows there will be, None when nobody can tell."""
+        if self.kind == AGGREGATES or self.form.focus is not None:
+            return None
+        with report(database) as session:
+            answer = aggregate(session, self.selection, Question(), currency)
+        return sum(cast("int", row["requests"]) for row in answer.rows)
+
     def _table(self, database: Database, currency: str) -> Exported:
         if self.kind == AGGREGATES:
             return groups(database, self.selection, self.question, currency)
-        return calls(database, self.selection, self.kind, self.columns)
+        return calls(database, self.selection, self.kind, self.columns, self.month)
 
     def told(self) -> dict[str, object]:
         """What the audit log keeps of it."""
@@ -77,13 +109,19 @@ class Wanted:
             "format": self.form.format if self.form.focus is None else FOCUS,
             "start_us": window.start_us,
             "end_us": window.end_us,
+            **({} if self.month is None else {"billing_period": self.month}),
         }
+
+
+def kind_named(text: object) -> str:
+    """The type that a text names, whether there is such a one or not."""
+    name = text if isinstance(text, str) and text else COSTS
+    return _TYPE_NAMES.get(name, name)
 
 
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     """Reads everything that was asked for. Raises Problem 403 and 422."""
-    kind = asked.text("type") or COSTS
-    kind = _TYPE_NAMES.get(kind, kind)
+    kind = kind_named(asked.text("type"))
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         kind = COSTS
@@ -103,9 +141,31 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
             columns = columns_of(kind, names)
         except DomainError as error:
             asked.note(error, "include_fields")
+    month = _billing_period(asked, kind)
     selection = selection_of(asked, principal, at)
     asked.check()
-    return Wanted(kind, form, selection, columns, question)
+    if month is not None:
+        selection = selection.within(window_of(month))
+    elif kind != AGGREGATES:
+        month = month_within(selection.window)
+    return Wanted(kind, form, selection, columns, question, month)
+
+
+def _billing_period(asked: Asked, kind: str) -> str | None:
+    """The month whose books are wanted; dates beside it would say something else."""
+    text = asked.text(BILLING_PERIOD)
+    if text is None:
+        return None
+    others = [n for n in (*START_NAMES, *END_NAMES, *PERIOD_NAMES, "days") if asked.holds(n)]
+    if others:
+        asked.errors[BILLING_PERIOD] = f"cannot be combined with {others[0]}"
+    elif kind == AGGREGATES:
+        asked.errors[BILLING_PERIOD] = "is of calls: groups count calls by their dates"
+    try:
+        return month_of(text, BILLING_PERIOD)
+    except DomainError as error:
+        asked.note(error, BILLING_PERIOD)
+        return None
 
 
 def _form(asked: Asked) -> Form:

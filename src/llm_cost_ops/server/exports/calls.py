@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.restated import difference_rows, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches, usage_text
 from llm_cost_ops.server.db.engine import Database
@@ -58,6 +59,12 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
         "cache_write_tokens", "reasoning_tokens", "requests", "latency_ms", "status", "usage",
         "tags", "metadata",
     ),
+    "calls": (
+        "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, "api_key_id",
+        "requests", "total_tokens", "usage", "total_cost", "list_cost", "currency", "cost_status",
+        "service_tier", "processing", "region", "latency_ms", "status", "price_version",
+        "price_rule", "tags", "metadata",
+    ),
 }  # fmt: skip
 """The columns of each type without `include_fields`."""
 
@@ -76,16 +83,28 @@ def columns_of(kind: str, names: Sequence[str]) -> tuple[Column, ...]:
 
 
 def calls(
-    database: Database, selection: Selection, kind: str, columns: tuple[Column, ...]
+    database: Database,
+    selection: Selection,
+    kind: str,
+    columns: tuple[Column, ...],
+    month: str | None = None,
 ) -> Exported:
-    """The calls of a selection, the oldest first."""
-    return Exported(kind, columns, _rows(database, selection, columns))
+    """The calls of a selection, the oldest first; of a `month` those that its books have, then what
+    these add to calls of earlier months."""
+    return Exported(kind, columns, _rows(database, selection, columns, month))
 
 
-def _rows(database: Database, selection: Selection, columns: tuple[Column, ...]) -> Iterator[Batch]:
+def _rows(
+    database: Database, selection: Selection, columns: tuple[Column, ...], month: str | None
+) -> Iterator[Batch]:
     pick = _picker(columns)
-    for batch in call_batches(database, selection, Order()):
+    for batch in call_batches(database, selection, Order(), month=month):
         yield [pick(row) for row in batch]
+    if month is None:
+        return
+    for restated in restated_calls(database, selection, month):
+        rows = (row for each in restated for row in difference_rows(each))
+        yield [pick([row[name] for name in COLUMNS]) for row in rows]
 
 
 def _picker(columns: tuple[Column, ...]) -> Pick:

@@ -6,12 +6,12 @@ that memory holds the groups of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from llm_cost_ops.core.focus.calls import FocusCall
+from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
 from llm_cost_ops.core.focus.groups import group_rows
@@ -19,10 +19,12 @@ from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.sku import context_tier
 from llm_cost_ops.core.focus.text import csv_lines
+from llm_cost_ops.core.months import window_of
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate
 from llm_cost_ops.core.usage import total_input_tokens
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.restated import Restated, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
@@ -46,17 +48,46 @@ class Focus:
 
 
 def focus_rows(
-    database: Database, selection: Selection, focus: Focus, organization_name: str | None
+    database: Database,
+    selection: Selection,
+    focus: Focus,
+    organization_name: str | None,
+    month: str | None = None,
 ) -> Iterator[list[Row]]:
-    """The rows of a selection, charge period by charge period."""
+    """The rows of a selection, charge period by charge period; of a `month` those that its books
+    have, then corrections of calls of earlier months, whose billing period is that month."""
     cards = _Cards(database)
     calls = (
         _focus_call(dict(zip(COLUMNS, values, strict=True)), cards, organization_name)
-        for batch in call_batches(database, selection, Order())
+        for batch in call_batches(database, selection, Order(), month=month)
         for values in batch
     )
+    yield from _by_charge_period(calls, focus)
+    if month is None:
+        return
+    for restated in restated_calls(database, selection, month):
+        corrections = _corrections(restated, cards, organization_name, month)
+        yield from _by_charge_period(corrections, focus)
+
+
+def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Row]]:
     for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, focus.grain)):
         yield group_rows(row for call in period for row in rows_of(call, focus.grain))
+
+
+def _corrections(
+    restated: Iterable[Restated], cards: _Cards, organization_name: str | None, month: str
+) -> Iterator[FocusCall]:
+    """Each call as it was, taken back, and as it is since."""
+    window = window_of(month)
+    billing = (window.start_us, window.end_us)
+    for before, after in restated:
+        if before is not None:
+            call = reversal_of(_focus_call(before, cards, organization_name))
+            yield replace(call, corrects_closed=True, billing_period=billing)
+        if after is not None:
+            call = _focus_call(after, cards, organization_name)
+            yield replace(call, is_correction=True, corrects_closed=True, billing_period=billing)
 
 
 def focus_csv(pages: Iterator[list[Row]], focus: Focus) -> Iterator[bytes]:

@@ -41,7 +41,8 @@ FOCUS = "focus"
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a table is written. `compression` is None, gzip or zstd; `zone` None is UTC; `totals`
-    puts them behind the rows of a CSV file; `focus` makes it a FOCUS dataset, in CSV or Parquet."""
+    puts them behind the rows of a CSV file; `focus` makes it a FOCUS dataset, in CSV or Parquet. A
+    workbook is dated `created_us` (microseconds), or now."""
 
     format: str = "csv"
     focus: Focus | None = None
@@ -49,6 +50,7 @@ class Form:
     zone: tzinfo | None = None
     locale: Locale = field(default_factory=Locale)
     totals: bool = False
+    created_us: int | None = None
 
     @property
     def suffix(self) -> str:
@@ -80,7 +82,7 @@ def _plain(table: Exported, form: Form) -> Iterator[bytes]:
     if form.format == "jsonl":
         return write_jsonl(table, form.zone)
     if form.format == "xlsx":
-        return write_xlsx(table, form.zone, totals)
+        return write_xlsx(table, form.zone, totals, form.created_us)
     return write_parquet(table) if form.format == "parquet" else write_arrow(table)
 
 

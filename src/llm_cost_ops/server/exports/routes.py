@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.metadata import metadata_document
 from llm_cost_ops.core.focus.periods import GRAINS
+from llm_cost_ops.core.months import MONTH_PATTERN
 from llm_cost_ops.server.access.change import actor_of
 from llm_cost_ops.server.access.deps import require
 from llm_cost_ops.server.access.principal import Principal
@@ -20,14 +21,14 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.asked import FOCUS_FILES, TYPES, wanted_of
+from llm_cost_ops.server.exports.asked import BILLING_PERIOD, FOCUS_FILES, TYPES, wanted_of
+from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.forms import ALIASES, COMPRESSED, FOCUS, MEDIA_TYPES
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import JSON, answers
 from llm_cost_ops.server.http.problems import invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
-from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.pricing.change import Untimed
 
 Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
@@ -65,7 +66,7 @@ _PARAMETERS = (
                                    "default": "csv"},
     ),
     _parameter(
-        "type", "Calls with costs, calls with quantities, or groups of them.",
+        "type", "Calls with costs, with quantities, with all that an import needs; or groups.",
         {"type": "string", "enum": [*TYPES], "default": TYPES[0]},
     ),
     _parameter(
@@ -80,6 +81,12 @@ _PARAMETERS = (
     _parameter(
         "focus_grain", "Of the charge periods of a FOCUS dataset.",
         {"type": "string", "enum": [*GRAINS], "default": GRAINS[0]},
+    ),
+    _parameter(
+        BILLING_PERIOD,
+        "A calendar month in UTC, such as 2026-10, as its books have it: after it was closed the "
+        "file stays the same, and corrections are in the next month that is open.",
+        {"type": "string", "pattern": MONTH_PATTERN},
     ),
     _parameter("compression", "Of the whole file.", {"type": "string", "enum": ["gzip", "zstd"]}),
     _parameter(
@@ -138,9 +145,8 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
     database = deps.database(request)
     with read(database) as session:
         at = home(session, principal, deps.clock(request).now())
-        organization = get_organization(session, principal.organization_id)
     wanted = wanted_of(asked, principal, at)
-    name = None if organization is None else organization.name
+    wanted, name = as_booked(database, principal.organization_id, wanted)
     chunks = wanted.chunks(database, at.currency, name)
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")

@@ -40,15 +40,20 @@ _FORMATS = {
 }
 
 
-def write_xlsx(table: Exported, zone: tzinfo | None, totals: Totals) -> Iterator[bytes]:
-    """A workbook. Raises FilesMissing."""
+def write_xlsx(
+    table: Exported, zone: tzinfo | None, totals: Totals, created_us: int | None = None
+) -> Iterator[bytes]:
+    """A workbook that says that it was made then (microseconds), or now. Raises FilesMissing."""
     try:
         xlsxwriter = importlib.import_module("xlsxwriter")
     except ImportError:
         raise FilesMissing("Excel workbooks", "reports") from None
     with tempfile.TemporaryFile() as file:
         book: Any = xlsxwriter.Workbook(file, _OPTIONS)
-        book.set_properties({"title": table.title, "author": "LLM Cost Ops"})
+        properties: dict[str, Any] = {"title": table.title, "author": "LLM Cost Ops"}
+        if created_us is not None:
+            properties["created"] = from_micros(created_us).replace(tzinfo=None)
+        book.set_properties(properties)
         summary = book.add_worksheet("Summary")
         # Of the sheets that follow: this one has tables, which cannot be written row by row, and
         # no file of its own to be closed.

@@ -9,7 +9,6 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
-from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from llm_cost_ops.core.ids import single_id
@@ -36,7 +35,7 @@ from llm_cost_ops.server.http.pagination import (
     paging_parameters,
 )
 from llm_cost_ops.server.http.problems import not_found
-from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.http.routing import beside, refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.queue.outbox import Event, publish
 
@@ -265,20 +264,4 @@ def get_forecast(forecast_id: str, request: Request, principal: Principal = Read
     return json_response(wire.forecast_row(row))
 
 
-def _alias(plural: APIRouter) -> APIRouter:
-    """The same routes below the singular, beside the document."""
-    made = APIRouter()
-    for route in [*plural.routes]:
-        if isinstance(route, APIRoute):
-            made.add_api_route(
-                route.path.replace(PATH, PATH[:-1], 1),
-                route.endpoint,
-                methods=sorted(route.methods or ()),
-                status_code=route.status_code,
-                include_in_schema=False,
-                operation_id=f"{route.operation_id}Singular",
-            )
-    return made
-
-
-singular = _alias(router)
+singular = beside(router, PATH, PATH[:-1], "Singular")

@@ -33,6 +33,7 @@ STATUS_OF: Mapping[str, int] = {
     "CONFLICT": 409,
     "COST_001": 404,
     "CSRF_FAILED": 403,
+    "EXPORT_EXPIRED": 410,
     "FORECAST_001": 422,
     "FORECAST_002": 422,
     "INSUFFICIENT_PERMISSIONS": 403,

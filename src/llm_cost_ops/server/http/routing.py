@@ -110,3 +110,21 @@ class Room:
 def room_router(prefix: str, tag: str) -> APIRouter:
     """The router of a room: strict bodies, its paths below `prefix`, its name in the document."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute, strict_content_type=False)
+
+
+def beside(router: APIRouter, path: str, other: str, suffix: str) -> APIRouter:
+    """The routes of a router that begin with `path` under another one, beside the document; their
+    operations have `suffix` behind their names."""
+    made = APIRouter()
+    for route in [*router.routes]:
+        if isinstance(route, APIRoute):
+            made.add_api_route(
+                route.path.replace(path, other, 1),
+                route.endpoint,
+                methods=sorted(route.methods or ()),
+                status_code=route.status_code,
+                dependencies=route.dependencies,
+                include_in_schema=False,
+                operation_id=f"{route.operation_id}{suffix}",
+            )
+    return made

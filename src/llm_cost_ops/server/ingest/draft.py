@@ -9,9 +9,9 @@ from llm_cost_ops.core.grants import EVERYWHERE, Reach
 from llm_cost_ops.core.instant import FIRST_YEAR, LAST_YEAR, from_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import to_e10
-from llm_cost_ops.core.pricing.rate import UNPRICED
+from llm_cost_ops.core.pricing.rate import PARTIALLY_PRICED, PRICED, UNPRICED
 from llm_cost_ops.core.providers.extract import extract
-from llm_cost_ops.core.usage import Quantity
+from llm_cost_ops.core.usage import Quantity, check_consistent, check_usage
 from llm_cost_ops.server.ingest.context import Context, Start
 from llm_cost_ops.server.ingest.counts import (
     UsualCounts,
@@ -279,13 +279,37 @@ def draft_cost(cost: WireCost, door: Door) -> Entry:
         raise UsageError("cost", "must be greater than or equal to 0")
     entry.timestamp = to_micros(_instant(cost, door))
     entry.model_name = cost.model
-    entry.total_tokens = cost.tokens_used
+    _fill_stated(entry, cost)
     entry.cost_e10 = units
     entry.currency = cost.currency
-    entry.cost_status = "priced"
+    entry.cost_status = PARTIALLY_PRICED if cost.partially_priced else PRICED
     entry.price_rule = "manual"
     fill_payload(entry, cost)
     return entry
+
+
+def _fill_stated(entry: Entry, cost: WireCost) -> None:
+    """Write what the caller says of the call that a cost is of. Raises DomainError."""
+    usage = check_usage(cost.usage or {})
+    check_consistent(usage)
+    if cost.requests is not None:
+        if usage.get("requests", cost.requests) != cost.requests:
+            raise UsageError("requests", "must be usage.requests")
+        if usage and cost.requests > 1:
+            usage["requests"] = cost.requests
+    fill_counts(entry, usage)
+    if cost.requests is not None:
+        entry.requests = cost.requests
+    if cost.tokens_used and usage and cost.tokens_used != entry.total_tokens:
+        raise UsageError("tokens_used", f"must be the sum of all tokens, {entry.total_tokens}")
+    entry.total_tokens = entry.total_tokens or cost.tokens_used
+    if cost.list_cost is not None:
+        entry.list_cost_e10 = to_e10(cost.list_cost, "list_cost")
+    check_processing(cost.processing)
+    if cost.service_tier is not None and cost.service_tier != "default":
+        entry.service_tier = cost.service_tier
+    entry.processing = cost.processing or entry.processing
+    entry.region = cost.region
 
 
 def _check_organization(record: WireRecord | WireCost, door: Door) -> None:

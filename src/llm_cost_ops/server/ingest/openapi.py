@@ -31,7 +31,9 @@ def _inline(shape: type[msgspec.Struct]) -> dict[str, Any]:
     found: dict[str, Any] = components[shape.__name__]
     properties: dict[str, Any] = {**found["properties"], "metadata": _METADATA}
     if "cost" in properties:
-        properties["cost"] = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+        amount = [{"type": "number"}, {"type": "string"}]
+        properties["cost"] = {"anyOf": amount}
+        properties["list_cost"] = {"anyOf": [*amount, {"type": "null"}]}
     if "usage" in properties:
         properties["usage"] = _USAGE
     return {**found, "properties": properties}

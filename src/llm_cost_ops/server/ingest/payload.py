@@ -18,8 +18,9 @@ from llm_cost_ops.server.ledger.labels import MAX_METADATA_BYTES, is_sane
 
 _INSANE = "must not hold control characters or surrounding spaces"
 _SHARED = ("source", "model", "project_id", "team_id", "user_id", "api_key_id", "environment")
-_COST_LABELS = attrgetter(*_SHARED, "feature", "status", "provider")
-_USAGE_LABELS = attrgetter(*_SHARED, "feature", "status", "region", "service_tier", "processing")
+_PRICED_BY = ("region", "service_tier", "processing")
+_COST_LABELS = attrgetter(*_SHARED, "feature", "status", "provider", *_PRICED_BY)
+_USAGE_LABELS = attrgetter(*_SHARED, "feature", "status", *_PRICED_BY)
 _KNOWN_LABELS: set[str | None] = {None}
 _MAX_KNOWN_LABELS = 100_000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -109,6 +110,8 @@ def _digest(record: WireRecord | WireCost) -> str:
         total, record.total_tokens = record.total_tokens, None
         if record.usage is not None or record.response is not None:
             encode = _encode_sorted
+    elif record.usage is not None:
+        encode = _encode_sorted
     try:
         body = encode(record)
     finally:

@@ -43,6 +43,7 @@ from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.closed import DAYS
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.late import note_late_calls
 from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.told import RECORDED
 from llm_cost_ops.server.pricing.resolve import Prices
@@ -109,6 +110,7 @@ def record(
     if appended.created:
         versions = late.moves.add_calls(session, appended.created, now_us)
         _confirm(session, judged, appended.closed, versions, hidden)
+        note_late_calls(session, appended.created, versions)
         rollup.apply(session, rollup.deltas_of(appended.created))
     late.settle(session)
     repricing.keep(appended.versions, now_us)

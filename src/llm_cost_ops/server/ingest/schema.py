@@ -63,12 +63,19 @@ class WireCost(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_
     model: Text
     cost: Decimal
     tokens_used: Tokens = 0
+    usage: dict[str, Any] | None = None
+    requests: Annotated[int, Meta(ge=0, le=10**9)] | None = None
+    list_cost: Decimal | None = None
+    partially_priced: bool = False
     provider: Short | None = None
     event_id: Text | None = None
     source: Short = "manual"
     timestamp: datetime | None = None
     organization_id: Text | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
+    service_tier: Tier | None = None
+    processing: Tier | None = None
+    region: Short | None = None
     project_id: Text | None = None
     team_id: Text | None = None
     user_id: Text | None = None

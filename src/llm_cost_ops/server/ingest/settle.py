@@ -95,6 +95,9 @@ def recount(
         elif call["timestamp"] // DAY_US in closed:
             item.status = CLOSED
         elif (entry.provider, entry.model_name) == (call["provider"], call["model_name"]):
+            if _says_the_same(call, entry):
+                item.status = DUPLICATE
+                continue
             if entry.price_rule != MANUAL:  # at the call's time, tier and place in the month
                 apply_quote(entry, requoting.quote(call, usage_of(entry.mapping())))
             item.status = CORRECTED
@@ -104,6 +107,20 @@ def recount(
         entry = items[0].entry
         occasion = correct.Occasion("recount", entry.import_id, entry.recorded_by, now_us)
         correct.recount(session, changes, occasion, extremes)
+
+
+def _says_the_same(call: Mapping[str, object], entry: Entry) -> bool:
+    """Whether a cost that another installation counted is what stands here: an export that comes
+    back to where it was made changes nothing, not even who priced the call."""
+    row = entry.mapping()
+    stated = entry.price_rule == MANUAL or entry.cost_e10 is None
+    return (
+        stated
+        and all(call[name] == row[name] for name in ("cost_e10", "currency", "cost_status"))
+        and all(call[name] == row[name] for name in store.ADDITIVE)
+        and correct.list_cost(call) == correct.list_cost(row)
+        and usage_of(call) == usage_of(row)
+    )
 
 
 def settle_repeats(

@@ -89,6 +89,11 @@ def cost_from(value: object) -> WireCost | Invalid:
             fields["cost"] = parse_decimal(fields["cost"], "cost")
         except DomainError as error:
             errors.update(error.field_errors)
+    if "list_cost" in fields:
+        try:
+            fields["list_cost"] = parse_decimal(fields["list_cost"], "list_cost")
+        except DomainError as error:
+            errors.update(error.field_errors)
     _check_counts(fields, errors)
     _normalise_common(fields, errors)
     currency = fields.get("currency")

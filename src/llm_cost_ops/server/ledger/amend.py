@@ -13,6 +13,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, is_closed
 from llm_cost_ops.server.ledger.labels import checked_labels
+from llm_cost_ops.server.ledger.late import refuse_relabelling
 from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_records
 from llm_cost_ops.server.ledger.told import RELABELLED
@@ -43,7 +44,7 @@ def relabel(
 ) -> dict[str, object]:
     """Replace `metadata` or `tags` of a call; nothing else of it can change.
 
-    Raises CallUnknown, UsageError, DayClosed.
+    Raises CallUnknown, UsageError, DayClosed, MonthClosed.
     """
     for name in body:
         if name not in ("metadata", "tags"):
@@ -64,6 +65,7 @@ def relabel(
         _move(session, call, values, now_us)
         if is_closed(session, organization_id, int(call["timestamp"]) // DAY_US):
             raise DayClosed(f"The call {CLOSED_TEXT}.")
+        refuse_relabelling(session, organization_id, record_id, int(call["timestamp"]))
         publish(session, [Event(organization_id, RELABELLED, {"id": record_id})], now_us=now_us)
         before = {name: stored_json(call[name], None) for name in values}
         audit.record(

@@ -19,6 +19,7 @@ from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.ledger.closed import refuse_closed
 from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.late import note_late_corrections
 from llm_cost_ops.server.ledger.rollup import HOUR_US, Delta, Key, apply
 from llm_cost_ops.server.ledger.store import ADDITIVE, LAST_CORRECTION
 from llm_cost_ops.server.ledger.tables import usage_corrections
@@ -229,6 +230,8 @@ def _write(
     moved = (_movement(row.values) for row in rows)
     pending.moves.add(session, moved, occasion.now_us)
     refuse_closed(session, groups)
+    versions = {each: index.version for each, (index, _) in pending.moves.changes.items()}
+    note_late_corrections(session, (row.values for row in rows), versions)
     apply(session, groups)
     if extremes is None:
         pending.settle(session)

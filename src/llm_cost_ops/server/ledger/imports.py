@@ -17,6 +17,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger import correct, store
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed
 from llm_cost_ops.server.ledger.extremes import Extremes
+from llm_cost_ops.server.ledger.late import keep_event_ids
 from llm_cost_ops.server.ledger.tables import imports, usage_records
 from llm_cost_ops.server.pricing.lock import take_turn
 
@@ -153,6 +154,7 @@ def undo(
         correct.void(session, list(calls.values()), occasion, extremes)
         voided += len(calls)
         found += len(rows)
+        keep_event_ids(session, organization_id, rows)
         _release(session, list(rows))
     if found < shown["created"]:
         raise DayClosed(f"A call of the import {CLOSED_TEXT}.")

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Table, or_, select, update
 
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.periods import note_erased
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
 TABLES: tuple[Table, ...] = (usage_records, usage_corrections)
@@ -28,13 +29,18 @@ def rename(
     table: Table,
     user_ids: Sequence[str],
     pseudonym: str,
+    now_us: int,
     limit: int = PAGE,
 ) -> int:
     """Rename the user of at most `limit` rows; how many were. Fewer than the limit: all are."""
     row = table.c
     mine = (row.organization_id == organization_id, row.user_id.in_(user_ids))
-    ids = session.execute(select(row.id).where(*mine).limit(limit)).scalars().all()
+    query = select(row.id, row.timestamp).where(*mine).limit(limit)
+    rows = session.execute(query).mappings()
+    found: list[tuple[str, int]] = [(each["id"], int(each["timestamp"])) for each in rows]
+    ids = [row_id for row_id, _ in found]
     if ids:
+        note_erased(session, organization_id, found, now_us)
         session.execute(update(table).where(row.id.in_(ids), *mine).values(user_id=pseudonym))
     return len(ids)
 
@@ -45,22 +51,25 @@ def relabel(
     table: Table,
     after: str,
     rewrite: Rewrite,
+    now_us: int,
     limit: int = PAGE,
 ) -> tuple[int, str | None]:
     """Rewrite tags and metadata of the next rows that have some, by id; how many were changed, and
     the id to go on from, None at the end."""
     rows = labelled(session, organization_id, table, after, limit)
-    changed = 0
+    changed: list[tuple[str, int]] = []
     for found in rows:
         values = {name: text for name in LABELS if (text := _rewritten(found[name], rewrite))}
         if values:
-            changed += 1
+            changed.append((found["id"], int(found["timestamp"])))
             session.execute(
                 update(table)
                 .where(table.c.organization_id == organization_id, table.c.id == found["id"])
                 .values(**values)
             )
-    return changed, rows[-1]["id"] if len(rows) == limit else None
+    if changed:
+        note_erased(session, organization_id, changed, now_us)
+    return len(changed), rows[-1]["id"] if len(rows) == limit else None
 
 
 def _rewritten(text: str | None, rewrite: Rewrite) -> str | None:
@@ -73,7 +82,7 @@ def labelled(
     """The next rows with tags or metadata, by id."""
     row = table.c
     query = (
-        select(row.id, row.tags, row.metadata)
+        select(row.id, row.timestamp, row.tags, row.metadata)
         .where(
             row.organization_id == organization_id,
             row.id > after,

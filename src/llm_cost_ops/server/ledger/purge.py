@@ -25,6 +25,7 @@ from llm_cost_ops.server.ledger.closed import (
     note,
     reopen,
 )
+from llm_cost_ops.server.ledger.periods import needed_since
 from llm_cost_ops.server.ledger.recount import recount
 from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
@@ -145,7 +146,10 @@ def remove_page(session: WriteSession, organization_id: str, day: int) -> int:
 
 
 def days_to_close(session: ReadSession, organization_id: str, before_us: int) -> list[int]:
-    """Open days before an instant on which there are calls or corrections, ascending."""
+    """Open days before an instant on which there are calls or corrections, ascending. None from
+    the first on whose calls are corrected in the books of a month that is not closed yet."""
+    needed_us = needed_since(session, organization_id)
+    before_us = before_us if needed_us is None else min(before_us, needed_us)
     closed = closed_of(session, organization_id)
     return [d for d in _days(session, organization_id, before_us) if d not in closed]
 

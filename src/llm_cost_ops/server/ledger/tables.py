@@ -9,6 +9,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -210,6 +211,67 @@ closed_days = Table(
 )
 """UTC days since 1970 whose calls retention took out of the ledger. Their sums stay in the rollups,
 and `digest` is of those."""
+
+periods = Table(
+    "periods",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("month", String(7), nullable=False),
+    Column("closing_id", Id, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("organization_name", Name),
+    count("requests"),
+    count("unpriced"),
+    count("partially_priced"),
+    count("total_tokens"),
+    Column("totals", Text),
+    Column("digest", String(64)),
+    count("lines"),
+    Column("lines_digest", String(64)),
+    Column("closed_by", Id),
+    micros("closed_at"),
+    micros("erased_at", nullable=True),
+    PrimaryKeyConstraint("organization_id", "month"),
+    **TABLE_OPTIONS,
+)
+"""Closed months, `2026-10`. The status is `closing` until the totals are there: `totals` in 1e-10
+by currency as JSON, `digest` of the entries, `lines_digest` of the lines. `erased_at` is when
+labels of a person in calls of the month were last erased."""
+
+period_lines = Table(
+    "period_lines",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("month", String(7), nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("corrects", String(7)),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("project_id", Name, nullable=False),
+    Column("team_id", Name, nullable=False),
+    Column("currency", String(3), nullable=False),
+    *_measures(),
+    PrimaryKeyConstraint("organization_id", "month", "place"),
+    **TABLE_OPTIONS,
+)
+"""What the statement of a closed month says; `corrects` is an earlier month, None for its own
+calls. An absent project or team is empty."""
+
+late_entries = Table(
+    "late_entries",
+    metadata,
+    Column("entry_id", Id, primary_key=True),
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("record_id", Id, nullable=False),
+    Column("month", String(7), nullable=False),
+    Column("recognized", String(7), nullable=False),
+    Column("event_id", Name),
+    Index("ix_late_entries_organization_id_month", "organization_id", "month"),
+    Index("ix_late_entries_recognized", "organization_id", "recognized", "record_id", "entry_id"),
+    **TABLE_OPTIONS,
+)
+"""Calls and corrections that were recorded when the month of their call was closed, and the month
+in whose books they are. `event_id` is the one that a call of an undone import gave up."""
 
 imports = Table(
     "imports",

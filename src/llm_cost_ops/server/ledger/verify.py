@@ -22,6 +22,7 @@ from llm_cost_ops.server.ledger.projection import (
     day_deltas,
     organizations_with_rows,
 )
+from llm_cost_ops.server.ledger.proof import first_wrong_period
 from llm_cost_ops.server.ledger.recount import first_difference
 from llm_cost_ops.server.ledger.rollup import (
     DAY_US,
@@ -93,6 +94,7 @@ def verify(session: ReadSession, organization_id: str | None = None) -> Verifica
                 totals[key[-1]] = totals.get(key[-1], 0) + delta.cost
             difference = difference or _compare(session, organization, day, ledger)
             records += _count_calls(session, organization, day)
+        difference = difference or _of_periods(session, organization)
     difference = difference or _of_counters(session, organization_id)
     amounts = {currency: from_e10(units) for currency, units in sorted(totals.items())}
     return Verification(difference is None, records, amounts, difference, archived)
@@ -105,6 +107,15 @@ def _of_closed(session: ReadSession, organization_id: str, closed: Closed) -> Di
         return None
     key = {"organization_id": organization_id, "day": closed.day}
     return Difference("closed_days", key, {"digest": closed.digest}, {"digest": found})
+
+
+def _of_periods(session: ReadSession, organization_id: str) -> Difference | None:
+    """The first closed month whose stored books are not what the ledger says as of its closing."""
+    found = first_wrong_period(session, organization_id)
+    if found is None:
+        return None
+    key = {"organization_id": organization_id, "month": found.month}
+    return Difference("periods", key, found.ledger, found.stored)
 
 
 def _of_counters(session: ReadSession, organization_id: str | None) -> Difference | None:

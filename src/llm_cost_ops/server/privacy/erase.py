@@ -140,15 +140,20 @@ class Erasure:
         return total + count
 
     def _rename_calls(self, table: Table, session: WriteSession) -> int:
-        ids = self._subject.user_ids
-        return pseudonymise.rename(session, self._organization_id, table, ids, self._name)
+        ids, now_us = self._subject.user_ids, self._actor.now_us
+        return pseudonymise.rename(session, self._organization_id, table, ids, self._name, now_us)
 
     def _labels(self, table: Table, write: Write) -> int:
         total, after = 0, [""]
 
         def page(session: WriteSession) -> int:
             changed, last = pseudonymise.relabel(
-                session, self._organization_id, table, after[-1], self._rewriter.json
+                session,
+                self._organization_id,
+                table,
+                after[-1],
+                self._rewriter.json,
+                self._actor.now_us,
             )
             after.append(last or "")
             return changed

@@ -23,6 +23,7 @@ from llm_cost_ops.server.alerts.tables import (
     alert_rules,
     alerts,
 )
+from llm_cost_ops.server.exports.tables import exports
 from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
 from llm_cost_ops.server.identity.tables import (
     accounts,
@@ -40,7 +41,13 @@ from llm_cost_ops.server.identity.tables import (
 )
 from llm_cost_ops.server.pricing.tables import price_adjustments, price_versions, reratings
 from llm_cost_ops.server.privacy.tables import privacy_requests, retention_policies
+from llm_cost_ops.server.rates.tables import exchange_rates
 from llm_cost_ops.server.reports.tables import report_templates, reports
+from llm_cost_ops.server.schedules.tables import (
+    delivery_parts,
+    delivery_runs,
+    delivery_schedules,
+)
 from llm_cost_ops.server.scim.tables import scim_tokens, scim_users
 from llm_cost_ops.server.signin.tables import (
     external_identities,
@@ -131,6 +138,7 @@ PLACES: tuple[Place, ...] = (
     *_each(teams, JSON, RENAME, "metadata"),
     *_each(cost_centers, TEXT, RENAME, "name", "owner"),
     *_each(cost_centers, JSON, RENAME, "metadata"),
+    *_each(exchange_rates, ID, RENAME, "created_by"),
     *_each(provider_credentials, TEXT, RENAME, "name"),
     *_each(provider_credentials, ID, RENAME, "created_by"),
     *_each(roles, TEXT, RENAME, "description"),
@@ -170,12 +178,20 @@ PLACES: tuple[Place, ...] = (
     *_each(price_adjustments, TEXT, RENAME, "label"),
     *_each(reratings, ID, RENAME, "applied_by"),
     *_each(reratings, JSON, RENAME, "request"),
+    *_each(delivery_schedules, ID, RENAME, "user_id", "created_by"),
+    *_each(delivery_schedules, TEXT, RENAME, "name", "paused_reason"),
+    *_each(delivery_schedules, JSON, RENAME, "parameters", "destinations"),
+    *_each(delivery_runs, TEXT, RENAME, "error"),
+    *_each(delivery_parts, JSON, RENAME, "target"),
+    *_each(delivery_parts, TEXT, RENAME, "detail"),
     *_each(webhook_endpoints, ID, RENAME, "created_by"),
     *_each(webhook_endpoints, TEXT, RENAME, "description"),
     *_each(webhook_events, JSON, RENAME, "data"),
     *_each(webhook_attempts, TEXT, RENAME, "detail", "head"),
     *_each(privacy_requests, TEXT, RENAME, "subject"),
     *_each(privacy_requests, ID, RENAME, "created_by"),
+    *_each(exports, ID, RENAME, "created_by"),
+    *_each(exports, JSON, RENAME, "asked"),
     *_each(retention_policies, ID, RENAME, "updated_by"),
 )
 
@@ -219,7 +235,12 @@ Ids that callers choose for projects, teams, keys and events are taken to be non
 
 APART: dict[str, str] = {
     **dict.fromkeys(
-        ("usage_records.recorded_by", "usage_corrections.recorded_by", "imports.created_by"),
+        (
+            "usage_records.recorded_by",
+            "usage_corrections.recorded_by",
+            "imports.created_by",
+            "periods.closed_by",
+        ),
         "the id of a credential",
     ),
     **{
@@ -229,11 +250,12 @@ APART: dict[str, str] = {
         reports report_templates
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
-        provider_credentials
+        provider_credentials exchange_rates
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
-        webhook_deliveries webhook_attempts privacy_requests
+        webhook_deliveries webhook_attempts privacy_requests exports delivery_schedules
+        delivery_runs delivery_parts
         """.split()
     },
     **dict.fromkeys(
@@ -291,6 +313,10 @@ APART: dict[str, str] = {
             "retention_archives.sha256",
             "closed_days.digest",
             "closed_days.archive_id",
+            "periods.digest",
+            "periods.lines_digest",
+            "periods.closing_id",
+            "late_entries.entry_id",
             "retention_archives.content_sha256",
         ),
         "an id or a digest",
@@ -306,6 +332,18 @@ APART: dict[str, str] = {
     "idempotency_keys.body": "an answer that is forgotten within a day",
     "imports.name": "the name of a file or log",
     "organizations.name": "an organization",
+    "periods.organization_name": "an organization",
+    **dict.fromkeys(
+        (
+            "periods.month",
+            "period_lines.month",
+            "period_lines.corrects",
+            "late_entries.month",
+            "late_entries.recognized",
+        ),
+        "a month",
+    ),
+    "periods.totals": "sums by currency",
     "providers.name": "a provider",
     "roles.name": "a role",
     "cost_centers.id": "a code such as CC-001",
@@ -319,13 +357,35 @@ APART: dict[str, str] = {
     "schedules.name": "a schedule",
     "schedules.payload": "ids of things",
     "queue_locks.name": "a lock",
+    "delivery_schedules.recurrence": "times and a period",
+    "delivery_schedules.catch_up": "a word",
+    "delivery_schedules.key_id": "the id of a credential",
+    "delivery_schedules.secrets": "sealed, and no person's",
+    "delivery_parts.secrets": "sealed, and no person's",
+    "delivery_parts.run_id": "the id of a thing",
+    "delivery_runs.cause": "a word",
+    "delivery_runs.file": "a name of ours",
+    "delivery_runs.media_type": "a word",
+    "delivery_runs.sha256": "a digest",
+    "delivery_runs.facts": "totals",
     "schedule_runs.schedule_id": "the id of a thing",
     "one_time_links.detail": "removed with the link",
+    "exchange_rates.rate": "digits",
+    "exchange_rates.source": "who publishes a rate",
+    "exchange_rates.from_currency": "a code",
+    "exchange_rates.to_currency": "a code",
     "provider_credentials.sealed": "sealed, and no person's",
     "webhook_endpoints.secret": "sealed, and no person's",
     "webhook_endpoints.previous_secret": "sealed, and no person's",
     "privacy_requests.detail": "ids and counts of an errand of ours",
     "privacy_requests.certificate": "pseudonyms and counts",
     "restricted_users.digest": "a digest",
+    **dict.fromkeys(("exports.status", "exports.kind", "exports.format"), "a word"),
+    **dict.fromkeys(("exports.file_name", "exports.file_key"), "made of the id of a thing"),
+    "exports.media_type": "a word",
+    "exports.reach": "conditions of roles: teams, models, projects, environments",
+    "exports.sha256": "a digest",
+    "exports.totals": "sums",
+    "exports.reason": "a reason of ours",
 }
 """Columns that hold text and no person, with the reason."""

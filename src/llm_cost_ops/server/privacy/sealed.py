@@ -17,6 +17,8 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession, read, writ
 from llm_cost_ops.server.delivery.sealing import SecretUnreadable, Vault, is_sealed
 from llm_cost_ops.server.identity.provider_credentials import PURPOSE
 from llm_cost_ops.server.identity.tables import provider_credentials
+from llm_cost_ops.server.schedules.desk import PURPOSE as DESTINATIONS
+from llm_cost_ops.server.schedules.tables import delivery_parts, delivery_schedules
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.signin import second_factor
 from llm_cost_ops.server.signin.sso import define as sso
@@ -49,6 +51,8 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(provider_credentials, "sealed", PURPOSE),
     Sealed(second_factors, "secret", second_factor.PURPOSE, "account_id", "account_id"),
     Sealed(identity_providers, "secret", sso.PURPOSE),
+    Sealed(delivery_schedules, "secrets", DESTINATIONS),
+    Sealed(delivery_parts, "secrets", DESTINATIONS),
 )
 
 NOT_SEALED: dict[str, str] = {

@@ -5,6 +5,8 @@ A slot is an instant at which a schedule is due. How local times become instants
 * A schedule that names hours, days or months fires once for each local time that it names. A local
   time that the clocks skip is read by the offset from before the gap, as RFC 5545 does: 02:30 in
   New York fires at 03:30 EDT. A local time that comes twice fires the first time only.
+  `after_gaps` is the other rule: what is skipped fires when the clocks have been put forward, at
+  03:00 EDT, and several skipped times fire once.
 * A schedule that fires in every hour (its hour field takes all 24, or its step is in minutes or
   hours) goes by elapsed time: it fires in every real hour, 23 or 25 of them a day.
 * A step of months from the 31st fires on the last day of a shorter month, and on the 31st again.
@@ -25,6 +27,7 @@ from cronsim import CronSim, CronSimError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import from_micros, to_micros
+from llm_cost_ops.core.period import first_instant
 from llm_cost_ops.core.series import month_after
 
 MINUTE_US = 60_000_000
@@ -65,17 +68,20 @@ class Slots:
 
 
 @lru_cache(maxsize=1024)
-def slots(expression: str, zone: str = "UTC", starts_us: int = 0) -> Slots:
+def slots(
+    expression: str, zone: str = "UTC", starts_us: int = 0, *, after_gaps: bool = False
+) -> Slots:
     """The slots of an expression in a zone; steps are counted from `starts_us`, which is no slot.
 
     Raises SlotsError for an expression that never fires or a zone that is not known.
     """
     place = _zone(zone)
     step = _STEP.fullmatch(expression)
+    instant = first_instant if after_gaps else _micros_of
     if step is not None:
-        found = Slots(_step(int(step[1]), step[2], place, starts_us))
+        found = Slots(_step(int(step[1]), step[2], place, starts_us, instant))
     else:
-        found = Slots(_cron(expression, place))
+        found = Slots(_cron(expression, place, instant))
     found.next_after(starts_us)
     return found
 
@@ -90,7 +96,11 @@ def _zone(name: str) -> ZoneInfo:
         raise SlotsError(message, field="timezone") from None
 
 
-def _cron(expression: str, zone: ZoneInfo) -> Callable[[int], int]:
+Instant = Callable[[datetime, ZoneInfo], int]
+"""When a local time is, in microseconds."""
+
+
+def _cron(expression: str, zone: ZoneInfo, instant: Instant) -> Callable[[int], int]:
     fields = expression.split()
     if len(fields) != _FIELDS or len(expression) > MAX_EXPRESSION:
         raise SlotsError(_FORM, field="expression")
@@ -101,7 +111,7 @@ def _cron(expression: str, zone: ZoneInfo) -> Callable[[int], int]:
     if every_hour:
         fields[_HOUR] = "*"  # which CronSim steps through in elapsed time
         return lambda after_us: _next_elapsed(" ".join(fields), zone, after_us)
-    return lambda after_us: _next_local(expression, zone, after_us)
+    return lambda after_us: _next_local(expression, zone, after_us, instant)
 
 
 def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
@@ -110,7 +120,7 @@ def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
     return _found(at)
 
 
-def _next_local(expression: str, zone: ZoneInfo, after_us: int) -> int:
+def _next_local(expression: str, zone: ZoneInfo, after_us: int, place: Instant) -> int:
     """Matched on the wall clock without a zone, then placed in the zone by the rules above."""
     local = from_micros(after_us).astimezone(zone).replace(tzinfo=None, fold=0)
     if _is_steady(local, zone):
@@ -124,7 +134,7 @@ def _next_local(expression: str, zone: ZoneInfo, after_us: int) -> int:
     for at in CronSim(expression, begin):
         if until is not None and at > until:
             break
-        instant = to_micros(instant_of(at, zone))
+        instant = place(at, zone)
         if instant > after_us and (found is None or instant < found):
             found, until = instant, until or at + reach
     return _found(None) if found is None else found
@@ -150,7 +160,13 @@ def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
     return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
-def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[int], int]:
+def _micros_of(local: datetime, zone: ZoneInfo) -> int:
+    return to_micros(instant_of(local, zone))
+
+
+def _step(
+    count: int, unit: str, zone: ZoneInfo, starts_us: int, place: Instant
+) -> Callable[[int], int]:
     if count == 0:
         raise SlotsError(_FORM, field="expression")
     if unit in _ELAPSED_US:
@@ -163,7 +179,7 @@ def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int) -> Callable[[in
             local = month_after(start, number * count, start.day)
         else:
             local = start + timedelta(days=number * count * _DAYS[unit])
-        return to_micros(instant_of(local, zone))
+        return place(local, zone)
 
     def next_after(after_us: int) -> int:
         guess = (after_us - starts_us) // (count * _AVERAGE_US[unit]) - 2

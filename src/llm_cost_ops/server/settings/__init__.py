@@ -5,12 +5,15 @@ from __future__ import annotations
 from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
 from llm_cost_ops.server.settings.explain import Explained, explain, value_of
+from llm_cost_ops.server.settings.exporting import ExportSettings
+from llm_cost_ops.server.settings.keeping import StorageSettings
 from llm_cost_ops.server.settings.load import SettingsError, load_settings
 from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.mask import mask_url
 from llm_cost_ops.server.settings.operation import LoggingSettings, MetricsSettings, PricingSettings
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.retention import RetentionSettings
+from llm_cost_ops.server.settings.scheduling import ScheduleSettings
 from llm_cost_ops.server.settings.schema import SETTINGS, Settings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
@@ -40,6 +43,7 @@ __all__ = [
     "DocsSettings",
     "EmailSettings",
     "Explained",
+    "ExportSettings",
     "IngestSettings",
     "LoggingSettings",
     "MetricsSettings",
@@ -47,6 +51,7 @@ __all__ = [
     "RateLimitSettings",
     "RedisSettings",
     "RetentionSettings",
+    "ScheduleSettings",
     "SecretsSettings",
     "SecuritySettings",
     "ServerSettings",
@@ -54,6 +59,7 @@ __all__ = [
     "SettingsError",
     "SignInSettings",
     "SsoSettings",
+    "StorageSettings",
     "WorkerSettings",
     "explain",
     "load_settings",

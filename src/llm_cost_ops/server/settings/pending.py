@@ -22,7 +22,7 @@ FILE_KEYS = frozenset(
     monitoring.datadog.enabled monitoring.datadog.api_key monitoring.datadog.tags
     monitoring.health_check.enabled monitoring.health_check.path monitoring.health_check.interval
     email.backend email.templates_dir
-    storage.* export.* forecasting.* rate_limiting.* compression.* roles.*
+    storage.s3.use_ssl export.* forecasting.* rate_limiting.* compression.* roles.*
     features.webhooks features.exports features.analytics features.audit_logs
     llm_cost_ops.*
     """.split()
@@ -33,7 +33,6 @@ VARIABLES = frozenset(
     RATELIMIT_BURST
     WORKER_CLASS MAX_REQUESTS MAX_REQUESTS_JITTER
     SENTRY_DSN SENTRY_ENVIRONMENT DATADOG_API_KEY
-    STORAGE_BACKEND S3_BUCKET S3_REGION S3_ACCESS_KEY S3_SECRET_KEY
     ENABLE_WEBHOOKS ENABLE_EXPORTS DATA_RETENTION_DAYS NATS_URL
     """.split()
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 from llm_cost_ops.server.settings.auditing import AuditSettings
 from llm_cost_ops.server.settings.background import AnomalySettings, WorkerSettings
+from llm_cost_ops.server.settings.exporting import ExportSettings
+from llm_cost_ops.server.settings.keeping import StorageSettings
 from llm_cost_ops.server.settings.mail import EmailSettings
 from llm_cost_ops.server.settings.operation import (
     LoggingSettings,
@@ -17,6 +19,7 @@ from llm_cost_ops.server.settings.operation import (
 )
 from llm_cost_ops.server.settings.outbound import DeliverySettings
 from llm_cost_ops.server.settings.retention import RetentionSettings
+from llm_cost_ops.server.settings.scheduling import ScheduleSettings
 from llm_cost_ops.server.settings.secrets import SecretsSettings
 from llm_cost_ops.server.settings.serving import (
     AppSettings,
@@ -65,6 +68,9 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     email: EmailSettings = field(default_factory=EmailSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     anomalies: AnomalySettings = field(default_factory=AnomalySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -101,6 +107,9 @@ SECTIONS: Mapping[str, type[Any]] = {
     "worker": WorkerSettings,
     "delivery": DeliverySettings,
     "email": EmailSettings,
+    "storage": StorageSettings,
+    "export": ExportSettings,
+    "schedules": ScheduleSettings,
     "anomalies": AnomalySettings,
     "retention": RetentionSettings,
     "audit": AuditSettings,

@@ -65,6 +65,18 @@ _BUDGET = _object(
     period_start=_INSTANT,
     period_end=_INSTANT,
 )
+_PERIOD = _object(
+    "period requests unpriced_count total_tokens totals digest",
+    period={"type": "string", "description": "The month, such as 2026-10."},
+    requests=_COUNT,
+    unpriced_count=_COUNT,
+    total_tokens=_COUNT,
+    totals={
+        "type": "array",
+        "items": _object("currency total_cost", currency=_TEXT, total_cost=_MONEY),
+    },
+    digest=_MAYBE,
+)
 _ANOMALY = _object(
     "anomaly_id date dimension value actual_cost expected_cost lower upper severity score",
     anomaly_id=_TEXT,
@@ -112,6 +124,30 @@ _PRICE = _object(
     effective_date=_INSTANT,
     end_date=_INSTANT,
     action=_TEXT,
+)
+_EXPORT = _object(
+    "status",
+    export_id={"type": "string", "description": "Of an ordered export."},
+    status=_TEXT,
+    type=_TEXT,
+    format=_TEXT,
+    rows=_COUNT,
+    size_bytes={"type": ["integer", "null"]},
+    sha256=_MAYBE,
+    totals={"type": "array", "items": {"type": "object"}},
+    reason=_MAYBE,
+    download_url={**_MAYBE, "description": "The path of the file, for who may export."},
+    expires_at=_INSTANT,
+    run_id={"type": "string", "description": "Of a scheduled delivery."},
+    schedule_id=_TEXT,
+    schedule={**_MAYBE, "description": "The name of the schedule."},
+    kind=_MAYBE,
+    file={**_MAYBE, "description": "Its name."},
+    period_start=_INSTANT,
+    period_end=_INSTANT,
+    facts={"type": "object", "description": "What messages say of it."},
+    deliveries={"type": "array", "items": {"type": "object"}},
+    error=_MAYBE,
 )
 _ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
@@ -188,10 +224,14 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "export.completed",
-            "An export can be fetched. No source yet: exports are a later feature.",
-            _ANY,
+            "An export can be fetched, or was delivered everywhere it was to go.",
+            _EXPORT,
             ("export.created",),
-            published=False,
+        ),
+        EventKind(
+            "export.failed",
+            "An export could not be made, or not be delivered everywhere it was to go.",
+            _EXPORT,
         ),
         EventKind(
             "report.generated",
@@ -199,6 +239,18 @@ EVENTS: Mapping[str, EventKind] = {
             _ANY,
             ("report.created",),
             published=False,
+        ),
+        EventKind(
+            "period.closed",
+            "A month was closed, and its books are stored.",
+            _PERIOD,
+            ("periods.closed",),
+        ),
+        EventKind(
+            "period.reopened",
+            "The last closed month was opened again; the data is what its books said.",
+            _PERIOD,
+            ("periods.reopened",),
         ),
         EventKind(
             DISABLED,

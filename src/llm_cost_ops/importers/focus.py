@@ -1,0 +1,213 @@
+"""Our own FOCUS files (CSV, Parquet; every version): costs by charge period, added up.
+
+FOCUS has a row per kind of usage. Those of one charge period that share model, terms and labels are
+one record here: its cost is the sum of theirs, its counts hold theirs by kind, and it stands for as
+many calls. So the sums of costs, calls and kinds are those of the file. What FOCUS does not carry
+cannot come back: single calls with their event ids and instants, latency, and tokens of costs that
+came without kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import IO
+
+from llm_cost_ops.core.instant import format_instant
+from llm_cost_ops.core.usage import ANCESTORS
+from llm_cost_ops.importers.fields import amount_of, object_of, text_of
+from llm_cost_ops.importers.identity import content_digest
+from llm_cost_ops.importers.lines import peek
+from llm_cost_ops.importers.parquet import parquet_rows
+from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem, RowError
+from llm_cost_ops.importers.record import LINE, ImportOptions, ItemStream, Record, Row, RowStream
+from llm_cost_ops.importers.tabular import csv_rows, mapped, mapping_for
+
+SOURCE = "focus"
+OURS = frozenset({"BilledCost", "ChargePeriodStart", "SkuId", "x_TokenKind", "x_CostStatus"})
+_PARQUET = b"PAR1"
+_KEY = (
+    "ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "ChargeClass", "BillingCurrency",
+    "x_ModelId", "x_ServiceTier", "x_Processing", "RegionId", "SubAccountId", "x_Team",
+    "x_ConsumerId", "x_Environment", "x_Feature", "x_CredentialId", "Tags",
+)  # fmt: skip
+_FIELDS = {
+    "x_ServiceTier": "service_tier", "x_Processing": "processing", "RegionId": "region",
+    "SubAccountId": "project_id", "x_Team": "team_id", "x_ConsumerId": "user_id",
+    "x_Environment": "environment", "x_Feature": "feature", "x_CredentialId": "api_key_id",
+}  # fmt: skip
+_UNPRICED, _PARTIALLY = "unpriced", "partially_priced"
+
+
+@dataclass(slots=True)
+class _Group:
+    """What rows with one key add up to."""
+
+    line: int
+    key: Mapping[str, str | None]
+    provider: str
+    is_unpriced: bool
+    cost: Decimal = Decimal(0)
+    list_cost: Decimal = Decimal(0)
+    requests: Decimal = Decimal(0)
+    is_partial: bool = False
+    kinds: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    metadata: set[str | None] = field(default_factory=set[str | None])
+
+
+def is_focus(columns: Iterable[str]) -> bool:
+    """Whether a table with these columns is a FOCUS dataset of ours."""
+    return set(columns) >= OURS
+
+
+def read_focus(stream: IO[bytes], options: ImportOptions) -> ItemStream:
+    """Raises ImportFormatError for a dataset that is not ours."""
+    if peek(stream, len(_PARQUET)).startswith(_PARQUET):
+        header, rows = parquet_rows(stream)
+    else:
+        header, rows = csv_rows(stream, options.delimiter or ",", options.max_row_bytes)
+    if not is_focus(header):
+        raise ImportFormatError(
+            f"only FOCUS files of ours have what is needed: {', '.join(sorted(OURS))}"
+        )
+    return _items(rows)
+
+
+def read_parquet_table(stream: IO[bytes], options: ImportOptions) -> ItemStream:
+    """Any Parquet file by its mapping; without one, a FOCUS dataset of ours is told by its columns.
+
+    Raises ImportFormatError.
+    """
+    header, rows = parquet_rows(stream)
+    if options.mapping is None and is_focus(header):
+        return _items(rows)
+    return mapped(rows, mapping_for(options, header), options, source="parquet")
+
+
+def _items(rows: RowStream) -> ItemStream:
+    """Records charge period by charge period, so that memory holds the groups of one."""
+    groups: dict[tuple[str | None, ...], _Group] = {}
+    current = ""
+    for item in rows:
+        if isinstance(item, ImportProblem):
+            yield item
+            continue
+        try:
+            key = _key(item.row)
+            period = key["ChargePeriodStart"] or ""
+            if period < current:
+                raise RowError("must not be before that of the row above", field=_KEY[0])
+            if period != current:
+                yield from _records(groups)
+                groups, current = {}, period
+            _add(groups, item.line, key, item.row)
+        except RowError as error:
+            yield ImportProblem(item.line, error.field, error.message)
+    yield from _records(groups)
+
+
+def _key(row: Row) -> dict[str, str | None]:
+    key = {name: _text(row, name) for name in _KEY if name != "Tags"}
+    key["Tags"] = _text_of_any_length(row, "Tags")
+    for name in ("ChargePeriodStart", "BillingCurrency", "x_ModelId"):
+        if key[name] is None:
+            raise RowError("is required: only charges of calls can be imported", field=name)
+    return key
+
+
+def _text(row: Row, name: str) -> str | None:
+    value = row.get(name)
+    if isinstance(value, datetime):
+        return format_instant(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return text_of(value, name)
+
+
+def _add(
+    groups: dict[tuple[str | None, ...], _Group], line: int, key: dict[str, str | None], row: Row
+) -> None:
+    status = _text(row, "x_CostStatus")
+    priced_by = _text(row, "x_PriceVersion") or _text(row, "x_PriceRule")
+    is_unpriced = status == _UNPRICED and priced_by is None
+    provider = (_text(row, "SkuId") or "").partition("/")[0].replace("%2F", "/")
+    if not provider:
+        raise RowError("is required", field="SkuId")
+    cost, listed = _number(row, "BilledCost"), _number(row, "ListCost")
+    quantity, requests = _number(row, "ConsumedQuantity"), _number(row, "x_RequestCount")
+    identity = (*key.values(), provider, str(is_unpriced))
+    group = groups.setdefault(identity, _Group(line, key, provider, is_unpriced))
+    group.cost += cost
+    group.list_cost += listed
+    group.requests += requests
+    group.is_partial |= status in (_UNPRICED, _PARTIALLY)
+    kind = _text(row, "x_TokenKind")
+    if kind is not None and kind in ANCESTORS and kind != "requests":
+        group.kinds[kind] = group.kinds.get(kind, Decimal(0)) + quantity
+    group.metadata.add(_text_of_any_length(row, "x_Metadata"))
+
+
+def _text_of_any_length(row: Row, name: str) -> str | None:
+    value = row.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _number(row: Row, name: str) -> Decimal:
+    return amount_of(row.get(name), name) or Decimal(0)
+
+
+def _records(groups: Mapping[tuple[str | None, ...], _Group]) -> Iterator[Record]:
+    for identity, group in groups.items():
+        key = group.key
+        usage = _inclusive(group.kinds)
+        requests = max(int(group.requests), 0)
+        record: Record = {
+            "source": SOURCE,
+            "event_id": content_digest(list(identity)),
+            "timestamp": key["ChargePeriodStart"],
+            "provider": group.provider,
+            "model": key["x_ModelId"],
+            "tags": _tags(key["Tags"]),
+            "metadata": _metadata(group.metadata),
+            LINE: group.line,
+        }
+        record |= {name: key[column] for column, name in _FIELDS.items()}
+        if group.is_unpriced:
+            record["usage"] = usage | ({"requests": requests} if requests > 1 or not usage else {})
+        else:
+            record |= {
+                "usage": usage,
+                "cost": group.cost,
+                "list_cost": group.list_cost,
+                "currency": key["BillingCurrency"],
+                "partially_priced": True if group.is_partial else None,
+                "requests": None if requests == 1 else requests,
+            }
+        yield record
+
+
+def _inclusive(kinds: Mapping[str, Decimal]) -> dict[str, int | Decimal]:
+    """Quantities that do not overlap as counts that contain their parts. What a correction took
+    away is not a quantity."""
+    sums: dict[str, Decimal] = {}
+    for kind, quantity in kinds.items():
+        if quantity > 0:
+            for whole in (kind, *ANCESTORS[kind]):
+                sums[whole] = sums.get(whole, Decimal(0)) + quantity
+    return {
+        kind: int(total) if total == total.to_integral_value() else total
+        for kind, total in sums.items()
+    }
+
+
+def _tags(text: str | None) -> list[str] | None:
+    """`{"team": "search", "plain": true}` as tags again."""
+    found = object_of(text, "Tags")
+    return [key if value is True else f"{key}:{value}" for key, value in found.items()] or None
+
+
+def _metadata(texts: set[str | None]) -> Mapping[str, object] | None:
+    """That of all rows, where they share one."""
+    if len(texts) != 1:
+        return None
+    return object_of(next(iter(texts)), "x_Metadata") or None

@@ -1,0 +1,40 @@
+"""How far the making of a file is: its rows and their totals, counted as they pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from llm_cost_ops.server.exports.columns import Batch, Exported
+from llm_cost_ops.server.exports.totals import Totals
+
+
+class Tally:
+    """`rows` that have passed. `totals` are those of a table, per currency; of FOCUS none."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._totals: Totals | None = None
+
+    def of(self, table: Exported) -> Exported:
+        """The same table, counted."""
+        totals = self._totals = Totals(table)
+
+        def counted() -> Iterator[Batch]:
+            for batch in table.batches:
+                totals.add(batch)
+                self.rows += len(batch)
+                yield batch
+
+        return replace(table, batches=counted())
+
+    def of_pages(self, pages: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        """The same pages of rows, counted."""
+        for page in pages:
+            self.rows += len(page)
+            yield page
+
+    def totals(self) -> list[dict[str, object]]:
+        """The sums by name."""
+        return [] if self._totals is None else self._totals.wire()

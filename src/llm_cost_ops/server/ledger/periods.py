@@ -1,0 +1,332 @@
+"""Close months, open the last one again, and say what is closed.
+
+A month is closed in two steps. The first, alone with the organization's budgets, takes no longer
+than writing a row: from then on everything recorded for the month is late, and its books stay. The
+second adds these up, while calls are recorded, and stores what it found.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from llm_cost_ops.core.ids import single_id
+from llm_cost_ops.core.jsontext import dumps, loads
+from llm_cost_ops.core.money import E10
+from llm_cost_ops.core.months import (
+    month_after,
+    month_at,
+    months_between,
+    window_of,
+)
+from llm_cost_ops.server.db.session import ReadSession, WriteSession
+from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, totals_of
+from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
+from llm_cost_ops.server.ledger.late import (
+    MonthClosed,
+    closed_until,
+    months_corrected,
+    recognitions,
+)
+from llm_cost_ops.server.ledger.rollup import DAY_US, TOKENS, Delta
+from llm_cost_ops.server.ledger.tables import (
+    MEASURES,
+    late_entries,
+    period_lines,
+    periods,
+    rollup_models,
+)
+from llm_cost_ops.server.spend.lock import hold_alone
+
+CLOSING, CLOSED, OPEN = "closing", "closed", "open"
+CHUNK = 1_000
+_P, _L = periods.c, period_lines.c
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A month: `status` open, closing (its totals are being added up) or closed. `unpriced` calls
+    have no cost. `totals` are in 1e-10 by currency, empty until it is closed."""
+
+    month: str
+    status: str
+    closing_id: str | None = None
+    closed_at: int | None = None
+    closed_by: str | None = None
+    erased_at: int | None = None
+    organization_name: str | None = None
+    requests: int = 0
+    unpriced: int = 0
+    partially_priced: int = 0
+    total_tokens: int = 0
+    totals: Mapping[str, int] | None = None
+    digest: str | None = None
+    lines_digest: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls of the month are still in its books when they are recorded now."""
+        return self.status == OPEN
+
+
+def _period(row: Mapping[Any, Any]) -> Period:
+    totals: Any = None if row["totals"] is None else loads(row["totals"])
+    return Period(
+        month=row["month"],
+        status=row["status"],
+        closing_id=row["closing_id"],
+        closed_at=int(row["closed_at"]),
+        closed_by=row["closed_by"],
+        erased_at=row["erased_at"],
+        organization_name=row["organization_name"],
+        requests=int(row["requests"]),
+        unpriced=int(row["unpriced"]),
+        partially_priced=int(row["partially_priced"]),
+        total_tokens=int(row["total_tokens"]),
+        totals=None if totals is None else {name: int(units) for name, units in totals.items()},
+        digest=row["digest"],
+        lines_digest=row["lines_digest"],
+    )
+
+
+def closed_periods(session: ReadSession, organization_id: str) -> list[Period]:
+    """Months that are closed or being closed, the oldest first."""
+    query = select(periods).where(_P.organization_id == organization_id).order_by(_P.month)
+    return [_period(row) for row in session.execute(query).mappings()]
+
+
+def period_of(session: ReadSession, organization_id: str, month: str) -> Period:
+    """A month. One without a row is open, unless a later one is closed: then the books begin after
+    it, and nothing is in it."""
+    query = select(periods).where(_P.organization_id == organization_id, _P.month == month)
+    row = session.execute(query).mappings().first()
+    if row is not None:
+        return _period(row)
+    return Period(month, OPEN if window_of(month).end_us > closed_until(session, organization_id)
+                  else CLOSED)  # fmt: skip
+
+
+def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list[Period]:
+    """Closed and open months from the first with calls to that of now, the oldest first."""
+    closed = closed_periods(session, organization_id)
+    first = month_after(closed[-1].month) if closed else first_month(session, organization_id)
+    if first is None:
+        return closed
+    return closed + [Period(month, OPEN) for month in months_between(first, month_at(now_us))]
+
+
+def first_month(session: ReadSession, organization_id: str) -> str | None:
+    """The month of the first call; None without one."""
+    query = select(func.min(rollup_models.c.bucket))
+    day = session.scalar(query.where(rollup_models.c.organization_id == organization_id))
+    return None if day is None else month_at(int(day) * DAY_US)
+
+
+def unpriced_in(session: ReadSession, organization_id: str, months: Sequence[str]) -> int:
+    """How many calls of months that follow each other have no price."""
+    row = rollup_models.c
+    query = select(func.sum(row.unpriced)).where(
+        row.organization_id == organization_id,
+        row.bucket >= window_of(months[0]).start_us // DAY_US,
+        row.bucket < window_of(months[-1]).end_us // DAY_US,
+    )
+    return int(session.scalar(query) or 0)
+
+
+def freeze(
+    session: WriteSession,
+    organization_id: str,
+    month: str,
+    *,
+    organization_name: str | None,
+    actor_id: str | None,
+    now_us: int,
+    strict: bool,
+) -> tuple[list[str], int]:
+    """Freeze a month, and how many of its calls have no price. The first time all months before it
+    that have calls are closed with it; then each follows the one before.
+
+    Which months are to be added up: none where it was closed already. Raises MonthClosed where it
+    is not over, not the next, or with `strict` not fully priced.
+    """
+    hold_alone(session, organization_id)
+    closed = closed_periods(session, organization_id)
+    unfinished = [each.month for each in closed if each.status == CLOSING and each.month <= month]
+    if any(each.month == month for each in closed):
+        return unfinished, unpriced_in(session, organization_id, [month])
+    if window_of(month).end_us > now_us:
+        raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
+    first = _first_to_close(session, organization_id, closed, month)
+    months = months_between(first, month)
+    unpriced = unpriced_in(session, organization_id, months)
+    if strict and unpriced:
+        raise MonthClosed(f"{unpriced} calls have no price yet, so {month} was not closed.")
+    rows = [
+        {
+            "organization_id": organization_id,
+            "month": each,
+            "closing_id": single_id("per", now_us // 1_000, secrets.randbits(80)),
+            "status": CLOSING,
+            "organization_name": organization_name,
+            "closed_by": actor_id,
+            "closed_at": now_us,
+        }
+        for each in months
+    ]
+    session.execute(insert(periods), rows)
+    return unfinished + months, unpriced
+
+
+def _first_to_close(
+    session: ReadSession, organization_id: str, closed: Sequence[Period], month: str
+) -> str:
+    if not closed:
+        first = first_month(session, organization_id)
+        return month if first is None else min(first, month)
+    following = month_after(closed[-1].month)
+    if month < closed[0].month:
+        raise MonthClosed(f"The books begin in {closed[0].month}; earlier months have no own.")
+    if month != following:
+        raise MonthClosed(f"Months are closed in order: {following} is the next.")
+    return month
+
+
+def finish(
+    session: WriteSession, organization_id: str, before: Period, frozen: Frozen
+) -> Period | None:
+    """Store the books of a month that is being closed. None where somebody else has stored them, or
+    opened the month again, meanwhile."""
+    lines = frozen.lines
+    totals = totals_of(lines)
+    whole = Delta()
+    for delta in totals.values():
+        whole.merge(delta)
+    requests, unpriced, partial, _, _, tokens, *_ = whole.counts
+    done = session.execute(
+        update(periods)
+        .where(
+            _P.organization_id == organization_id,
+            _P.month == before.month,
+            _P.closing_id == before.closing_id,
+            _P.status == CLOSING,
+        )
+        .values(
+            status=CLOSED,
+            requests=requests,
+            unpriced=unpriced,
+            partially_priced=partial,
+            total_tokens=tokens,
+            totals=dumps({name: str(delta.cost) for name, delta in totals.items()}),
+            digest=frozen.digest,
+            lines=len(lines),
+            lines_digest=lines_digest(lines),
+        )
+    )
+    if not done.rowcount:
+        return None
+    for start in range(0, len(lines), CHUNK):
+        rows = [
+            _line_row(organization_id, before.month, place, *lines[place])
+            for place in range(start, min(start + CHUNK, len(lines)))
+        ]
+        session.execute(insert(period_lines), rows)
+    return period_of(session, organization_id, before.month)
+
+
+def _line_row(
+    organization_id: str, month: str, place: int, line: Line, delta: Delta
+) -> dict[str, Any]:
+    return {
+        "organization_id": organization_id,
+        "month": month,
+        "place": place,
+        "corrects": line.corrects or None,
+        "provider": line.provider,
+        "model_name": line.model,
+        "project_id": line.project_id,
+        "team_id": line.team_id,
+        "currency": line.currency,
+        **dict(zip(MEASURES, delta.values(), strict=False)),
+    }
+
+
+def stored_lines(
+    session: ReadSession, organization_id: str, month: str
+) -> list[tuple[Line, Delta]]:
+    """The lines of the statement of a closed month."""
+    query = select(period_lines).where(_L.organization_id == organization_id, _L.month == month)
+    found: list[tuple[Line, Delta]] = []
+    for row in session.execute(query.order_by(_L.place)).mappings():
+        names = ("provider", "model_name", "project_id", "team_id", "currency")
+        delta = Delta()
+        counts = ("requests", "unpriced", "partially_priced", *TOKENS)
+        delta.counts = [int(row[name]) for name in counts]
+        delta.cost = int(row["cost_whole"]) * E10 + int(row["cost_fraction"])
+        delta.list_cost = int(row["list_whole"]) * E10 + int(row["list_fraction"])
+        found.append((Line(row["corrects"] or "", *(row[name] for name in names)), delta))
+    return found
+
+
+def reopen(session: WriteSession, organization_id: str, month: str) -> Period:
+    """Open the last closed month again, as it was: what was recorded for it since is in its books,
+    and so is what was recorded for earlier months. Raises MonthClosed."""
+    hold_alone(session, organization_id)
+    closed = closed_periods(session, organization_id)
+    if not closed or closed[-1].month != month:
+        last = closed[-1].month if closed else None
+        which = "No month is closed." if last is None else f"Only {last}, the last one, can be."
+        raise MonthClosed(f"{month} cannot be opened again. {which}")
+    late, here = late_entries.c, late_entries.c.organization_id == organization_id
+    # Without a closed month nothing is late.
+    of_month = [late.month == month] if len(closed) > 1 else []
+    session.execute(delete(late_entries).where(here, *of_month))
+    session.execute(
+        update(late_entries)
+        .where(here, late.recognized == month_after(month))
+        .values(recognized=month)
+    )
+    for table in (period_lines, periods):
+        session.execute(
+            delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
+        )
+    return closed[-1]
+
+
+def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
+    """The calls in the books of a month must be there to be told one by one. Raises DayClosed."""
+    days = closed_of(session, organization_id)
+    if not days:
+        return
+    archived = {month_at(day * DAY_US) for day in days}
+    wanted = {month, *months_corrected(session, organization_id, month)}
+    gone = sorted(archived & wanted)
+    if gone:
+        raise DayClosed(f"A call of {gone[0]} {CLOSED_TEXT}: put its archives back.")
+
+
+def needed_since(session: ReadSession, organization_id: str) -> int | None:
+    """The beginning of the first month whose calls the books of months that are not closed yet
+    correct; None where there is none."""
+    closed = [p.month for p in closed_periods(session, organization_id) if p.status == CLOSED]
+    if not closed:
+        return None
+    following = month_after(closed[-1])
+    months = months_corrected(session, organization_id, following, later=True)
+    return window_of(months[0]).start_us if months else None
+
+
+def note_erased(
+    session: WriteSession, organization_id: str, entries: Sequence[tuple[str, int]], now_us: int
+) -> None:
+    """Labels of a person in entries, by id and time of the call, were erased."""
+    late = recognitions(session, organization_id, [entry_id for entry_id, _ in entries])
+    months = sorted({*(month_at(at_us) for _, at_us in entries), *late.values()})
+    session.execute(
+        update(periods)
+        .where(_P.organization_id == organization_id, _P.month.in_(months))
+        .values(erased_at=now_us)
+    )

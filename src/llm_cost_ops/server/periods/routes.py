@@ -1,0 +1,284 @@
+"""Billing periods over HTTP: close a month, open the last one again, read statements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from llm_cost_ops.core.errors import UsageError
+from llm_cost_ops.core.months import MONTH_PATTERN, month_of
+from llm_cost_ops.server.access.change import KEYED, Raw, change
+from llm_cost_ops.server.access.deps import own_fields, require
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import WriteSession, read, report
+from llm_cost_ops.server.exports.forms import MEDIA_TYPES, Form, written
+from llm_cost_ops.server.http import deps
+from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.openapi import JSON, answers, json_body, list_of
+from llm_cost_ops.server.http.problems import invalid
+from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.ledger import periods as ledger
+from llm_cost_ops.server.ledger.books import Line, books_of
+from llm_cost_ops.server.ledger.periods import CLOSED, Period
+from llm_cost_ops.server.ledger.rollup import Delta
+from llm_cost_ops.server.ledger.routes import Body
+from llm_cost_ops.server.periods.closing import REOPENED_TOPIC, finish_all, told
+from llm_cost_ops.server.periods.wire import shown, statement, table
+from llm_cost_ops.server.spend.lock import hold_alone
+
+Reader = Depends(require("read:costs"))
+Closer = Depends(require("read:costs", "write:budgets", "write:reports"))
+MAX_REASON = 500
+_STATEMENTS = ("json", "csv")
+Schema = dict[str, Any]
+_COUNT: Schema = {"type": ["integer", "null"]}
+_INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_MONTH: Schema = {"type": "string", "pattern": MONTH_PATTERN}
+_PERIOD: Schema = {
+    "type": "object",
+    "required": ["period", "status", "period_start", "period_end", "totals", "digest"],
+    "properties": {
+        "period": _MONTH,
+        "status": {"enum": ["open", "closing", "closed"]},
+        "period_start": _INSTANT,
+        "period_end": _INSTANT,
+        "requests": _COUNT,
+        "total_tokens": _COUNT,
+        "unpriced_count": _COUNT,
+        "partially_priced_count": _COUNT,
+        "totals": {
+            "type": ["array", "null"],
+            "description": "Per currency; null until the month is closed.",
+            "items": {"type": "object", "required": ["currency", "total_cost"]},
+        },
+        "digest": {"type": ["string", "null"], "description": "SHA-256 of the entries."},
+        "closed_at": _INSTANT,
+        "closed_by": {"type": ["string", "null"]},
+        "labels_erased_at": _INSTANT,
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    },
+}
+_STATEMENT: Schema = {
+    "type": "object",
+    "required": ["period", "status", "totals", "calls", "corrections"],
+}
+_CLOSE = json_body(
+    {
+        "type": "object",
+        "properties": {
+            "strict": {
+                "type": "boolean",
+                "description": "Refuse while a call of the month has no price.",
+            },
+            "organization_id": {"type": ["string", "null"]},
+        },
+    }
+)
+_REOPEN = json_body(
+    {
+        "type": "object",
+        "required": ["reason"],
+        "properties": {
+            "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON},
+            "organization_id": {"type": ["string", "null"]},
+        },
+    }
+)
+
+router = APIRouter(prefix="/api/v1/periods", tags=["periods"])
+
+
+@router.get(
+    "",
+    operation_id="listPeriods",
+    responses=answers(200, list_of(_PERIOD), "The oldest first."),
+)
+def list_periods(request: Request, principal: Principal = Reader) -> Response:
+    """The calendar months (UTC) from the first call to now, closed and open."""
+    refuse_unknown(request, {"organization_id"})
+    with read(deps.database(request)) as session:
+        found = ledger.all_periods(session, principal.organization_id, deps.clock(request).micros())
+    rows = [shown(period) for period in found]
+    listed = {"data": rows, "has_more": False, "next_cursor": None}
+    return json_response({**listed, "pagination": {"count": len(rows)}})
+
+
+@router.get("/{period}", operation_id="getPeriod", responses=answers(200, _PERIOD, "The month."))
+def get_period(period: str, request: Request, principal: Principal = Reader) -> Response:
+    """One month: whether it is closed, and then its totals."""
+    refuse_unknown(request, {"organization_id"})
+    month = month_of(period)
+    with read(deps.database(request)) as session:
+        return json_response(shown(ledger.period_of(session, principal.organization_id, month)))
+
+
+@router.post(
+    "/{period}/close",
+    operation_id="closePeriod",
+    openapi_extra={**KEYED, **_CLOSE},
+    responses=answers(200, _PERIOD, "The closed month."),
+)
+def close_period(
+    period: str,
+    request: Request,
+    body: dict[str, object] = Body,
+    raw: bytes = Raw,
+    principal: Principal = Closer,
+) -> Response:
+    """Freeze a month that is over. What is recorded for it later keeps its date and is in the books
+    of the next open month. Months are closed in order; the first closes those before it, too."""
+    month = month_of(period)
+    fields = own_fields(principal, body)
+    strict = _flag(fields, "strict")
+    _refuse_others(fields, ("strict",))
+    begun: list[tuple[list[str], int]] = []
+
+    def work(session: WriteSession, actor: Actor) -> Response:
+        organization = get_organization(session, actor.organization_id)
+        months, unpriced = ledger.freeze(
+            session,
+            actor.organization_id,
+            month,
+            organization_name=None if organization is None else organization.name,
+            actor_id=actor.actor_id,
+            now_us=actor.now_us,
+            strict=strict,
+        )
+        begun.append((months, unpriced))
+        if months:
+            after: dict[str, object] = {"months": months, "unpriced": unpriced}
+            actor.record(session, "periods.close", "period", month, None, after)
+        return json_response({"months": months, "unpriced": unpriced})
+
+    change(request, principal, raw, work, hold=hold_alone)
+    return _closed(request, principal, month, begun)
+
+
+def _closed(
+    request: Request, principal: Principal, month: str, begun: list[tuple[list[str], int]]
+) -> Response:
+    database, organization_id = deps.database(request), principal.organization_id
+    months = begun[-1][0] if begun else [month]
+    finish_all(database, organization_id, months, deps.clock(request).micros())
+    with read(database) as session:
+        found = ledger.period_of(session, organization_id, month)
+    warnings: list[str] = []
+    if found.unpriced:
+        warnings.append(f"{found.unpriced} calls have no price: they cost nothing in these books.")
+    return json_response({**shown(found), "warnings": warnings})
+
+
+@router.post(
+    "/{period}/reopen",
+    operation_id="reopenPeriod",
+    openapi_extra={**KEYED, **_REOPEN},
+    responses=answers(200, _PERIOD, "The open month."),
+)
+def reopen_period(
+    period: str,
+    request: Request,
+    body: dict[str, object] = Body,
+    raw: bytes = Raw,
+    principal: Principal = Closer,
+) -> Response:
+    """Open the last closed month again, for a reason that the audit log keeps. What was recorded
+    for it since is in its books then, and no correction any more."""
+    month = month_of(period)
+    fields = own_fields(principal, body)
+    reason = fields.get("reason")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON:
+        raise UsageError("reason", f"must say why, in 1 to {MAX_REASON} characters")
+    _refuse_others(fields, ("reason",))
+
+    def work(session: WriteSession, actor: Actor) -> Response:
+        was = ledger.reopen(session, actor.organization_id, month)
+        before = {key: was_shown for key, was_shown in shown(was).items() if key in _AUDITED}
+        after: dict[str, object] = {"reason": reason.strip()}
+        actor.record(session, "periods.reopen", "period", month, before, after)
+        told(session, actor.organization_id, REOPENED_TOPIC, was, actor.now_us)
+        return json_response(shown(ledger.period_of(session, actor.organization_id, month)))
+
+    return change(request, principal, raw, work, hold=hold_alone)
+
+
+_AUDITED = ("closed_at", "closed_by", "requests", "totals", "digest")
+
+
+@router.get(
+    "/{period}/statement",
+    operation_id="getStatement",
+    openapi_extra={
+        "parameters": [
+            {
+                "name": "format",
+                "in": "query",
+                "required": False,
+                "description": "Of the answer.",
+                "schema": {"type": "string", "enum": [*_STATEMENTS], "default": "json"},
+            }
+        ]
+    },
+    responses={
+        200: {
+            "description": "The statement.",
+            "content": {
+                JSON: {"schema": _STATEMENT},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        }
+    },
+)
+def get_statement(period: str, request: Request, principal: Principal = Reader) -> Response:
+    """What a month cost by provider, model, project and team, and apart what it corrects of earlier
+    months. That of a closed month stays the same."""
+    refuse_unknown(request, {"format", "organization_id"})
+    form = request.query_params.get("format", "json")
+    if form not in _STATEMENTS:
+        raise invalid("format", f"must be one of: {', '.join(_STATEMENTS)}")
+    month = month_of(period)
+    found, lines = _books(deps.database(request), principal.organization_id, month)
+    if form == "csv":
+        return _file(found, lines)
+    name = found.organization_name
+    if name is None:
+        with read(deps.database(request)) as session:
+            organization = get_organization(session, principal.organization_id)
+        name = None if organization is None else organization.name
+    return json_response(statement(principal.organization_id, name, found, lines))
+
+
+def _books(
+    database: Database, organization_id: str, month: str
+) -> tuple[Period, list[tuple[Line, Delta]]]:
+    with report(database) as session:
+        found = ledger.period_of(session, organization_id, month)
+        if found.status == CLOSED:
+            return found, ledger.stored_lines(session, organization_id, month)
+        return found, books_of(session, organization_id, month).lines
+
+
+def _file(period: Period, lines: list[tuple[Line, Delta]]) -> Response:
+    content = b"".join(written(table(period, lines), Form("csv")))
+    headers = {
+        "Content-Disposition": f'attachment; filename="statement-{period.month}.csv"',
+        "Cache-Control": "no-store",
+    }
+    return Response(content, media_type=MEDIA_TYPES["csv"], headers=headers)
+
+
+def _flag(fields: dict[str, object], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise UsageError(name, "must be true or false")
+    return value
+
+
+def _refuse_others(fields: dict[str, object], known: tuple[str, ...]) -> None:
+    for name in fields:
+        if name not in known:
+            raise UsageError(name[:255], "is not a known field")

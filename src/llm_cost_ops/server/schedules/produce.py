@@ -1,0 +1,137 @@
+"""What can be delivered: kinds of files, checked when a schedule is made and made when it runs.
+
+`KINDS` is the whole list. A kind says which permissions it needs, and makes a file of a period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.money import plain
+from llm_cost_ops.core.period import Window
+from llm_cost_ops.server.access.principal import Principal
+from llm_cost_ops.server.analytics.asked import Asked
+from llm_cost_ops.server.analytics.request import (
+    END_NAMES,
+    PERIOD_NAMES,
+    START_NAMES,
+    ZONE_NAMES,
+    Home,
+)
+from llm_cost_ops.server.analytics.selection import Selection
+from llm_cost_ops.server.analytics.summary import summary
+from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.exports.asked import Wanted, wanted_of
+from llm_cost_ops.server.identity.organizations import get_organization
+
+EXPORT = "export"
+Parameters = Mapping[str, Any]
+_OWN_NAMES = (*START_NAMES, *END_NAMES, *PERIOD_NAMES, *ZONE_NAMES, "days", "organization_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file to be: `stem` and `suffix` are the parts of its name, `facts` what a message says of
+    it, in order."""
+
+    stem: str
+    suffix: str
+    media_type: str
+    chunks: Iterator[bytes]
+    facts: Mapping[str, str]
+
+
+class Producer(Protocol):
+    """A kind of file."""
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """What its owner must hold."""
+        ...
+
+    def check(self, parameters: Parameters, principal: Principal, at: Home) -> None:
+        """Raises Problem for parameters that cannot be."""
+        ...
+
+    def make(
+        self,
+        database: Database,
+        parameters: Parameters,
+        principal: Principal,
+        at: Home,
+        window: Window,
+    ) -> Made:
+        """The file about a period; `at.now` is the slot. Raises Problem, and FilesMissing."""
+        ...
+
+
+class ParametersError(DomainError):
+    """A parameter that belongs to the schedule and not to the file."""
+
+
+class Exports:
+    """Exports of calls, as `GET /costs/export` makes them."""
+
+    permissions = ("read:costs", "export:data")
+
+    def check(self, parameters: Parameters, principal: Principal, at: Home) -> None:
+        self._wanted(parameters, principal, at)
+
+    def make(
+        self,
+        database: Database,
+        parameters: Parameters,
+        principal: Principal,
+        at: Home,
+        window: Window,
+    ) -> Made:
+        found = self._wanted(parameters, principal, at)
+        wanted = replace(found, selection=found.selection.within(window))
+        with read(database) as session:
+            organization = get_organization(session, principal.organization_id)
+        name = None if organization is None else organization.name
+        return Made(
+            wanted.name.removesuffix(wanted.form.suffix),
+            wanted.form.suffix,
+            wanted.form.media_type,
+            wanted.chunks(database, at.currency, name),
+            totals(database, wanted.selection, at),
+        )
+
+    def _wanted(self, parameters: Parameters, principal: Principal, at: Home) -> Wanted:
+        refuse_own(parameters)
+        # Days and printed instants are those of the schedule's zone, which is that of `at`.
+        asked = Asked({**parameters, ZONE_NAMES[0]: at.time_zone}, in_url=False)
+        return wanted_of(asked, principal, at)
+
+
+def refuse_own(parameters: Parameters) -> None:
+    """Raises ParametersError for a period or a zone among the parameters of a file."""
+    for name in parameters:
+        if name in _OWN_NAMES:
+            message = "belongs to the schedule: name its period and its timezone"
+            raise ParametersError(message, field=name)
+
+
+def totals(database: Database, selection: Selection, at: Home) -> dict[str, str]:
+    """Calls and cost of a selection, for a message that stands beside the file."""
+    with read(database) as session:
+        found = summary(session, selection, at)
+    each: Any = found.get("currencies") or [found]
+    facts: dict[str, str] = {}
+    for row in each:
+        cost = row["total_cost"]
+        label = "Total cost" if len(each) == 1 else f"Total cost ({row['currency']})"
+        facts[label] = "not priced yet" if cost is None else f"{row['currency']} {plain(cost)}"
+    facts["Requests"] = f"{found['total_requests']:,}"
+    if found["unpriced_count"]:
+        facts["Without a price"] = f"{found['unpriced_count']:,}"
+    return facts
+
+
+KINDS: dict[str, Producer] = {EXPORT: Exports()}
+"""What a schedule can deliver, by name."""

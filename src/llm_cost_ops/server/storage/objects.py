@@ -1,0 +1,236 @@
+"""Files as objects of S3, Google Cloud Storage or Azure Blob, through obstore (extra `storage`).
+
+A file of one piece is one request; a longer one goes up in parts and becomes readable with the
+request that joins them. It is read by ranges, so that no request lasts as long as a slow reader.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import chain
+from typing import Any
+
+from llm_cost_ops.server.settings import StorageSettings
+from llm_cost_ops.server.storage.storage import (
+    CHUNK,
+    UNTIL_CONFIGURED_SECONDS,
+    NotKept,
+    StorageUnavailable,
+    checked,
+)
+
+INSTALL = "pip install 'llm-cost-ops[storage]'"
+_PARTS_AT_ONCE = 3
+_RETRIES = 2
+_ENTITLED = ("PermissionDeniedError", "UnauthenticatedError")
+
+
+class Objects:
+    """`Storage` in a bucket or container."""
+
+    def __init__(self, store: Any) -> None:
+        self._obstore = _library("obstore")
+        self._store = store
+
+    def put(self, key: str, chunks: Iterable[bytes]) -> int:
+        name = checked(key)
+        pieces = _Counted(chunks)
+        first = next(pieces, b"")
+        second = next(pieces, None)
+        with _failing(pieces):
+            if second is None:
+                self._obstore.put(self._store, name, first, use_multipart=False)
+            else:
+                self._obstore.put(
+                    self._store,
+                    name,
+                    chain((first, second), pieces),
+                    chunk_size=CHUNK,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+        return pieces.count
+
+    def size(self, key: str) -> int | None:
+        name = checked(key)
+        with _failing():
+            try:
+                return int(self._obstore.head(self._store, name)["size"])
+            except FileNotFoundError:
+                return None
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        name = checked(key)
+        size = self.size(name)
+        if size is None:
+            raise NotKept(key)
+        end = size if end is None else min(end, size)
+        while start < end:
+            until = min(start + CHUNK, end)
+            with _failing():
+                try:
+                    piece = self._obstore.get_range(self._store, name, start=start, end=until)
+                except FileNotFoundError:
+                    raise NotKept(key) from None
+            yield bytes(piece)
+            start = until
+
+    def delete(self, key: str) -> None:
+        name = checked(key)
+        with _failing():
+            try:
+                self._obstore.delete(self._store, name)
+            except FileNotFoundError:
+                return
+
+    def tidy(self, before_s: float) -> int:
+        del before_s
+        return 0
+
+
+class _Counted:
+    """Pieces of `CHUNK` bytes, the last one shorter; `failure` is what their maker raised."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._waiting = bytearray()
+        self.count = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        waiting = self._waiting
+        try:
+            while len(waiting) < CHUNK:
+                chunk = next(self._chunks)
+                self.count += len(chunk)
+                waiting += chunk
+        except StopIteration:
+            if not waiting:
+                raise
+        except BaseException as error:
+            self.failure = error
+            raise
+        piece = bytes(waiting[:CHUNK])
+        del waiting[:CHUNK]
+        return piece
+
+
+def store_of(settings: StorageSettings, *, way: str | None = None) -> Any:
+    """The store of the settings; nothing is asked yet. With a `way`, the URL of a proxy, it is
+    somebody else's: nothing of this machine's environment goes there. Raises
+    StorageUnavailable."""
+    if settings.lacking is not None:
+        raise StorageUnavailable(
+            f"Files cannot be kept: {settings.lacking}.", UNTIL_CONFIGURED_SECONDS
+        )
+    try:
+        return _MAKERS[settings.backend](settings, way)
+    except (ValueError, _library("obstore.exceptions").BaseError):
+        raise StorageUnavailable(
+            f"Files cannot be kept: the settings of storage.{settings.backend}_.. do not fit.",
+            UNTIL_CONFIGURED_SECONDS,
+        ) from None
+
+
+def _s3(settings: StorageSettings, way: str | None) -> Any:
+    config = _given(
+        region=settings.s3_region or "us-east-1",
+        access_key_id=settings.s3_access_key,
+        secret_access_key=settings.s3_secret_key,
+        endpoint=settings.s3_endpoint,
+        disable_bulk_delete="true",  # which not every server that speaks as S3 knows
+    )
+    own: dict[str, object] = {
+        "access_key_id": settings.s3_access_key,
+        "secret_access_key": settings.s3_secret_key,
+        "token": None,
+        "expires_at": None,
+    }
+    made = _library("obstore.store").S3Store
+    common = _common(settings, settings.s3_endpoint, way)
+    return made(settings.s3_bucket, config=config, **_alone(own, way), **common)
+
+
+def _gcs(settings: StorageSettings, way: str | None) -> Any:
+    config = _given(
+        service_account_key=settings.gcs_credentials,
+        base_url=settings.gcs_endpoint,
+    )
+    made = _library("obstore.store").GCSStore
+    return made(settings.gcs_bucket, config=config, **_common(settings, settings.gcs_endpoint, way))
+
+
+def _azure(settings: StorageSettings, way: str | None) -> Any:
+    config = _given(
+        account_name=settings.azure_account,
+        account_key=settings.azure_key,
+        endpoint=settings.azure_endpoint,
+    )
+    own: dict[str, object] = {"access_key": settings.azure_key, "expires_at": None}
+    made = _library("obstore.store").AzureStore
+    common = _common(settings, settings.azure_endpoint, way)
+    return made(settings.azure_container, config=config, **_alone(own, way), **common)
+
+
+def _alone(own: dict[str, object], way: str | None) -> dict[str, Any]:
+    """Of somebody else's store the credentials and nothing beside them: the library would add what
+    it finds in the environment, such as a session token."""
+    return {} if way is None else {"credential_provider": lambda: own}
+
+
+_MAKERS: dict[str, Callable[[StorageSettings, str | None], Any]] = {
+    "s3": _s3,
+    "gcs": _gcs,
+    "azure": _azure,
+}
+
+
+def _common(settings: StorageSettings, endpoint: str | None, way: str | None) -> dict[str, Any]:
+    limit = timedelta(seconds=settings.timeout_seconds)
+    return {
+        "prefix": settings.prefix,
+        "client_options": {
+            **({} if way is None else {"proxy_url": way}),
+            "timeout": limit,
+            "connect_timeout": timedelta(seconds=min(settings.timeout_seconds, 5)),
+            "allow_http": endpoint is not None and endpoint.startswith("http://"),
+        },
+        "retry_config": {"max_retries": _RETRIES, "retry_timeout": limit},
+    }
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise StorageUnavailable(
+            f"This server cannot reach object storage: {INSTALL}.", UNTIL_CONFIGURED_SECONDS
+        ) from None
+
+
+@contextmanager
+def _failing(pieces: _Counted | None = None) -> Generator[None]:
+    """What the store refuses, as an outage. The library's texts hold URLs and answers: they stay
+    in the cause. What the maker of the pieces raised is raised as it was."""
+    try:
+        yield
+    except (StorageUnavailable, NotKept):
+        raise
+    except Exception as error:
+        if pieces is not None and pieces.failure is not None:
+            raise pieces.failure from None
+        if not isinstance(error, (_library("obstore.exceptions").BaseError, OSError)):
+            raise
+        if type(error).__name__ in _ENTITLED:
+            text = "The storage does not let this server in: look at the settings of storage."
+            raise StorageUnavailable(text) from error
+        raise StorageUnavailable("The storage does not answer, or not as expected.") from error

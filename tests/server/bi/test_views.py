@@ -1,0 +1,196 @@
+"""The views as a plain SQL client sees them, logged in as the role that was made for it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+from sqlalchemy import make_url
+
+from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.bi.install import Installed, default_name, install, remove
+from llm_cost_ops.server.bi.views import VIEWS, ViewsError, _Said, statements
+from llm_cost_ops.server.db.urls import DatabaseKind
+from tests.support.application import Application
+from tests.support.calls import accepted, proof, record, send, usage
+
+PASSWORD = "a-password-'of\\-the-views"
+AT = "2026-11-05T12:30:00.250000Z"
+
+
+def actor(app: Application) -> Actor:
+    return Actor(app.organization_id, None, None, app.clock.micros())
+
+
+def furnish(app: Application) -> None:
+    """Calls of two projects and currencies, without a price, taken back, and in sums above 2^63."""
+    accepted(send(app, "/budgets", {"name": "all", "amount": "12.5"}), 201)
+    record(
+        app,
+        usage("a", timestamp=AT, project_id="web", team_id="search", tags=["50%"]),
+        usage("b", timestamp=AT, prompt_tokens=7, completion_tokens=1),
+        usage("none", timestamp=AT, model="no-such-model"),
+        usage("gone", timestamp=AT),
+    )
+    euro = {"event_id": "e", "model": "m", "provider": "openai", "currency": "EUR",
+            "timestamp": AT, "usage": {"input_tokens": 5}, "requests": 3}  # fmt: skip
+    accepted(send(app, "/costs", {**euro, "cost": "0.0000000001"}), 201)
+    for place in range(3):
+        big = {**euro, "event_id": f"big{place}", "cost": "99999999.9999999999"}
+        accepted(send(app, "/costs", big), 201)
+    listed = accepted(app.get("/api/v1/costs?start_date=2026-11-05&end_date=2026-11-05"))["data"]
+    (gone,) = (row for row in listed if row["event_id"] == "gone")
+    assert app.delete(f"/api/v1/costs/{gone['id']}").status_code == 204
+    rate = {"from_currency": "USD", "to_currency": "EUR", "date": "2026-10-31",
+            "rate": "0.92134567890123456789", "source": "ECB"}  # fmt: skip
+    accepted(send(app, "/exchange-rates", rate), 201)
+    accepted(app.request("PATCH", "/api/v1/projects/web", json={"name": "Web shop"}), 200)
+
+
+@contextlib.contextmanager
+def client(app: Application, made: Installed) -> Iterator[Any]:
+    """A connection of the driver alone, as the role."""
+    url = make_url(app.database.settings.url)
+    if app.database.kind == "sqlite":
+        connection: Any = sqlite3.connect(str(url.database))
+    elif app.database.kind == "postgresql":
+        connection = psycopg.connect(
+            host=url.host, port=url.port or 5432, dbname=url.database, user=made.role,
+            password=PASSWORD, autocommit=True,
+        )  # fmt: skip
+    else:
+        connection = pymysql.connect(
+            host=url.host or "", port=url.port or 3306, user=made.role, password=PASSWORD,
+            database=made.schema,
+        )  # fmt: skip
+    with contextlib.closing(connection):
+        yield connection
+
+
+def rows(connection: Any, query: str) -> list[tuple[Any, ...]]:
+    cursor = connection.cursor()
+    cursor.execute(query)
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def totals(connection: Any, view: str) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for currency, cost in rows(connection, f"SELECT currency, cost FROM {view}"):
+        found[currency] = found.get(currency, Decimal(0)) + Decimal(cost or 0)
+    return found
+
+
+def test_a_sql_client_sees_the_ledgers_sums_and_nothing_else(application: Application) -> None:
+    other = application.another()
+    record(other, usage("foreign", timestamp=AT, project_id="web"))
+    furnish(application)
+    made = install(application.database, actor(application), password=PASSWORD)
+    try:
+        with client(application, made) as connection:
+            expected = proof(application).totals
+            assert totals(connection, "bi_calls") == expected
+            assert totals(connection, "bi_daily_costs") == expected
+            calls = rows(connection, "SELECT event_id, project_name, calls, cost FROM bi_calls")
+            found = {event: rest for event, *rest in calls}
+            assert sorted(found) == ["a", "b", "big0", "big1", "big2", "e", "none"]
+            assert found["a"][0] == "Web shop"
+            assert (found["none"][2], found["e"][1]) == (None, 3)
+            ((name, budget, spent, amount),) = rows(
+                connection, "SELECT name, currency, spent, amount FROM bi_budgets"
+            )
+            assert (name, budget) == ("all", "USD")
+            assert (Decimal(spent), Decimal(amount)) == (expected["USD"], Decimal("12.5"))
+            ((rate, day),) = rows(connection, "SELECT rate, day FROM bi_exchange_rates")
+            assert Decimal(rate) == Decimal("0.92134567890123456789")
+            assert str(day) == "2026-10-31"
+            ((at,),) = rows(connection, "SELECT called_at FROM bi_calls WHERE event_id = 'a'")
+            assert str(at).startswith("2026-11-05 12:30:00")
+            columns_are_those_of_the_page(connection)
+            if made.role is not None:
+                refusals(application, connection)
+    finally:
+        remove(application.database, actor(application))
+    with pytest.raises(Exception, match=r"bi_|authentication|Access denied|password|role"):
+        with client(application, made) as connection:
+            rows(connection, "SELECT * FROM bi_calls")
+
+
+def columns_are_those_of_the_page(connection: Any) -> None:
+    for view, (_, columns) in VIEWS.items():
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT * FROM {view}")
+        assert [each[0] for each in cursor.description] == [column.name for column in columns]
+        cursor.fetchall()
+
+
+def refusals(app: Application, connection: Any) -> None:
+    """Neither other tables nor writing, whatever the session sets."""
+    base = make_url(app.database.settings.url).database
+    at = "public" if app.database.kind == "postgresql" else f"`{base}`"
+    if app.database.kind == "postgresql":
+        rows_of_none(connection, "SET default_transaction_read_only = off")
+    for statement in (
+        *(f"SELECT * FROM {at}.{table}" for table in ("usage_records", "api_keys", "costs")),
+        "DELETE FROM bi_calls",
+        "UPDATE bi_exchange_rates SET source = 'x'",
+        "INSERT INTO bi_exchange_rates (from_currency) VALUES ('USD')",
+        "CREATE TABLE mine (x INTEGER)",
+        f"CREATE VIEW mine AS SELECT * FROM {at}.usage_records",
+    ):
+        with pytest.raises((psycopg.Error, pymysql.Error), match=r"denied|permission|cannot"):
+            rows(connection, statement)
+
+
+def rows_of_none(connection: Any, statement: str) -> None:
+    connection.cursor().execute(statement)
+
+
+def test_installing_again_changes_the_password_and_keeps_the_views(
+    sqlite_application: Application,
+) -> None:
+    for _ in range(2):
+        made = install(sqlite_application.database, actor(sqlite_application))
+    assert made == Installed(tuple(VIEWS), None, None)
+    listed = accepted(sqlite_application.get("/api/v1/audit?limit=10"))["data"]
+    assert [row["action"] for row in listed][:2] == ["bi.installed", "bi.installed"]
+    remove(sqlite_application.database, actor(sqlite_application))
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "a-b", "1a", 'x"y', "a" * 32])
+def test_names_of_roles_are_plain(sqlite_application: Application, name: str) -> None:
+    own = actor(sqlite_application)
+    if name:
+        with pytest.raises(ViewsError) as refused:
+            install(sqlite_application.database, own, name=name)
+        assert refused.value.field == "role"
+
+
+def test_a_name_is_made_of_the_id() -> None:
+    assert default_name("org_01K9ZW3D1M0000000000000000") == "bi_org_01k9zw3d1m00000000000000"
+    with pytest.raises(ViewsError):
+        statements(DatabaseKind.POSTGRESQL, "x' OR '1'='1")
+
+
+@pytest.mark.parametrize(
+    ("whole", "fraction", "text"),
+    [
+        (0, 0, "0.0000000000"),
+        (1, -1, "0.9999999999"),
+        (-1, 1, "-0.9999999999"),
+        (0, -1, "-0.0000000001"),
+        (0, 25_000_000_000, "2.5000000000"),
+        (-2, 25_000_000_000, "0.5000000000"),
+        (2, -25_000_000_000, "-0.5000000000"),
+        (9_000_000_000, 1, "9000000000.0000000001"),
+    ],
+)
+def test_digits_of_both_parts_on_sqlite(whole: int, fraction: int, text: str) -> None:
+    query = f"SELECT {_Said(DatabaseKind.SQLITE).parts('w', 'f')} FROM (SELECT ? AS w, ? AS f)"
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        assert connection.execute(query, (whole, fraction)).fetchone() == (text,)
