@@ -134,6 +134,22 @@ def test_totals_are_those_of_the_ledger(application: Application) -> None:
     assert total(lacking, "Unpriced") == figure(made, "Unpriced calls").value == 6
 
 
+def test_kept_rates_convert_without_being_asked(sqlite_application: Application) -> None:
+    app = sqlite_application
+    some_calls(app, 12)
+    some_calls(app, 12, currency="EUR")
+    plain = figure(report(app, **OCTOBER), "Total cost").value
+    for day, rate in (("2026-10-31", "2"), ("2026-11-01", "9")):
+        given = {"from_currency": "EUR", "to_currency": "USD", "date": day, "rate": rate}
+        accepted(send(app, "/exchange-rates", {**given, "source": "kept"}), 201)
+    made = report(app, **OCTOBER)
+    assert isinstance(plain, int)
+    assert figure(made, "Total cost").value == 3 * plain
+    assert [row[3] for row in table(made, "Exchange rates").rows] == ["kept"]
+    before = report(app, start_date="2026-10-01", end_date="2026-10-30")
+    assert not [b for b in blocks(before) if isinstance(b, Table) and b.title == "Exchange rates"]
+
+
 @pytest.mark.parametrize(
     ("zone", "filters"),
     [

@@ -125,7 +125,7 @@ def _read_block(found: Json) -> Block:
         columns = tuple(
             Column(title, kind, money, places) for title, kind, money, places in found["columns"]
         )
-        kinds = [each.kind for each in columns]
+        kinds: list[Kind] = [each.kind for each in columns]
         totals = found["totals"]
         return Table(
             found["table"],

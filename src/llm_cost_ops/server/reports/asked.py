@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.exchange import parse_rate
 from llm_cost_ops.core.grants import Reach
 from llm_cost_ops.core.instant import from_micros, parse_day
 from llm_cost_ops.core.money import check_currency, parse_decimal
@@ -232,14 +233,12 @@ def _rates(asked: Asked) -> tuple[Rate, ...]:
     for place, each in enumerate(listed):
         where = f"rates.{place}"
         try:
-            rate = parse_decimal(each.get("rate"), f"{where}.rate")
+            rate = parse_rate(each.get("rate"), f"{where}.rate")
             currency = check_currency(each.get("currency"), f"{where}.currency")
             found.append(
                 Rate(currency, parse_day(each.get("date"), f"{where}.date"), rate,
                      _text(asked, each, "source", where))
             )  # fmt: skip
-            if rate <= 0:
-                asked.errors[f"{where}.rate"] = "must be above 0"
         except DomainError as error:
             asked.note(error, where)
     return tuple(found)

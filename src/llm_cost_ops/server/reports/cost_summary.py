@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from llm_cost_ops.core.money import PLACES
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.report.compare import MONTH, PREVIOUS, YEAR, earlier
@@ -121,8 +123,8 @@ def comparison(material: Material, options: Options) -> Section:
 def _compared(material: Material, label: str, window: Window, found: Totals) -> tuple[Cell, ...]:
     now, cost = cost_cell(material.overview), cost_cell(found)
     this = window == material.wanted.selection.window
-    difference = None if this or now is None or cost is None else now - cost
-    change = None if this else change_of(now, cost)
+    difference = None if now is None or cost is None else now - cost
+    change = Decimal() if this and now is not None else change_of(now, cost)
     text = period_text(window, material.wanted)
     return label, text, found.requests, found.total_tokens, cost, difference, change
 

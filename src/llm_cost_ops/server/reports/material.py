@@ -27,6 +27,7 @@ from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.analytics.selection import Grouping, grouping
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.rates import store as rates
 from llm_cost_ops.server.reports.asked import Wanted
 
 API = "/api/v1"
@@ -66,7 +67,7 @@ class Material:
         """The organization's own currency where something was spent in it or can be converted to
         it, else the one of most calls."""
         home = self.at.currency
-        if not priced or home in priced or (self.wanted.rates and len(priced) > 1):
+        if not priced or home in priced or all(self._rate(each, home) for each in priced):
             return home
         return max(priced, key=lambda each: sum(
             totals.requests for key, totals in groups.items() if key[-1] == each
@@ -173,23 +174,29 @@ class Material:
             else:
                 foreign.setdefault(currency, []).append((place, totals))
         for currency, each in foreign.items():
-            rate = self._rate(currency)
+            rate = self.used.get(currency) or self._rate(currency, self.currency)
             if rate is None:
                 for _, totals in each:
                     _add(elsewhere, currency, totals)
                 continue
+            self.used[currency] = rate
             for place, totals in _converted(each, rate):
                 _add(found, place, totals)
         return found
 
-    def _rate(self, currency: str) -> Rate | None:
-        """The rate of the last day of the period: one for the whole report."""
+    def _rate(self, currency: str, to: str) -> Rate | None:
+        """The rate of the last day of the period: one for the whole report. Those of the request
+        come before those that the organization keeps."""
         end = min(self.wanted.selection.window.end_us, to_micros(self.at.now))
         day = local_day(end - 1, self.wanted.selection.zone)
-        found = rate_on(self.wanted.rates, currency, day)
-        if found is not None:
-            self.used[currency] = found
-        return found
+        given = rate_on(self.wanted.rates, currency, day)
+        if given is not None:
+            return given
+        organization_id = self.wanted.selection.organization_id
+        kept = rates.rate_on(self.session, organization_id, currency, to, day)
+        if kept is None:
+            return None
+        return Rate(currency, kept.rate.day, kept.rate.rate, kept.rate.source)
 
 
 def shown_window(window: Window, wanted: Wanted) -> dict[str, str]:
