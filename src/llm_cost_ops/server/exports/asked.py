@@ -13,7 +13,7 @@ from llm_cost_ops.core.focus.periods import GRAINS, HOUR
 from llm_cost_ops.core.grants import EVERYWHERE
 from llm_cost_ops.core.instant import parse_instant
 from llm_cost_ops.core.months import month_of, month_within, window_of
-from llm_cost_ops.core.period import ALL_TIME, time_zone
+from llm_cost_ops.core.period import ALL_TIME, Window, time_zone
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.access.principal import Principal
@@ -94,6 +94,11 @@ class Wanted:
         if self.form.format == "csv":
             return packed(focus_csv(pages, focus), self.form)
         return written(focus_table(pages, focus), self.form)
+
+    def of_period(self, window: Window) -> Wanted:
+        """The same calls of other days: of a whole month in UTC, as its books have it."""
+        month = None if self.kind == AGGREGATES else month_within(window)
+        return replace(self, selection=self.selection.within(window), month=month)
 
     def created(self, at_us: int | None) -> Wanted:
         """The same, dated."""

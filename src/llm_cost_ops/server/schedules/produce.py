@@ -6,12 +6,13 @@ A kind says which permissions it needs, and makes a file of a period; `kinds` ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import plain
 from llm_cost_ops.core.period import Window
+from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import (
@@ -25,8 +26,9 @@ from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.summary import summary
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
-from llm_cost_ops.server.exports.asked import Wanted, wanted_of
-from llm_cost_ops.server.identity.organizations import get_organization
+from llm_cost_ops.server.exports.asked import Sources, Wanted, kind_named, wanted_of
+from llm_cost_ops.server.exports.books import as_booked
+from llm_cost_ops.server.exports.records import TYPES as RECORDS
 
 Parameters = Mapping[str, Any]
 _OWN_NAMES = (*START_NAMES, *END_NAMES, *PERIOD_NAMES, *ZONE_NAMES, "days", "organization_id")
@@ -88,21 +90,21 @@ class Exports:
         at: Home,
         window: Window,
     ) -> Made:
-        found = self._wanted(parameters, principal, at)
-        wanted = replace(found, selection=found.selection.within(window))
-        with read(database) as session:
-            organization = get_organization(session, principal.organization_id)
-        name = None if organization is None else organization.name
+        found = self._wanted(parameters, principal, at).of_period(window)
+        wanted, name = as_booked(database, principal.organization_id, found)
+        sources = Sources(database, PriceBook.packaged, at.currency, name)
         return Made(
             wanted.name.removesuffix(wanted.form.suffix),
             wanted.form.suffix,
             wanted.form.media_type,
-            wanted.chunks(database, at.currency, name),
+            wanted.chunks(sources),
             totals(database, wanted.selection, at),
         )
 
     def _wanted(self, parameters: Parameters, principal: Principal, at: Home) -> Wanted:
         refuse_own(parameters)
+        if kind_named(parameters.get("type")) in RECORDS:
+            raise ParametersError("must be of calls: costs, usage, calls, aggregates", field="type")
         # Days and printed instants are those of the schedule's zone, which is that of `at`.
         asked = Asked({**parameters, ZONE_NAMES[0]: at.time_zone}, in_url=False)
         return wanted_of(asked, principal, at)
