@@ -30,6 +30,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "pricing.updated": ("pricing.changed", "price.updated"),
     "forecast.generated": ("forecast.created",),
     "export.completed": ("export.created",),
+    "export.failed": (),
     "report.generated": ("report.created",),
     "period.closed": ("periods.closed",),
     "period.reopened": ("periods.reopened",),
