@@ -119,6 +119,19 @@ def test_what_a_row_says(sqlite_application: Application) -> None:
     assert whole["BilledCost"] == Decimal("0.1234567891")
 
 
+def test_list_prices_under_a_contract_keep_what_a_region_costs(
+    sqlite_application: Application,
+) -> None:
+    deal = {**CONTRACT, "provider": "anthropic"}
+    accepted(send(sqlite_application, "/pricing/adjustments", deal), 201)
+    where = {"provider": "anthropic", "model": "claude-opus-4-6", "region": "us"}
+    record(sqlite_application, usage("us", timestamp="2026-10-07T00:00:00Z", **where))
+    rows = dataset(sqlite_application)
+    assert {row["ChargeCategory"] for row in rows} == {"Usage"}
+    (told,) = (row for row in rows if row["SkuMeter"] == "Input Tokens")
+    assert (told["ListUnitPrice"], told["ContractedUnitPrice"]) == (Decimal("5.5"), Decimal("4.4"))
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_files_of_a_version(sqlite_application: Application, version: str) -> None:
     furnish(sqlite_application)

@@ -128,9 +128,16 @@ class _Cards:
         if known is None:
             with read(self._database) as session:
                 card = stored_card(session, version)
-            listed = None if card is None or not card.has_contract else CompiledRate(card.card, ())
-            known = self._known[version] = (card, listed)
+            known = self._known[version] = (card, _at_list_prices(card))
         return known
+
+
+def _at_list_prices(card: CompiledRate | None) -> CompiledRate | None:
+    """The card without its contract. What a region or a tier adds is part of the list price."""
+    if card is None or not card.has_contract:
+        return None
+    public = [each for each in card.adjustments if each.scope == "list"]
+    return CompiledRate(card.card, public)
 
 
 def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str | None) -> FocusCall:
