@@ -46,6 +46,8 @@ held against the column table below by our tests.
 - A purchase of credits or of a commitment has the payment as BilledCost and an EffectiveCost of 0;
   usage that it pays has a BilledCost of 0, and what is drawn as EffectiveCost.
 - Amounts of different currencies are never in one row.
+- Charge and billing periods are in UTC, and so are the days that an export is asked for, unless
+  `timezone` names a zone: its days then begin in other hours than charge periods of a day do.
 
 Decimals are written with a decimal point and without an exponent, instants in UTC to the second,
 null as an empty field. Texts are as they were reported: a spreadsheet may take one that begins with

@@ -174,6 +174,25 @@ def test_what_is_no_dataset(
         assert field in error(wrong, 422, "VALIDATION_ERROR")["field_errors"]
 
 
+def test_days_are_those_of_utc_unless_a_zone_is_named(sqlite_application: Application) -> None:
+    app = sqlite_application
+    home = f"/api/v1/organizations/{app.organization_id}"
+    accepted(app.request("PATCH", home, json={"time_zone": "Europe/Berlin"}), 200)
+    record(
+        app,
+        usage("before", timestamp="2026-09-30T23:00:00Z"),
+        usage("last", timestamp="2026-10-31T23:30:00Z"),
+    )
+
+    def hours(**asked: str) -> set[str]:
+        days = {"start_date": "2026-10-01", "end_date": "2026-10-31", "format": "focus", **asked}
+        text = app.get(EXPORT, params=days).text
+        return {row["ChargePeriodStart"][:13] for row in csv.DictReader(io.StringIO(text))}
+
+    assert hours() == {"2026-10-31T23"}
+    assert hours(timezone="Europe/Berlin") == {"2026-09-30T23"}
+
+
 def test_an_empty_dataset_has_its_header(sqlite_application: Application) -> None:
     text = sqlite_application.get(EXPORT, params={"format": "focus"}).text
     assert text.startswith("AvailabilityZone,BilledCost,")
