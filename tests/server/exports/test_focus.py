@@ -174,6 +174,33 @@ def test_what_is_no_dataset(
         assert field in error(wrong, 422, "VALIDATION_ERROR")["field_errors"]
 
 
+def test_what_calls_name_by_ids_has_its_names(sqlite_application: Application) -> None:
+    app = sqlite_application
+    key = accepted(send(app, "/provider-credentials", {
+        "provider": "openai", "name": "Production", "secret": "sk-0123456789abcdef",
+    }), 201)["id"]  # fmt: skip
+    team = {"name": "Search", "metadata": {"cost_center": "CC-7"}}
+    team_id = accepted(send(app, "/teams", team), 201)["id"]
+    at = {"timestamp": "2026-10-07T00:00:00Z"}
+    record(
+        app,
+        usage("one", **at, project_id="web", team_id=team_id, api_key_id=key),
+        usage("two", **at, project_id="app", team_id=team_id, metadata={"cost_center": 12}),
+        usage("three", **at, project_id="no-name", api_key_id="theirs"),
+    )
+    for project, name in (("web", "Web shop"), ("app", "Apps")):
+        path = f"/api/v1/projects/{project}"
+        accepted(app.request("PATCH", path, json={"name": name}), 200)
+    rows = dataset(app)
+    names = ("SubAccountName", "ResourceId", "ResourceName", "x_CostCenter")
+    assert {row["SubAccountId"]: tuple(row[name] for name in names) for row in rows} == {
+        "web": ("Web shop", key, "Production", "CC-7"),
+        "app": ("Apps", None, None, "12"),
+        "no-name": ("no-name", "theirs", None, None),
+    }
+    assert [found for row in rows if (found := violations(row, "1.4"))] == []
+
+
 def test_days_are_those_of_utc_unless_a_zone_is_named(sqlite_application: Application) -> None:
     app = sqlite_application
     home = f"/api/v1/organizations/{app.organization_id}"

@@ -30,6 +30,7 @@ from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.exports.labels import Labels, labels_of
 from llm_cost_ops.server.ledger.wire import stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
@@ -56,9 +57,11 @@ def focus_rows(
 ) -> Iterator[list[Row]]:
     """The rows of a selection, charge period by charge period; of a `month` those that its books
     have, then corrections of calls of earlier months, whose billing period is that month."""
-    cards = _Cards(database)
+    known = _Known(
+        _Cards(database), labels_of(database, selection.organization_id), organization_name
+    )
     calls = (
-        _focus_call(dict(zip(COLUMNS, values, strict=True)), cards, organization_name)
+        _focus_call(dict(zip(COLUMNS, values, strict=True)), known)
         for batch in call_batches(database, selection, Order(), month=month)
         for values in batch
     )
@@ -66,7 +69,7 @@ def focus_rows(
     if month is None:
         return
     for restated in restated_calls(database, selection, month):
-        corrections = _corrections(restated, cards, organization_name, month)
+        corrections = _corrections(restated, known, month)
         yield from _by_charge_period(corrections, focus)
 
 
@@ -75,18 +78,16 @@ def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list
         yield group_rows(row for call in period for row in rows_of(call, focus.grain))
 
 
-def _corrections(
-    restated: Iterable[Restated], cards: _Cards, organization_name: str | None, month: str
-) -> Iterator[FocusCall]:
+def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Iterator[FocusCall]:
     """Each call as it was, taken back, and as it is since."""
     window = window_of(month)
     billing = (window.start_us, window.end_us)
     for before, after in restated:
         if before is not None:
-            call = reversal_of(_focus_call(before, cards, organization_name))
+            call = reversal_of(_focus_call(before, known))
             yield replace(call, corrects_closed=True, billing_period=billing)
         if after is not None:
-            call = _focus_call(after, cards, organization_name)
+            call = _focus_call(after, known)
             yield replace(call, is_correction=True, corrects_closed=True, billing_period=billing)
 
 
@@ -140,9 +141,19 @@ def _at_list_prices(card: CompiledRate | None) -> CompiledRate | None:
     return CompiledRate(card.card, public)
 
 
-def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str | None) -> FocusCall:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is looked up for the calls of an export."""
+
+    cards: _Cards
+    labels: Labels
+    organization_name: str | None
+
+
+def _focus_call(call: Mapping[str, Any], known: _Known) -> FocusCall:
     usage = usage_of(call)
-    card, listed = cards.of(call["price_version"])
+    labels, metadata = known.labels, stored_json(call["metadata"], None)
+    card, listed = known.cards.of(call["price_version"])
     rated = None if card is None else card.rate(usage)
     uncounted = (_NO_CARD if card is None else card).without_price(usage)
     tokens = total_input_tokens(usage) if card is not None and card.bounds else 0
@@ -154,7 +165,7 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         model=call["model_name"],
         currency=call["currency"],
         organization_id=call["organization_id"],
-        organization_name=organization_name,
+        organization_name=known.organization_name,
         cost_e10=None if cost is None else int(cost),
         list_cost_e10=None if call["list_cost_e10"] is None else int(call["list_cost_e10"]),
         cost_status=call["cost_status"],
@@ -168,13 +179,16 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         context_tier=None if card is None else context_tier(tokens, card.bounds),
         meters_cache=card is not None and "cache_read_tokens" in card.card.prices,
         project_id=call["project_id"],
+        project_name=labels.projects.get(call["project_id"]),
         team=call["team_id"],
         user=call["user_id"],
+        cost_center=labels.cost_center(metadata, call["team_id"]),
         environment=call["environment"],
         feature=call["feature"],
         credential_id=call["api_key_id"],
+        credential_name=labels.keys.get(call["api_key_id"]),
         tags=_tags(stored_json(call["tags"], ())),
-        metadata=stored_json(call["metadata"], None),
+        metadata=metadata,
         price_version=call["price_version"],
         price_rule=call["price_rule"],
     )
