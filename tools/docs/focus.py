@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from llm_cost_ops.core.focus.columns import FOCUS_COLUMNS, OWN_COLUMNS, VERSIONS, Column
+from llm_cost_ops.core.focus.groups import MAX_GROUPS
 from llm_cost_ops.core.focus.meters import CALL, Meter, meter_of
 from llm_cost_ops.core.usage import KINDS
 
@@ -31,7 +32,8 @@ held against the column table below by our tests.
 - A call has one row per billed kind of usage. Each kind is a SKU of its own, and the kinds do not
   overlap: input tokens that were read from a cache are not in the row of input tokens.
 - Rows with the same charge period, SKU price, unit prices, accounts, resource, tags, class and
-  dimensions of ours are added up.
+  dimensions of ours are added up. A charge period with more than {groups} groups is written in
+  parts of as many: a group can then have a row in more than one of them.
 - The costs of a call's rows sum to the cost of the call in the ledger, to the tenth decimal: what
   is lost by rounding goes to the rows with the largest remainders.
 - Unit price x quantity = cost. Where calls were rounded one by one, the sum of the roundings can
@@ -99,7 +101,13 @@ METERS_HEAD = """
 def page() -> str:
     """The whole page."""
     columns = (*FOCUS_COLUMNS, *OWN_COLUMNS)
-    parts = [HEAD, *_deviations(columns), DEVIATIONS, COLUMNS_HEAD, TABLE]
+    parts = [
+        HEAD.replace("{groups}", f"{MAX_GROUPS:,}"),
+        *_deviations(columns),
+        DEVIATIONS,
+        COLUMNS_HEAD,
+        TABLE,
+    ]
     parts.extend(_column(column) for column in columns)
     parts.append(METERS_HEAD)
     parts.extend(_meter(meter) for meter in (CALL, *(meter_of(kind) for kind in KINDS)))

@@ -1,7 +1,7 @@
 """Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period.
 
-Calls are read in the order of time: what is added up is written when the charge period is over, so
-that memory holds the groups of one.
+Calls are read in the order of time: what is added up is written when the charge period is over, or
+when its groups are many, so that memory holds a page of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
-from llm_cost_ops.core.focus.groups import group_rows
+from llm_cost_ops.core.focus.groups import grouped_pages
 from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.sku import context_tier
@@ -75,7 +75,7 @@ def focus_rows(
 
 def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Row]]:
     for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, focus.grain)):
-        yield group_rows(row for call in period for row in rows_of(call, focus.grain))
+        yield from grouped_pages(row for call in period for row in rows_of(call, focus.grain))
 
 
 def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Iterator[FocusCall]:
