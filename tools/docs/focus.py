@@ -58,8 +58,10 @@ null as an empty field. Texts are as they were reported: a spreadsheet may take 
 ## Identifiers
 
 `SkuId` is `provider/model/meter`, `SkuPriceId` is `SkuId/tier/processing/region/context` with `any`
-where region or context select no price. `%` and what is not ASCII are percent-encoded, and so is
-`/` in every part but the model. Both stay the same when a price, a currency or an account changes.
+where a call names no region, or the size of the prompt selects no price. A region that is named is
+always there, whether it has a price of its own or not: the id stays when it gets one. `%` and what
+is not ASCII are percent-encoded, and so is `/` in every part but the model. Both stay the same when
+a price, a currency or an account changes.
 
 ## Deviations
 
@@ -70,6 +72,9 @@ DEVIATIONS = """\
   `InvoiceId-C-005-C` for any file, and passes the rule that needs one of them.
 - With commitments the validator reports `CommitmentDiscountStatus-C-004-C` for any file: in its
   model the rule is one for the rows without a commitment.
+- The metadata of 1.3 and 1.4 has no `Recency` (no time sectors, no completeness). It describes the
+  dataset, not a file of it: a file has what was recorded until it was made, and late calls can be
+  added to any period. Only a month that is closed stays as it is.
 - Names are written as they were given, in Unicode (StringHandling). The validator asks for ASCII in
   every text but tags, and reports the rule `C-002-M` (of BillingAccountId `C-003-M`) of a column
   that has other letters.
