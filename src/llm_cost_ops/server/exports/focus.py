@@ -55,8 +55,8 @@ def focus_rows(
     organization_name: str | None,
     month: str | None = None,
 ) -> Iterator[list[Row]]:
-    """The rows of a selection, charge period by charge period; of a `month` those that its books
-    have, then corrections of calls of earlier months, whose billing period is that month."""
+    """The rows of a selection, charge period by charge period; of a `month` corrections of calls
+    of earlier months, whose billing period is that month, then those that its books have."""
     known = _Known(
         _Cards(database), labels_of(database, selection.organization_id), organization_name
     )
@@ -65,12 +65,11 @@ def focus_rows(
         for batch in call_batches(database, selection, Order(), month=month)
         for values in batch
     )
+    if month is not None:  # first, because they are of earlier charge periods: files are by time
+        for restated in restated_calls(database, selection, month):
+            corrections = _corrections(restated, known, month)
+            yield from _by_charge_period(corrections, focus)
     yield from _by_charge_period(calls, focus)
-    if month is None:
-        return
-    for restated in restated_calls(database, selection, month):
-        corrections = _corrections(restated, known, month)
-        yield from _by_charge_period(corrections, focus)
 
 
 def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Row]]:
