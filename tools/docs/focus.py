@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from llm_cost_ops.core.focus.columns import FOCUS_COLUMNS, OWN_COLUMNS, VERSIONS, Column
+from llm_cost_ops.core.focus.groups import MAX_GROUPS
 from llm_cost_ops.core.focus.meters import CALL, Meter, meter_of
 from llm_cost_ops.core.usage import KINDS
 
@@ -31,7 +32,8 @@ held against the column table below by our tests.
 - A call has one row per billed kind of usage. Each kind is a SKU of its own, and the kinds do not
   overlap: input tokens that were read from a cache are not in the row of input tokens.
 - Rows with the same charge period, SKU price, unit prices, accounts, resource, tags, class and
-  dimensions of ours are added up.
+  dimensions of ours are added up. A charge period with more than {groups} groups is written in
+  parts of as many: a group can then have a row in more than one of them.
 - The costs of a call's rows sum to the cost of the call in the ledger, to the tenth decimal: what
   is lost by rounding goes to the rows with the largest remainders.
 - Unit price x quantity = cost. Where calls were rounded one by one, the sum of the roundings can
@@ -46,6 +48,8 @@ held against the column table below by our tests.
 - A purchase of credits or of a commitment has the payment as BilledCost and an EffectiveCost of 0;
   usage that it pays has a BilledCost of 0, and what is drawn as EffectiveCost.
 - Amounts of different currencies are never in one row.
+- Charge and billing periods are in UTC, and so are the days that an export is asked for, unless
+  `timezone` names a zone: its days then begin in other hours than charge periods of a day do.
 
 Decimals are written with a decimal point and without an exponent, instants in UTC to the second,
 null as an empty field. Texts are as they were reported: a spreadsheet may take one that begins with
@@ -54,8 +58,10 @@ null as an empty field. Texts are as they were reported: a spreadsheet may take 
 ## Identifiers
 
 `SkuId` is `provider/model/meter`, `SkuPriceId` is `SkuId/tier/processing/region/context` with `any`
-where region or context select no price. `%` and what is not ASCII are percent-encoded, and so is
-`/` in every part but the model. Both stay the same when a price, a currency or an account changes.
+where a call names no region, or the size of the prompt selects no price. A region that is named is
+always there, whether it has a price of its own or not: the id stays when it gets one. `%` and what
+is not ASCII are percent-encoded, and so is `/` in every part but the model. Both stay the same when
+a price, a currency or an account changes.
 
 ## Deviations
 
@@ -66,6 +72,9 @@ DEVIATIONS = """\
   `InvoiceId-C-005-C` for any file, and passes the rule that needs one of them.
 - With commitments the validator reports `CommitmentDiscountStatus-C-004-C` for any file: in its
   model the rule is one for the rows without a commitment.
+- The metadata of 1.3 and 1.4 has no `Recency` (no time sectors, no completeness). It describes the
+  dataset, not a file of it: a file has what was recorded until it was made, and late calls can be
+  added to any period. Only a month that is closed stays as it is.
 - Names are written as they were given, in Unicode (StringHandling). The validator asks for ASCII in
   every text but tags, and reports the rule `C-002-M` (of BillingAccountId `C-003-M`) of a column
   that has other letters.
@@ -97,7 +106,13 @@ METERS_HEAD = """
 def page() -> str:
     """The whole page."""
     columns = (*FOCUS_COLUMNS, *OWN_COLUMNS)
-    parts = [HEAD, *_deviations(columns), DEVIATIONS, COLUMNS_HEAD, TABLE]
+    parts = [
+        HEAD.replace("{groups}", f"{MAX_GROUPS:,}"),
+        *_deviations(columns),
+        DEVIATIONS,
+        COLUMNS_HEAD,
+        TABLE,
+    ]
     parts.extend(_column(column) for column in columns)
     parts.append(METERS_HEAD)
     parts.extend(_meter(meter) for meter in (CALL, *(meter_of(kind) for kind in KINDS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,7 @@ from llm_cost_ops.core.focus.charges import (
     in_virtual_currency,
 )
 from llm_cost_ops.core.focus.columns import VERSIONS
-from llm_cost_ops.core.focus.groups import KEY, SUMMED, group_rows
+from llm_cost_ops.core.focus.groups import KEY, SUMMED, group_rows, grouped_pages
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.spread import spread
 from llm_cost_ops.core.money import to_e10
@@ -121,6 +122,30 @@ def test_grouping_loses_nothing_and_keeps_the_rules(made: list[FocusCall], versi
         assert _sums(grouped, dimensions) == _sums(rows, dimensions)
     assert [fault for row in grouped for fault in violations(row, version)] == []
     assert group_rows(grouped) == grouped
+
+
+@settings(max_examples=20)
+@given(st.lists(calls(), min_size=1, max_size=4), st.integers(1, 6))
+def test_pages_of_groups_lose_nothing_and_are_no_larger(made: list[FocusCall], limit: int) -> None:
+    rows = [row for call in made for row in rows_of(call)]
+    pages = list(grouped_pages(rows, limit))
+    assert all(1 <= len(page) <= 2 * limit for page in pages), "a group and its adjustment"
+    found = [row for page in pages for row in page]
+    dimensions = ("BillingCurrency", "SkuPriceId", "Tags", "SubAccountId")
+    assert _sums(found, dimensions) == _sums(rows, dimensions)
+    assert [fault for row in found for fault in violations(row, "1.2")] == []
+
+
+def test_no_more_rows_are_read_than_a_page_holds() -> None:
+    read: list[str] = []
+
+    def users() -> Iterator[Row]:
+        for number in range(100):
+            read.append(f"user_{number}")
+            yield from rows_of(focus_call(user=read[-1]))
+
+    first = next(grouped_pages(users(), 10))
+    assert (len(first), len(read)) == (10, 10)
 
 
 def _sums(rows: list[Row], dimensions: tuple[str, ...]) -> dict[object, list[Decimal]]:

@@ -95,6 +95,11 @@ def test_parts_of_a_sku_are_escaped(provider: str, model: str, slug: str, sku: s
     assert sku_id(provider, model, slug) == sku
 
 
+def test_a_price_id_names_the_region_of_the_call_and_any_where_none_was_named() -> None:
+    assert sku_price_id("a/b/c", region="eu") == "a/b/c/standard/realtime/eu/any"
+    assert sku_price_id("a/b/c", context="gt200k") == "a/b/c/standard/realtime/any/gt200k"
+
+
 @pytest.mark.parametrize(
     ("tokens", "bounds", "tier"),
     [

@@ -119,6 +119,19 @@ def test_what_a_row_says(sqlite_application: Application) -> None:
     assert whole["BilledCost"] == Decimal("0.1234567891")
 
 
+def test_list_prices_under_a_contract_keep_what_a_region_costs(
+    sqlite_application: Application,
+) -> None:
+    deal = {**CONTRACT, "provider": "anthropic"}
+    accepted(send(sqlite_application, "/pricing/adjustments", deal), 201)
+    where = {"provider": "anthropic", "model": "claude-opus-4-6", "region": "us"}
+    record(sqlite_application, usage("us", timestamp="2026-10-07T00:00:00Z", **where))
+    rows = dataset(sqlite_application)
+    assert {row["ChargeCategory"] for row in rows} == {"Usage"}
+    (told,) = (row for row in rows if row["SkuMeter"] == "Input Tokens")
+    assert (told["ListUnitPrice"], told["ContractedUnitPrice"]) == (Decimal("5.5"), Decimal("4.4"))
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_files_of_a_version(sqlite_application: Application, version: str) -> None:
     furnish(sqlite_application)
@@ -159,6 +172,52 @@ def test_what_is_no_dataset(
     if field == "focus_version":
         wrong = sqlite_application.get(f"{EXPORT}/focus-metadata", params=parameters)
         assert field in error(wrong, 422, "VALIDATION_ERROR")["field_errors"]
+
+
+def test_what_calls_name_by_ids_has_its_names(sqlite_application: Application) -> None:
+    app = sqlite_application
+    key = accepted(send(app, "/provider-credentials", {
+        "provider": "openai", "name": "Production", "secret": "sk-0123456789abcdef",
+    }), 201)["id"]  # fmt: skip
+    team = {"name": "Search", "metadata": {"cost_center": "CC-7"}}
+    team_id = accepted(send(app, "/teams", team), 201)["id"]
+    at = {"timestamp": "2026-10-07T00:00:00Z"}
+    record(
+        app,
+        usage("one", **at, project_id="web", team_id=team_id, api_key_id=key),
+        usage("two", **at, project_id="app", team_id=team_id, metadata={"cost_center": 12}),
+        usage("three", **at, project_id="no-name", api_key_id="theirs"),
+    )
+    for project, name in (("web", "Web shop"), ("app", "Apps")):
+        path = f"/api/v1/projects/{project}"
+        accepted(app.request("PATCH", path, json={"name": name}), 200)
+    rows = dataset(app)
+    names = ("SubAccountName", "ResourceId", "ResourceName", "x_CostCenter")
+    assert {row["SubAccountId"]: tuple(row[name] for name in names) for row in rows} == {
+        "web": ("Web shop", key, "Production", "CC-7"),
+        "app": ("Apps", None, None, "12"),
+        "no-name": ("no-name", "theirs", None, None),
+    }
+    assert [found for row in rows if (found := violations(row, "1.4"))] == []
+
+
+def test_days_are_those_of_utc_unless_a_zone_is_named(sqlite_application: Application) -> None:
+    app = sqlite_application
+    home = f"/api/v1/organizations/{app.organization_id}"
+    accepted(app.request("PATCH", home, json={"time_zone": "Europe/Berlin"}), 200)
+    record(
+        app,
+        usage("before", timestamp="2026-09-30T23:00:00Z"),
+        usage("last", timestamp="2026-10-31T23:30:00Z"),
+    )
+
+    def hours(**asked: str) -> set[str]:
+        days = {"start_date": "2026-10-01", "end_date": "2026-10-31", "format": "focus", **asked}
+        text = app.get(EXPORT, params=days).text
+        return {row["ChargePeriodStart"][:13] for row in csv.DictReader(io.StringIO(text))}
+
+    assert hours() == {"2026-10-31T23"}
+    assert hours(timezone="Europe/Berlin") == {"2026-09-30T23"}
 
 
 def test_an_empty_dataset_has_its_header(sqlite_application: Application) -> None:

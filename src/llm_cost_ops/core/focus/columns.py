@@ -188,7 +188,8 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "InvoiceIssuerName", STRING, _M, False,
-        "As ServiceProviderName, or the marketplace that was named.",
+        "As ServiceProviderName: calls name no other; of a purchase the marketplace, if one is "
+        "named.",
     ),
     Column(
         "ListCost", DECIMAL, _M, False,
@@ -231,7 +232,10 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column("RegionId", STRING, _C, True, "The region of the call, where it was reported."),
     Column("RegionName", STRING, _C, True, "As RegionId."),
     Column("ResourceId", STRING, _C, True, "The id of the API key that made the call."),
-    Column("ResourceName", STRING, _C, True, "The API key's name."),
+    Column(
+        "ResourceName", STRING, _C, True,
+        "The name of the API key or of the provider's credential with this id, if there is one.",
+    ),
     Column("ResourceType", STRING, _C, True, "`API Key`, where ResourceId is not null."),
     Column(
         "ServiceCategory", STRING, _M, False, "`AI and Machine Learning`.",
@@ -267,7 +271,10 @@ OWN_COLUMNS: tuple[Column, ...] = (
     Column("x_CallId", STRING, OWN, True, "The call, where a row holds no more than one."),
     Column("x_ConsumerId", STRING, OWN, True, "The end user, as reported (1.5 draft ConsumerId)."),
     Column("x_ContextTier", STRING, OWN, True, "The prompt size that selects the price: `lt200k`."),
-    Column("x_CostCenter", STRING, OWN, True, "The cost center."),
+    Column(
+        "x_CostCenter", STRING, OWN, True,
+        "The call's `metadata.cost_center`, else that of its team.",
+    ),
     Column(
         "x_CostStatus", STRING, OWN, False,
         "What is known of the row's cost. `included`: the cost of this quantity is in the row of "

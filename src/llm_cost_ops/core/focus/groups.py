@@ -45,6 +45,9 @@ KEY = tuple(name for name in COLUMNS if name not in _APART)
 _key_columns: Callable[[Row], Hashable] = itemgetter(KEY[0], KEY[1], *KEY[2:])
 _unit_prices: Callable[[Row], Hashable] = itemgetter(*UNIT_PRICES)
 
+MAX_GROUPS = 10_000
+"""Groups of a charge period that are held at once: about 80 MB."""
+
 TOLERANCE = Decimal("1e-9")
 _NOT_OF_AMOUNTS = (
     "CommitmentDiscountCategory",
@@ -72,13 +75,30 @@ def group_rows(rows: Iterable[Row]) -> list[Row]:
 
     `x_CallId` and `x_Metadata` are kept where all rows of a group have the same.
     """
+    return [row for page in grouped_pages(rows, None) for row in page]
+
+
+def grouped_pages(rows: Iterable[Row], limit: int | None = MAX_GROUPS) -> Iterator[list[Row]]:
+    """The same in pages, each of at most about `limit` groups: a group may be in several pages.
+
+    No sum changes by that, and each row keeps the rules by itself; memory holds one page.
+    """
     groups: dict[Hashable, Row] = {}
     for row in rows:
         _put(groups, row.copy())
+        if len(groups) == limit:
+            yield _settle(groups)
+    if groups:
+        yield _settle(groups)
+
+
+def _settle(groups: dict[Hashable, Row]) -> list[Row]:
+    """The rows of the groups, which are emptied."""
     settled: dict[Hashable, Row] = {}
     for group in groups.values():
         for part in _settled(group):
             _put(settled, part)
+    groups.clear()
     return list(settled.values())
 
 

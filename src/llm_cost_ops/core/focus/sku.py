@@ -1,8 +1,9 @@
 """SKU identifiers: stable over time and accounts, without amounts and dates (SkuId, SkuPriceId).
 
-A SKU is a meter of a model at a provider. A SKU price adds what selects another price of it: tier,
-processing, region and prompt size. The parts are escaped, so that no two prices share an id and
-each price id has one SKU, in ASCII.
+A SKU is a meter of a model at a provider. A SKU price adds what can select another price of it:
+tier, processing, region and prompt size. A region that a call names is in it even while all regions
+cost the same, so that the id stays when one gets a price of its own. The parts are escaped, so that
+no two prices share an id and each price id has one SKU, in ASCII.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 STANDARD_TIER = "standard"
 REALTIME = "realtime"
 ANY = "any"
-"""What stands for a part of a SkuPriceId that does not select the price."""
+"""What stands for a region that is not named, and for a prompt size that selects no price."""
 
 
 def sku_id(provider: str, model: str, slug: str) -> str:
@@ -29,7 +30,7 @@ def sku_price_id(
     region: str | None = None,
     context: str | None = None,
 ) -> str:
-    """`sku/tier/processing/region/context`, with `any` for what does not select the price."""
+    """`sku/tier/processing/region/context`, with `any` for what is None."""
     parts = (service_tier or STANDARD_TIER, processing or REALTIME, region or ANY, context or ANY)
     return "/".join((sku, *(_part(part) for part in parts)))
 

@@ -146,12 +146,15 @@ def kind_named(text: object) -> str:
 
 
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
-    """Reads everything that was asked for. Raises Problem 403 and 422."""
+    """Reads everything that was asked for. Days of FOCUS are those of UTC, as its periods, unless a
+    zone is named. Raises Problem 403 and 422."""
     kind = kind_named(asked.text("type"))
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         kind = COSTS
     form = _form(asked)
+    if form.focus is not None:
+        at = replace(at, time_zone="UTC")
     names = asked.names("include_fields", "columns", "fields")
     if form.focus is not None and (kind != COSTS or names):
         asked.errors["format"] = "focus is of costs, and has the columns of the specification"

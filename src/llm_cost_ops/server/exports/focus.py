@@ -1,7 +1,7 @@
 """Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period.
 
-Calls are read in the order of time: what is added up is written when the charge period is over, so
-that memory holds the groups of one.
+Calls are read in the order of time: what is added up is written when the charge period is over, or
+when its groups are many, so that memory holds a page of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
-from llm_cost_ops.core.focus.groups import group_rows
+from llm_cost_ops.core.focus.groups import grouped_pages
 from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.sku import context_tier
@@ -30,6 +30,7 @@ from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.exports.labels import Labels, labels_of
 from llm_cost_ops.server.ledger.wire import stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
@@ -54,39 +55,38 @@ def focus_rows(
     organization_name: str | None,
     month: str | None = None,
 ) -> Iterator[list[Row]]:
-    """The rows of a selection, charge period by charge period; of a `month` those that its books
-    have, then corrections of calls of earlier months, whose billing period is that month."""
-    cards = _Cards(database)
+    """The rows of a selection, charge period by charge period; of a `month` corrections of calls
+    of earlier months, whose billing period is that month, then those that its books have."""
+    known = _Known(
+        _Cards(database), labels_of(database, selection.organization_id), organization_name
+    )
     calls = (
-        _focus_call(dict(zip(COLUMNS, values, strict=True)), cards, organization_name)
+        _focus_call(dict(zip(COLUMNS, values, strict=True)), known)
         for batch in call_batches(database, selection, Order(), month=month)
         for values in batch
     )
+    if month is not None:  # first, because they are of earlier charge periods: files are by time
+        for restated in restated_calls(database, selection, month):
+            corrections = _corrections(restated, known, month)
+            yield from _by_charge_period(corrections, focus)
     yield from _by_charge_period(calls, focus)
-    if month is None:
-        return
-    for restated in restated_calls(database, selection, month):
-        corrections = _corrections(restated, cards, organization_name, month)
-        yield from _by_charge_period(corrections, focus)
 
 
 def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Row]]:
     for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, focus.grain)):
-        yield group_rows(row for call in period for row in rows_of(call, focus.grain))
+        yield from grouped_pages(row for call in period for row in rows_of(call, focus.grain))
 
 
-def _corrections(
-    restated: Iterable[Restated], cards: _Cards, organization_name: str | None, month: str
-) -> Iterator[FocusCall]:
+def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Iterator[FocusCall]:
     """Each call as it was, taken back, and as it is since."""
     window = window_of(month)
     billing = (window.start_us, window.end_us)
     for before, after in restated:
         if before is not None:
-            call = reversal_of(_focus_call(before, cards, organization_name))
+            call = reversal_of(_focus_call(before, known))
             yield replace(call, corrects_closed=True, billing_period=billing)
         if after is not None:
-            call = _focus_call(after, cards, organization_name)
+            call = _focus_call(after, known)
             yield replace(call, is_correction=True, corrects_closed=True, billing_period=billing)
 
 
@@ -128,14 +128,31 @@ class _Cards:
         if known is None:
             with read(self._database) as session:
                 card = stored_card(session, version)
-            listed = None if card is None or not card.has_contract else CompiledRate(card.card, ())
-            known = self._known[version] = (card, listed)
+            known = self._known[version] = (card, _at_list_prices(card))
         return known
 
 
-def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str | None) -> FocusCall:
+def _at_list_prices(card: CompiledRate | None) -> CompiledRate | None:
+    """The card without its contract. What a region or a tier adds is part of the list price."""
+    if card is None or not card.has_contract:
+        return None
+    public = [each for each in card.adjustments if each.scope == "list"]
+    return CompiledRate(card.card, public)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is looked up for the calls of an export."""
+
+    cards: _Cards
+    labels: Labels
+    organization_name: str | None
+
+
+def _focus_call(call: Mapping[str, Any], known: _Known) -> FocusCall:
     usage = usage_of(call)
-    card, listed = cards.of(call["price_version"])
+    labels, metadata = known.labels, stored_json(call["metadata"], None)
+    card, listed = known.cards.of(call["price_version"])
     rated = None if card is None else card.rate(usage)
     uncounted = (_NO_CARD if card is None else card).without_price(usage)
     tokens = total_input_tokens(usage) if card is not None and card.bounds else 0
@@ -147,7 +164,7 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         model=call["model_name"],
         currency=call["currency"],
         organization_id=call["organization_id"],
-        organization_name=organization_name,
+        organization_name=known.organization_name,
         cost_e10=None if cost is None else int(cost),
         list_cost_e10=None if call["list_cost_e10"] is None else int(call["list_cost_e10"]),
         cost_status=call["cost_status"],
@@ -161,13 +178,16 @@ def _focus_call(call: Mapping[str, Any], cards: _Cards, organization_name: str |
         context_tier=None if card is None else context_tier(tokens, card.bounds),
         meters_cache=card is not None and "cache_read_tokens" in card.card.prices,
         project_id=call["project_id"],
+        project_name=labels.projects.get(call["project_id"]),
         team=call["team_id"],
         user=call["user_id"],
+        cost_center=labels.cost_center(metadata, call["team_id"]),
         environment=call["environment"],
         feature=call["feature"],
         credential_id=call["api_key_id"],
+        credential_name=labels.keys.get(call["api_key_id"]),
         tags=_tags(stored_json(call["tags"], ())),
-        metadata=stored_json(call["metadata"], None),
+        metadata=metadata,
         price_version=call["price_version"],
         price_rule=call["price_rule"],
     )
