@@ -288,7 +288,7 @@ class TestWebhooks:
         rotated = client.webhooks.rotate_secret(made.id)
         assert rotated.secret not in ("", made.secret)
         assert client.webhooks.update(made.id, secret="t" * 24).secret == "t" * 24
-        assert len(client.webhooks.events()) == 12
+        assert len(client.webhooks.events()) == 15
         assert [row.id for row in client.webhooks.list()] == [made.id]
         for wrong in (
             {"url": "ftp://x"}, {"events": []}, {"events": ["odd"]}, {"secret": "short"},

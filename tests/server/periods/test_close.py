@@ -153,6 +153,19 @@ def test_labels_of_a_closed_month_stay(quick: Books) -> None:
     error(quick.app.request("PATCH", f"/api/v1/costs/{late}", json=tags), 409)
 
 
+def test_another_name_of_a_project_changes_no_closed_month(quick: Books) -> None:
+    record(quick.app, usage("first", timestamp=AT, project_id="web"))
+    names = [row["SubAccountName"] for row in quick.rows(OCTOBER, "focus")]
+    assert set(names) == {"web"}
+    before_closing = {"name": "Shop"}
+    accepted(quick.app.request("PATCH", "/api/v1/projects/web", json=before_closing))
+    assert {row["SubAccountName"] for row in quick.rows(OCTOBER, "focus")} == {"Shop"}
+    accepted(quick.close(OCTOBER))
+    closed = quick.files(OCTOBER)
+    accepted(quick.app.request("PATCH", "/api/v1/projects/web", json={"name": "Store"}))
+    assert quick.files(OCTOBER) == closed
+
+
 def test_the_statement_says_whose_money_it_is(quick: Books) -> None:
     furnish(quick)
     accepted(quick.close(OCTOBER))

@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.server.exports import wire as exports
 from llm_cost_ops.server.forecasts import wire as forecasts
 from llm_cost_ops.server.webhooks.catalogue import EVENTS
 from llm_cost_ops.server.webhooks.openapi import WEBHOOKS_SENT
@@ -37,6 +38,10 @@ ANOMALY: dict[str, Any] = {
     "parent_id": None,
     "causes": '{"drivers": []}',
 }
+EXPORT: dict[str, Any] = {
+    "id": "exp_1", "kind": "costs", "format": "csv", "rows_done": 2, "size_bytes": 100,
+    "sha256": None, "totals": None, "reason": None, "expires_at": None,
+}  # fmt: skip
 FORECAST: dict[str, Any] = {
     "model": "auto",
     "frequency": "day",
@@ -84,6 +89,10 @@ def test_deliveries_are_as_they_are_described(sqlite_place: Place) -> None:
         "forecast.generated",
         forecasts.forecast_event({"id": "for_1", "organization_id": "org_1"}, FORECAST),
     )
+    for name in ("completed", "failed"):
+        place.publish(f"export.{name}", exports.event_data({**EXPORT, "status": name}))
+    asked = {"type": "executive", "format": "html", "wait": True}
+    answered(place.app.post("/api/v1/reports/generate", json=asked), 201)
     place.work()
     answered(place.app.post(f"/api/v1/webhooks/{other['id']}/test"))
     place.publish("webhook.disabled", {"webhook_id": "whk_0", "url": "x", "reason": "gone",

@@ -88,7 +88,10 @@ class Wanted:
         if focus is None:
             table = self._table(sources)
             return written(table if tally is None else tally.of(table), self.form)
-        pages = focus_rows(sources.database, self.selection, focus, sources.name, self.month)
+        pages = focus_rows(
+            sources.database, self.selection, focus, sources.name, self.month,
+            named=self.form.created_us is None,  # what is closed does not change with a name
+        )  # fmt: skip
         if tally is not None:
             pages = tally.of_pages(pages)
         if self.form.format == "csv":

@@ -30,7 +30,7 @@ from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
-from llm_cost_ops.server.exports.labels import Labels, labels_of
+from llm_cost_ops.server.exports.labels import UNNAMED, Labels, labels_of
 from llm_cost_ops.server.ledger.wire import stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
@@ -54,12 +54,14 @@ def focus_rows(
     focus: Focus,
     organization_name: str | None,
     month: str | None = None,
+    *,
+    named: bool = True,
 ) -> Iterator[list[Row]]:
     """The rows of a selection, charge period by charge period; of a `month` corrections of calls
-    of earlier months, whose billing period is that month, then those that its books have."""
-    known = _Known(
-        _Cards(database), labels_of(database, selection.organization_id), organization_name
-    )
+    of earlier months, whose billing period is that month, then those that its books have. Not
+    `named`: with ids in the place of names, which change."""
+    labels = labels_of(database, selection.organization_id) if named else UNNAMED
+    known = _Known(_Cards(database), labels, organization_name)
     calls = (
         _focus_call(dict(zip(COLUMNS, values, strict=True)), known)
         for batch in call_batches(database, selection, Order(), month=month)

@@ -31,6 +31,9 @@ class Labels:
         return own or (None if team_id is None else self.centers.get(team_id))
 
 
+UNNAMED = Labels({}, {}, {})
+
+
 def labels_of(database: Database, organization_id: str) -> Labels:
     """A key is one of ours or one of a provider that is kept here; others have no name."""
     with read(database) as session:

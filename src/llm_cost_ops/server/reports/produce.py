@@ -15,11 +15,14 @@ from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.queue.outbox import Event, publish
 from llm_cost_ops.server.reports import store
 from llm_cost_ops.server.reports.asked import wanted_of
 from llm_cost_ops.server.reports.make import make_report
+from llm_cost_ops.server.reports.wire import event_data
 
 MAX_ERROR = 255
+TOPIC = "report.generated"
 
 
 def outcome_of(database: Database, clock: Clock, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,8 +58,13 @@ def failed(reason: str, now_us: int) -> dict[str, Any]:
 
 
 def keep(session: WriteSession, row: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
-    """Write the outcome, unless the report was cancelled or removed meanwhile."""
-    store.finish(session, row["organization_id"], row["id"], outcome)
+    """Write the outcome and tell of a report that was made, unless it was cancelled or removed
+    meanwhile."""
+    organization_id = str(row["organization_id"])
+    kept = store.finish(session, organization_id, row["id"], outcome)
+    if kept and outcome["status"] == store.COMPLETED:
+        event = Event(organization_id, TOPIC, event_data({**row, **outcome}))
+        publish(session, [event], now_us=outcome["finished_at"])
 
 
 def reach_of(limited_to: str | None) -> Reach:

@@ -33,6 +33,18 @@ def report_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def event_data(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the event of a report that was made says."""
+    return {
+        "report_id": row["id"],
+        "type": row["type"],
+        "title": row["title"],
+        "format": row["format"],
+        "download_url": f"{PATH}/{row['id']}/download",
+        "expires_at": format_micros(row["expires_at"]),
+    }
+
+
 def template_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Kept sections."""
     return {

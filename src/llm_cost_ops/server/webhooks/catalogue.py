@@ -114,6 +114,15 @@ _FORECAST = _object(
         upper_bound=_MONEY,
     ),
 )
+_REPORT = _object(
+    "report_id type title format download_url",
+    report_id=_TEXT,
+    type=_TEXT,
+    title=_TEXT,
+    format=_TEXT,
+    download_url={"type": "string", "description": "The path of the report, for who may read it."},
+    expires_at=_INSTANT,
+)
 _PRICE = _object(
     "id provider model action",
     id=_TEXT,
@@ -146,7 +155,6 @@ _EXPORT = _object(
     facts={"type": "object", "description": "What messages say of the file."},
     deliveries={"type": "array", "items": {"type": "object"}},
 )
-_ANY: Schema = {"type": "object"}
 _OPERATIONAL = _object(
     "webhook_id url reason", webhook_id=_TEXT, url=_TEXT, reason=_TEXT, failing_since=_INSTANT
 )
@@ -232,10 +240,9 @@ EVENTS: Mapping[str, EventKind] = {
         ),
         EventKind(
             "report.generated",
-            "A report was made. No source yet: reports are a later feature.",
-            _ANY,
+            "A report was made and can be fetched.",
+            _REPORT,
             ("report.created",),
-            published=False,
         ),
         EventKind(
             "period.closed",
