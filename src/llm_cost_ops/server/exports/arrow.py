@@ -94,7 +94,7 @@ def write_arrow(table: Exported) -> Iterator[bytes]:
 def _groups(table: Exported) -> Iterator[list[Sequence[Any]]]:
     rows: list[Sequence[Any]] = []
     for batch in table.batches:
-        rows += batch
+        rows += table.shown(batch)
         if len(rows) >= GROUP_ROWS:
             yield rows
             rows = []

@@ -115,7 +115,7 @@ def _write_rows(book: Any, table: Exported, zone: tzinfo, totals: Totals, groups
                 number += 1
                 sheet, at = _begin(book, table, bold, number), 1
             groups.add(row)
-            for place, (column, value) in enumerate(zip(table.columns, row, strict=True)):
+            for place, (column, value) in enumerate(zip(table.columns, row, strict=False)):
                 if value is not None:
                     _put(sheet, at, place, column.kind, value, styles, zone)
             at += 1

@@ -57,7 +57,7 @@ def write_csv(
             totals.add(batch)
         columns = [
             _written(write, values)
-            for write, values in zip(cells, zip(*batch, strict=True), strict=True)
+            for write, values in zip(cells, zip(*table.shown(batch), strict=True), strict=True)
         ]
         writer.writerows(zip(*columns, strict=True))
         yield _taken(lines)
@@ -128,7 +128,7 @@ def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
     def lines(batch: Batch) -> bytes:
         columns = [
             values_ if write is None else [None if v is None else write(v) for v in values_]
-            for write, values_ in zip(values, zip(*batch, strict=True), strict=True)
+            for write, values_ in zip(values, zip(*table.shown(batch), strict=True), strict=True)
         ]
         return encode([shape(*row) for row in zip(*columns, strict=True)])
 

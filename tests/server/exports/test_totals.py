@@ -1,0 +1,53 @@
+"""Totals of exported files: never two currencies in one sum, never a call twice, and how much of
+them has no price."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from tests.support.application import Application
+from tests.support.factories import make_call, record_calls
+
+EXPORT = "/api/v1/costs/export"
+
+
+def export(app: Application, **parameters: Any) -> bytes:
+    answer = app.get(EXPORT, params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def totals(app: Application, **parameters: Any) -> list[dict[str, Any]]:
+    data = export(app, format="json", **parameters)
+    return json.loads(data, parse_float=Decimal)["totals"]
+
+
+def paid(app: Application, cost: str | None, currency: str = "USD", **fields: Any) -> None:
+    call = make_call(
+        "2026-10-05T12:00:00Z",
+        cost,
+        organization_id=app.organization_id,
+        currency=currency,
+        **fields,
+    )
+    record_calls(app.database, [call])
+
+
+def test_currencies_stay_apart_where_none_is_shown(sqlite_application: Application) -> None:
+    paid(sqlite_application, "1.5")
+    paid(sqlite_application, "2.25", "EUR")
+    chosen = {"include_fields": "provider,cost"}
+    found = totals(sqlite_application, **chosen)
+    assert [(each["currency"], each["cost"]) for each in found] == [
+        ("EUR", Decimal("2.25")),
+        ("USD", Decimal("1.5")),
+    ]
+    lines = export(sqlite_application, totals="true", **chosen).decode().replace('"', "").split()
+    assert lines[0] == "provider,cost"
+    assert lines[3:] == ["TOTAL", "EUR,2.25", "TOTAL", "USD,1.5"]
+    rows = json.loads(export(sqlite_application, format="json", **chosen))["data"]
+    assert [list(row) for row in rows] == [["provider", "cost"]] * 2
+    for form in ("xlsx", "parquet", "arrow", "jsonl"):
+        assert export(sqlite_application, format=form, **chosen)
