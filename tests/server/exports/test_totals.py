@@ -3,9 +3,12 @@ them has no price."""
 
 from __future__ import annotations
 
+import io
 import json
 from decimal import Decimal
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from tests.support.application import Application
 from tests.support.factories import make_call, record_calls
@@ -51,3 +54,12 @@ def test_currencies_stay_apart_where_none_is_shown(sqlite_application: Applicati
     assert [list(row) for row in rows] == [["provider", "cost"]] * 2
     for form in ("xlsx", "parquet", "arrow", "jsonl"):
         assert export(sqlite_application, format=form, **chosen)
+
+
+def test_amounts_of_any_size_are_columns(sqlite_application: Application) -> None:
+    for _ in range(11):
+        paid(sqlite_application, "99999999.9999999999")
+    exact = Decimal("1099999999.9999999989")
+    found = export(sqlite_application, format="parquet", type="aggregates")
+    (row,) = pq.read_table(io.BytesIO(found)).to_pylist()
+    assert row["total_cost"] == exact
