@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from decimal import Decimal
 from typing import Any
 
@@ -63,3 +64,31 @@ def test_amounts_of_any_size_are_columns(sqlite_application: Application) -> Non
     found = export(sqlite_application, format="parquet", type="aggregates")
     (row,) = pq.read_table(io.BytesIO(found)).to_pylist()
     assert row["total_cost"] == exact
+
+
+def test_a_call_of_two_tags_is_not_added_twice(sqlite_application: Application) -> None:
+    paid(sqlite_application, "1.5", tags=["team:a", "team:b"])
+    asked = {"type": "aggregates", "group_by": "tag,model"}
+    assert totals(sqlite_application, **asked) == []
+    assert "1.5" not in texts(export(sqlite_application, format="xlsx", **asked))
+
+
+def texts(workbook: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
+        return archive.read("xl/sharedStrings.xml").decode() + "".join(
+            archive.read(name).decode()
+            for name in archive.namelist()
+            if "charts/chart" in name or "sheet1.xml" in name
+        )
+
+
+def test_the_summary_adds_up_costs_or_says_what(sqlite_application: Application) -> None:
+    paid(sqlite_application, "1.5", list_cost_e10=20_000_000_000)
+    both = texts(
+        export(sqlite_application, format="xlsx", include_fields="model,list_cost,cost,currency")
+    )
+    assert "Cost by model" in both
+    alone = texts(
+        export(sqlite_application, format="xlsx", include_fields="model,list_cost,currency")
+    )
+    assert "List_cost by model" in alone
