@@ -48,17 +48,17 @@ class TestLocal:
         assert lines[2]["total_cost"] is None
         assert lines[2]["unpriced_count"] == 1
         assert run("export", "--compress", "gzip", "-o", "c.csv.gz", "--fields", "id").code == 0
-        assert gzip.decompress((place / "c.csv.gz").read_bytes()).startswith(b"id\r\nusg_")
+        assert gzip.decompress((place / "c.csv.gz").read_bytes()).startswith(b'id\r\n"usg_')
         assert run("export", "-f", "excel", "-o", "c.xlsx").code == 0
         assert (place / "c.xlsx").read_bytes()[:2] == b"PK"
 
     def test_standard_output(self, run: Run) -> None:
         ran = run("export", "-o", "-", "--fields", "model,cost", "--provider", "openai")
         assert ran.out.replace("\r\n", "\n") == (
-            "model,cost\ngpt-4o,0.0075\ngpt-4o-mini,0.00045\nno-such-model,\n"
+            'model,cost\n"gpt-4o",0.0075\n"gpt-4o-mini",0.00045\n"no-such-model",\n'
         )
         named = run("export", "-o", "-", "--fields", "model", "--model", "gpt-4o", "--totals")
-        assert named.out.split() == ["model", "gpt-4o", "TOTAL"]
+        assert named.out.split() == ["model", '"gpt-4o"', '"TOTAL"']
 
     def test_what_cannot_be_written_leaves_the_file_that_was_there(
         self, run: Run, place: Path

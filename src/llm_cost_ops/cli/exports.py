@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
+LOST = "the connection was lost in the middle of the file"
 
 Type = Annotated[
     str,
@@ -166,7 +166,7 @@ class _Piped:
 
     def restart(self) -> None:
         if self._begun:
-            raise CommandError("the connection was lost in the middle of the file")
+            raise CommandError(LOST)
         self._begun = True
 
     def write(self, data: bytes) -> None:
@@ -183,8 +183,10 @@ class _Part:
 
     def restart(self) -> None:
         """An attempt begins."""
-        self._file.seek(0)
-        self._file.truncate()
+        from llm_cost_ops.client import files
+
+        if not files.restart(self._file, self.size):
+            raise CommandError(LOST)
         self.size = 0
 
     def write(self, data: bytes) -> None:
@@ -195,22 +197,13 @@ class _Part:
 
 @contextmanager
 def replacing(profile: Profile, path: Path) -> Generator[_Part]:
-    """A file beside the one that is to be, which takes its place, on the disk, when the block ends
-    well. Raises CommandError where none can be made."""
+    """A file that takes the place of what is there, on the disk, when the block ends well; a pipe
+    or device is written to. Raises CommandError where that cannot be."""
     from llm_cost_ops.cli.progress import download
+    from llm_cost_ops.client import files
 
-    part = path.with_name(f".{path.name}.part")
     try:
-        file = part.open("wb")
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}", exit_code=ARGUMENTS) from None
-    try:
-        with file, download(profile, path.name) as tick:
+        with files.replacing(path) as file, download(profile, path.name) as tick:
             yield _Part(file, tick)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}", exit_code=ARGUMENTS) from None

@@ -7,23 +7,34 @@ from collections.abc import Iterable
 
 _BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+# A program that separates cells elsewhere than the file does begins one inside of a text. Numbers,
+# such as those of a JSON list, are left as they are.
+_INSIDE = re.compile(
+    r"([,;\t\r\n] *)(?=[=@＝＋－＠]|[+-](?!\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?:[,;\t\r\n \]}]|$)))",
+    re.ASCII,
+)
 
 
 def guarded(text: str) -> str:
     """A text that no spreadsheet takes for a formula: one that begins as those do is led by an
-    apostrophe. Numbers stay numbers; a NUL, which some readers end at, is left out."""
+    apostrophe, and so is such a part behind a comma, a semicolon, a tab or a line's end. Numbers
+    stay numbers; a NUL, which some readers end at, is left out."""
+    text = _INSIDE.sub(r"\1'", text.replace("\x00", ""))
     if text[:1].isalnum():  # as nearly all begin
-        return text.replace("\x00", "") if "\x00" in text else text
+        return text
     if text.lstrip(" ").startswith(_BEGINS) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
-    return text.replace("\x00", "")
+    return text
 
 
 def cell(value: object) -> str:
     """A quoted cell, guarded; None is an empty cell."""
-    if value is None:
-        return ""
-    escaped = guarded(str(value)).replace('"', '""')
+    return "" if value is None else quoted(str(value))
+
+
+def quoted(text: str) -> str:
+    """A text as a quoted cell, guarded."""
+    escaped = guarded(text).replace('"', '""')
     return f'"{escaped}"'
 
 

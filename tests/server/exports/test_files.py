@@ -21,6 +21,8 @@ import zstandard
 from llm_cost_ops.server.analytics import stream
 from llm_cost_ops.server.db.session import snapshot
 from llm_cost_ops.server.exports import arrow, sheets
+from llm_cost_ops.server.exports import calls as calls_table
+from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.ledger.verify import verify
 from tests.support.application import Application
 from tests.support.calls import accepted, body_of, error, record, send, usage
@@ -141,10 +143,42 @@ def test_no_text_becomes_a_formula_and_numbers_stay_numbers(
     for row, text in zip(table(sqlite_application), FORMULAS, strict=True):
         bare = text.replace("\x00", "")
         dangerous = not bare[0].isalnum()
-        assert row["feature"] == (f"'{bare}" if dangerous else bare)
+        cell = bare.replace("\t=", "\t'=")  # where tabs separate cells, one begins there
+        assert row["feature"] == (f"'{cell}" if dangerous else cell)
         assert row["total_cost"] == "-1.5"
     sheet = sheet_of(export(sqlite_application, "xlsx"))
     assert {cell[1] for row in sheet for cell in row if cell[0] == "feature"} >= {"=1+1", "+x"}
+
+
+def test_no_formula_begins_at_a_separator_of_another_country(
+    sqlite_application: Application,
+) -> None:
+    texts = ("a;=1+1", "a, -cmd", "a\t@x", "a,-1.5,x", "a=b-c")
+    calls = [
+        make_call("2026-10-01", "1", organization_id=sqlite_application.organization_id,
+                  feature=text, metadata={"n": [1, -2, Decimal("-0.5")]})
+        for text in texts
+    ]  # fmt: skip
+    record_calls(sqlite_application.database, calls)
+    data = export(sqlite_application, include_fields="feature,metadata").decode()
+    numbers = "[1,-2,-0.5]"
+    assert [line.split('","')[0] for line in data.splitlines()[1:]] == [
+        '"a;\'=1+1', '"a, \'-cmd', '"a\t\'@x', '"a,-1.5,x', '"a=b-c',
+    ]  # fmt: skip
+    for row in of_csv(data.encode()):
+        assert json.loads(row["metadata"]) == {"n": json.loads(numbers)}
+
+
+@pytest.mark.parametrize("parameters", [{"format": "json"}, {"bom": "true"}, {}])
+def test_what_cannot_be_read_is_no_half_of_a_file(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise Problem(503, "SERVICE_UNAVAILABLE", "The database is away.")
+        yield
+
+    monkeypatch.setattr(calls_table, "call_batches", broken)
+    error(sqlite_application.get(EXPORT, params=parameters), 503, "SERVICE_UNAVAILABLE")
 
 
 def parts(data: bytes) -> dict[str, str]:
@@ -213,10 +247,10 @@ def test_csv_as_a_country_writes_it(sqlite_application: Application) -> None:
     assert data.startswith(b"\xef\xbb\xbf")
     assert data.decode("utf-8-sig").split("\r\n") == [
         "provider;cost;currency",
-        "openai;0,0000000001;USD",
-        "openai;12,3;USD",
-        "openai;;USD",
-        "TOTAL;12,3000000001;USD",
+        '"openai";0,0000000001;"USD"',
+        '"openai";12,3;"USD"',
+        '"openai";;"USD"',
+        '"TOTAL";12,3000000001;"USD"',
         "",
     ]
 

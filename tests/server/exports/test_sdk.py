@@ -70,7 +70,7 @@ def test_of_the_asynchronous_client(client: CostOpsClient, tmp_path: Path) -> No
 
     head, row, *_ = asyncio.run(exported()).decode().splitlines()
     assert head.startswith("model,currency,requests")
-    assert row.startswith("gpt-4o,USD,3,4500,0.0225")
+    assert row.startswith('"gpt-4o","USD",3,4500,0.0225')
 
 
 def test_what_is_refused_names_its_field(client: CostOpsClient) -> None:
@@ -197,4 +197,4 @@ def test_the_documents_block_of_a_file_runs_as_printed(
                          timestamp="2025-01-15T12:00:00Z")  # fmt: skip
         exec(compile(block.code, str(block), "exec"), {"client": led})  # noqa: S102 - as printed
     written = (tmp_path / "costs.csv").read_text(encoding="utf-8").splitlines()
-    assert written == ["provider,model,cost,tokens", "openai,gpt-4,12.5,10"]
+    assert written == ["provider,model,cost,tokens", '"openai","gpt-4",12.5,10']

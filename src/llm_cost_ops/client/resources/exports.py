@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
 from llm_cost_ops.client.caller import Caller, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
+from llm_cost_ops.client.files import replacing, restart
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow, Sleep
 from llm_cost_ops.client.resources.lists import listed, scoped
@@ -62,8 +62,8 @@ class Pieces:
 
     def restart(self) -> None:
         """The whole file begins."""
-        self._file.seek(0)
-        self._file.truncate()
+        if not restart(self._file, self.size):
+            raise NetworkError("the connection was lost in the middle of it", retryable=False)
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -152,10 +152,10 @@ class ExportCalls:
         timeout: float = WAIT_SECONDS,
     ) -> Flow[Path]:
         """Write the file, once it is made, without holding it in memory, and where it is. What
-        stood there is replaced when the new one is whole."""
+        stood there is replaced when the new one is whole; a pipe or device is written to."""
         made = yield from self._made(export_id, timeout)
         place = Path(path)
-        with _replacing(place) as file:
+        with replacing(place) as file:
             yield from self._fetch(made, file)
         return place
 
@@ -217,16 +217,3 @@ class AsyncExports(ExportCalls, SchedulingCalls, AsyncResource):
     @cached_property
     def schedules(self) -> AsyncSchedules:
         return AsyncSchedules(self._caller, self._driver)
-
-
-@contextmanager
-def _replacing(place: Path) -> Generator[IO[bytes]]:
-    """A file beside `place` that takes its place when the block ends well."""
-    part = place.with_name(f".{place.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(place)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

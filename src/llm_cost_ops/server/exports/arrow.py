@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from llm_cost_ops.core.money import EXACT
+from llm_cost_ops.core.money import EXACT, from_e10
 from llm_cost_ops.server.exports.columns import Exported, Kind
 from llm_cost_ops.server.http.problems import Problem
 
 GROUP_ROWS = 50_000
 _DIGITS, _PLACES = 38, 10
+_INT64 = 1 << 63
 
 
 class FilesMissing(Problem):
@@ -94,7 +95,7 @@ def write_arrow(table: Exported) -> Iterator[bytes]:
 def _groups(table: Exported) -> Iterator[list[Sequence[Any]]]:
     rows: list[Sequence[Any]] = []
     for batch in table.batches:
-        rows += batch
+        rows += table.shown(batch)
         if len(rows) >= GROUP_ROWS:
             yield rows
             rows = []
@@ -126,7 +127,9 @@ def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any
 
 def _array(arrow: Any, kind: Kind, wanted: Any, values: Sequence[Any]) -> Any:
     if kind is Kind.MONEY:
-        # The same bytes: a whole number of 1e-10 is a decimal with ten places.
+        if any(v is not None and not -_INT64 <= v < _INT64 for v in values):
+            return arrow.array([None if v is None else from_e10(v) for v in values], wanted)
+        # The same bytes, and much faster: a whole number of 1e-10 is a decimal with ten places.
         units = arrow.array(values, arrow.int64()).cast(arrow.decimal128(_DIGITS, 0))
         return arrow.Array.from_buffers(wanted, len(units), units.buffers())
     if kind is Kind.NUMBER:

@@ -44,6 +44,7 @@ _STORED: dict[str, tuple[str, Kind]] = {
     "metadata": ("metadata", Kind.JSON),
 }
 Pick = Callable[[Sequence[Any]], Sequence[Any]]
+_OF_TOTALS = ("currency",)
 FIELDS = tuple(_STORED)
 """What a table of calls may have as a column."""
 _WHO = ("project_id", "team_id", "user_id", "environment", "feature")
@@ -91,7 +92,17 @@ def calls(
 ) -> Exported:
     """The calls of a selection, the oldest first; of a `month` those that its books have, then what
     these add to calls of earlier months."""
-    return Exported(kind, columns, _rows(database, selection, columns, month))
+    hidden = _hidden(columns)
+    rows = _rows(database, selection, (*columns, *hidden), month)
+    return Exported(kind, columns, rows, hidden=hidden)
+
+
+def _hidden(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """What the totals of amounts need besides: amounts of two currencies are never one sum."""
+    if all(column.kind is not Kind.MONEY for column in columns):
+        return ()
+    names = {column.name for column in columns}
+    return tuple(Column(name, _STORED[name][1]) for name in _OF_TOTALS if name not in names)
 
 
 def _rows(

@@ -46,7 +46,17 @@ class Exported:
     batches: Iterator[Batch]
     adds_up: bool = True
     """Whether sums of its rows mean anything: budgets count the same call more than once."""
+    hidden: tuple[Column, ...] = ()
+    """What rows have behind their columns, for their totals alone: nobody asked to see it."""
 
     def place_of(self, name: str) -> int | None:
-        """Where a column stands."""
-        return next((n for n, column in enumerate(self.columns) if column.name == name), None)
+        """Where a column stands in the rows, shown or not."""
+        every = enumerate((*self.columns, *self.hidden))
+        return next((n for n, column in every if column.name == name), None)
+
+    def shown(self, batch: Batch) -> Batch:
+        """The rows without what is hidden."""
+        if not self.hidden:
+            return batch
+        width = len(self.columns)
+        return [row[:width] for row in batch]

@@ -37,8 +37,10 @@ def groups(
         ),
         *(Column(name, _kind(name)) for name in names),
     )
-    return Exported("aggregates", columns, _rows(database, selection, question, home_currency,
-                                                  columns))  # fmt: skip
+    rows = _rows(database, selection, question, home_currency, columns)
+    # A call with several tags is in several groups: their sum would count it more than once.
+    overlapping = any(each.tag is not None for each in question.dimensions)
+    return Exported("aggregates", columns, rows, adds_up=not overlapping)
 
 
 def _kind(name: str) -> Kind:

@@ -26,6 +26,7 @@ MAX_TEXT = 32_767
 CHUNK_BYTES = 64 * 1024
 _CUT = " [cut]"
 _TOP = 15
+_COSTS = ("total_cost", "cost", "amount", "calculated_cost", "sum")
 _OPTIONS = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
@@ -77,9 +78,11 @@ class _Groups:
 
     def __init__(self, table: Exported, zone: tzinfo) -> None:
         self._zone = zone
-        self._money = next(
-            (n for n, each in enumerate(table.columns) if each.kind is Kind.MONEY), None
-        )
+        self._money = _amount(table)
+        self.name = "cost"
+        """What is added up, where it is not what calls cost."""
+        if self._money is not None and table.columns[self._money].name not in _COSTS:
+            self.name = table.columns[self._money].name
         self._by = {
             name: place
             for name in ("provider", "model", "project_id", "team_id")
@@ -103,6 +106,16 @@ class _Groups:
         sums[key] = sums.get(key, 0) + amount
 
 
+def _amount(table: Exported) -> int | None:
+    """Where the amounts are that the summary adds up: what calls cost, wherever it stands, else the
+    first amount there is."""
+    if not table.adds_up:
+        return None
+    money = [n for n, each in enumerate(table.columns) if each.kind is Kind.MONEY]
+    costs = [n for n in money if table.columns[n].name in _COSTS]
+    return next(iter((*costs, *money)), None)
+
+
 def _write_rows(book: Any, table: Exported, zone: tzinfo, totals: Totals, groups: _Groups) -> None:
     bold = book.add_format({"bold": True, "bottom": 1})
     styles = {kind: book.add_format({"num_format": text}) for kind, text in _FORMATS.items()}
@@ -115,7 +128,7 @@ def _write_rows(book: Any, table: Exported, zone: tzinfo, totals: Totals, groups
                 number += 1
                 sheet, at = _begin(book, table, bold, number), 1
             groups.add(row)
-            for place, (column, value) in enumerate(zip(table.columns, row, strict=True)):
+            for place, (column, value) in enumerate(zip(table.columns, row, strict=False)):
                 if value is not None:
                     _put(sheet, at, place, column.kind, value, styles, zone)
             at += 1
@@ -180,30 +193,32 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
                 sheet.write_string(at, 2, plain(value))
             at += 1
         at += 1
+    label = groups.name.capitalize()
     for name, title in (
-        ("day", "Cost by day"),
-        ("model", "Cost by model"),
-        ("provider", "Cost by provider"),
-        ("project_id", "Cost by project"),
-        ("team_id", "Cost by team"),
+        ("day", f"{label} by day"),
+        ("model", f"{label} by model"),
+        ("provider", f"{label} by provider"),
+        ("project_id", f"{label} by project"),
+        ("team_id", f"{label} by team"),
     ):
         if groups.sums.get(name):
-            at = _group(book, sheet, at, name, title, groups.sums[name], money)
+            at = _group(book, sheet, at, (name, groups.name), title, groups.sums[name], money)
 
 
 def _group(
     book: Any,
     sheet: Any,
     at: int,
-    name: str,
+    names: tuple[str, str],
     title: str,
     sums: dict[tuple[str, str], int],
     money: Any,
 ) -> int:
     """A table of the sums and a chart beside it; where what follows may begin."""
+    name, amount = names
     by_time = name == "day"
     order = sorted(sums.items(), key=lambda item: item[0] if by_time else (-item[1], item[0]))
-    columns = [{"header": name}, {"header": "currency"}, {"header": "cost", "format": money}]
+    columns = [{"header": name}, {"header": "currency"}, {"header": amount, "format": money}]
     last = at + len(order)
     sheet.add_table(
         at, 0, last, 2, {"name": f"by_{name}", "columns": columns, "style": "Table Style Light 9"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
@@ -12,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from llm_cost_ops.core.csvcell import guarded
+from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import plain, plain_e10
@@ -20,7 +18,6 @@ from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
-_BOM = "\ufeff".encode()
 Write = Callable[[Any], Any]
 
 
@@ -44,47 +41,46 @@ def _instant(zone: tzinfo | None) -> Write:
 def write_csv(
     table: Exported, zone: tzinfo | None, locale: Locale, *, totals: Totals | None = None
 ) -> Iterator[bytes]:
-    """CSV (RFC 4180): a header, then a line per row. A text that begins as a formula does is led by
-    an apostrophe, an absent value is an empty cell. With `totals` their lines follow."""
-    lines = io.StringIO(newline="")
-    writer = csv.writer(lines, delimiter=locale.delimiter, lineterminator="\r\n")
-    if locale.mark:
-        yield _BOM
-    writer.writerow([guarded(column.name) for column in table.columns])
+    """CSV (RFC 4180): a header, then a line per row. Texts are quoted, and what a spreadsheet would
+    take for a formula is led by an apostrophe; an absent value is an empty cell. With `totals`
+    their lines follow.
+
+    The header goes with the first rows: what cannot be read fails before a byte is sent."""
+    names = [c.name if c.name.isidentifier() else quoted(c.name) for c in table.columns]
+    head = ("\ufeff" if locale.mark else "") + locale.delimiter.join(names) + "\r\n"
     cells = [_cell(column, zone, locale) for column in table.columns]
     for batch in table.batches:
         if totals is not None:
             totals.add(batch)
         columns = [
             _written(write, values)
-            for write, values in zip(cells, zip(*batch, strict=True), strict=True)
+            for write, values in zip(cells, zip(*table.shown(batch), strict=True), strict=True)
         ]
-        writer.writerows(zip(*columns, strict=True))
-        yield _taken(lines)
-    if totals is not None:
-        for row in totals.rows():
-            writer.writerow(
-                ["" if v is None else write(v) for write, v in zip(cells, row, strict=True)]
-            )
-    yield _taken(lines)
+        yield _lines_of(head, zip(*columns, strict=True), locale)
+        head = ""
+    last = [] if totals is None else totals.rows()
+    written = [_row(cells, row) for row in last]
+    yield _lines_of(head, written, locale)
 
 
-def _taken(lines: io.StringIO) -> bytes:
-    text = lines.getvalue()
-    lines.seek(0)
-    lines.truncate()
-    return text.encode("utf-8", "replace")
+def _lines_of(head: str, rows: Iterable[Sequence[str]], locale: Locale) -> bytes:
+    lines = [f"{locale.delimiter.join(row)}\r\n" for row in rows]
+    return (head + "".join(lines)).encode("utf-8", "replace")
 
 
-def _written(write: Write, values: tuple[Any, ...]) -> list[Any]:
+def _row(cells: Sequence[Write], row: Sequence[Any]) -> list[str]:
+    return ["" if v is None else write(v) for write, v in zip(cells, row, strict=True)]
+
+
+def _written(write: Write, values: Sequence[Any]) -> list[str]:
     return ["" if value is None else write(value) for value in values]
 
 
 def _cell(column: Column, zone: tzinfo | None, locale: Locale) -> Write:
     write = {
-        Kind.TEXT: guarded,
-        Kind.JSON: guarded,
-        Kind.COUNT: int,
+        Kind.TEXT: quoted,
+        Kind.JSON: quoted,
+        Kind.COUNT: _count,
         Kind.MONEY: plain_e10,
         Kind.NUMBER: plain,
         Kind.INSTANT: _instant(zone),
@@ -92,6 +88,10 @@ def _cell(column: Column, zone: tzinfo | None, locale: Locale) -> Write:
     if locale.decimal != "." and column.kind in (Kind.MONEY, Kind.NUMBER):
         return lambda value: cast("str", write(value)).replace(".", locale.decimal)
     return write
+
+
+def _count(value: int) -> str:
+    return str(int(value))
 
 
 def write_jsonl(table: Exported, zone: tzinfo | None) -> Iterator[bytes]:
@@ -102,16 +102,18 @@ def write_jsonl(table: Exported, zone: tzinfo | None) -> Iterator[bytes]:
 
 
 def write_json(table: Exported, zone: tzinfo | None, totals: Totals) -> Iterator[bytes]:
-    """One object: `columns`, `data` with an object per row, and the `totals` of each currency."""
+    """One object: `columns`, `data` with an object per row, and the `totals` of each currency. Its
+    head goes with the first rows: what cannot be read fails before a byte is sent."""
     lines = _lines(table, zone)
     names = dumps([column.name for column in table.columns])
-    yield f'{{"type":{dumps(table.title)},"columns":{names},"data":['.encode()
-    between = b"\n"
+    head = f'{{"type":{dumps(table.title)},"columns":{names},"data":['.encode()
+    between = head + b"\n"
     for batch in table.batches:
         totals.add(batch)
         yield between + lines(batch).rstrip(b"\n").replace(b"\n", b",\n")
         between = b",\n"
-    yield f'\n],"totals":{dumps(totals.wire())}}}\n'.encode()
+    end = f'\n],"totals":{dumps(totals.wire())}}}\n'.encode()
+    yield end if between == b",\n" else head + end
 
 
 def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
@@ -128,7 +130,7 @@ def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
     def lines(batch: Batch) -> bytes:
         columns = [
             values_ if write is None else [None if v is None else write(v) for v in values_]
-            for write, values_ in zip(values, zip(*batch, strict=True), strict=True)
+            for write, values_ in zip(values, zip(*table.shown(batch), strict=True), strict=True)
         ]
         return encode([shape(*row) for row in zip(*columns, strict=True)])
 

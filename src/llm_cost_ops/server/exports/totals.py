@@ -47,9 +47,10 @@ class Totals:
             row: list[Any] = [None] * len(self._columns)
             for place, value in zip(self._summed, sums, strict=True):
                 row[place] = value
+            seen = self._currency is not None and self._currency < len(row)
             if text is not None:
-                row[text] = WORD
-            if self._currency is not None:
+                row[text] = WORD if seen or currency is None else f"{WORD} {currency}"
+            if self._currency is not None and seen:
                 row[self._currency] = currency
             rows.append(row)
         return rows
