@@ -11,10 +11,28 @@ pytestmark = pytest.mark.check(10)
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+A1", "-A1", "@x", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "＋1", "－1", "＠1"],
+    ["=1+1", "+A1", "-A1", "@x", "\t1", "\r1", "\n1", "  =1", "＝1", "＋1", "－1", "＠1"],
 )
 def test_what_begins_as_a_formula_is_led_by_an_apostrophe(text: str) -> None:
     assert cell(text) == f'"\'{text}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("\t=1", "'\t'=1"),
+        ("\r\n=1", "'\r\n'=1"),
+        ("a;=1", "a;'=1"),
+        ("a, @x", "a, '@x"),
+        ("a\n-A1", "a\n'-A1"),
+        ("a;=1;+B2", "a;'=1;'+B2"),
+        ("[1,-2, +3]", "[1,-2, +3]"),
+        ("a,-2", "a,-2"),
+        ("a-b", "a-b"),
+    ],
+)
+def test_what_another_separator_makes_a_cell_is_led_too(text: str, written: str) -> None:
+    assert cell(text) == f'"{written}"'
 
 
 def test_nul_is_left_out_and_its_text_is_led() -> None:
