@@ -85,7 +85,7 @@ def test_filters_narrow_and_pages_follow(application: Application) -> None:
 
 def test_an_export_is_safe_in_a_spreadsheet_and_whole(sqlite_application: Application) -> None:
     app = sqlite_application
-    evil = ["=1+1", "+1+1", "-1+cmd", "@SUM(1)", "\t=1", "\r=1", "＝1", 'a"b,c\nd', " =1"]
+    evil = ["=1+1", "+1+1", "-1+cmd", "@SUM(1)", "\t1", "\r1", "＝1", 'a"b,c\nd', " =1"]
     for number, name in enumerate(evil):
         note(app, "teams.create", number, resource_id=name)
     note(app, "teams.create", 99, resource_id="-12.5")
