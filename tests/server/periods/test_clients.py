@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def test_from_python(client: CostOpsClient) -> None:
     assert client.periods.get(MAY).requests == 1
     assert client.periods.statement(JUNE).corrections[0]["corrects"] == MAY
     lines = client.periods.statement_file(JUNE).decode().splitlines()
-    assert lines[1].startswith("2025-06,2025-05,openai,gpt-4o")
+    assert next(csv.reader(lines[1:]))[:4] == ["2025-06", "2025-05", "openai", "gpt-4o"]
     with pytest.raises(ConflictError):
         client.periods.close("2025-08")
     assert client.periods.reopen(MAY, "a mistake").status == "open"
