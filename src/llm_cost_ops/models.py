@@ -17,6 +17,7 @@ from llm_cost_ops.server.ledger import tables as ledger
 from llm_cost_ops.server.pricing import tables as pricing
 from llm_cost_ops.server.privacy import tables as privacy
 from llm_cost_ops.server.queue import tables as queue
+from llm_cost_ops.server.rates import tables as rates
 from llm_cost_ops.server.reports import tables as reports
 from llm_cost_ops.server.schedules import tables as schedules
 from llm_cost_ops.server.scim import tables as scim
@@ -37,6 +38,7 @@ __all__ = [
     "pricing",
     "privacy",
     "queue",
+    "rates",
     "reports",
     "schedules",
     "scim",

@@ -9,8 +9,9 @@ from tests.support.operation import Operation
 _RATE = {"from_currency": "USD", "to_currency": "EUR", "date": "2025-10-31", "rate": "0.9213"}
 
 HANDOVER: Mapping[str, Operation] = {
-    **dict.fromkeys(
-        ("listExchangeRates", "getExchangeRate", "convertAmount"), Operation("read:costs")
+    **dict.fromkeys(("listExchangeRates", "getExchangeRate"), Operation("read:costs")),
+    "convertAmount": Operation(
+        "read:costs", query="?amount=1.5&from_currency=USD&to_currency=EUR&date=2026-01-01"
     ),
     "createExchangeRate": Operation("write:pricing", ({**_RATE, "source": "ECB"},)),
     "importExchangeRates": Operation(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from zlib import crc32
+
 import httpx
 
 from llm_cost_ops.server.alerts.finding import Finding
@@ -23,12 +26,12 @@ IDP: Body = {
     "client_id": "x",
     "domains": ["example.com"],
 }
-EXCHANGE: Body = {
-    "from_currency": "USD",
-    "to_currency": "EUR",
-    "date": "2025-11-01",
-    "rate": "0.9",
-}
+EXCHANGE: Body = {"from_currency": "USD", "to_currency": "EUR", "rate": "0.9"}
+
+
+def _day_of(canary: str) -> str:
+    """A day for each canary: a pair of currencies has one rate a day."""
+    return (date(2024, 1, 1) + timedelta(crc32(canary.encode()) % 600)).isoformat()
 
 
 def _alert(application: Application, canary: str) -> str:
@@ -51,6 +54,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
         return answer
 
     price = {**PRICE, "model": canary, "pricing_structure": STRUCTURES[0]}
+    exchange = {**EXCHANGE, "date": _day_of(canary), "source": canary}
     named = {"project_id": canary, "user_id": canary, "metadata": {"note": canary}}
     role = {"name": canary, "permissions": ["read:costs"]}
     budget = {"name": canary, "amount": 5, "scope": {"project_id": canary}}
@@ -105,7 +109,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             "/api/v1/provider-credentials",
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
-        "rate_id": created("/api/v1/exchange-rates", {**EXCHANGE, "source": canary}).json()["id"],
+        "rate_id": created("/api/v1/exchange-rates", exchange).json()["id"],
         **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],

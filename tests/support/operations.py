@@ -203,10 +203,8 @@ OPERATIONS: Mapping[str, Operation] = {
         ("listCosts", "getCost", "listCostEntries", "getUsage", "listUsageHistory"),
         Operation("read:costs"),
     ),
-    **dict.fromkeys(
-        ("aggregateCosts", "summarizeCosts", "analyzeCosts", "breakDownCosts"),
-        Operation("read:costs"),
-    ),
+    **dict.fromkeys(("aggregateCosts", "summarizeCosts", "analyzeCosts"), Operation("read:costs")),
+    "breakDownCosts": Operation("read:costs", query="?group_by=model"),
     **dict.fromkeys(("listImports", "getImport", "verifyLedger"), Operation("read:costs")),
     **dict.fromkeys(
         ("listPricing", "getPricing", "listPriceAdjustments", "listDeployments", "listUnpriced"),
@@ -485,8 +483,8 @@ class Called:
         return OPERATIONS[self.id]
 
     def at(self, ids: Mapping[str, str]) -> str:
-        """Its path with ids in it."""
-        return self.path.format(**ids)
+        """Its path with ids in it, and the query that it requires."""
+        return self.path.format(**ids) + self.operation.query
 
 
 def operations(application: Application) -> Iterator[Called]:

@@ -18,6 +18,11 @@ ENVELOPE = {"code", "message", "request_id"}
 OTHER_SPELLINGS = {
     ("/api/v1/analytics/summary", "GET"),
     ("/api/v1/costs/records", "GET"),
+    ("/api/v1/exports", "GET"),
+    ("/api/v1/exports", "POST"),
+    ("/api/v1/exports/{export_id}", "GET"),
+    ("/api/v1/exports/{export_id}", "DELETE"),
+    ("/api/v1/exports/{export_id}/download", "GET"),
     ("/docs", "GET"),
     ("/health/live", "GET"),
     ("/health/ready", "GET"),

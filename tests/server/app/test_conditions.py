@@ -54,9 +54,8 @@ def error(answer: Any) -> tuple[int, str]:
 
 def asked(called: Called, application: Application, ids: dict[str, str], key: str) -> Any:
     bodies = called.operation.bodies
-    query = "?group_by=model" if called.id == "breakDownCosts" else ""
     body = {"json": fresh(bodies[0])} if bodies else {}
-    return application.request(called.method, called.at(ids) + query, key=key, **body)
+    return application.request(called.method, called.at(ids), key=key, **body)
 
 
 def test_no_operation_shows_what_lies_outside(application: Application) -> None:
@@ -90,8 +89,10 @@ APART = {
     "listPricing", "getPricing", "listPriceAdjustments", "listDeployments", "listProviders",
     "estimateCost", "estimateCosts", "createRole", "listRoles", "getRole", "updateRole",
     "deleteRole", "listUserRoles", "assignRole", "withdrawRole",
+    "listExchangeRates", "getExchangeRate", "convertAmount", "listReportTemplates",
+    "createReportTemplate", "deleteReportTemplate",
 }  # fmt: skip
-"""Operations that are about nothing that conditions are about: prices and roles."""
+"""Operations about nothing that conditions are about: prices, rates of exchange, layouts, roles."""
 
 
 def test_what_is_apart_from_conditions_is_known(sqlite_application: Application) -> None:

@@ -27,6 +27,7 @@ from llm_cost_ops.server.settings import (
     Settings,
 )
 from tests.support.live import (
+    START_SECONDS,
     LiveServer,
     children,
     local,
@@ -226,7 +227,12 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 
 def ended(settings: Settings, folder: Path) -> tuple[int, list[dict[str, Any]]]:
     process, log_path = start_process(settings, folder)
-    code = process.wait(30)
+    try:
+        code = process.wait(START_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
     lines = log_path.read_text(encoding="utf-8").splitlines()
     return code, [json.loads(line) for line in lines if line.startswith("{")]
 

@@ -253,6 +253,10 @@ def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
         "alerts.outlook",
         "alerts.retention",
         "forecasts.watch",
+        "exports.sweep",
+        "reports.expire",
+        "schedules.fire",
+        "schedules.retention",
         "privacy.retention",
     ]
     with write(quick_place.database) as session:

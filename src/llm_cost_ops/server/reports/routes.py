@@ -36,6 +36,9 @@ from llm_cost_ops.server.reports.types import TYPES
 
 Reader = Depends(require("read:reports", "read:costs", conditions="applied"))
 Writer = Depends(require("write:reports", "read:costs", conditions="applied"))
+# Kept sections are headings and groupings, about no call: conditions have nothing to limit there.
+TemplateReader = Depends(require("read:reports", "read:costs", conditions="apart"))
+TemplateWriter = Depends(require("write:reports", "read:costs", conditions="apart"))
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 
@@ -132,7 +135,7 @@ def create_template(
     request: Request,
     body: dict[str, object] = Body,
     raw: bytes = Raw,
-    principal: Principal = Writer,
+    principal: Principal = TemplateWriter,
 ) -> Response:
     """Keep sections of custom reports under a name."""
 
@@ -149,7 +152,7 @@ def create_template(
     responses=openapi.TEMPLATES,
     dependencies=[Depends(paging_parameters)],
 )
-def list_templates(request: Request, principal: Principal = Reader) -> Response:
+def list_templates(request: Request, principal: Principal = TemplateReader) -> Response:
     """Kept sections, the newest first."""
     refuse_unknown(request, PARAMETERS | {"organization_id"})
     organization_id = principal.organization_id
@@ -170,7 +173,7 @@ def list_templates(request: Request, principal: Principal = Reader) -> Response:
     openapi_extra=KEYED,
 )
 def delete_template(
-    template_id: str, request: Request, raw: bytes = Raw, principal: Principal = Writer
+    template_id: str, request: Request, raw: bytes = Raw, principal: Principal = TemplateWriter
 ) -> Response:
     """Remove kept sections; reports made with them stay."""
 
