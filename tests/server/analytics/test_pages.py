@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llm_cost_ops.core.period import Window
+from llm_cost_ops.server.analytics.pages import Order, rest
 from llm_cost_ops.server.ledger.entry import Entry
 from tests.server.analytics.reading import API, ask, refusal
 from tests.support.application import Application
@@ -362,3 +364,15 @@ def test_a_key_without_the_scope_reads_nothing(sqlite_application: Application) 
     for path in ("/costs", "/costs/summary", "/costs/aggregate", "/analytics", "/usage/history"):
         assert sqlite_application.get(f"{API}{path}", key=key).status_code == 403
         assert sqlite_application.get(f"{API}{path}", key=None).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "time", "expected"),
+    [(False, 15, (15, 20)), (False, 5, (10, 20)), (True, 15, (10, 16)), (True, 25, (10, 20))],
+)
+def test_a_page_begins_where_the_last_one_ended(
+    newest_first: bool, time: int, expected: tuple[int, int]
+) -> None:
+    """With one bound below, which is the position's: SQLite begins at the first of two."""
+    wanted = Order(newest_first=newest_first)
+    assert rest(Window(10, 20), wanted, (time, "rec")) == Window(*expected)

@@ -250,7 +250,7 @@ def test_csv_as_a_country_writes_it(sqlite_application: Application) -> None:
         '"openai";0,0000000001;"USD"',
         '"openai";12,3;"USD"',
         '"openai";;"USD"',
-        '"TOTAL";12,3000000001;"USD"',
+        '"TOTAL, 1 unpriced";12,3000000001;"USD"',
         "",
     ]
 
@@ -270,6 +270,17 @@ def test_csv_as_a_country_writes_it(sqlite_application: Application) -> None:
         ({"type": "aggregates", "group_by": "nope"}, "group_by"),
         ({"group_by": "model"}, "group_by"),
         ({"totals": "maybe"}, "totals"),
+        ({"totals": "true", "include_fields": "cost,tokens"}, "totals"),
+        ({"totals": "true", "type": "aggregates", "group_by": "tag"}, "totals"),
+        ({"totals": "true", "format": "parquet"}, "totals"),
+        ({"totals": "true", "format": "focus"}, "totals"),
+        ({"delimiter": "semicolon", "format": "json"}, "delimiter"),
+        ({"delimiter": "tab", "format": "focus"}, "delimiter"),
+        ({"decimal": "comma", "format": "jsonl"}, "decimal"),
+        ({"bom": "true", "format": "xlsx"}, "bom"),
+        ({"focus_version": "1.2"}, "focus_version"),
+        ({"focus_grain": "day", "format": "json"}, "focus_grain"),
+        ({"focus_file": "parquet", "format": "parquet"}, "focus_file"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(
@@ -277,6 +288,14 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     refused = error(sqlite_application.get(EXPORT, params=parameters), 422, "VALIDATION_ERROR")
     assert field in refused["field_errors"]
+
+
+def test_an_option_of_another_format_may_be_given_as_if_it_was_not(
+    sqlite_application: Application,
+) -> None:
+    some_calls(sqlite_application, 2)
+    idle = {"delimiter": "comma", "decimal": "point", "bom": "false", "totals": "no"}
+    assert export(sqlite_application, "jsonl", **idle) == export(sqlite_application, "jsonl")
 
 
 def test_compressed_files_are_the_same_files(sqlite_application: Application) -> None:

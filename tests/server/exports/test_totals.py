@@ -92,3 +92,70 @@ def test_the_summary_adds_up_costs_or_says_what(sqlite_application: Application)
         export(sqlite_application, format="xlsx", include_fields="model,list_cost,currency")
     )
     assert "List_cost by model" in alone
+
+
+def test_a_sum_says_what_is_not_in_it(sqlite_application: Application) -> None:
+    paid(sqlite_application, "1.5")
+    for status, count in (("unpriced", 2), ("partially_priced", 1)):
+        cost = None if status == "unpriced" else "0.25"
+        for _ in range(count):
+            paid(sqlite_application, cost, cost_status=status)
+    for chosen in ({}, {"include_fields": "provider,total_cost"}, {"type": "aggregates"}):
+        (found,) = totals(sqlite_application, **chosen)
+        assert found["total_cost"] == Decimal("1.75"), chosen
+        assert (found["unpriced_count"], found["partially_priced_count"]) == (2, 1), chosen
+    (found,) = totals(sqlite_application, type="usage")
+    assert "unpriced_count" not in found
+    chosen = {"include_fields": "provider,cost", "totals": "true"}
+    last = export(sqlite_application, **chosen).decode().splitlines()[-1]
+    assert last == '"TOTAL USD, 2 unpriced, 1 partially priced",1.75'
+    assert "unpriced_count" in texts(export(sqlite_application, format="xlsx"))
+
+
+def test_totals_are_marked_where_the_currency_is_the_only_text(
+    sqlite_application: Application,
+) -> None:
+    paid(sqlite_application, "1.5")
+    lines = export(sqlite_application, include_fields="cost,currency", totals="true")
+    assert lines.decode().splitlines()[1:] == ['1.5,"USD"', '1.5,"TOTAL USD"']
+    groups = export(sqlite_application, type="aggregates", totals="true")
+    assert groups.decode().splitlines()[2].startswith('"TOTAL USD",1,')
+
+
+def test_metrics_that_were_named_are_columns(sqlite_application: Application) -> None:
+    paid(sqlite_application, "1.5", usage={"input_text": 7, "output_text": 5})
+    names = "count,tokens,partially_priced_count,tokens_by_kind,sum,percentiles,median,stddev"
+    asked = {"type": "aggregates", "group_by": "model", "metrics": names}
+    data = json.loads(export(sqlite_application, format="json", **asked))
+    (row,) = data["data"]
+    assert (row["count"], row["partially_priced_count"], row["sum"]) == (1, 0, 1.5)
+    assert (row["p50"], row["p99"], row["median"]) == (1.5, 1.5, 1.5)
+    assert "stddev" in row
+    shown = sqlite_application.get(
+        "/api/v1/costs/aggregate", params={"group_by": "model", "metrics": names}
+    ).json()["data"][0]
+    assert row["tokens_by_kind"] == shown["tokens_by_kind"] != {}
+    assert row["tokens"] == shown["tokens"]
+    found = export(sqlite_application, format="parquet", **asked)
+    (kept,) = pq.read_table(io.BytesIO(found)).to_pylist()
+    assert json.loads(kept["tokens_by_kind"]) == row["tokens_by_kind"]
+
+
+def test_days_of_the_summary_are_the_organizations(sqlite_application: Application) -> None:
+    call = make_call(
+        "2026-10-05T22:30:00Z", "1.5", organization_id=sqlite_application.organization_id
+    )
+    record_calls(sqlite_application.database, [call])
+    berlin = texts(export(sqlite_application, format="xlsx", timezone="Europe/Berlin"))
+    assert "Cost by day (Europe/Berlin)" in berlin
+    assert "2026-10-06" in berlin
+    books = texts(export(sqlite_application, format="xlsx", billing_period="2026-10"))
+    assert "Cost by day (UTC)" in books
+    assert "2026-10-05" in books
+    home = {"time_zone": "Asia/Tokyo"}
+    path = f"/api/v1/organizations/{sqlite_application.organization_id}"
+    changed = sqlite_application.request("PATCH", path, json=home)
+    assert changed.status_code == 200, changed.text
+    tokyo = texts(export(sqlite_application, format="xlsx"))
+    assert "Cost by day (Asia/Tokyo)" in tokyo
+    assert "2026-10-06" in tokyo

@@ -105,12 +105,13 @@ class MetricError(DomainError):
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Metrics asked for: by name from totals, percentiles by their name, and two that need reads
-    of their own."""
+    of their own. `asked` are all names that were given."""
 
     names: tuple[str, ...] = ()
     percents: tuple[tuple[str, int], ...] = ()
     stddev: bool = False
     kinds: bool = False
+    asked: tuple[str, ...] = ()
 
     @property
     def needs_priced_tokens(self) -> bool:
@@ -150,4 +151,5 @@ def metrics(asked: Sequence[str], field: str = "metrics") -> Metrics:
         tuple(percents),
         "stddev" in names,
         "tokens" in names or "tokens_by_kind" in names,
+        tuple(names),
     )

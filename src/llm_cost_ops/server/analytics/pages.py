@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Select, and_, or_, select
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.analytics.calls import CALL, Calls, Expression, listed_calls
 from llm_cost_ops.server.analytics.conditions import holds
 from llm_cost_ops.server.analytics.fields import Field, Shape, find_field
@@ -90,7 +91,10 @@ def list_calls(
     subject: str,
 ) -> tuple[list[dict[str, object]], str | None]:
     """The rows of a page, and the cursor of what follows them."""
-    calls = listed_calls(session.kind, selection.organization_id, selection.window)
+    window = selection.window
+    if page.position is not None and not wanted.by:
+        window = rest(window, wanted, page.position)
+    calls = listed_calls(session.kind, selection.organization_id, window)
     statement = statement_of(calls, selection, wanted, COLUMNS)
     ordered_by = [calls.value(field) for field, _ in wanted.by]
     statement = statement.add_columns(
@@ -111,11 +115,18 @@ def list_calls(
 
 
 def statement_of(
-    calls: Calls, selection: Selection, wanted: Order, columns: Sequence[str]
+    calls: Calls,
+    selection: Selection,
+    wanted: Order,
+    columns: Sequence[str],
+    *,
+    listed: bool = False,
 ) -> Select[Any]:
-    """The calls of a selection in order, with these columns as they are stored."""
+    """The calls of a selection in order, with these columns as they are stored; or, with `listed`
+    of calls that have no corrections, the cost for a list cost that is not."""
     conditions = [holds(item, calls.value, calls.kind) for item in selection.conditions]
-    statement = select(*(CALL.c[name] for name in columns))
+    lists = {"list_cost_e10": calls.column("list_cost_e10")} if listed else {}
+    statement = select(*(lists.get(name, CALL.c[name]) for name in columns))
     statement = statement.select_from(calls.tables).where(*calls.where, *conditions)
     order: list[Expression] = []
     for field, descending in wanted.by:
@@ -126,11 +137,20 @@ def statement_of(
     return statement.order_by(*order)
 
 
-def after(wanted: Order, position: Sequence[object]) -> Expression:
-    """Rows that follow a position in the order by time.
+def rest(window: Window, wanted: Order, position: Sequence[object]) -> Window:
+    """The part of a window that holds what follows a position in the order by time.
 
-    The first term alone would do for the database to start in the right place of its index.
+    A database that is given two bounds of one side may look its index up by either (SQLite does by
+    the first): with the window's own each page would read again what all pages before it read.
     """
+    time = cast("int", position[0])
+    if wanted.newest_first:
+        return Window(window.start_us, min(window.end_us, time + 1))
+    return Window(max(window.start_us, time), window.end_us)
+
+
+def after(wanted: Order, position: Sequence[object]) -> Expression:
+    """Rows that follow a position in the order by time."""
     time, last_id = position[0], position[1]
     timestamp, row_id = CALL.c.timestamp, CALL.c.id
     if wanted.newest_first:

@@ -18,7 +18,7 @@ from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import format_e10
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.analytics.calls import listed_calls, plain_calls
-from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, statement_of
+from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, rest, statement_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, report
@@ -71,9 +71,12 @@ def call_batches(
     wanted: Order,
     limit: int | None = None,
     month: str | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[list[Sequence[Any]]]:
     """All net rows, or those of the first `limit` calls, as values in the order of COLUMNS, some
     thousand at a time and never none.
+
+    With `columns` the values are those that `picker` takes.
 
     Of a `month`, which is then the window of the selection, the calls are as its books have them.
 
@@ -82,10 +85,17 @@ def call_batches(
     """
     position: tuple[int, str] | None = None
     left = limit
+    pick = None if columns is None else picker(columns)
+    # Usage that was not stored is made from counts, so that it takes the whole row.
+    narrow = None if columns is None or "usage" in columns else (*columns, "timestamp", "id")
     while left is None or left > 0:
         size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
         with report(database) as session:
-            rows, position = _batch(session, selection, wanted, position, size, month)
+            whole, rows, position = _batch(
+                session, selection, wanted, position, size, month, narrow
+            )
+        if whole and pick is not None:
+            rows = [pick(row) for row in rows]
         if rows:
             yield rows
         if position is None:
@@ -100,27 +110,55 @@ def _batch(
     position: tuple[int, str] | None,
     size: int,
     month: str | None,
-) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
-    """Net rows, and the position of the last one when there may be more."""
+    narrow: Sequence[str] | None,
+) -> tuple[bool, list[Sequence[Any]], tuple[int, str] | None]:
+    """Whether the rows are whole, which those without corrections need not be; net rows, and the
+    position of the last one when there may be more."""
     organization_id, window = selection.organization_id, selection.window
+    if position is not None:
+        window = rest(window, wanted, position)
     late = month is not None and has_late(session, organization_id, month)
     calls = None if late else plain_calls(session, organization_id, window)
     corrected = calls is None
     if calls is None:
         calls = listed_calls(session.kind, organization_id, window, closed=late)
-    statement = statement_of(calls, selection, wanted, COLUMNS)
+    whole = narrow is None or corrected
+    columns = COLUMNS if narrow is None or corrected else narrow
+    statement = statement_of(calls, selection, wanted, columns, listed=not whole)
     if position is not None:
         statement = statement.where(after(wanted, position))
     found = session.execute(statement.limit(size)).all()
     if not found:
-        return [], None
+        return whole, [], None
+    time, row_id = (_TIME, _ID) if whole else (-2, -1)
     first, last = found[0], found[-1]
     rows: list[Sequence[Any]] = list(found)
     if corrected:
         rows = _net(session, organization_id, first[_TIME], last[_TIME], found, late=late)
     if late:
         rows = with_event_ids(session, organization_id, rows)
-    return rows, (int(last[_TIME]), last[_ID]) if len(found) == size else None
+    return whole, rows, (int(last[time]), last[row_id]) if len(found) == size else None
+
+
+def picker(columns: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What takes the values of these columns from a row in COLUMNS order, and time and id behind
+    them: the list cost is the cost where no other is stored, and usage is made where none is."""
+    places = [_PLACE[name] for name in columns]
+    get: Callable[[Sequence[Any]], Sequence[Any]] = itemgetter(*places, _TIME, _ID)
+    lists = [n for n, place in enumerate(places) if place == _LIST]
+    usages = [n for n, place in enumerate(places) if place == _USAGE]
+
+    def pick(row: Sequence[Any]) -> Sequence[Any]:
+        values = list(get(row))
+        for place in lists:
+            if values[place] is None:
+                values[place] = row[_COST]
+        for place in usages:
+            if values[place] is None:
+                values[place] = usage_text(row)
+        return values
+
+    return pick
 
 
 def _net(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, literal_column, or_, select
@@ -46,6 +46,9 @@ def entries(
     after: tuple[int, int] | None = None,
 ) -> list[Mapping[str, Any]]:
     """Entries, the newest first. `after` is time and place of the last of the page before."""
+    if after is not None:  # one bound above: SQLite would begin at the other with every page
+        end_us = after[0] + 1 if filters.end_us is None else min(filters.end_us, after[0] + 1)
+        filters = replace(filters, end_us=end_us)
     query = select(audit_log).where(
         _ROW.organization_id == organization_id,
         _ROW.seq.is_not(None),
@@ -53,8 +56,9 @@ def entries(
     )
     if after is not None:
         at_us, seq = after
-        earlier = and_(_ROW.timestamp == at_us, _ROW.seq < seq)
-        query = query.where(_ROW.timestamp <= at_us, or_(_ROW.timestamp < at_us, earlier))
+        query = query.where(
+            or_(_ROW.timestamp < at_us, and_(_ROW.timestamp == at_us, _ROW.seq < seq))
+        )
     query = query.order_by(_ROW.timestamp.desc(), _ROW.seq.desc()).limit(limit).offset(offset)
     return [dict(row) for row in session.execute(query).mappings()]
 

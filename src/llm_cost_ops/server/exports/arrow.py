@@ -95,7 +95,7 @@ def write_arrow(table: Exported) -> Iterator[bytes]:
 def _groups(table: Exported) -> Iterator[list[Sequence[Any]]]:
     rows: list[Sequence[Any]] = []
     for batch in table.batches:
-        rows += table.shown(batch)
+        rows += batch
         if len(rows) >= GROUP_ROWS:
             yield rows
             rows = []
@@ -119,7 +119,7 @@ def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any
     arrays = [
         _array(arrow, column.kind, schema.field(place).type, values)
         for place, (column, values) in enumerate(
-            zip(table.columns, zip(*rows, strict=True), strict=True)
+            zip(table.columns, table.values(rows), strict=True)
         )
     ]
     return arrow.record_batch(arrays, schema=schema)

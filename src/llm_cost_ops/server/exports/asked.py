@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import cast
 
 from llm_cost_ops.core.errors import DomainError
@@ -48,12 +48,22 @@ from llm_cost_ops.server.exports.groups import groups
 from llm_cost_ops.server.exports.records import AUDIT, Records
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
+from llm_cost_ops.server.exports.totals import mark_of
 from llm_cost_ops.server.pricing import catalogue
 
 COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
 FOCUS_FILES = ("csv", "parquet")
 TYPES = (COSTS, USAGE, AGGREGATES, CALLS, *records.TYPES)
 BILLING_PERIOD = "billing_period"
+_NO = ("false", "0", "no")
+_OPTIONS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "delimiter": (("csv",), ("comma",)),
+    "decimal": (("csv",), ("point",)),
+    "bom": (("csv",), _NO),
+    "totals": (("csv", "json", "xlsx"), _NO),
+    **dict.fromkeys(("focus_version", "focus_grain", "focus_file"), ((FOCUS,), ())),
+}
+"""Which formats have an option, and as what it may be given to the others: as if it was not."""
 _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES,
                "prices": records.PRICING, "budget": records.BUDGETS}  # fmt: skip
 
@@ -87,7 +97,10 @@ class Wanted:
         focus = self.form.focus
         if focus is None:
             table = self._table(sources)
-            return written(table if tally is None else tally.of(table), self.form)
+            # Days are counted as the period is cut: a month's books have those of UTC.
+            days = UTC if self.month is not None else self.selection.zone
+            form = replace(self.form, days=days)
+            return written(table if tally is None else tally.of(table), form)
         pages = focus_rows(
             sources.database, self.selection, focus, sources.name, self.month,
             named=self.form.created_us is None,  # what is closed does not change with a name
@@ -170,11 +183,15 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
         if names:
             asked.errors["include_fields"] = "belongs to calls: name group_by and metrics"
         question = question_of(asked)
+        if form.totals and any(each.tag is not None for each in question.dimensions):
+            asked.errors["totals"] = "would count a call of several tags more than once"
     else:
         try:
             columns = columns_of(kind, names)
         except DomainError as error:
             asked.note(error, "include_fields")
+        if form.totals and columns and mark_of(columns) is None:
+            asked.errors["totals"] = "needs a column of text, which says that the line is a total"
     month = _billing_period(asked, kind)
     selection = selection_of(asked, principal, at)
     asked.check()
@@ -210,6 +227,8 @@ def _of_records(
     columns = records.columns_of(kind, names)
     if columns is None:
         asked.errors["include_fields"] = f"must be among: {', '.join(records.fields_of(kind))}"
+    if form.totals:
+        asked.errors["totals"] = f"does not belong to {kind}: its rows do not add up"
     filters, prices = _log_filters(asked, kind), _price_filters(asked, kind, at)
     selection = selection_of(asked, replace(principal, reach=EVERYWHERE), at)
     if selection.conditions:
@@ -259,6 +278,7 @@ def _price_filters(asked: Asked, kind: str, at: Home) -> catalogue.Wanted:
 def _form(asked: Asked) -> Form:
     given = (asked.text("format") or "csv").lower()
     name = ALIASES.get(given, given)
+    _refuse_idle(asked, name)
     focus = _focus(asked) if name == FOCUS else None
     if focus is not None:
         name = asked.text("focus_file") or "csv"
@@ -276,6 +296,15 @@ def _form(asked: Asked) -> Form:
         compression = None
     totals = asked.flag("totals") or False
     return Form(name, focus, compression, _zone(asked), _locale(asked), totals)
+
+
+def _refuse_idle(asked: Asked, name: str) -> None:
+    """An option that the format does not have would be a wish that nobody fulfils."""
+    for option, (formats, unset) in _OPTIONS.items():
+        given = asked.peek(option)
+        if given is None or name in formats or str(given).lower() in unset:
+            continue
+        asked.errors[option] = f"belongs to {' and '.join(formats)}"
 
 
 def _focus(asked: Asked) -> Focus:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
 from llm_cost_ops.server.analytics.restated import difference_rows, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
-from llm_cost_ops.server.analytics.stream import call_batches, usage_text
+from llm_cost_ops.server.analytics.stream import call_batches, picker
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 
-_PLACE = {name: place for place, name in enumerate(COLUMNS)}
-_LIST, _COST, _USAGE = (_PLACE[name] for name in ("list_cost_e10", "cost_e10", "usage"))
 _TEXTS = (
     "id", "event_id", "source", "organization_id", "provider", "project_id", "team_id", "user_id",
     "api_key_id", "environment", "feature", "status", "service_tier", "processing", "region",
@@ -43,8 +39,7 @@ _STORED: dict[str, tuple[str, Kind]] = {
     "tags": ("tags", Kind.JSON),
     "metadata": ("metadata", Kind.JSON),
 }
-Pick = Callable[[Sequence[Any]], Sequence[Any]]
-_OF_TOTALS = ("currency",)
+_OF_TOTALS = ("currency", "cost_status")
 FIELDS = tuple(_STORED)
 """What a table of calls may have as a column."""
 _WHO = ("project_id", "team_id", "user_id", "environment", "feature")
@@ -98,7 +93,8 @@ def calls(
 
 
 def _hidden(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """What the totals of amounts need besides: amounts of two currencies are never one sum."""
+    """What the totals of amounts need besides: amounts of two currencies are never one sum, and a
+    sum says what is not in it."""
     if all(column.kind is not Kind.MONEY for column in columns):
         return ()
     names = {column.name for column in columns}
@@ -108,33 +104,11 @@ def _hidden(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 def _rows(
     database: Database, selection: Selection, columns: tuple[Column, ...], month: str | None
 ) -> Iterator[Batch]:
-    pick = _picker(columns)
-    for batch in call_batches(database, selection, Order(), month=month):
-        yield [pick(row) for row in batch]
+    names = [_STORED[column.name][0] for column in columns]
+    yield from call_batches(database, selection, Order(), month=month, columns=names)
     if month is None:
         return
+    pick = picker(names)
     for restated in restated_calls(database, selection, month):
         rows = (row for each in restated for row in difference_rows(each))
         yield [pick([row[name] for name in COLUMNS]) for row in rows]
-
-
-def _picker(columns: tuple[Column, ...]) -> Pick:
-    places = [_PLACE[_STORED[column.name][0]] for column in columns]
-    get: Pick = itemgetter(*places, places[0])  # one more, so that one column is a tuple, too
-    lists = [n for n, place in enumerate(places) if place == _LIST]
-    usages = [n for n, place in enumerate(places) if place == _USAGE]
-    width = len(places)
-    if not lists and not usages:
-        return lambda row: get(row)[:width]
-
-    def pick(row: Sequence[Any]) -> Sequence[Any]:
-        values = list(get(row)[:width])
-        for place in lists:  # the list price is stored only where a contract makes another
-            if values[place] is None:
-                values[place] = row[_COST]
-        for place in usages:
-            if values[place] is None:
-                values[place] = usage_text(row)
-        return values
-
-    return pick

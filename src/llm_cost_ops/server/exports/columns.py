@@ -54,9 +54,6 @@ class Exported:
         every = enumerate((*self.columns, *self.hidden))
         return next((n for n, column in every if column.name == name), None)
 
-    def shown(self, batch: Batch) -> Batch:
-        """The rows without what is hidden."""
-        if not self.hidden:
-            return batch
-        width = len(self.columns)
-        return [row[:width] for row in batch]
+    def values(self, batch: Batch) -> list[tuple[Any, ...]]:
+        """The values of each column that is shown; none of an empty batch."""
+        return list(zip(*batch, strict=True))[: len(self.columns)]

@@ -42,7 +42,7 @@ FOCUS = "focus"
 class Form:
     """How a table is written. `compression` is None, gzip or zstd; `zone` None is UTC; `totals`
     puts them behind the rows of a CSV file; `focus` makes it a FOCUS dataset, in CSV or Parquet. A
-    workbook is dated `created_us` (microseconds), or now."""
+    workbook is dated `created_us` (microseconds), or now; its days are those of `days`."""
 
     format: str = "csv"
     focus: Focus | None = None
@@ -51,6 +51,7 @@ class Form:
     locale: Locale = field(default_factory=Locale)
     totals: bool = False
     created_us: int | None = None
+    days: tzinfo | None = None
 
     @property
     def suffix(self) -> str:
@@ -82,7 +83,7 @@ def _plain(table: Exported, form: Form) -> Iterator[bytes]:
     if form.format == "jsonl":
         return write_jsonl(table, form.zone)
     if form.format == "xlsx":
-        return write_xlsx(table, form.zone, totals, form.created_us)
+        return write_xlsx(table, form.zone, totals, form.created_us, form.days)
     return write_parquet(table) if form.format == "parquet" else write_arrow(table)
 
 

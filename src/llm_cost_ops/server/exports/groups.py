@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import EXACT, PLACES
 from llm_cost_ops.server.analytics.aggregate import Question, aggregate
 from llm_cost_ops.server.analytics.selection import Selection
@@ -17,7 +18,11 @@ _MONEY = frozenset(
     {"total_cost", "sum", "cost", "amount", "calculated_cost", "list_cost", "min", "max"}
 )
 _NUMBERS = frozenset({"avg", "average", "mean", "stddev", "median", "cost_per_1k_tokens"})
-_ALWAYS = ("requests", "total_tokens", "total_cost", "avg", "min", "max", "unpriced_count")
+_ALWAYS = (
+    "requests", "total_tokens", "total_cost", "avg", "min", "max", "unpriced_count",
+    "partially_priced_count",
+)  # fmt: skip
+KINDS = "tokens_by_kind"
 
 
 def groups(
@@ -25,8 +30,9 @@ def groups(
 ) -> Exported:
     """The groups that a question asks for, read when the first row is."""
     dimensions = tuple(Column(d.key, Kind.TEXT) for d in question.dimensions)
-    asked = [*question.metrics.names, *(name for name, _ in question.metrics.percents)]
-    asked += ["stddev"] if question.metrics.stddev else []
+    asked = [*question.metrics.asked, *question.metrics.names]
+    asked += [name for name, _ in question.metrics.percents]
+    asked += [KINDS] if question.metrics.kinds else []
     names = tuple(dict.fromkeys([*_ALWAYS, *asked]))
     columns = (
         *dimensions,
@@ -44,6 +50,8 @@ def groups(
 
 
 def _kind(name: str) -> Kind:
+    if name == KINDS:
+        return Kind.JSON
     if name in _MONEY:
         return Kind.MONEY
     if name in _NUMBERS or (name.startswith(("p", "percentile_")) and name[-1:].isdigit()):
@@ -74,4 +82,6 @@ def _value(column: Column, row: Mapping[str, Any]) -> Any:
         return int(Decimal(value).scaleb(PLACES, EXACT))
     if column.kind is Kind.NUMBER:
         return Decimal(value)
+    if column.kind is Kind.JSON:
+        return dumps(value)
     return str(value) if column.kind is Kind.TEXT else value

@@ -42,9 +42,14 @@ _FORMATS = {
 
 
 def write_xlsx(
-    table: Exported, zone: tzinfo | None, totals: Totals, created_us: int | None = None
+    table: Exported,
+    zone: tzinfo | None,
+    totals: Totals,
+    created_us: int | None = None,
+    days: tzinfo | None = None,
 ) -> Iterator[bytes]:
-    """A workbook that says that it was made then (microseconds), or now. Raises FilesMissing."""
+    """A workbook that says that it was made then (microseconds), or now. Instants are those of
+    `zone`, days of the summary those of `days`, of UTC where None. Raises FilesMissing."""
     try:
         xlsxwriter = importlib.import_module("xlsxwriter")
     except ImportError:
@@ -59,7 +64,7 @@ def write_xlsx(
         # Of the sheets that follow: this one has tables, which cannot be written row by row, and
         # no file of its own to be closed.
         book.constant_memory = summary.row_data_fh_closed = True
-        groups = _Groups(table, zone or UTC)
+        groups = _Groups(table, days or UTC)
         _write_rows(book, table, zone or UTC, totals, groups)
         _write_summary(book, summary, table, totals, groups)
         book.close()
@@ -76,8 +81,8 @@ class _Groups:
     """Amounts by model and by day, for the summary. Without an amount or a currency there are
     none."""
 
-    def __init__(self, table: Exported, zone: tzinfo) -> None:
-        self._zone = zone
+    def __init__(self, table: Exported, days: tzinfo) -> None:
+        self.days = days
         self._money = _amount(table)
         self.name = "cost"
         """What is added up, where it is not what calls cost."""
@@ -98,7 +103,7 @@ class _Groups:
         for name, place in self._by.items():
             self._count(name, (str(row[place] or ""), currency), amount)
         if self._time is not None:
-            day = from_micros(row[self._time]).astimezone(self._zone).date().isoformat()
+            day = from_micros(row[self._time]).astimezone(self.days).date().isoformat()
             self._count("day", (day, currency), amount)
 
     def _count(self, name: str, key: tuple[str, str], amount: int) -> None:
@@ -195,7 +200,7 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
         at += 1
     label = groups.name.capitalize()
     for name, title in (
-        ("day", f"{label} by day"),
+        ("day", f"{label} by day ({groups.days})"),
         ("model", f"{label} by model"),
         ("provider", f"{label} by provider"),
         ("project_id", f"{label} by project"),

@@ -53,8 +53,8 @@ def write_csv(
         if totals is not None:
             totals.add(batch)
         columns = [
-            _written(write, values)
-            for write, values in zip(cells, zip(*table.shown(batch), strict=True), strict=True)
+            _written(write, values, "")
+            for write, values in zip(cells, table.values(batch), strict=True)
         ]
         yield _lines_of(head, zip(*columns, strict=True), locale)
         head = ""
@@ -72,8 +72,12 @@ def _row(cells: Sequence[Write], row: Sequence[Any]) -> list[str]:
     return ["" if v is None else write(v) for write, v in zip(cells, row, strict=True)]
 
 
-def _written(write: Write, values: Sequence[Any]) -> list[str]:
-    return ["" if value is None else write(value) for value in values]
+def _written(write: Write, values: Sequence[Any], absent: Any) -> list[Any]:
+    """The values of a column as they are written. Most occur more than once, and equal ones are
+    written alike: each is made once."""
+    made = {value: write(value) for value in set(values) if value is not None}
+    made[None] = absent
+    return [made[value] for value in values]
 
 
 def _cell(column: Column, zone: tzinfo | None, locale: Locale) -> Write:
@@ -129,8 +133,8 @@ def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
 
     def lines(batch: Batch) -> bytes:
         columns = [
-            values_ if write is None else [None if v is None else write(v) for v in values_]
-            for write, values_ in zip(values, zip(*table.shown(batch), strict=True), strict=True)
+            found if write is None else _written(write, found, None)
+            for write, found in zip(values, table.values(batch), strict=True)
         ]
         return encode([shape(*row) for row in zip(*columns, strict=True)])
 

@@ -1,14 +1,17 @@
-"""What the rows of an exported table add up to, per currency: counted while they are written, so
-that the file says the sum of its own rows."""
+"""What the rows of an exported table add up to, per currency, and how many of them have no price:
+counted while they are written, so that the file says the sum of its own rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 
 WORD = "TOTAL"
+UNKNOWN = {"unpriced": "unpriced_count", "partially_priced": "partially_priced_count"}
+"""Under which name rows of a `cost_status` are counted: what is not, or not all, in the sums."""
 
 
 class Totals:
@@ -18,6 +21,8 @@ class Totals:
     def __init__(self, table: Exported) -> None:
         self._columns = table.columns
         self._currency = table.place_of("currency")
+        self._status = table.place_of("cost_status")
+        self._unknown: dict[str | None, dict[str, int]] = {}
         self._adds_up = table.adds_up
         columns = enumerate(table.columns) if table.adds_up else ()
         self._summed = [n for n, column in columns if _adds_up(column)]
@@ -34,26 +39,37 @@ class Totals:
             sums = self._sums.get(currency)
             if sums is None:
                 sums = self._sums[currency] = [None] * len(self._summed)
+                self._unknown[currency] = dict.fromkeys(UNKNOWN, 0)
             for n, place in enumerate(self._summed):
                 value = row[place]
                 if value is not None:
                     sums[n] = value + (sums[n] or 0)
+            if self._status is not None and row[self._status] in UNKNOWN:
+                self._unknown[currency][row[self._status]] += 1
 
     def rows(self) -> list[list[Any]]:
-        """A row per currency in the columns of the table."""
-        text = next((n for n, c in enumerate(self._columns) if c.kind is Kind.TEXT), None)
+        """A row per currency in the columns of the table, marked in the first text that is not the
+        currency, or else beside it. `mark_of` is None where there is no such column."""
+        mark = mark_of(self._columns)
         rows: list[list[Any]] = []
         for currency, sums in self._in_order():
             row: list[Any] = [None] * len(self._columns)
             for place, value in zip(self._summed, sums, strict=True):
                 row[place] = value
-            seen = self._currency is not None and self._currency < len(row)
-            if text is not None:
-                row[text] = WORD if seen or currency is None else f"{WORD} {currency}"
-            if self._currency is not None and seen:
+            apart = self._currency is not None and self._currency < len(row)
+            if self._currency is not None and apart:
                 row[self._currency] = currency
+            if mark is not None:
+                named = currency is not None and (not apart or mark == self._currency)
+                row[mark] = self._mark(currency, named=named)
             rows.append(row)
         return rows
+
+    def _mark(self, currency: str | None, *, named: bool) -> str:
+        words = [f"{WORD} {currency}" if named else WORD]
+        unknown = self._unknown[currency]
+        words += [f"{n} {status.replace('_', ' ')}" for status, n in unknown.items() if n]
+        return ", ".join(words)
 
     def wire(self) -> list[dict[str, object]]:
         """The sums by name, amounts as money."""
@@ -65,11 +81,19 @@ class Totals:
                 row[column.name] = (
                     value if value is None or column.kind is Kind.COUNT else from_e10(value)
                 )
+            if self._status is not None:
+                row |= {UNKNOWN[each]: n for each, n in self._unknown[currency].items()}
             found.append(row)
         return found
 
     def _in_order(self) -> list[tuple[str | None, list[int | None]]]:
         return sorted(self._sums.items(), key=lambda item: item[0] or "")
+
+
+def mark_of(columns: Sequence[Column]) -> int | None:
+    """Where a row of totals says that it is one."""
+    texts = [n for n, column in enumerate(columns) if column.kind is Kind.TEXT]
+    return next((n for n in texts if columns[n].name != "currency"), texts[0] if texts else None)
 
 
 def _adds_up(column: Column) -> bool:

@@ -94,12 +94,12 @@ def _of_day(
     columns = table.c
     query = _entries(table).where(
         columns.organization_id == organization_id,
-        columns.timestamp >= day * DAY_US,
         columns.timestamp < (day + 1) * DAY_US,
         *([on_time(table)] if late else ()),
     )
     query = query.order_by(columns.timestamp, columns.id).limit(PAGE)
-    rest: list[ColumnElement[bool]] = []
+    # One bound below: SQLite would begin at the day's with every page.
+    rest: list[ColumnElement[bool]] = [columns.timestamp >= day * DAY_US]
     while True:
         rows: Sequence[Any] = session.execute(query.where(*rest)).mappings().all()
         yield from rows

@@ -220,7 +220,8 @@ def _conditions(selection: Selection, last: tuple[int, str] | None) -> list[Colu
     table = usage_records.c
     conditions: list[ColumnElement[bool]] = [
         table.organization_id == selection.organization_id,
-        table.timestamp >= selection.start_us,
+        # One bound below: SQLite would begin at the selection's with every page.
+        table.timestamp >= (last[0] if last else selection.start_us),
         table.timestamp < selection.end_us,
     ]
     if selection.provider:
@@ -232,6 +233,5 @@ def _conditions(selection: Selection, last: tuple[int, str] | None) -> list[Colu
         conditions.append(or_(table.cost_status != PRICED, corrected.exists()))
     if last:
         at, record_id = last
-        conditions.append(table.timestamp >= at)
         conditions.append((table.timestamp > at) | (table.id > record_id))
     return conditions
