@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from llm_cost_ops.server.bi.install import default_name, install, remove
 from llm_cost_ops.server.bi.views import VIEWS, ViewsError, _Said, statements
 from llm_cost_ops.server.db.urls import DatabaseKind
-from tests.server.bi.clients import PASSWORD, actor, client, rows
+from tests.server.bi.clients import PASSWORD, actor, client, operate, rows
 from tests.support.application import Application
 from tests.support.calls import accepted, proof, record, send, usage
 
@@ -138,6 +138,30 @@ def test_installing_again_changes_the_password_and_keeps_the_views(
         assert [row["action"] for row in listed][:2] == ["bi.installed", "bi.installed"]
     finally:
         remove(application.database, actor(application))
+
+
+def test_temporary_tables_end_with_what_the_page_says(served: Application) -> None:
+    if served.database.kind == "mysql":  # where the role has no such right
+        return
+    base = make_url(served.database.settings.url).database
+    made = install(served.database, actor(served), password=PASSWORD)
+    try:
+        with client(served, made) as connection:
+            rows_of_none(connection, "SET default_transaction_read_only = off")
+            rows_of_none(connection, "SET statement_timeout = 0")
+            rows_of_none(connection, "CREATE TEMPORARY TABLE mine (x INTEGER)")
+        operate(
+            served,
+            f'GRANT TEMPORARY ON DATABASE "{base}" TO CURRENT_USER',
+            f'REVOKE TEMPORARY ON DATABASE "{base}" FROM PUBLIC',
+        )
+        with client(served, made) as connection:
+            rows_of_none(connection, "SET default_transaction_read_only = off")
+            with pytest.raises(psycopg.Error, match="permission denied"):
+                rows_of_none(connection, "CREATE TEMPORARY TABLE mine (x INTEGER)")
+    finally:
+        operate(served, f'GRANT TEMPORARY ON DATABASE "{base}" TO PUBLIC')
+        remove(served.database, actor(served))
 
 
 @pytest.mark.parametrize(
