@@ -18,7 +18,7 @@ bi = group(
 )
 
 Role = Annotated[
-    str | None, typer.Option("--role", help="Name of role and schema; else made of the id.")
+    str | None, typer.Option("--role", help="Name of role and schema, bi_...; else made of the id.")
 ]
 
 
@@ -61,7 +61,7 @@ def _install(
 
 @command(bi, "remove", organization=True, shows=("database_url",))
 def _remove(profile: Profile, role: Role = None) -> int:
-    """Drop the views and the role; nothing else is touched.
+    """Drop the views and the role; what is not of them is refused.
 
     $ cost-ops bi remove
     """

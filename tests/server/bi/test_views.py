@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,19 +13,14 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
-from llm_cost_ops.server.audit.actor import Actor
-from llm_cost_ops.server.bi.install import Installed, default_name, install, remove
+from llm_cost_ops.server.bi.install import default_name, install, remove
 from llm_cost_ops.server.bi.views import VIEWS, ViewsError, _Said, statements
 from llm_cost_ops.server.db.urls import DatabaseKind
+from tests.server.bi.clients import PASSWORD, actor, client, operate, rows
 from tests.support.application import Application
 from tests.support.calls import accepted, proof, record, send, usage
 
-PASSWORD = "a-password-'of\\-the-views"
 AT = "2026-11-05T12:30:00.250000Z"
-
-
-def actor(app: Application) -> Actor:
-    return Actor(app.organization_id, None, None, app.clock.micros())
 
 
 def furnish(app: Application) -> None:
@@ -51,32 +46,6 @@ def furnish(app: Application) -> None:
             "rate": "0.92134567890123456789", "source": "ECB"}  # fmt: skip
     accepted(send(app, "/exchange-rates", rate), 201)
     accepted(app.request("PATCH", "/api/v1/projects/web", json={"name": "Web shop"}), 200)
-
-
-@contextlib.contextmanager
-def client(app: Application, made: Installed) -> Iterator[Any]:
-    """A connection of the driver alone, as the role."""
-    url = make_url(app.database.settings.url)
-    if app.database.kind == "sqlite":
-        connection: Any = sqlite3.connect(str(url.database))
-    elif app.database.kind == "postgresql":
-        connection = psycopg.connect(
-            host=url.host, port=url.port or 5432, dbname=url.database, user=made.role,
-            password=PASSWORD, autocommit=True,
-        )  # fmt: skip
-    else:
-        connection = pymysql.connect(
-            host=url.host or "", port=url.port or 3306, user=made.role, password=PASSWORD,
-            database=made.schema,
-        )  # fmt: skip
-    with contextlib.closing(connection):
-        yield connection
-
-
-def rows(connection: Any, query: str) -> list[tuple[Any, ...]]:
-    cursor = connection.cursor()
-    cursor.execute(query)
-    return [tuple(row) for row in cursor.fetchall()]
 
 
 def totals(connection: Any, view: str) -> dict[str, Decimal]:
@@ -152,29 +121,74 @@ def rows_of_none(connection: Any, statement: str) -> None:
 
 
 def test_installing_again_changes_the_password_and_keeps_the_views(
-    sqlite_application: Application,
+    application: Application,
 ) -> None:
-    for _ in range(2):
-        made = install(sqlite_application.database, actor(sqlite_application))
-    assert made == Installed(tuple(VIEWS), None, None)
-    listed = accepted(sqlite_application.get("/api/v1/audit?limit=10"))["data"]
-    assert [row["action"] for row in listed][:2] == ["bi.installed", "bi.installed"]
-    remove(sqlite_application.database, actor(sqlite_application))
+    record(application, usage("a", timestamp=AT))
+    made = install(application.database, actor(application), password="the-first-password")
+    try:
+        assert install(application.database, actor(application), password=PASSWORD) == made
+        assert made.views == tuple(VIEWS)
+        with client(application, made) as connection:
+            assert rows(connection, "SELECT event_id FROM bi_calls") == [("a",)]
+        if made.role is not None:
+            with pytest.raises((psycopg.Error, pymysql.Error), match=r"denied|authentication"):
+                with client(application, made, password="the-first-password"):
+                    pass
+        listed = accepted(application.get("/api/v1/audit?limit=10"))["data"]
+        assert [row["action"] for row in listed][:2] == ["bi.installed", "bi.installed"]
+    finally:
+        remove(application.database, actor(application))
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a-b", "1a", 'x"y', "a" * 32])
-def test_names_of_roles_are_plain(sqlite_application: Application, name: str) -> None:
+def test_temporary_tables_end_with_what_the_page_says(served: Application) -> None:
+    if served.database.kind == "mysql":  # where the role has no such right
+        return
+    base = make_url(served.database.settings.url).database
+    made = install(served.database, actor(served), password=PASSWORD)
+    try:
+        with client(served, made) as connection:
+            rows_of_none(connection, "SET default_transaction_read_only = off")
+            rows_of_none(connection, "SET statement_timeout = 0")
+            rows_of_none(connection, "CREATE TEMPORARY TABLE mine (x INTEGER)")
+        operate(
+            served,
+            f'GRANT TEMPORARY ON DATABASE "{base}" TO CURRENT_USER',
+            f'REVOKE TEMPORARY ON DATABASE "{base}" FROM PUBLIC',
+        )
+        with client(served, made) as connection:
+            rows_of_none(connection, "SET default_transaction_read_only = off")
+            with pytest.raises(psycopg.Error, match="permission denied"):
+                rows_of_none(connection, "CREATE TEMPORARY TABLE mine (x INTEGER)")
+    finally:
+        operate(served, f'GRANT TEMPORARY ON DATABASE "{base}" TO PUBLIC')
+        remove(served.database, actor(served))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "bi_", "costops", "analytics", "Bi_x", "bi_a-b", 'bi_x"y', "bi_" + "a" * 29]
+)
+def test_names_of_roles_are_plain_and_ours(sqlite_application: Application, name: str) -> None:
     own = actor(sqlite_application)
-    if name:
+    for change in (install, remove):
         with pytest.raises(ViewsError) as refused:
-            install(sqlite_application.database, own, name=name)
+            change(sqlite_application.database, own, name=name)
         assert refused.value.field == "role"
 
 
 def test_a_name_is_made_of_the_id() -> None:
-    assert default_name("org_01K9ZW3D1M0000000000000000") == "bi_org_01k9zw3d1m00000000000000"
+    assert default_name("acme_2") == "bi_acme_2"
+    assert default_name("org_01K9ZW3D1M0000000000000000") == "bi_org_01k9zw3d1m00__a6c4bb22f3"
     with pytest.raises(ViewsError):
         statements(DatabaseKind.POSTGRESQL, "x' OR '1'='1")
+
+
+def test_no_two_organizations_have_a_name_in_common() -> None:
+    ids = ["org-team-1", "org_team_1", "org.team.1", "ORG_team_1", "org_team_1_", "org__team_1",
+           "a" * 28, "a" * 29, "a" * 30, "a" * 50, "-", ".", "_"]  # fmt: skip
+    ids.append(default_name("org-team-1").removeprefix("bi_"))
+    names = [default_name(each) for each in ids]
+    assert len(set(names)) == len(ids)
+    assert all(re.fullmatch("bi_[a-z0-9_]{1,28}", name) for name in names)
 
 
 @pytest.mark.parametrize(

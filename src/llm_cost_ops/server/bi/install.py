@@ -8,23 +8,41 @@ the ledger's own file, of one organization; who can read the file can read all o
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, exc, make_url
 
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.bi.owned import (
+    Standing,
+    base_of,
+    refuse_what_hangs_on_it,
+    role_mark,
+    schema_mark,
+    standing,
+)
 from llm_cost_ops.server.bi.views import ViewsError, statements
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+_NAME = re.compile(r"bi_[a-z0-9_]{1,28}", re.ASCII)
+"""The prefix keeps us away from names that are somebody else's."""
+_PLAIN = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*", re.ASCII)
+_LONGEST = 31
+"""MySQL lets users have 32."""
+_DIGITS = 10
 MAX_CONNECTIONS = 20
 STATEMENT_SECONDS = 300
 _AS_WRITTEN = {"no_parameters": True}
 """A percent sign is one, and no place of a parameter."""
 _PASSWORD = re.compile(r"[\x21-\x7e]{12,200}", re.ASCII)
+
+Step = tuple[str, str | None]
+"""A statement, and what undoes it where the database does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +55,16 @@ class Installed:
 
 
 def default_name(organization_id: str) -> str:
-    """What schema and role of an organization are called unless somebody says otherwise."""
-    return f"bi_{re.sub('[^a-z0-9]+', '_', organization_id.lower())}"[:31].rstrip("_")
+    """What schema and role of an organization are called unless somebody says otherwise.
+
+    Ids that are not plain, or too long, end with a digest: no two share a name. Two underscores
+    are in none of the plain ones.
+    """
+    if _PLAIN.fullmatch(organization_id) and len(organization_id) <= _LONGEST - 3:
+        return f"bi_{organization_id}"
+    digest = hashlib.sha256(organization_id.encode()).hexdigest()[:_DIGITS]
+    stem = re.sub("[^a-z0-9]+", "_", organization_id.lower()).strip("_")
+    return f"bi_{stem[: _LONGEST - 5 - _DIGITS].rstrip('_')}__{digest}"
 
 
 def install(
@@ -47,9 +73,10 @@ def install(
     """Make the views, or make them anew, and the role with its password. The database's user needs
     the right to make roles and schemas.
 
-    Raises ViewsError naming the argument; an error of the database where a right is missing.
+    Raises ViewsError naming the argument, also where something stands under the name that is not
+    ours; an error of the database where a right is missing.
     """
-    called = _checked_name(name or default_name(actor.organization_id))
+    called = _checked_name(default_name(actor.organization_id) if name is None else name)
     role = None if database.kind == "sqlite" else called
     if role is not None and (password is None or not _PASSWORD.fullmatch(password)):
         raise ViewsError("must have 12 to 200 visible ASCII characters", field="password")
@@ -57,7 +84,9 @@ def install(
     made = Installed(tuple(found), role, role)
 
     def work(session: WriteSession) -> None:
-        _run(session.connection, _statements(database, session.connection, found, called, password))
+        now = standing(database, session.connection, called, actor.organization_id)
+        wanted = _Wanted(actor.organization_id, called, password or "", found, now)
+        _run(session.connection, _making(database, session.connection, wanted))
         actor.record(
             session, "bi.installed", "bi", called, None, {"role": role, "views": list(found)}
         )
@@ -67,95 +96,123 @@ def install(
 
 
 def remove(database: Database, actor: Actor, *, name: str | None = None) -> None:
-    """Drop the views and the role. Raises ViewsError."""
-    called = _checked_name(name or default_name(actor.organization_id))
-    views = statements(database.kind, actor.organization_id)
-    if database.kind == "postgresql":
-        drop = [f'DROP SCHEMA IF EXISTS "{called}" CASCADE', *_without_role(called)]
-    elif database.kind == "sqlite":
-        drop = [f"DROP VIEW IF EXISTS {view}" for view in views]
-    else:
-        drop = [f"DROP DATABASE IF EXISTS `{called}`", f"DROP USER IF EXISTS '{called}'@'%'"]
+    """Drop the views and the role. Raises ViewsError, also where they are not ours."""
+    called = _checked_name(default_name(actor.organization_id) if name is None else name)
+    views = list(statements(database.kind, actor.organization_id))
 
     def work(session: WriteSession) -> None:
-        _run(session.connection, drop)
+        now = standing(database, session.connection, called, actor.organization_id)
+        if database.kind == "sqlite":
+            drop = [f"DROP VIEW IF EXISTS {view}" for view in views]
+        elif database.kind == "postgresql":
+            refuse_what_hangs_on_it(session.connection, called)
+            drop = list(_dropping_on_postgresql(session.connection, called, views, now))
+        else:
+            # The user first: what is left after a failure must be known to be ours by its views.
+            drop = [f"DROP USER IF EXISTS '{called}'@'%'", f"DROP DATABASE IF EXISTS `{called}`"]
+        _run(session.connection, [(statement, None) for statement in drop])
         actor.record(session, "bi.removed", "bi", called, {"role": called}, None)
 
     write_retrying(database, work)
 
 
-def _statements(
-    database: Database,
-    connection: Connection,
-    views: dict[str, str],
-    name: str,
-    password: str | None,
-) -> Sequence[str]:
-    if database.kind == "sqlite":
-        return [
-            *(f"DROP VIEW IF EXISTS {view}" for view in views),
-            *(f"CREATE VIEW {view} AS {query}" for view, query in views.items()),
-        ]
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    organization_id: str
+    name: str
+    password: str
+    views: dict[str, str]
+    now: Standing
+
+
+def _making(database: Database, connection: Connection, wanted: _Wanted) -> Sequence[Step]:
+    if database.kind == "mysql":
+        return list(_of_mysql(wanted))
     if database.kind == "postgresql":
-        return _of_postgresql(connection, views, name, password or "")
+        return [(each, None) for each in _of_postgresql(connection, wanted)]
     return [
-        f"CREATE DATABASE IF NOT EXISTS `{name}`",
-        *(
-            f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW `{name}`.`{view}` AS {query}"
-            for view, query in views.items()
-        ),
-        f"CREATE USER IF NOT EXISTS '{name}'@'%'",
-        f"ALTER USER '{name}'@'%' IDENTIFIED BY {_quoted(password or '', backslash=True)} "
-        f"WITH MAX_USER_CONNECTIONS {MAX_CONNECTIONS}",
-        f"GRANT SELECT ON `{name}`.* TO '{name}'@'%'",
+        *((f"DROP VIEW IF EXISTS {view}", None) for view in wanted.views),
+        *((f"CREATE VIEW {view} AS {query}", None) for view, query in wanted.views.items()),
     ]
 
 
-def _of_postgresql(
-    connection: Connection, views: dict[str, str], name: str, password: str
-) -> Sequence[str]:
-    known = connection.exec_driver_sql(
-        "SELECT 1 FROM pg_roles WHERE rolname = %(name)s", {"name": name}
-    ).first()
+def _of_mysql(wanted: _Wanted) -> Iterator[Step]:
+    """Nothing is made IF NOT EXISTS: what somebody made meanwhile is not ours."""
+    name, user = wanted.name, f"'{wanted.name}'@'%'"
+    if not wanted.now.schema:
+        yield f"CREATE DATABASE `{name}`", f"DROP DATABASE `{name}`"
+    for view, query in wanted.views.items():
+        yield f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW `{name}`.`{view}` AS {query}", None
+    login = (
+        f"{user} IDENTIFIED BY {_quoted(wanted.password, backslash=True)} "
+        f"WITH MAX_USER_CONNECTIONS {MAX_CONNECTIONS}"
+    )
+    if wanted.now.role:
+        yield f"ALTER USER {login}", None
+        yield f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {user}", None
+    else:
+        yield f"CREATE USER {login}", f"DROP USER {user}"
+    # By view: an underscore in the name of a database alone would stand for any character.
+    for view in wanted.views:
+        yield f"GRANT SELECT ON `{name}`.`{view}` TO {user}", None
+
+
+def _of_postgresql(connection: Connection, wanted: _Wanted) -> Iterator[str]:
+    name, base = wanted.name, base_of(connection)
     # The server sees a verifier and no password, so that none stands in its log.
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - the connection is open
     verifier = driver.pgconn.encrypt_password(
-        password.encode(), name.encode(), b"scram-sha-256"
+        wanted.password.encode(), name.encode(), b"scram-sha-256"
     ).decode()
-    base = connection.exec_driver_sql("SELECT current_database()").scalar_one()
-    login = (
-        f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT {MAX_CONNECTIONS} "
+    if not wanted.now.role:
+        yield f'CREATE ROLE "{name}" NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS'
+    mark = _quoted(role_mark(wanted.organization_id, base))
+    yield f'COMMENT ON ROLE "{name}" IS {mark}'
+    yield (
+        f'ALTER ROLE "{name}" LOGIN NOINHERIT CONNECTION LIMIT {MAX_CONNECTIONS} '
         f"PASSWORD {_quoted(verifier)}"
     )
-    return [
-        *([] if known else [f'CREATE ROLE "{name}"']),
-        f'ALTER ROLE "{name}" {login}',
-        f'ALTER ROLE "{name}" SET default_transaction_read_only = on',
-        f'ALTER ROLE "{name}" SET statement_timeout = {STATEMENT_SECONDS * 1000}',
-        f'ALTER ROLE "{name}" SET search_path = "{name}"',
-        f'DROP SCHEMA IF EXISTS "{name}" CASCADE',
-        f'CREATE SCHEMA "{name}"',
-        *(
-            f'CREATE VIEW "{name}".{view} WITH (security_barrier = true) AS {query}'
-            for view, query in views.items()
-        ),
-        f'GRANT CONNECT ON DATABASE "{base}" TO "{name}"',
-        f'GRANT USAGE ON SCHEMA "{name}" TO "{name}"',
-        f'GRANT SELECT ON ALL TABLES IN SCHEMA "{name}" TO "{name}"',
-    ]
+    yield f'ALTER ROLE "{name}" SET default_transaction_read_only = on'
+    yield f'ALTER ROLE "{name}" SET statement_timeout = {STATEMENT_SECONDS * 1000}'
+    yield f'ALTER ROLE "{name}" SET search_path = "{name}"'
+    if not wanted.now.schema:
+        yield f'CREATE SCHEMA "{name}"'
+    yield f'COMMENT ON SCHEMA "{name}" IS {_quoted(schema_mark(wanted.organization_id))}'
+    for view, query in wanted.views.items():
+        # Replaced, not dropped: what others made of it stays.
+        yield (f'CREATE OR REPLACE VIEW "{name}".{view} WITH (security_barrier = true) AS {query}')
+    yield f'GRANT CONNECT ON DATABASE "{base}" TO "{name}"'
+    yield f'GRANT USAGE ON SCHEMA "{name}" TO "{name}"'
+    yield f'GRANT SELECT ON ALL TABLES IN SCHEMA "{name}" TO "{name}"'
 
 
-def _without_role(name: str) -> Sequence[str]:
-    return [
-        f"DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{name}') THEN "
-        f"EXECUTE 'DROP OWNED BY \"{name}\"'; EXECUTE 'DROP ROLE \"{name}\"'; END IF; END $$"
-    ]
+def _dropping_on_postgresql(
+    connection: Connection, name: str, views: Sequence[str], now: Standing
+) -> Iterator[str]:
+    """Without CASCADE and DROP OWNED: what we do not know of makes it fail."""
+    if now.schema:
+        yield from (f'DROP VIEW IF EXISTS "{name}".{view}' for view in views)
+        yield f'DROP SCHEMA "{name}"'
+    if now.role:
+        yield f'REVOKE ALL ON DATABASE "{base_of(connection)}" FROM "{name}"'
+        yield f'DROP ROLE "{name}"'
 
 
-def _run(connection: Connection, wanted: Sequence[str]) -> None:
-    for statement in wanted:
-        connection.exec_driver_sql(statement, execution_options=_AS_WRITTEN)
+def _run(connection: Connection, steps: Sequence[Step]) -> None:
+    """What MySQL did before a failure is undone: it has no transactions of such statements."""
+    done: list[str] = []
+    try:
+        for statement, undo in steps:
+            connection.exec_driver_sql(statement, execution_options=_AS_WRITTEN)
+            done += [undo] if undo else []
+    except Exception as error:
+        if isinstance(error, exc.StatementError):
+            error.statement = None  # the password may stand in it
+        for undo in reversed(done):
+            with contextlib.suppress(Exception):  # the failure under way is the one to tell
+                connection.exec_driver_sql(undo, execution_options=_AS_WRITTEN)
+        raise
 
 
 def _home(database: Database) -> str | None:
@@ -168,7 +225,7 @@ def _home(database: Database) -> str | None:
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ViewsError(
-            "must have 1 to 31 lower-case letters, digits and underscores", field="role"
+            "must be bi_ and 1 to 28 lower-case letters, digits and underscores", field="role"
         )
     return name
 
