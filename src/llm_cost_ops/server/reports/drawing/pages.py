@@ -23,7 +23,7 @@ from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.reports.drawing.appendix import with_appendix
 from llm_cost_ops.server.reports.drawing.charts import WIDTH
 from llm_cost_ops.server.reports.drawing.layout import Laid, laid_out
-from llm_cost_ops.server.reports.drawing.looks import Logo, checked
+from llm_cost_ops.server.reports.drawing.looks import Logo, drawn_looks
 from llm_cost_ops.server.reports.drawing.svg import Font
 from llm_cost_ops.server.reports.drawing.values import cut
 
@@ -50,7 +50,7 @@ _PROBE = b"""#set document(title: "-")
 def draw(document: Document) -> bytes:
     """The PDF. Raises LooksError, FilesMissing."""
     typst = _library()
-    looks = checked(document.style)
+    looks = drawn_looks(document.style)
     laid = laid_out(with_appendix(document, charts=True), looks, _FONT)
     _bound(laid)
     laid["fonts"] = list(FONTS)
