@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from llm_cost_ops.core.report.text import from_text
-from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.clock import Clock, FixedClock
+from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.queue.metrics import QueueMetrics
-from llm_cost_ops.server.reports import jobs, make, store
+from llm_cost_ops.server.reports import jobs, make, routes, store
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.worker import create_worker
 from tests.support.application import Application
@@ -118,6 +123,41 @@ def test_a_request_that_comes_again_makes_no_second_report(
     again = accepted(send(sqlite_application, "/reports/generate", body, headers=headers), 201)
     assert (first["id"], first["status"]) == (again["id"], "completed")
     assert len(body_of(sqlite_application.get("/api/v1/reports"))["data"]) == 1
+
+
+def test_a_repetition_while_the_first_request_makes_it_computes_nothing(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, begun, go_on = sqlite_application, threading.Event(), threading.Event()
+    made, outcome_of = list[str](), routes.outcome_of
+
+    def slow(database: Database, clock: Clock, row: Mapping[str, Any]) -> dict[str, Any]:
+        made.append(row["id"])
+        begun.set()
+        assert go_on.wait(30)
+        return outcome_of(database, clock, row)
+
+    monkeypatch.setattr(routes, "outcome_of", slow)
+    asked = partial(
+        send, app, "/reports/generate", {**ASKED, "wait": True}, headers={"Idempotency-Key": "k"}
+    )
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(asked)
+        try:
+            assert begun.wait(30)
+            again = asked()
+        finally:
+            go_on.set()
+        pending = accepted(again, 202)
+        assert int(again.headers["retry-after"]) > 0
+        done = accepted(first.result(), 201)
+    assert (pending["id"], pending["status"], done["status"]) == (
+        done["id"],
+        "pending",
+        "completed",
+    )
+    assert accepted(asked(), 201) == done
+    assert made == [done["id"]]
 
 
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
