@@ -52,6 +52,12 @@ class Api(CostOpsClient):
         """A call that changes something, under one idempotency key for all its attempts."""
         return self._driver.run(self._caller.write(method, path, body, params=params))
 
+    def report(self, body: Mapping[str, Any]) -> Any:
+        """A report once it is made."""
+        from llm_cost_ops.client.resources.reports import asked_for
+
+        return self._driver.run(asked_for(self._caller, body))
+
     def repeatable(self, path: str, body: bytes, params: Mapping[str, Any]) -> Any:
         """A POST of records that carry event ids, by which the ledger knows a repetition.
 

@@ -106,7 +106,7 @@ def _generate(
     }
     with connected(profile) as api:
         given = {name: value for name, value in body.items() if value is not None}
-        made = api.change("POST", "/reports/generate", given)
+        made = api.report(given)
         if made["status"] != "completed":
             raise CommandError(made["error"] or f"the report is {made['status']}",
                                exit_code=GENERAL)  # fmt: skip

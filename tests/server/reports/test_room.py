@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from llm_cost_ops.core.report.text import from_text
-from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.clock import Clock, FixedClock
+from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.queue.metrics import QueueMetrics
-from llm_cost_ops.server.reports import jobs, make, store
+from llm_cost_ops.server.reports import jobs, make, routes, store
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.worker import create_worker
 from tests.support.application import Application
@@ -120,6 +125,41 @@ def test_a_request_that_comes_again_makes_no_second_report(
     assert len(body_of(sqlite_application.get("/api/v1/reports"))["data"]) == 1
 
 
+def test_a_repetition_while_the_first_request_makes_it_computes_nothing(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, begun, go_on = sqlite_application, threading.Event(), threading.Event()
+    made, outcome_of = list[str](), routes.outcome_of
+
+    def slow(database: Database, clock: Clock, row: Mapping[str, Any]) -> dict[str, Any]:
+        made.append(row["id"])
+        begun.set()
+        assert go_on.wait(30)
+        return outcome_of(database, clock, row)
+
+    monkeypatch.setattr(routes, "outcome_of", slow)
+    asked = partial(
+        send, app, "/reports/generate", {**ASKED, "wait": True}, headers={"Idempotency-Key": "k"}
+    )
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(asked)
+        try:
+            assert begun.wait(30)
+            again = asked()
+        finally:
+            go_on.set()
+        pending = accepted(again, 202)
+        assert int(again.headers["retry-after"]) > 0
+        done = accepted(first.result(), 201)
+    assert (pending["id"], pending["status"], done["status"]) == (
+        done["id"],
+        "pending",
+        "completed",
+    )
+    assert accepted(asked(), 201) == done
+    assert made == [done["id"]]
+
+
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"type": "profit"}, "type"),
     ({"format": "docx"}, "format"),
@@ -197,6 +237,45 @@ def test_a_report_shows_nobody_more_than_they_may_see(sqlite_application: Applic
     reader = app.new_key("read:reports", "read:costs")
     error(app.get(f"/api/v1/reports/{audit['id']}", key=reader), 404, "NOT_FOUND")
     error(app.another().get(f"/api/v1/reports/{whole['id']}"), 404, "NOT_FOUND")
+
+
+def test_sections_reach_no_more_than_the_permission_to_read_them(
+    sqlite_application: Application,
+) -> None:
+    app = sqlite_application
+    for team in ("ml", "web"):
+        calls(app, team_id=team)
+        budget = {"name": f"only-{team}", "amount": "50", "team_id": team}
+        accepted(send(app, "/budgets", budget), 201)
+    at = (app.database, app.clock, app.organization_id)
+    reporter = make_role(*at, "reporter", ["read:costs", "read:reports", "write:reports"])
+    needed = ["read:budgets", "read:audit", "read:forecasts"]
+    of_ml = make_role(*at, "ml", needed, {"team": ["ml"]})
+    key = key_of(app, "a-person", reporter, of_ml)
+    totals = accepted(send(app, "/reports/generate", {**ASKED, "wait": True}, key=key), 201)
+    assert totals["limited_to"] is None
+    this_month = {"start_date": "2026-11-01", "end_date": "2026-11-28"}
+    asked = {**ASKED, **this_month, "type": "budget", "wait": True}
+    whole = accepted(send(app, "/reports/generate", asked), 201)
+    error(app.get(f"/api/v1/reports/{whole['id']}", key=key), 404, "NOT_FOUND")
+    own = accepted(send(app, "/reports/generate", asked, key=key), 201)
+    assert own["limited_to"] == [{"team": ["ml"]}]
+    text = app.get(f"/api/v1/reports/{own['id']}/download", key=key).text
+    assert "Of team ml alone" in text
+    assert "only-ml" in text
+    assert "only-web" not in text
+    # Forecasts come with read:costs, which is not limited here.
+    forecast = accepted(send(app, "/reports/generate", {**asked, "type": "forecast"}, key=key), 201)
+    assert forecast["limited_to"] is None
+    audit = ask(app, 201, type="audit", wait=True)
+    error(app.get(f"/api/v1/reports/{audit['id']}", key=key), 404, "NOT_FOUND")
+    error(send(app, "/reports/generate", {**ASKED, "type": "audit"}, key=key), 403)
+    elsewhere = make_role(*at, "web", ["read:costs"], {"team": ["web"]})
+    reports = make_role(*at, "reports", ["read:reports", "write:reports"])
+    nothing = key_of(app, "b-person", elsewhere, reports, of_ml)
+    made = accepted(send(app, "/reports/generate", asked, key=nothing), 201)
+    text = app.get(f"/api/v1/reports/{made['id']}/download", key=nothing).text
+    assert "only-" not in text
 
 
 def test_a_job_that_dies_says_so(

@@ -57,6 +57,14 @@ def test_reports_made_after_a_change_have_the_new_looks(application: Application
     assert application.delete(PATH).status_code == 204
 
 
+def test_reports_with_a_photograph_can_be_downloaded(sqlite_application: Application) -> None:
+    out = io.BytesIO()
+    Image.effect_noise((900, 900), 60).convert("RGB").save(out, "JPEG", quality=70)
+    kept = keep(sqlite_application, logo=b64encode(out.getvalue()).decode())
+    _, page = document(sqlite_application)
+    assert f"data:image/png;base64,{kept['logo']}" in page
+
+
 REFUSED: tuple[tuple[str, object], ...] = (
     ("primary_color", "red"),
     ("accent_color", "#fff"),

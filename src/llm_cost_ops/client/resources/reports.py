@@ -11,13 +11,15 @@ from typing import Any
 from llm_cost_ops.client.caller import Caller, many, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
 from llm_cost_ops.client.pages import Page
-from llm_cost_ops.client.policy import Flow
+from llm_cost_ops.client.policy import Flow, Sleep
 from llm_cost_ops.client.resources.lists import listed, scoped
 from llm_cost_ops.client.resources.schedules import ReportSchedulingCalls
 from llm_cost_ops.client.rows import Row
-from llm_cost_ops.exceptions import CostOpsError
+from llm_cost_ops.exceptions import CostOpsError, TimeoutError
 
 _PATH = "/reports"
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.2, 2.0
+WAIT_SECONDS = 600.0
 
 
 class Report(Row):
@@ -60,6 +62,22 @@ class Report(Row):
         return self
 
 
+def asked_for(caller: Caller, body: Mapping[str, Any]) -> Flow[Report]:
+    """A report that is asked for; with `wait` once it is made, also where that takes longer than a
+    request may: a repetition is told that the first one is at it. Raises TimeoutError."""
+    found = one((yield from caller.write("POST", f"{_PATH}/generate", body)), Report)
+    pause, waited = _FIRST_WAIT_SECONDS, 0.0
+    while body.get("wait") and found.status == "pending":
+        if waited >= WAIT_SECONDS:
+            raise TimeoutError(f"report {found.id} is not made after {WAIT_SECONDS:g} s")
+        yield Sleep(pause)
+        waited += pause
+        pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
+        path = f"{_PATH}/{segment(found.id)}"
+        found = one((yield from caller.get(path, fresh=True)), Report)
+    return found
+
+
 class ReportCalls:
     _caller: Caller
 
@@ -81,7 +99,7 @@ class ReportCalls:
         `start_date`, `end_date` or `period`, `timezone`, `currency` with `rates`, `compare`,
         `allocation`, `sections` or `template`, and filters. With `wait=False` a worker makes it.
         Raises ValidationError naming the field at fault, CostOpsError with the reason when it
-        cannot be made.
+        cannot be made, TimeoutError when it is not made after ten minutes.
         """
         body = {
             **scoped(self._caller, fields),
@@ -92,7 +110,7 @@ class ReportCalls:
         }
         if group_by is not None:
             body["group_by"] = [group_by] if isinstance(group_by, str) else list(group_by)
-        made = one((yield from self._caller.write("POST", f"{_PATH}/generate", body)), Report)
+        made = yield from asked_for(self._caller, body)
         if not wait:
             return made
         if made.status != "completed":

@@ -22,11 +22,19 @@ RETRY_S = 5
 async def in_turn(request: Request, work: Callable[[], T]) -> T:
     """The result of `work` in a thread of the few that compute. Raises Problem 503 where as many
     wait already as may."""
+    check_room(request)
+    untimed(request)
+    return await to_thread.run_sync(work, limiter=_turns(request))
+
+
+def check_room(request: Request) -> None:
+    """Raises Problem 503 where as many wait for their turn already as may."""
+    if _turns(request).statistics().tasks_waiting >= WAITING:
+        raise unavailable("Too many forecasts and examinations are being made.", RETRY_S)
+
+
+def _turns(request: Request) -> CapacityLimiter:
     state = request.app.state
     if not hasattr(state, "forecast_turns"):
         state.forecast_turns = CapacityLimiter(AT_ONCE)
-    turns: CapacityLimiter = state.forecast_turns
-    if turns.statistics().tasks_waiting >= WAITING:
-        raise unavailable("Too many forecasts and examinations are being made.", RETRY_S)
-    untimed(request)
-    return await to_thread.run_sync(work, limiter=turns)
+    return state.forecast_turns

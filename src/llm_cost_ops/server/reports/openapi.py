@@ -114,7 +114,7 @@ _REPORT: Schema = {
     },
 }
 MADE = {
-    **answers(202, _REPORT, "The report; a worker makes it."),
+    **answers(202, _REPORT, "The report; a worker makes it, or the first request."),
     **answers(201, _REPORT, "The report, when it was waited for."),
 }
 REPORT = answers(200, _REPORT, "The report.")

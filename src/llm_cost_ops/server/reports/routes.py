@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 
@@ -16,9 +16,10 @@ from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
-from llm_cost_ops.server.forecasts.turns import in_turn
+from llm_cost_ops.server.forecasts.turns import check_room, in_turn
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
+from llm_cost_ops.server.http.idempotency import RETRY_SECONDS
 from llm_cost_ops.server.http.pagination import (
     PARAMETERS,
     encode_cursor,
@@ -64,7 +65,26 @@ async def generate_report(
     asked = partial(_asked, request, fields, raw, principal, waits)
     if not waits:
         return await to_thread.run_sync(asked)
-    return await in_turn(request, partial(_made, request, principal, asked))
+    check_room(request)  # before anything is stored
+    row = await to_thread.run_sync(_begun, request, principal, asked)
+    if row["status"] != store.PENDING:
+        return json_response(wire.report_row(row), 201)
+    making = _in_making(request)
+    if row["id"] in making:  # the answer of the first request was lost or is late
+        return json_response(wire.report_row(row), 202, {"Retry-After": str(RETRY_SECONDS)})
+    making.add(row["id"])
+    try:
+        return await in_turn(request, partial(_made, request, principal, row))
+    finally:
+        making.discard(row["id"])
+
+
+def _in_making(request: Request) -> set[str]:
+    """The reports that requests to this process make at the moment. Of the event loop alone."""
+    state = request.app.state
+    if not hasattr(state, "reports_in_making"):
+        state.reports_in_making = set[str]()
+    return state.reports_in_making
 
 
 def _asked(
@@ -83,18 +103,20 @@ def _asked(
     return change(request, principal, raw, work)
 
 
-def _made(request: Request, principal: Principal, asked: partial[Response]) -> Response:
-    """The report once it is made; a request that comes again gets the same one."""
-    answer = asked()
-    report_id = str(loads(bytes(answer.body).decode())["id"])
+def _begun(request: Request, principal: Principal, asked: Callable[[], Response]) -> ask.Row:
+    """The report as it stands; a request that comes again gets the same one."""
+    report_id = str(loads(bytes(asked().body).decode())["id"])
+    with read(deps.database(request)) as session:
+        return ask.found(session, principal, report_id)
+
+
+def _made(request: Request, principal: Principal, begun: ask.Row) -> Response:
+    """The report once it is made."""
     database, clock = deps.database(request), deps.clock(request)
+    outcome = outcome_of(database, clock, begun)
+    write_retrying(database, lambda session: keep(session, begun, outcome))
     with read(database) as session:
-        row = ask.found(session, principal, report_id)
-    if row["status"] == store.PENDING:
-        outcome = outcome_of(database, clock, row)
-        write_retrying(database, lambda session: keep(session, row, outcome))
-        with read(database) as session:
-            row = ask.found(session, principal, report_id)
+        row = ask.found(session, principal, begun["id"])
     return json_response(wire.report_row(row), 201)
 
 

@@ -19,6 +19,7 @@ from llm_cost_ops.server.reports.drawing.looks import (
     MAX_LOGO_BYTES,
     PALETTE,
     checked,
+    drawn_looks,
     ink_on,
     lightness,
     tint,
@@ -76,15 +77,34 @@ def test_a_logo_is_made_anew_and_small() -> None:
         (picture("PNG") + bytes(MAX_LOGO_BYTES), "at most 1 MiB"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("form", FORMS)
-def test_what_is_no_logo_is_refused_before_anything_is_drawn(
-    form: Form, data: bytes, message: str
-) -> None:
+def test_what_is_no_logo_is_refused_before_anything_is_kept(data: bytes, message: str) -> None:
     with pytest.raises(LooksError, match=message) as caught:
-        draw(replace(documents.executive(), style=Style(logo=data)), form)
+        check_style(Style(logo=data))
     assert caught.value.field == "logo"
     with pytest.raises(LooksError, match=message):
         check_logo(data)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_report_that_is_there_is_drawn_without_what_is_no_logo(form: Form) -> None:
+    plain = documents.executive()
+    broken = replace(plain, style=replace(plain.style, logo=b"GIF89a" + bytes(100)))
+    assert draw(broken, form) == draw(replace(plain, style=replace(plain.style, logo=None)), form)
+
+
+def test_a_photograph_that_may_be_kept_can_be_drawn() -> None:
+    noise = Image.effect_noise((900, 900), 60).convert("RGB")
+    photograph, large = io.BytesIO(), io.BytesIO()
+    noise.save(photograph, "JPEG", quality=70)
+    noise.resize((800, 800)).convert("RGBA").save(large, "PNG", compress_level=0)
+    assert len(photograph.getvalue()) < MAX_LOGO_BYTES < len(large.getvalue())
+    kept = checked(Style(logo=photograph.getvalue())).logo
+    assert kept is not None
+    assert len(kept.png) <= MAX_LOGO_BYTES
+    assert drawn_looks(Style(logo=kept.png)).logo == kept  # what is kept is drawn as it is
+    earlier = drawn_looks(Style(logo=large.getvalue())).logo  # as earlier releases kept it
+    assert earlier is not None
+    assert len(earlier.png) <= MAX_LOGO_BYTES
 
 
 def test_a_file_that_holds_other_than_its_head_promises_is_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -193,6 +193,30 @@ def test_characters_that_no_font_has_are_named_and_the_file_claims_less(
     assert not reader.claims_pdf_ua()
     assert "them: U+578B, U+6A21." in reader.text  # not the Hebrew ones, which Typst brings
     assert "/P" in reader.kinds()
+
+
+@pytest.mark.parametrize(("worded", "most"), [(True, 2), (False, 1)])
+def test_many_characters_without_a_font_cost_no_compilation_each(
+    worded: bool, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typst = pages._library()
+    bare = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True)
+    many = [chr(code) for code in range(0x4E00, 0x4E00 + 400)]
+    complain, asked = pages._complaint, list[int]()
+
+    def counted(typst: Any, fonts: Any, characters: Sequence[str]) -> str | None:
+        asked.append(len(characters))
+        found = complain(typst, fonts, characters)
+        return found if worded or found is None else "in other words"
+
+    monkeypatch.setattr(pages, "_complaint", counted)
+    some = ["\u05d0", "\u0301"]  # which the fonts have
+    found = pages._lacking(typst, bare, [*some, *many])
+    assert set(found) - set(some) == set(many)
+    assert len(asked) <= most
+    asked.clear()
+    assert pages._lacking(typst, bare, [*some, *many[:3]]) == many[:3]
+    assert len(asked) <= 10
 
 
 def test_what_only_the_setting_finds_is_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.money import from_e10
@@ -37,6 +37,9 @@ from tests.server.reports.drawing.documents import E10, MADE_AT
         ("money", "USD", 9_999_999, "0.001000"),
         ("money", "USD", 10**4, "0.000001"),
         ("money", "USD", 4_999, "<0.000001"),
+        ("money", "USD", 5_000, "<0.000001"),
+        ("money", "USD", -5_000, "> -0.000001"),
+        ("money", "USD", 5_001, "0.000001"),
         ("money", "USD", -1, "> -0.000001"),
         ("money", "JPY", 1_500 * E10, "1,500"),
         ("money", "KWD", 15 * E10 // 10, "1.500"),
@@ -48,6 +51,7 @@ from tests.server.reports.drawing.documents import E10, MADE_AT
         ("ratio", None, Decimal("0.1234"), "12.3 %"),
         ("ratio", None, Decimal(0), "0.0 %"),
         ("ratio", None, Decimal("0.0001"), "<0.1 %"),
+        ("ratio", None, Decimal("-0.0005"), "> -0.1 %"),
         ("date", None, date(2026, 3, 29), "2026-03-29"),
         ("instant", None, MADE_AT, "2026-11-05 01:00 CET"),
         ("text", None, "a  b\n", "a b"),
@@ -64,6 +68,8 @@ def test_ten_places_are_the_amount_itself(units: int) -> None:
     assert Decimal(text.replace(",", "")) == from_e10(units)
 
 
+@example([5_000])  # exactly half of the last place, which half-even rounds to zero
+@example([-5_000])
 @given(st.lists(st.integers(-(10**14), 10**14), min_size=1))
 def test_no_amount_is_shown_as_zero_unless_it_is(units: list[int]) -> None:
     places = places_of("money", "USD", units)

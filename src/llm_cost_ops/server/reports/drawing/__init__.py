@@ -43,7 +43,7 @@ _FORMS: Mapping[Form, Callable[[Document], bytes]] = {
 def draw(document: Document, form: Form) -> bytes:
     """The file of a report; the same document gives the same bytes with the same libraries.
 
-    Raises LooksError for a logo or colour that cannot be drawn, FilesMissing (503) when the server
+    Raises LooksError for a colour that cannot be drawn, FilesMissing (503) when the server
     lacks a library of the form.
     """
     return _FORMS[form](document)

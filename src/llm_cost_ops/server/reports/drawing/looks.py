@@ -17,6 +17,8 @@ from llm_cost_ops.server.exports.arrow import FilesMissing
 MAX_LOGO_BYTES = 1024 * 1024
 MAX_LOGO_SIDE = 4096
 _DRAWN_SIDE = 800
+_MAX_KEPT_BYTES = 4 * _DRAWN_SIDE * _DRAWN_SIDE + 64 * 1024
+"""What a picture of that side is as PNG at most: releases before this one kept such ones."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -63,17 +65,34 @@ def check_style(style: Style) -> None:
 
 def checked(style: Style) -> Looks:
     """The looks that a style asks for. Raises LooksError, FilesMissing."""
+    return _looks(style, None if style.logo is None else _logo(style.logo, MAX_LOGO_BYTES))
+
+
+def drawn_looks(style: Style) -> Looks:
+    """The looks of a report that is there: one that was made must be drawn, so that a logo which
+    cannot be is left out. Raises LooksError for colours, FilesMissing."""
+    try:
+        logo = None if style.logo is None else _logo(style.logo, _MAX_KEPT_BYTES)
+    except LooksError:
+        logo = None
+    return _looks(style, logo)
+
+
+def _looks(style: Style, logo: Logo | None) -> Looks:
     for field, colour in (("primary", style.primary), ("accent", style.accent)):
         if not _COLOUR.fullmatch(colour):
             raise LooksError("must be a colour as #rrggbb", field=field)
-    logo = None if style.logo is None else _logo(style.logo)
     return Looks(style.primary, style.accent, ink_on(style.primary), logo)
 
 
 def check_logo(data: bytes) -> tuple[int, int]:
     """Width and height in pixels, read from the head alone. Raises LooksError for what is no PNG or
     JPEG file, or is too large in bytes (1 MiB) or pixels (4096 each way)."""
-    if len(data) > MAX_LOGO_BYTES:
+    return _head(data, MAX_LOGO_BYTES)
+
+
+def _head(data: bytes, most: int) -> tuple[int, int]:
+    if len(data) > most:
         raise LooksError("the logo must be at most 1 MiB", field="logo")
     size = _png_size(data) if data.startswith(_PNG) else _jpeg_size(data)
     if size is None:
@@ -106,8 +125,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _logo(data: bytes) -> Logo:
-    check_logo(data)
+def _logo(data: bytes, most: int) -> Logo:
+    _head(data, most)
     image = _imaging()
     try:
         with warnings.catch_warnings():
@@ -122,10 +141,20 @@ def _logo(data: bytes) -> Logo:
         raise
     except Exception as error:  # Pillow raises what its decoders meet: OSError, SyntaxError, ...
         raise LooksError("the logo must be a PNG or JPEG file", field="logo") from error
-    picture.thumbnail((_DRAWN_SIDE, _DRAWN_SIDE))
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return Logo(out.getvalue(), *picture.size)
+    return _small(picture)
+
+
+def _small(picture: Any) -> Logo:
+    """As PNG within the limit of an upload, which a photograph that came as JPEG may exceed at its
+    full size: it is made smaller then."""
+    side = _DRAWN_SIDE
+    while True:
+        picture.thumbnail((side, side))
+        out = io.BytesIO()
+        picture.save(out, "PNG")
+        if out.tell() <= MAX_LOGO_BYTES:
+            return Logo(out.getvalue(), *picture.size)
+        side = side * 3 // 4
 
 
 def _check_size(size: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ from datetime import tzinfo
 from llm_cost_ops.core.report.document import Block, Chart, Document, Figure, Figures, Table, Text
 from llm_cost_ops.server.reports.drawing.appendix import table_of, with_appendix
 from llm_cost_ops.server.reports.drawing.layout import heading, texts
-from llm_cost_ops.server.reports.drawing.looks import checked
+from llm_cost_ops.server.reports.drawing.looks import drawn_looks
 from llm_cost_ops.server.reports.drawing.values import (
     NUMERIC,
     UNKNOWN,
@@ -27,8 +27,8 @@ _FIRST = ("-", "+")
 
 
 def draw(document: Document) -> bytes:
-    """The text. Raises LooksError for a style that the other forms refuse too."""
-    checked(document.style)
+    """The text. Raises LooksError for colours that the other forms refuse too."""
+    drawn_looks(document.style)
     document = with_appendix(document, charts=False)
     zone = zone_of(document.timezone)
     lines = [f"# {escaped(document.title)}", ""]

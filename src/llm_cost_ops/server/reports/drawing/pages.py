@@ -23,7 +23,7 @@ from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.reports.drawing.appendix import with_appendix
 from llm_cost_ops.server.reports.drawing.charts import WIDTH
 from llm_cost_ops.server.reports.drawing.layout import Laid, laid_out
-from llm_cost_ops.server.reports.drawing.looks import Logo, checked
+from llm_cost_ops.server.reports.drawing.looks import Logo, drawn_looks
 from llm_cost_ops.server.reports.drawing.svg import Font
 from llm_cost_ops.server.reports.drawing.values import cut
 
@@ -42,15 +42,17 @@ _LONGEST, _PIECE = 24, 16
 _SHORT = 70
 _SHORT_TABLE = 14
 _MOST_NAMED = 60
+_QUOTED = re.compile(r'the text `"(.*?)"` could not be displayed')
+_ESCAPE = re.compile(r"\\u\{([0-9a-f]{1,6})\}")
 _PROBE = b"""#set document(title: "-")
 #set text(font: json(bytes(sys.inputs.fonts)))
-#sys.inputs.text"""
+#for each in json(bytes(sys.inputs.texts)) [#par(each)]"""
 
 
 def draw(document: Document) -> bytes:
     """The PDF. Raises LooksError, FilesMissing."""
     typst = _library()
-    looks = checked(document.style)
+    looks = drawn_looks(document.style)
     laid = laid_out(with_appendix(document, charts=True), looks, _FONT)
     _bound(laid)
     laid["fonts"] = list(FONTS)
@@ -233,30 +235,51 @@ def _fonts_for(typst: Any, characters: list[str]) -> tuple[Any, list[str]]:
 
 
 def _lacking(typst: Any, fonts: Any, characters: Sequence[str]) -> list[str]:
-    """Which of the characters cannot be set, found by halves."""
-    if not characters or _sets(typst, fonts, "".join(characters)):
-        return []
-    if len(characters) == 1:
-        return list(characters)
+    """Which of the characters cannot be set: those that Typst names, until it names none."""
+    found: list[str] = []
+    left = list(characters)
+    while left:
+        complaint = _complaint(typst, fonts, left)
+        if complaint is None:
+            break
+        blamed = _blamed(complaint)
+        named = [each for each in left if each in blamed]
+        if not named:
+            return sorted([*found, *_by_halves(typst, fonts, left)])
+        found += named
+        left = [each for each in left if each not in blamed]
+    return sorted(found)
+
+
+def _by_halves(typst: Any, fonts: Any, characters: list[str]) -> list[str]:
+    """The same where the complaint is in words that we do not know; of many, which would be a
+    compilation each, all count as lacking."""
+    if len(characters) == 1 or len(characters) > _MOST_NAMED:
+        return characters
     half = len(characters) // 2
     return [
         each
         for part in (characters[:half], characters[half:])
-        for each in _lacking(typst, fonts, part)
+        if _complaint(typst, fonts, part) is not None
+        for each in _by_halves(typst, fonts, part)
     ]
 
 
-def _sets(typst: Any, fonts: Any, text: str) -> bool:
+def _blamed(complaint: str) -> set[str]:
+    """The characters of the texts that a complaint quotes, escaped as Rust does."""
+    quoted = "".join(_QUOTED.findall(complaint))
+    return {chr(int(code, 16)) for code in _ESCAPE.findall(quoted)} | set(quoted)
+
+
+def _complaint(typst: Any, fonts: Any, characters: Sequence[str]) -> str | None:
+    """What Typst says of these characters, each in a paragraph; None if it sets all. Beside others
+    one may be set in another font, or join them."""
+    inputs = {"texts": json.dumps(characters), "fonts": json.dumps(FONTS)}
     try:
-        typst.compile(
-            _PROBE,
-            font_paths=fonts,
-            sys_inputs={"text": text, "fonts": json.dumps(FONTS)},
-            pdf_standards=["ua-1"],
-        )
-    except typst.TypstError:
-        return False
-    return True
+        typst.compile(_PROBE, font_paths=fonts, sys_inputs=inputs, pdf_standards=["ua-1"])
+    except typst.TypstError as error:
+        return str(getattr(error, "diagnostic", error))
+    return None
 
 
 def _apology(missing: Sequence[str]) -> Laid:

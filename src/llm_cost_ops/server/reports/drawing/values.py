@@ -100,7 +100,7 @@ def rounded(number: Decimal, places: int) -> str:
     """Digits with thousands separators, rounded half-even; what is smaller than the last place but
     not zero is shown as `<` (or `> -`) of it."""
     step = Decimal(1).scaleb(-places)
-    if number and abs(number) < step / 2:
+    if number and abs(number) <= step / 2:  # half-even rounds the very half to zero
         return f"<{step:f}" if number > 0 else f"> -{step:f}"
     text = f"{number.quantize(step, context=EXACT):,f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.,") else text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llm_cost_ops.core.report.document import Document
 from llm_cost_ops.server.reports.drawing.appendix import with_appendix
 from llm_cost_ops.server.reports.drawing.layout import laid_out
-from llm_cost_ops.server.reports.drawing.looks import checked
+from llm_cost_ops.server.reports.drawing.looks import drawn_looks
 from llm_cost_ops.server.reports.drawing.svg import Font
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def draw(document: Document) -> bytes:
     """The page. Raises LooksError, FilesMissing (for a logo)."""
     from markupsafe import Markup
 
-    looks = checked(document.style)
+    looks = drawn_looks(document.style)
     laid = laid_out(with_appendix(document, charts=True), looks, _FONT)
     for section in laid["sections"]:
         for block in section["blocks"]:

@@ -31,7 +31,7 @@ from llm_cost_ops.core.report.document import (
 from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.reports.drawing.appendix import table_of, with_appendix
 from llm_cost_ops.server.reports.drawing.layout import heading
-from llm_cost_ops.server.reports.drawing.looks import OTHER, PALETTE, Looks, checked, tint
+from llm_cost_ops.server.reports.drawing.looks import OTHER, PALETTE, Looks, drawn_looks, tint
 from llm_cost_ops.server.reports.drawing.values import (
     NUMERIC,
     UNKNOWN,
@@ -67,7 +67,7 @@ def draw(document: Document) -> bytes:
         xlsxwriter = importlib.import_module("xlsxwriter")
     except ImportError:
         raise FilesMissing("Excel workbooks", "reports") from None
-    looks = checked(document.style)
+    looks = drawn_looks(document.style)
     whole = with_appendix(document, charts=False)
     out = io.BytesIO()
     book: Any = xlsxwriter.Workbook(out, _OPTIONS)
