@@ -283,6 +283,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
     assert cell(f"{start}1+1") == f"'{start}1+1"
     assert cell(-1) == "-1"
     assert cell("a=1") == "a=1"
+    assert cell("a;=1") == "a;'=1"  # another program separates cells there
 
 
 def test_restricted_calls_count_without_the_person(quick: Place) -> None:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import Table, or_, select
 
+from llm_cost_ops.core.csvcell import guarded
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import from_e10, plain
@@ -34,7 +35,6 @@ _HIDDEN = frozenset(sealed.name for sealed in SEALED_COLUMNS) | {
     "accounts.password_hash", "audit_log.who_salt", "audit_log.what_salt",
 }  # fmt: skip
 _TOKENS = ("digest",)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 _WHO = ("actor_id", "resource_id", "user_id", "user_email")
 _MEMORY_BYTES = 8 * 2**20
 Row = Mapping[str, Any]
@@ -105,9 +105,7 @@ def cell(value: object) -> str:
     """A value as text that no spreadsheet takes for a formula."""
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str):
-        return dumps(value)
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return guarded(value if isinstance(value, str) else dumps(value))
 
 
 def tables(database: Database, subject: Subject) -> Iterator[tuple[str, Iterator[Row]]]:
