@@ -44,6 +44,21 @@ def named(options: Options, key: str, otherwise: Sequence[str]) -> tuple[str, ..
     return tuple(map(str, cast("list[object]", found)))
 
 
+def layers(options: Options, material: Material) -> tuple[str, ...]:
+    """What a trend is split by: those of the section, else the first asked for. The trend itself is
+    of time, so dimensions of time are no layers."""
+    asked = named(options, "group_by", ())
+    first = asked or material.wanted.group_by or ("provider",)
+    names = tuple(each.key for each in dimensions(first) if each.grain is None)
+    return names if asked else names[:1]
+
+
+def overlap_note(names: Sequence[str]) -> str | None:
+    """What is to be said of groups that share calls."""
+    overlapping = any(each.tag is not None for each in dimensions(names))
+    return "A call with several tags is in several of them." if overlapping else None
+
+
 def titled(options: Options, otherwise: str) -> str:
     """The title of a section."""
     return str(options.get("title", otherwise))
@@ -117,10 +132,8 @@ def group_table(
     blank = [""] * (len(names) - 1)
     if ranked.others:
         rows.append(row([f"{ranked.others} others", *blank], ranked.other))
-    overlapping = any(each.tag is not None for each in dimensions(names))
-    note = "A call with several tags is in several rows." if overlapping else None
     return Table(
-        title, tuple(columns), tuple(rows), row(["Total", *blank], whole), note,
+        title, tuple(columns), tuple(rows), row(["Total", *blank], whole), overlap_note(names),
         material.query("/costs/aggregate", group_by=names),
     )  # fmt: skip
 
@@ -133,7 +146,7 @@ def top_chart(material: Material, title: str, names: Sequence[str], groups: Grou
     return Chart(
         "bars",
         title,
-        f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.",
+        _told(f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.", names),
         tuple(label for label, _ in shown),
         (Series("Cost", tuple(cost for _, cost in shown)),),
         currency=material.currency,
@@ -152,12 +165,13 @@ def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[C
         kept = {key for key, _ in ranked.rows}
         rest = [each for key, each in rows.items() if key not in kept]
         layers.append((OTHER, [_summed(column) for column in zip(*rest, strict=True)]))
-    whole = [_summed(column) for column in zip(*rows.values(), strict=True)]
+    # Read for itself, because layers of tags share calls.
+    (whole,) = material.trend(())[1].values() or ([Totals() for _ in labels],)
     query = material.query("/costs/aggregate", group_by=(*names, made.grain))
     chart = Chart(
         "stacked",
         title,
-        f"Cost by {made.grain} from {labels[0]} to {labels[-1]}.",
+        _told(f"Cost by {made.grain} from {labels[0]} to {labels[-1]}.", names),
         labels,
         tuple(Series(name, tuple(map(cost_cell, each))) for name, each in layers),
         currency=material.currency,
@@ -169,7 +183,6 @@ def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[C
 def _trend_table(
     material: Material, grain: str, labels: Sequence[str], whole: list[Totals]
 ) -> Table:
-    found = whole or [Totals() for _ in labels]
     return Table(
         f"By {grain}",
         (
@@ -180,7 +193,7 @@ def _trend_table(
         ),
         tuple(
             (label, totals.requests, totals.total_tokens, cost_cell(totals))
-            for label, totals in zip(labels, found, strict=True)
+            for label, totals in zip(labels, whole, strict=True)
         ),
         (
             "Total", material.overview.requests, material.overview.total_tokens,
@@ -188,6 +201,10 @@ def _trend_table(
         ),
         query=material.query("/costs/aggregate", group_by=(grain,)),
     )  # fmt: skip
+
+
+def _told(text: str, names: Sequence[str]) -> str:
+    return " ".join(filter(None, (text, overlap_note(names))))
 
 
 def enumerate_totals(each: Sequence[Totals]) -> list[tuple[Names, Totals]]:

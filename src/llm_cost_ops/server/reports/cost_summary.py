@@ -27,6 +27,7 @@ from llm_cost_ops.server.reports.blocks import (
     cost_figure,
     group_table,
     label_of,
+    layers,
     named,
     title_of,
     titled,
@@ -76,10 +77,9 @@ def totals(material: Material, options: Options) -> Section:
 
 def trend(material: Material, options: Options) -> Section:
     """The cost over time."""
-    names = named(options, "group_by", (material.wanted.group_by or ("provider",))[:1])
-    chart, table = trend_chart(
-        material, f"Cost over time by {title_of(names[0]).lower()}" if names else "Cost", names
-    )
+    names = layers(options, material)
+    told = f" by {title_of(names[0]).lower()}" if names else ""
+    chart, table = trend_chart(material, f"Cost over time{told}", names)
     return Section(titled(options, "Trend"), (chart, table))
 
 

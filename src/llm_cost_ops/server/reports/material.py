@@ -52,6 +52,9 @@ class Material:
     elsewhere: dict[str, Totals] = field(default_factory=dict[str, Totals])
     """Of the report's period, by currency: what no rate converts."""
     used: dict[str, Rate] = field(default_factory=dict[str, Rate])
+    _trends: dict[tuple[str, ...], Grouped] = field(
+        default_factory=dict[tuple[str, ...], "Grouped"]
+    )
 
     def __post_init__(self) -> None:
         """Settles the currency. Raises ReportError for a rate that is missing."""
@@ -83,15 +86,18 @@ class Material:
 
     def trend(self, names: Sequence[str]) -> tuple[Buckets, dict[Names, list[Totals]]]:
         """The buckets of the period up to now, and by the values of dimensions a totals for each of
-        them."""
+        them. The dimensions are none of time: the buckets are that."""
         made = self.buckets()
+        settled = self._trends.get(tuple(names))
+        if settled is None:
+            # Settled together, so that the buckets sum to the converted whole.
+            settled = self._settled(self._in_buckets(names, made), {})
+            self._trends[tuple(names)] = settled
+        places = {made.label(place): place for place in range(len(made))}
         found: dict[Names, list[Totals]] = {}
-        for place in range(len(made)):
-            window = Window(made.edges[place], made.edges[place + 1])
-            clipped = window.clip(self.wanted.selection.window)
-            for key, totals in self._of_bucket(names, made, place, clipped).items():
-                row = found.setdefault(key, [Totals() for _ in range(len(made))])
-                row[place] = totals
+        for key, totals in settled.items():
+            row = found.setdefault(key[1:], [Totals() for _ in range(len(made))])
+            row[places[str(key[0])]] = totals
         return made, found
 
     def buckets(self) -> Buckets:
@@ -127,35 +133,21 @@ class Material:
         flat = {k: v if isinstance(v, str | int) else ",".join(v) for k, v in params.items()}
         return f"GET {API}{path}?{urlencode(flat, quote_via=quote, safe=',:/')}"
 
-    def _of_bucket(
-        self, names: Sequence[str], made: Buckets, place: int, window: Window
-    ) -> Grouped:
-        known = self._trends.get(tuple(names))
-        if known is None:
-            known = self._trends[tuple(names)] = self._at_once(names, made)
-        if known:
-            return known.get(made.label(place), {})
-        return self.groups(names, window)
-
-    _trends: dict[tuple[str, ...], dict[str, Grouped]] = field(
-        default_factory=dict[tuple[str, ...], "dict[str, Grouped]"]
-    )
-
-    def _at_once(self, names: Sequence[str], made: Buckets) -> dict[str, Grouped]:
-        """Every bucket by one statement where rows of the rollups make the buckets: nothing where
-        edges are inside of them, so that each is read by its own window."""
+    def _in_buckets(self, names: Sequence[str], made: Buckets) -> Groups:
+        """The groups of every bucket, the label of which comes first in the key: by one statement
+        where rows of the rollups make the buckets, else each by its own window."""
         width = DAY_US if all(edge % DAY_US == 0 for edge in made.edges) else HOUR_US
+        own = self.wanted.selection.window
         if any(edge % width for edge in made.edges) or (width == HOUR_US and made.grain != "day"):
-            return {}
-        selection = self.wanted.selection.within(
-            Window(made.edges[0], made.edges[-1]).clip(self.wanted.selection.window)
-        )
-        found = dimensions((made.grain, *names))
-        groups = read_groups(self.session, selection, Grouping(found, {made.grain: made}))
-        split: dict[str, Groups] = {made.label(0): {}}
-        for key, totals in groups.items():
-            split.setdefault(str(key[0]), {})[key[1:]] = totals
-        return {label: self._settled(each, {}) for label, each in split.items()}
+            found: Groups = {}
+            for place in range(len(made)):
+                window = Window(made.edges[place], made.edges[place + 1]).clip(own)
+                for key, totals in self._read(names, window).items():
+                    found[(made.label(place), *key)] = totals
+            return found
+        selection = self.wanted.selection.within(Window(made.edges[0], made.edges[-1]).clip(own))
+        wanted = dimensions((made.grain, *names))
+        return read_groups(self.session, selection, Grouping(wanted, {made.grain: made}))
 
     def _read(self, names: Sequence[str], window: Window) -> Groups:
         selection = self.wanted.selection.within(window)

@@ -25,7 +25,9 @@ from llm_cost_ops.server.reports.blocks import (
     change_of,
     enumerate_totals,
     label_of,
+    layers,
     named,
+    overlap_note,
     title_of,
     titled,
 )
@@ -37,6 +39,7 @@ KINDS = (
     ("Cache writes", "cache_write_tokens"), ("Output", "output_tokens"),
     ("Reasoning", "reasoning_tokens"),
 )  # fmt: skip
+_PARTS = "Cached input and cache writes are part of the input, reasoning of the output."
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -63,7 +66,7 @@ def usage(material: Material, options: Options) -> Section:
 
 def usage_trend(material: Material, options: Options) -> Section:
     """Tokens over time."""
-    names = named(options, "group_by", (material.wanted.group_by or ("provider",))[:1])
+    names = layers(options, material)
     made, rows = material.trend(names)
     sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
     ordered = sorted(sums.items(), key=lambda item: (-item[1].total_tokens, str(item[0])))
@@ -77,9 +80,10 @@ def usage_trend(material: Material, options: Options) -> Section:
         columns = zip(*rest, strict=True)
         series.append(Series("other", tuple(sum(t.total_tokens for t in c) for c in columns)))
     told = title_of(names[0]).lower() if names else "all calls"
+    alt = f"Tokens by {made.grain} from {labels[0]} to {labels[-1]}."
     chart = Chart(
         "stacked", f"Tokens over time by {told}",
-        f"Tokens by {made.grain} from {labels[0]} to {labels[-1]}.", labels, tuple(series),
+        " ".join(filter(None, (alt, overlap_note(names)))), labels, tuple(series),
         kind="count", query=material.query("/costs/aggregate", group_by=(*names, made.grain)),
     )  # fmt: skip
     return Section(titled(options, "Tokens over time"), (chart,))
@@ -107,7 +111,7 @@ def tokens(material: Material, options: Options) -> Section:
         ),
         tuple(rows),
         row("Total", material.overview),
-        "Cached input and cache writes are part of the input, reasoning of the output.",
+        " ".join(filter(None, (_PARTS, overlap_note(names)))),
         material.query("/costs/aggregate", group_by=names),
     )  # fmt: skip
     return Section(titled(options, "Kinds of tokens"), (table,))
