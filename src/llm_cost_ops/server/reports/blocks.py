@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import cast
 
 from llm_cost_ops.core.report.document import (
+    Block,
     Cell,
     Chart,
     Column,
@@ -15,10 +15,25 @@ from llm_cost_ops.core.report.document import (
     Section,
     Series,
     Table,
+    Text,
 )
 from llm_cost_ops.server.analytics.aggregate import dimensions
 from llm_cost_ops.server.analytics.totals import Totals
-from llm_cost_ops.server.reports.material import Grouped, Material, Names, ratio, total_of
+from llm_cost_ops.server.reports.compared import (
+    change_to,
+    cost_cell,
+    remarks,
+    unfinished_remark,
+)
+from llm_cost_ops.server.reports.material import (
+    Earlier,
+    Grouped,
+    Material,
+    Names,
+    period_text,
+    ratio,
+    total_of,
+)
 
 MAX_ROWS = 100
 TOP = 10
@@ -74,16 +89,6 @@ def title_of(name: str) -> str:
 def label_of(key: Names) -> str:
     """The values of a group in one text."""
     return " / ".join(NONE if value is None else value for value in key) or "all"
-
-
-def cost_cell(totals: Totals) -> int | None:
-    """The cost in units of 1e-10; None where there are calls and none of them has a price."""
-    return None if totals.is_unpriced else totals.cost
-
-
-def change_of(now: int | None, before: int | None) -> Decimal | None:
-    """The relative change; None to nothing or from nothing known."""
-    return None if now is None or not before else ratio(now - before, abs(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +221,19 @@ def _summed(column: Sequence[Totals]) -> Totals:
     return total_of(dict(enumerate_totals(column)))
 
 
-def cost_figure(material: Material, label: str = "Total cost") -> Figure:
+def cost_figure(material: Material, before: Earlier | None) -> Figure:
     """The cost of the period against the one compared with."""
-    before = material.earlier(())
     cost = cost_cell(material.overview)
-    change = None if before is None else change_of(cost, total_of(before).cost)
-    return Figure(label, "money", cost, material.currency, change, material.query("/costs/summary"))
+    ago = None if before is None else cost_cell(before.totals)
+    change = change_to(material, before, cost, ago)
+    query = material.query("/costs/summary")
+    return Figure("Total cost", "money", cost, material.currency, change, query)
+
+
+def against(material: Material, before: Earlier | None) -> list[Block]:
+    """What the changes of figures are against, and what that lacks."""
+    if before is None:
+        return []
+    said = [f"Changes are against {period_text(before.window, material.wanted)}."]
+    said += [*remarks(material, before), *unfinished_remark(material)]
+    return [Text(" ".join(said))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from llm_cost_ops.core.budget import Budget
+from llm_cost_ops.core.budget import Budget, Limits
 from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
 from llm_cost_ops.core.report.document import (
     Block,
@@ -50,8 +50,11 @@ def budgets(material: Material, options: Options) -> Section:
         own = [each for each in found if each[0].currency == currency]
         money = [each for each in own if each[1].limits.e10 is not None]
         if money:
-            blocks.append(_chart(money, currency, query))
-        blocks.append(_table(own, currency, query))
+            blocks += [_chart(money, currency, query), _table(money, currency, query)]
+    for title, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
+        limited = [each for each in found if getattr(each[1].limits, name) is not None]
+        if limited:
+            blocks.append(_counts(title, name, limited, query))
     return Section(title, tuple(blocks))
 
 
@@ -67,7 +70,7 @@ def _chart(found: Found, currency: str, query: str) -> Chart:
         f"{exceeded} of {len(found)} budgets are exceeded.",
         tuple(budget.name for budget, _ in shown),
         (
-            Series("spent", tuple(standing.used.e10 for _, standing in shown)),
+            Series("spent", tuple(_spent(standing) for _, standing in shown)),
             Series("limit", tuple(standing.limits.e10 for _, standing in shown)),
         ),
         currency=currency,
@@ -97,7 +100,9 @@ def _left_out(found: Found) -> str:
 
 
 def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
-    limit, spent = standing.limits.e10, standing.used.e10
+    limit, spent = standing.limits.e10, _spent(standing)
+    known = limit is not None and spent is not None
+    fits = Limits(limit).fits(standing.used)
     return (
         budget.name,
         standing.window.start_us,
@@ -105,11 +110,44 @@ def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
         limit,
         spent,
         standing.held.e10,
-        None if limit is None else limit - spent,
-        Decimal(standing.share) / _MILLION,
+        limit - spent if limit is not None and spent is not None else None,
+        Decimal(Limits(limit).share(standing.used)) / _MILLION if known else None,
         standing.unpriced,
-        "ok" if standing.limits.fits(standing.used) else "exceeded",
+        "exceeded" if not fits else "ok" if known else "unknown",
     )
+
+
+def _spent(standing: Standing) -> int | None:
+    """What is spent; not known where there are calls and none of them has a price."""
+    used = standing.used
+    return None if 0 < used.requests <= standing.unpriced and not used.e10 else used.e10
+
+
+def _counts(title: str, name: str, found: Found, query: str) -> Table:
+    """Limits of tokens or of calls against what is used."""
+    rows: list[tuple[Cell, ...]] = []
+    for budget, standing in found[:MAX_ROWS]:
+        limit, used = int(getattr(standing.limits, name)), int(getattr(standing.used, name))
+        own = Limits(**{name: limit})
+        rows.append(
+            (
+                budget.name, standing.window.start_us, standing.window.end_us, limit, used,
+                int(getattr(standing.held, name)), limit - used,
+                Decimal(own.share(standing.used)) / _MILLION,
+                "ok" if own.fits(standing.used) else "exceeded",
+            )
+        )  # fmt: skip
+    return Table(
+        title,
+        (
+            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            *(Column(each, "count") for each in ("Limit", "Counted", "Reserved", "Left")),
+            Column("Used", "ratio"), Column("Status"),
+        ),
+        tuple(rows),
+        note=_left_out(found) or None,
+        query=query,
+    )  # fmt: skip
 
 
 def _spent_queries(found: Found) -> str:

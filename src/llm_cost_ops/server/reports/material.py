@@ -40,6 +40,21 @@ class ReportError(DomainError):
     """A report that cannot be made as it was asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A period that the report's is compared with: its groups in the report's currency, and by
+    currency what no rate converts."""
+
+    window: Window
+    groups: Grouped
+    elsewhere: Mapping[str, Totals]
+
+    @property
+    def totals(self) -> Totals:
+        """Of all groups, for those that share no call."""
+        return total_of(self.groups)
+
+
 @dataclass
 class Material:
     """The reads of one report in one transaction, so that its figures belong together."""
@@ -62,8 +77,11 @@ class Material:
         priced = sorted({str(key[-1]) for key, totals in groups.items() if not totals.is_unpriced})
         self.currency = self.wanted.currency or self._usual(groups, priced)
         self.overview = self._settled(groups, self.elsewhere).get((), Totals())
-        if self.wanted.currency is not None and self.elsewhere:
-            missing = ", ".join(sorted(self.elsewhere))
+        self._check(self.elsewhere)
+
+    def _check(self, elsewhere: Mapping[str, Totals]) -> None:
+        if self.wanted.currency is not None and elsewhere:
+            missing = ", ".join(sorted(elsewhere))
             raise ReportError(f"has no rate of {missing} to {self.currency}", field="rates")
 
     def _usual(self, groups: Groups, priced: Sequence[str]) -> str:
@@ -80,9 +98,17 @@ class Material:
         """Totals by the values of dimensions, in the report's currency."""
         return self._settled(self._read(names, window or self.wanted.selection.window), {})
 
-    def earlier(self, names: Sequence[str]) -> Grouped | None:
-        """The same of the period compared with, if any."""
-        return None if self.wanted.before is None else self.groups(names, self.wanted.before)
+    def earlier(self, names: Sequence[str]) -> Earlier | None:
+        """The same of the period compared with, if any. Raises ReportError for a missing rate."""
+        return None if self.wanted.before is None else self.of(names, self.wanted.before)
+
+    def of(self, names: Sequence[str], window: Window) -> Earlier:
+        """The same of another period, and what of it no rate converts. Raises ReportError where
+        every other currency needs a rate."""
+        elsewhere: dict[str, Totals] = {}
+        groups = self._settled(self._read(names, window), elsewhere)
+        self._check(elsewhere)
+        return Earlier(window, groups, elsewhere)
 
     def trend(self, names: Sequence[str]) -> tuple[Buckets, dict[Names, list[Totals]]]:
         """The buckets of the period up to now, and by the values of dimensions a totals for each of
@@ -178,10 +204,12 @@ class Material:
 
     def _rate(self, currency: str, to: str) -> Rate | None:
         """The rate of the last day of the period: one for the whole report. Those of the request
-        come before those that the organization keeps."""
+        come before those that the organization keeps, and are to the currency that it names, else
+        to the organization's own: to no other that most calls happen to be in."""
         end = min(self.wanted.selection.window.end_us, to_micros(self.at.now))
         day = local_day(end - 1, self.wanted.selection.zone)
-        given = rate_on(self.wanted.rates, currency, day)
+        meant = to == (self.wanted.currency or self.at.currency)
+        given = rate_on(self.wanted.rates, currency, day) if meant else None
         if given is not None:
             return given
         organization_id = self.wanted.selection.organization_id

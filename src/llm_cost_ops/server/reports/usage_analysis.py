@@ -22,7 +22,7 @@ from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
     Options,
     Ranked,
-    change_of,
+    against,
     enumerate_totals,
     label_of,
     layers,
@@ -31,6 +31,7 @@ from llm_cost_ops.server.reports.blocks import (
     title_of,
     titled,
 )
+from llm_cost_ops.server.reports.compared import change_to
 from llm_cost_ops.server.reports.material import Material, ratio, total_of
 
 MODELS = ("provider", "model")
@@ -47,7 +48,7 @@ def usage(material: Material, options: Options) -> Section:
     """The key figures of use."""
     whole, query = material.overview, material.query("/costs/summary")
     before = material.earlier(())
-    ago = None if before is None else total_of(before)
+    ago = None if before is None else before.totals
     counts = [
         ("Calls", whole.requests, None if ago is None else ago.requests),
         ("Tokens", whole.total_tokens, None if ago is None else ago.total_tokens),
@@ -57,11 +58,12 @@ def usage(material: Material, options: Options) -> Section:
         ),
     ]
     figures = [
-        Figure(label, "count", now, None, change_of(now, old), query) for label, now, old in counts
+        Figure(label, "count", now, None, change_to(material, before, now, old), query)
+        for label, now, old in counts
     ]
     share = ratio(whole.of_kind("cached_tokens"), whole.of_kind("input_tokens"))
     figures.append(Figure("Cached share of input", "ratio", share, None, None, query))
-    return Section(titled(options, "Use"), (Figures(tuple(figures)),))
+    return Section(titled(options, "Use"), (Figures(tuple(figures)), *against(material, before)))
 
 
 def usage_trend(material: Material, options: Options) -> Section:
