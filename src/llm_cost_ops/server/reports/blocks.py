@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from llm_cost_ops.core.buckets import Buckets
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -18,6 +19,7 @@ from llm_cost_ops.core.report.document import (
     Text,
 )
 from llm_cost_ops.server.analytics.aggregate import dimensions
+from llm_cost_ops.server.analytics.groups import TooManyGroups
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.compared import (
     change_to,
@@ -161,7 +163,9 @@ def top_chart(material: Material, title: str, names: Sequence[str], groups: Grou
 
 def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[Chart, Table]:
     """The cost over time, a layer for each of the dearest groups, and the sums as a table."""
-    made, rows = material.trend(names)
+    made, rows, by = split_trend(material, names)
+    title = title if by == names else f"{title}: not split, too many"
+    names = by
     sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
     ranked = Ranked.of(sums, LAYERS)
     labels = tuple(made.label(place) for place in range(len(made)))
@@ -183,6 +187,17 @@ def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[C
         query=query,
     )
     return chart, _trend_table(material, made.grain, labels, whole)
+
+
+def split_trend(
+    material: Material, names: Sequence[str]
+) -> tuple[Buckets, dict[Names, list[Totals]], Sequence[str]]:
+    """A trend by the values of dimensions, or without any where they have too many of them in all
+    buckets together; and by which it is."""
+    try:
+        return *material.trend(names), names
+    except TooManyGroups:
+        return *material.trend(()), ()
 
 
 def _trend_table(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote, urlencode
 
 from llm_cost_ops.core.budget import Budget, Limits
 from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
+from llm_cost_ops.core.period import ALL_TIME, day_start, local_day, time_zone
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -38,14 +41,20 @@ def budgets(material: Material, options: Options) -> Section:
     index = Index(1, store.load(session, organization_id))
     unseen = hidden(material.wanted.reach, index, index.budgets.values())
     known = [each for each in index.budgets.values() if each.id not in unseen]
-    where = standings(session, known, at_us)
+    ends = {zone: _end(material, zone) for zone in {each.zone for each in known}}
+    where: dict[str, Standing | None] = {}
+    for zone, end_us in ends.items():
+        where |= standings(session, [each for each in known if each.zone == zone], end_us)
     found = [(each, standing) for each in known if (standing := where[each.id]) is not None]
     if not found:
         return Section(title, (Text("No budget was in force at the end of the period."),))
-    now = at_us + 1 >= to_micros(material.at.now)
+    now = all(end_us + 1 >= to_micros(material.at.now) for end_us in ends.values())
     query = f"GET {API}/budgets" if now else _spent_queries(found)
     zone = material.wanted.selection.zone
-    blocks: list[Block] = [Text(f"As of {format_minute(at_us + 1, zone)}.")]
+    told = f"As of {format_minute(at_us + 1, zone)}."
+    if material.wanted.filters:
+        told += " Filters of the report do not apply to budgets: each counts what its own scope is."
+    blocks: list[Block] = [Text(told)]
     for currency in sorted({budget.currency for budget, _ in found}):
         own = [each for each in found if each[0].currency == currency]
         money = [each for each in own if each[1].limits.e10 is not None]
@@ -56,6 +65,20 @@ def budgets(material: Material, options: Options) -> Section:
         if limited:
             blocks.append(_counts(title, name, limited, query))
     return Section(title, tuple(blocks))
+
+
+def _end(material: Material, zone: str) -> int:
+    """The last instant of the report's period for a budget with days of this zone: the end of the
+    same date, so that a month of another zone is that month and not the hours of the next."""
+    window, own = material.wanted.selection.window, material.wanted.selection.zone
+    at_us = last_moment(window, material.at)
+    if window.is_empty or window.end_us >= ALL_TIME.end_us or at_us + 1 < window.end_us:
+        return at_us
+    last = local_day(at_us, own)
+    if day_start(last + timedelta(days=1), own) != window.end_us:
+        return at_us
+    end_us = day_start(last + timedelta(days=1), time_zone(zone)) - 1
+    return min(end_us, to_micros(material.at.now))
 
 
 Found = Sequence[tuple[Budget, Standing]]
@@ -155,9 +178,8 @@ def _spent_queries(found: Found) -> str:
     lines: list[str] = []
     for budget, standing in found[:MAX_ROWS]:
         window = standing.window
-        scope = "&".join(
-            f"{name}={','.join(sorted(values))}" for name, values in budget.scope.dimensions
-        )
+        named = [(name, ",".join(sorted(values))) for name, values in budget.scope.dimensions]
+        scope = urlencode(named, quote_via=quote, safe=",")
         lines.append(
             f"GET {API}/costs/summary?start_date={format_micros(window.start_us)}"
             f"&end_date={format_micros(window.end_us)}{'&' if scope else ''}{scope}"

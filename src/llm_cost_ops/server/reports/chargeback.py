@@ -22,6 +22,7 @@ from llm_cost_ops.server.reports.blocks import (
     title_of,
     titled,
 )
+from llm_cost_ops.server.reports.booked import of_books
 from llm_cost_ops.server.reports.compared import cost_cell
 from llm_cost_ops.server.reports.material import Grouped, Material, Names
 
@@ -174,4 +175,4 @@ def _told(material: Material, found: Allocation, name: str) -> list[Block]:
         blocks.append(
             Text(f"{material.overview.unpriced} calls have no price yet and are charged to nobody.")
         )
-    return blocks
+    return [*blocks, *of_books(material)]

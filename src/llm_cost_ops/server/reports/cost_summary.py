@@ -32,6 +32,7 @@ from llm_cost_ops.server.reports.blocks import (
     top_chart,
     trend_chart,
 )
+from llm_cost_ops.server.reports.booked import of_books
 from llm_cost_ops.server.reports.compared import (
     change_to,
     cost_cell,
@@ -78,7 +79,7 @@ def totals(material: Material, options: Options) -> Section:
         ),
         Figure("Unpriced calls", "count", whole.unpriced, None, None, query),
     )  # fmt: skip
-    blocks = (Figures(figures), *against(material, before))
+    blocks = (Figures(figures), *against(material, before), *of_books(material))
     return Section(titled(options, "Totals"), blocks)
 
 

@@ -28,6 +28,7 @@ from llm_cost_ops.server.reports.blocks import (
     layers,
     named,
     overlap_note,
+    split_trend,
     title_of,
     titled,
 )
@@ -69,7 +70,7 @@ def usage(material: Material, options: Options) -> Section:
 def usage_trend(material: Material, options: Options) -> Section:
     """Tokens over time."""
     names = layers(options, material)
-    made, rows = material.trend(names)
+    made, rows, names = split_trend(material, names)
     sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
     ordered = sorted(sums.items(), key=lambda item: (-item[1].total_tokens, str(item[0])))
     labels = tuple(made.label(place) for place in range(len(made)))
