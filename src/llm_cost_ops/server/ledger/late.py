@@ -212,3 +212,16 @@ def recognitions(
         rows: Sequence[Any] = session.execute(query).all()
         found.update((row[0], row[1]) for row in rows)
     return found
+
+
+def late_months(
+    session: ReadSession, organization_id: str, first: str, last: str
+) -> list[tuple[str, str]]:
+    """For which closed months something was recorded late, and in the books of which it is: where
+    one of both is among the months from the first to the last."""
+    query = select(_LATE.month, _LATE.recognized).where(
+        _LATE.organization_id == organization_id,
+        _LATE.month.between(first, last) | _LATE.recognized.between(first, last),
+    )
+    rows: Sequence[Any] = session.execute(query.distinct()).all()
+    return sorted((row[0], row[1]) for row in rows)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import cast
 
+from llm_cost_ops.core.buckets import Buckets
 from llm_cost_ops.core.report.document import (
+    Block,
     Cell,
     Chart,
     Column,
@@ -15,10 +16,26 @@ from llm_cost_ops.core.report.document import (
     Section,
     Series,
     Table,
+    Text,
 )
 from llm_cost_ops.server.analytics.aggregate import dimensions
+from llm_cost_ops.server.analytics.groups import TooManyGroups
 from llm_cost_ops.server.analytics.totals import Totals
-from llm_cost_ops.server.reports.material import Grouped, Material, Names, ratio, total_of
+from llm_cost_ops.server.reports.compared import (
+    change_to,
+    cost_cell,
+    remarks,
+    unfinished_remark,
+)
+from llm_cost_ops.server.reports.material import (
+    Earlier,
+    Grouped,
+    Material,
+    Names,
+    period_text,
+    ratio,
+    total_of,
+)
 
 MAX_ROWS = 100
 TOP = 10
@@ -44,6 +61,21 @@ def named(options: Options, key: str, otherwise: Sequence[str]) -> tuple[str, ..
     return tuple(map(str, cast("list[object]", found)))
 
 
+def layers(options: Options, material: Material) -> tuple[str, ...]:
+    """What a trend is split by: those of the section, else the first asked for. The trend itself is
+    of time, so dimensions of time are no layers."""
+    asked = named(options, "group_by", ())
+    first = asked or material.wanted.group_by or ("provider",)
+    names = tuple(each.key for each in dimensions(first) if each.grain is None)
+    return names if asked else names[:1]
+
+
+def overlap_note(names: Sequence[str]) -> str | None:
+    """What is to be said of groups that share calls."""
+    overlapping = any(each.tag is not None for each in dimensions(names))
+    return "A call with several tags is in several of them." if overlapping else None
+
+
 def titled(options: Options, otherwise: str) -> str:
     """The title of a section."""
     return str(options.get("title", otherwise))
@@ -59,16 +91,6 @@ def title_of(name: str) -> str:
 def label_of(key: Names) -> str:
     """The values of a group in one text."""
     return " / ".join(NONE if value is None else value for value in key) or "all"
-
-
-def cost_cell(totals: Totals) -> int | None:
-    """The cost in units of 1e-10; None where there are calls and none of them has a price."""
-    return None if totals.is_unpriced else totals.cost
-
-
-def change_of(now: int | None, before: int | None) -> Decimal | None:
-    """The relative change; None to nothing or from nothing known."""
-    return None if now is None or not before else ratio(now - before, abs(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +139,8 @@ def group_table(
     blank = [""] * (len(names) - 1)
     if ranked.others:
         rows.append(row([f"{ranked.others} others", *blank], ranked.other))
-    overlapping = any(each.tag is not None for each in dimensions(names))
-    note = "A call with several tags is in several rows." if overlapping else None
     return Table(
-        title, tuple(columns), tuple(rows), row(["Total", *blank], whole), note,
+        title, tuple(columns), tuple(rows), row(["Total", *blank], whole), overlap_note(names),
         material.query("/costs/aggregate", group_by=names),
     )  # fmt: skip
 
@@ -133,7 +153,7 @@ def top_chart(material: Material, title: str, names: Sequence[str], groups: Grou
     return Chart(
         "bars",
         title,
-        f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.",
+        _told(f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.", names),
         tuple(label for label, _ in shown),
         (Series("Cost", tuple(cost for _, cost in shown)),),
         currency=material.currency,
@@ -143,7 +163,9 @@ def top_chart(material: Material, title: str, names: Sequence[str], groups: Grou
 
 def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[Chart, Table]:
     """The cost over time, a layer for each of the dearest groups, and the sums as a table."""
-    made, rows = material.trend(names)
+    made, rows, by = split_trend(material, names)
+    title = title if by == names else f"{title}: not split, too many"
+    names = by
     sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
     ranked = Ranked.of(sums, LAYERS)
     labels = tuple(made.label(place) for place in range(len(made)))
@@ -152,12 +174,13 @@ def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[C
         kept = {key for key, _ in ranked.rows}
         rest = [each for key, each in rows.items() if key not in kept]
         layers.append((OTHER, [_summed(column) for column in zip(*rest, strict=True)]))
-    whole = [_summed(column) for column in zip(*rows.values(), strict=True)]
+    # Read for itself, because layers of tags share calls.
+    (whole,) = material.trend(())[1].values() or ([Totals() for _ in labels],)
     query = material.query("/costs/aggregate", group_by=(*names, made.grain))
     chart = Chart(
         "stacked",
         title,
-        f"Cost by {made.grain} from {labels[0]} to {labels[-1]}.",
+        _told(f"Cost by {made.grain} from {labels[0]} to {labels[-1]}.", names),
         labels,
         tuple(Series(name, tuple(map(cost_cell, each))) for name, each in layers),
         currency=material.currency,
@@ -166,10 +189,20 @@ def trend_chart(material: Material, title: str, names: Sequence[str]) -> tuple[C
     return chart, _trend_table(material, made.grain, labels, whole)
 
 
+def split_trend(
+    material: Material, names: Sequence[str]
+) -> tuple[Buckets, dict[Names, list[Totals]], Sequence[str]]:
+    """A trend by the values of dimensions, or without any where they have too many of them in all
+    buckets together; and by which it is."""
+    try:
+        return *material.trend(names), names
+    except TooManyGroups:
+        return *material.trend(()), ()
+
+
 def _trend_table(
     material: Material, grain: str, labels: Sequence[str], whole: list[Totals]
 ) -> Table:
-    found = whole or [Totals() for _ in labels]
     return Table(
         f"By {grain}",
         (
@@ -180,7 +213,7 @@ def _trend_table(
         ),
         tuple(
             (label, totals.requests, totals.total_tokens, cost_cell(totals))
-            for label, totals in zip(labels, found, strict=True)
+            for label, totals in zip(labels, whole, strict=True)
         ),
         (
             "Total", material.overview.requests, material.overview.total_tokens,
@@ -188,6 +221,10 @@ def _trend_table(
         ),
         query=material.query("/costs/aggregate", group_by=(grain,)),
     )  # fmt: skip
+
+
+def _told(text: str, names: Sequence[str]) -> str:
+    return " ".join(filter(None, (text, overlap_note(names))))
 
 
 def enumerate_totals(each: Sequence[Totals]) -> list[tuple[Names, Totals]]:
@@ -199,9 +236,19 @@ def _summed(column: Sequence[Totals]) -> Totals:
     return total_of(dict(enumerate_totals(column)))
 
 
-def cost_figure(material: Material, label: str = "Total cost") -> Figure:
+def cost_figure(material: Material, before: Earlier | None) -> Figure:
     """The cost of the period against the one compared with."""
-    before = material.earlier(())
     cost = cost_cell(material.overview)
-    change = None if before is None else change_of(cost, total_of(before).cost)
-    return Figure(label, "money", cost, material.currency, change, material.query("/costs/summary"))
+    ago = None if before is None else cost_cell(before.totals)
+    change = change_to(material, before, cost, ago)
+    query = material.query("/costs/summary")
+    return Figure("Total cost", "money", cost, material.currency, change, query)
+
+
+def against(material: Material, before: Earlier | None) -> list[Block]:
+    """What the changes of figures are against, and what that lacks."""
+    if before is None:
+        return []
+    said = [f"Changes are against {period_text(before.window, material.wanted)}."]
+    said += [*remarks(material, before), *unfinished_remark(material)]
+    return [Text(" ".join(said))]

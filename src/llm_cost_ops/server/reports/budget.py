@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote, urlencode
 
-from llm_cost_ops.core.budget import Budget
+from llm_cost_ops.core.budget import Budget, Limits
 from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
+from llm_cost_ops.core.period import ALL_TIME, day_start, local_day, time_zone
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -38,21 +41,44 @@ def budgets(material: Material, options: Options) -> Section:
     index = Index(1, store.load(session, organization_id))
     unseen = hidden(material.wanted.reach, index, index.budgets.values())
     known = [each for each in index.budgets.values() if each.id not in unseen]
-    where = standings(session, known, at_us)
+    ends = {zone: _end(material, zone) for zone in {each.zone for each in known}}
+    where: dict[str, Standing | None] = {}
+    for zone, end_us in ends.items():
+        where |= standings(session, [each for each in known if each.zone == zone], end_us)
     found = [(each, standing) for each in known if (standing := where[each.id]) is not None]
     if not found:
         return Section(title, (Text("No budget was in force at the end of the period."),))
-    now = at_us + 1 >= to_micros(material.at.now)
+    now = all(end_us + 1 >= to_micros(material.at.now) for end_us in ends.values())
     query = f"GET {API}/budgets" if now else _spent_queries(found)
     zone = material.wanted.selection.zone
-    blocks: list[Block] = [Text(f"As of {format_minute(at_us + 1, zone)}.")]
+    told = f"As of {format_minute(at_us + 1, zone)}."
+    if material.wanted.filters:
+        told += " Filters of the report do not apply to budgets: each counts what its own scope is."
+    blocks: list[Block] = [Text(told)]
     for currency in sorted({budget.currency for budget, _ in found}):
         own = [each for each in found if each[0].currency == currency]
         money = [each for each in own if each[1].limits.e10 is not None]
         if money:
-            blocks.append(_chart(money, currency, query))
-        blocks.append(_table(own, currency, query))
+            blocks += [_chart(money, currency, query), _table(money, currency, query)]
+    for title, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
+        limited = [each for each in found if getattr(each[1].limits, name) is not None]
+        if limited:
+            blocks.append(_counts(title, name, limited, query))
     return Section(title, tuple(blocks))
+
+
+def _end(material: Material, zone: str) -> int:
+    """The last instant of the report's period for a budget with days of this zone: the end of the
+    same date, so that a month of another zone is that month and not the hours of the next."""
+    window, own = material.wanted.selection.window, material.wanted.selection.zone
+    at_us = last_moment(window, material.at)
+    if window.is_empty or window.end_us >= ALL_TIME.end_us or at_us + 1 < window.end_us:
+        return at_us
+    last = local_day(at_us, own)
+    if day_start(last + timedelta(days=1), own) != window.end_us:
+        return at_us
+    end_us = day_start(last + timedelta(days=1), time_zone(zone)) - 1
+    return min(end_us, to_micros(material.at.now))
 
 
 Found = Sequence[tuple[Budget, Standing]]
@@ -67,7 +93,7 @@ def _chart(found: Found, currency: str, query: str) -> Chart:
         f"{exceeded} of {len(found)} budgets are exceeded.",
         tuple(budget.name for budget, _ in shown),
         (
-            Series("spent", tuple(standing.used.e10 for _, standing in shown)),
+            Series("spent", tuple(_spent(standing) for _, standing in shown)),
             Series("limit", tuple(standing.limits.e10 for _, standing in shown)),
         ),
         currency=currency,
@@ -97,7 +123,9 @@ def _left_out(found: Found) -> str:
 
 
 def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
-    limit, spent = standing.limits.e10, standing.used.e10
+    limit, spent = standing.limits.e10, _spent(standing)
+    known = limit is not None and spent is not None
+    fits = Limits(limit).fits(standing.used)
     return (
         budget.name,
         standing.window.start_us,
@@ -105,11 +133,44 @@ def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
         limit,
         spent,
         standing.held.e10,
-        None if limit is None else limit - spent,
-        Decimal(standing.share) / _MILLION,
+        limit - spent if limit is not None and spent is not None else None,
+        Decimal(Limits(limit).share(standing.used)) / _MILLION if known else None,
         standing.unpriced,
-        "ok" if standing.limits.fits(standing.used) else "exceeded",
+        "exceeded" if not fits else "ok" if known else "unknown",
     )
+
+
+def _spent(standing: Standing) -> int | None:
+    """What is spent; not known where there are calls and none of them has a price."""
+    used = standing.used
+    return None if 0 < used.requests <= standing.unpriced and not used.e10 else used.e10
+
+
+def _counts(title: str, name: str, found: Found, query: str) -> Table:
+    """Limits of tokens or of calls against what is used."""
+    rows: list[tuple[Cell, ...]] = []
+    for budget, standing in found[:MAX_ROWS]:
+        limit, used = int(getattr(standing.limits, name)), int(getattr(standing.used, name))
+        own = Limits(**{name: limit})
+        rows.append(
+            (
+                budget.name, standing.window.start_us, standing.window.end_us, limit, used,
+                int(getattr(standing.held, name)), limit - used,
+                Decimal(own.share(standing.used)) / _MILLION,
+                "ok" if own.fits(standing.used) else "exceeded",
+            )
+        )  # fmt: skip
+    return Table(
+        title,
+        (
+            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            *(Column(each, "count") for each in ("Limit", "Counted", "Reserved", "Left")),
+            Column("Used", "ratio"), Column("Status"),
+        ),
+        tuple(rows),
+        note=_left_out(found) or None,
+        query=query,
+    )  # fmt: skip
 
 
 def _spent_queries(found: Found) -> str:
@@ -117,9 +178,8 @@ def _spent_queries(found: Found) -> str:
     lines: list[str] = []
     for budget, standing in found[:MAX_ROWS]:
         window = standing.window
-        scope = "&".join(
-            f"{name}={','.join(sorted(values))}" for name, values in budget.scope.dimensions
-        )
+        named = [(name, ",".join(sorted(values))) for name, values in budget.scope.dimensions]
+        scope = urlencode(named, quote_via=quote, safe=",")
         lines.append(
             f"GET {API}/costs/summary?start_date={format_micros(window.start_us)}"
             f"&end_date={format_micros(window.end_us)}{'&' if scope else ''}{scope}"

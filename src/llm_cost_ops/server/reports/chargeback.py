@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_cost_ops.core.money import plain
-from llm_cost_ops.core.report.allocate import Allocation, Line, allocate
+from llm_cost_ops.core.report.allocate import Allocation, Line, Statement, allocate
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -19,10 +19,11 @@ from llm_cost_ops.server.reports.blocks import (
     NONE,
     TOP,
     Options,
-    cost_cell,
     title_of,
     titled,
 )
+from llm_cost_ops.server.reports.booked import of_books
+from llm_cost_ops.server.reports.compared import cost_cell
 from llm_cost_ops.server.reports.material import Grouped, Material, Names
 
 STATEMENTS = 50
@@ -37,7 +38,9 @@ def chargeback(material: Material, options: Options) -> Section:
     """What each is charged: direct cost, a part of each shared cost, and the total."""
     wanted = material.wanted
     name, rules = title_of(wanted.charge_by), wanted.rules
-    found = allocate(_lines(material.groups((wanted.charge_by,))), rules)
+    groups = material.groups((wanted.charge_by,))
+    found = allocate(_lines(groups), rules)
+    unknown = _unknown(groups)
     money = material.currency
     table = Table(
         f"Charged by {name.lower()}",
@@ -46,17 +49,17 @@ def chargeback(material: Material, options: Options) -> Section:
             *(Column(rule.name, "money", money) for rule in rules),
             Column("Charged", "money", money),
         ),
-        _rows(found),
-        _totals(found),
+        _rows(found, unknown),
+        _totals(found, material),
         "The shares of a rule are rounded to 1e-10 by the largest remainder, so that they sum to "
         "what it divides; all that is charged is the total cost of the report.",
         material.query("/costs/aggregate", group_by=(wanted.charge_by,)),
     )  # fmt: skip
-    top = sorted(_named(found), key=lambda each: -each[1])[:TOP]
+    top = _ordered(found)[:TOP]
     chart = Chart(
         "bars", f"Charged most by {name.lower()}",
-        f"The {len(top)} that are charged most.", tuple(label for label, _ in top),
-        (Series("Charged", tuple(units for _, units in top)),),
+        f"The {len(top)} that are charged most.", tuple(_label(each) for each, _ in top),
+        (Series("Charged", tuple(_charged(one, each in unknown) for each, one in top)),),
         currency=money, query=table.query,
     )  # fmt: skip
     return Section(
@@ -69,11 +72,12 @@ def statements(material: Material, options: Options) -> Section:
     wanted = material.wanted
     by, rules = wanted.charge_by, wanted.rules
     detail = material.groups((by, *MODELS))
-    found = allocate(_lines(material.groups((by,))), rules)
+    groups = material.groups((by,))
+    found, unknown = allocate(_lines(groups), rules), _unknown(groups)
     own: dict[str | None, list[tuple[Names, Cell, int]]] = {}
     for key, totals in detail.items():
         own.setdefault(key[0], []).append((key[1:], cost_cell(totals), totals.cost))
-    ordered = sorted(found.statements.items(), key=lambda each: (-each[1].total_e10, str(each[0])))
+    ordered = _ordered(found)
     query = material.query("/costs/aggregate", group_by=(by, *MODELS))
     blocks: list[Block] = []
     for name, statement in ordered[:STATEMENTS]:
@@ -94,7 +98,7 @@ def statements(material: Material, options: Options) -> Section:
                     Column("Position"), Column("Kind"),
                     Column("Amount", "money", material.currency),
                 ),
-                tuple(rows), ("Total", "", statement.total_e10), None, query,
+                tuple(rows), ("Total", "", _charged(statement, name in unknown)), None, query,
             )
         )  # fmt: skip
     if len(ordered) > STATEMENTS:
@@ -117,16 +121,29 @@ def _label(name: str | None) -> str:
     return NONE if name is None else name
 
 
-def _named(found: Allocation) -> list[tuple[str, int]]:
-    return [(_label(name), each.total_e10) for name, each in found.statements.items()]
+def _unknown(groups: Grouped) -> frozenset[str | None]:
+    """Those of whose calls none has a price: their direct cost is not known."""
+    return frozenset(key[0] for key, totals in groups.items() if totals.is_unpriced)
 
 
-def _rows(found: Allocation) -> tuple[tuple[Cell, ...], ...]:
-    ordered = sorted(found.statements.items(), key=lambda each: (-each[1].total_e10, str(each[0])))
+def _charged(statement: Statement, unknown: bool) -> int | None:
+    """What is charged; not known where nothing is but calls without a price."""
+    return None if unknown and not any(statement.allocated_e10) else statement.total_e10
+
+
+def _ordered(found: Allocation) -> list[tuple[str | None, Statement]]:
+    return sorted(found.statements.items(), key=lambda each: (-each[1].total_e10, str(each[0])))
+
+
+def _rows(found: Allocation, unknown: frozenset[str | None]) -> tuple[tuple[Cell, ...], ...]:
+    ordered = _ordered(found)
     rows: list[tuple[Cell, ...]] = [
-        (_label(name), each.direct_e10, *each.allocated_e10, each.total_e10)
+        (
+            _label(name), None if name in unknown else each.direct_e10, *each.allocated_e10,
+            _charged(each, name in unknown),
+        )
         for name, each in ordered[:MAX_ROWS]
-    ]
+    ]  # fmt: skip
     rest = [each for _, each in ordered[MAX_ROWS:]]
     if rest:
         shared = [sum(column) for column in zip(*(e.allocated_e10 for e in rest), strict=True)]
@@ -137,7 +154,9 @@ def _rows(found: Allocation) -> tuple[tuple[Cell, ...], ...]:
     return tuple(rows)
 
 
-def _totals(found: Allocation) -> tuple[Cell, ...]:
+def _totals(found: Allocation, material: Material) -> tuple[Cell, ...]:
+    if material.overview.is_unpriced:
+        return ("Total", None, *(None for _ in found.pools), None)
     direct = sum(each.direct_e10 for each in found.statements.values())
     return ("Total", direct, *found.pools, found.total_e10)
 
@@ -156,4 +175,4 @@ def _told(material: Material, found: Allocation, name: str) -> list[Block]:
         blocks.append(
             Text(f"{material.overview.unpriced} calls have no price yet and are charged to nobody.")
         )
-    return blocks
+    return [*blocks, *of_books(material)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from llm_cost_ops.core.money import PLACES
-from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.report.compare import MONTH, PREVIOUS, YEAR, earlier
-from llm_cost_ops.core.report.decompose import FORMULA, Spent, decompose, together
+from llm_cost_ops.core.report.decompose import FORMULA, Effect, Spent, decompose, together
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -22,18 +21,27 @@ from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
     Options,
-    change_of,
-    cost_cell,
+    against,
     cost_figure,
     group_table,
     label_of,
+    layers,
     named,
     title_of,
     titled,
     top_chart,
     trend_chart,
 )
+from llm_cost_ops.server.reports.booked import of_books
+from llm_cost_ops.server.reports.compared import (
+    change_to,
+    cost_cell,
+    difference,
+    remarks,
+    unfinished_remark,
+)
 from llm_cost_ops.server.reports.material import (
+    Earlier,
     Grouped,
     Material,
     period_text,
@@ -41,6 +49,10 @@ from llm_cost_ops.server.reports.material import (
 )
 
 MODELS = ("provider", "model")
+_UNKNOWN = (
+    "Of a model no call of which has a price in a period the change is not known; the total then "
+    "has what is known as not split, new or gone."
+)
 _COMPARED = {PREVIOUS: "Previous period", MONTH: "A month earlier", YEAR: "A year earlier"}
 
 
@@ -48,17 +60,17 @@ def totals(material: Material, options: Options) -> Section:
     """The key figures."""
     whole, query = material.overview, material.query("/costs/summary")
     before = material.earlier(())
-    ago = None if before is None else total_of(before)
+    ago = None if before is None else before.totals
     average = whole.average
     figures = (
-        cost_figure(material),
+        cost_figure(material, before),
         Figure(
             "Calls", "count", whole.requests, None,
-            None if ago is None else change_of(whole.requests, ago.requests), query,
+            change_to(material, before, whole.requests, ago and ago.requests), query,
         ),
         Figure(
             "Tokens", "count", whole.total_tokens, None,
-            None if ago is None else change_of(whole.total_tokens, ago.total_tokens), query,
+            change_to(material, before, whole.total_tokens, ago and ago.total_tokens), query,
         ),
         Figure(
             "Cost per call", "money",
@@ -67,19 +79,15 @@ def totals(material: Material, options: Options) -> Section:
         ),
         Figure("Unpriced calls", "count", whole.unpriced, None, None, query),
     )  # fmt: skip
-    blocks: list[Block] = [Figures(figures)]
-    if material.wanted.before is not None:
-        text = period_text(material.wanted.before, material.wanted)
-        blocks.append(Text(f"Changes are against {text}."))
-    return Section(titled(options, "Totals"), tuple(blocks))
+    blocks = (Figures(figures), *against(material, before), *of_books(material))
+    return Section(titled(options, "Totals"), blocks)
 
 
 def trend(material: Material, options: Options) -> Section:
     """The cost over time."""
-    names = named(options, "group_by", (material.wanted.group_by or ("provider",))[:1])
-    chart, table = trend_chart(
-        material, f"Cost over time by {title_of(names[0]).lower()}" if names else "Cost", names
-    )
+    names = layers(options, material)
+    told = f" by {title_of(names[0]).lower()}" if names else ""
+    chart, table = trend_chart(material, f"Cost over time{told}", names)
     return Section(titled(options, "Trend"), (chart, table))
 
 
@@ -100,65 +108,95 @@ def comparison(material: Material, options: Options) -> Section:
     """The period beside the previous one, the same a month and a year earlier."""
     wanted = material.wanted
     window, zone = wanted.selection.window, wanted.selection.zone
-    rows: list[tuple[Cell, ...]] = []
-    queries: list[str] = []
-    for how, label in ((None, "This period"), *_COMPARED.items()):
-        other = window if how is None else earlier(window, zone, how)
+    rows = [_this(material)]
+    queries = [material.query("/costs/summary", window)]
+    said = unfinished_remark(material)
+    for how, label in _COMPARED.items():
+        other = earlier(window, zone, how)
         if other is not None:
-            found = material.overview if how is None else total_of(material.groups((), other))
-            rows.append(_compared(material, label, other, found))
+            found = material.of((), other)
+            rows.append(_compared(material, label, found))
             queries.append(material.query("/costs/summary", other))
+            said += remarks(material, found)
     columns = (
         Column("Compared"), Column("Period"), Column("Calls", "count"), Column("Tokens", "count"),
         Column("Cost", "money", material.currency),
         Column("Change to this period", "money", material.currency), Column("Change", "ratio"),
+        Column("Unpriced calls", "count"),
     )  # fmt: skip
-    table = Table("Period comparison", columns, tuple(rows), query="\n".join(queries))
+    note = " ".join(dict.fromkeys(said)) if len(rows) > 1 else None
+    table = Table("Period comparison", columns, tuple(rows), None, note or None, "\n".join(queries))
     blocks: tuple[Block, ...] = (table,)
     if len(rows) == 1:
         blocks = (table, Text("A period without a start or an end has no earlier one."))
     return Section(titled(options, "Comparison"), blocks)
 
 
-def _compared(material: Material, label: str, window: Window, found: Totals) -> tuple[Cell, ...]:
-    now, cost = cost_cell(material.overview), cost_cell(found)
-    this = window == material.wanted.selection.window
-    difference = None if now is None or cost is None else now - cost
-    change = Decimal() if this and now is not None else change_of(now, cost)
-    text = period_text(window, material.wanted)
-    return label, text, found.requests, found.total_tokens, cost, difference, change
+def _this(material: Material) -> tuple[Cell, ...]:
+    whole = material.overview
+    cost = cost_cell(whole)
+    none = (None, None) if cost is None else (0, Decimal())
+    text = period_text(material.wanted.selection.window, material.wanted)
+    return (
+        "This period", text, whole.requests, whole.total_tokens, cost, *none, whole.unpriced,
+    )  # fmt: skip
+
+
+def _compared(material: Material, label: str, other: Earlier) -> tuple[Cell, ...]:
+    found = other.totals
+    cost = cost_cell(found)
+    change = change_to(material, other, cost_cell(material.overview), cost)
+    return (
+        label, period_text(other.window, material.wanted), found.requests, found.total_tokens,
+        cost, difference(material, other), change, found.unpriced,
+    )  # fmt: skip
 
 
 def drivers(material: Material, options: Options) -> Section:
     """What volume, mix and price did to the cost since the period compared with."""
     title = titled(options, "Why the cost changed")
     before = material.earlier(MODELS)
-    if before is None or material.wanted.before is None:
+    if before is None:
         return Section(title, (Text("There is no earlier period to compare with."),))
-    effects = decompose(spent_by(before), spent_by(material.groups(MODELS)))
+    after = material.groups(MODELS)
+    effects = decompose(spent_by(before.groups), spent_by(after))
     ordered = sorted(effects.items(), key=lambda item: (-abs(item[1].change), str(item[0])))
     shown = ordered[:MAX_ROWS]
     rows: list[tuple[Cell, ...]] = [
-        (label_of(key), each.before, each.now, *each.parts, each.change) for key, each in shown
+        (label_of(key), *_effect(each, before.groups.get(key), after.get(key)))
+        for key, each in shown
     ]
     rest = together(each for _, each in ordered[MAX_ROWS:])
     if len(ordered) > len(shown):
-        rows.append((f"{len(ordered) - len(shown)} others", rest.before, rest.now,
-                     *rest.parts, rest.change))  # fmt: skip
+        rows.append((f"{len(ordered) - len(shown)} others", *_effect(rest)))
     whole = together(effects.values())
     names = ("Before", "Now", "Volume", "Mix", "Price", "New", "Gone", "Not split", "Change")
     queries = [material.query("/costs/aggregate", window, group_by=MODELS)
-               for window in (material.wanted.before, None)]  # fmt: skip
+               for window in (before.window, None)]  # fmt: skip
     table = Table(
         "Price, volume and mix",
         (Column("Model"), *(Column(name, "money", material.currency) for name in names)),
         tuple(rows),
-        ("Total", whole.before, whole.now, *whole.parts, whole.change),
+        ("Total", *_effect(whole, before.totals, material.overview)),
         f"{FORMULA}. Not split: models with unpriced calls, and those that use no tokens. Against "
-        f"{period_text(material.wanted.before, material.wanted)}; the parts sum to the change.",
+        f"{period_text(before.window, material.wanted)}; the parts sum to the change. {_UNKNOWN}",
         "\n".join(queries),
     )
-    return Section(title, (table,))
+    said = [*remarks(material, before), *unfinished_remark(material)]
+    return Section(title, (table, *([Text(" ".join(said))] if said else [])))
+
+
+def _effect(
+    effect: Effect, before: Totals | None = None, now: Totals | None = None
+) -> tuple[Cell, ...]:
+    """The cells of an effect; unknown ones where no call of a period has a price."""
+    lacks = [each is not None and each.is_unpriced for each in (before, now)]
+    ends = [
+        None if lack else end for lack, end in zip(lacks, (effect.before, effect.now), strict=True)
+    ]
+    if any(lacks):
+        return (*ends, *(None for _ in effect.parts), None)
+    return (*ends, *effect.parts, effect.change)
 
 
 def spent_by(groups: Grouped) -> dict[tuple[str | None, ...], Spent]:
@@ -184,7 +222,7 @@ def unpriced(material: Material, options: Options) -> Section:
             )
         )
     if not blocks:
-        blocks.append(Text("Every call has a price, and all are in the totals."))
+        blocks.append(Text("Every call of the period has a price and is in the totals."))
     return Section(title, tuple(blocks))
 
 

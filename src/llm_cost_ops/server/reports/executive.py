@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llm_cost_ops.core.money import plain_e10
 from llm_cost_ops.core.report.decompose import Effect, decompose, together
-from llm_cost_ops.core.report.document import Block, Figures, Section, Text
+from llm_cost_ops.core.report.document import Block, Section, Text
 from llm_cost_ops.server.reports import cost_summary
 from llm_cost_ops.server.reports.blocks import Options, group_table, titled, trend_chart
+from llm_cost_ops.server.reports.compared import difference
 from llm_cost_ops.server.reports.material import Material
 
 TOP = 5
@@ -17,11 +16,10 @@ _PARTS = ("volume", "mix", "price", "new models", "models gone", "what cannot be
 
 def executive(material: Material, options: Options) -> Section:
     """Figures, a trend, the dearest models, and the change in one sentence."""
-    (figures, *_) = cost_summary.totals(material, {}).blocks
     chart, _ = trend_chart(material, "Cost over time by provider", ("provider",))
     groups = material.groups(cost_summary.MODELS)
     table = group_table(material, "Dearest models", cost_summary.MODELS, groups, most=TOP + 1)
-    blocks: list[Block] = [replace(figures) if isinstance(figures, Figures) else figures]
+    blocks: list[Block] = [*cost_summary.totals(material, {}).blocks]
     told = _change(material)
     blocks += [chart, *([Text(told)] if told else []), table]
     if material.overview.unpriced:
@@ -38,10 +36,10 @@ def executive(material: Material, options: Options) -> Section:
 
 def _change(material: Material) -> str:
     before = material.earlier(cost_summary.MODELS)
-    if before is None:
+    if before is None or difference(material, before) is None:
         return ""
     now = material.groups(cost_summary.MODELS)
-    effects = decompose(cost_summary.spent_by(before), cost_summary.spent_by(now))
+    effects = decompose(cost_summary.spent_by(before.groups), cost_summary.spent_by(now))
     whole: Effect = together(effects.values())
     if not whole.change:
         return ""

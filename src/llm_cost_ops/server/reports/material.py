@@ -40,6 +40,21 @@ class ReportError(DomainError):
     """A report that cannot be made as it was asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A period that the report's is compared with: its groups in the report's currency, and by
+    currency what no rate converts."""
+
+    window: Window
+    groups: Grouped
+    elsewhere: Mapping[str, Totals]
+
+    @property
+    def totals(self) -> Totals:
+        """Of all groups, for those that share no call."""
+        return total_of(self.groups)
+
+
 @dataclass
 class Material:
     """The reads of one report in one transaction, so that its figures belong together."""
@@ -52,6 +67,9 @@ class Material:
     elsewhere: dict[str, Totals] = field(default_factory=dict[str, Totals])
     """Of the report's period, by currency: what no rate converts."""
     used: dict[str, Rate] = field(default_factory=dict[str, Rate])
+    _trends: dict[tuple[str, ...], Grouped] = field(
+        default_factory=dict[tuple[str, ...], "Grouped"]
+    )
 
     def __post_init__(self) -> None:
         """Settles the currency. Raises ReportError for a rate that is missing."""
@@ -59,8 +77,11 @@ class Material:
         priced = sorted({str(key[-1]) for key, totals in groups.items() if not totals.is_unpriced})
         self.currency = self.wanted.currency or self._usual(groups, priced)
         self.overview = self._settled(groups, self.elsewhere).get((), Totals())
-        if self.wanted.currency is not None and self.elsewhere:
-            missing = ", ".join(sorted(self.elsewhere))
+        self._check(self.elsewhere)
+
+    def _check(self, elsewhere: Mapping[str, Totals]) -> None:
+        if self.wanted.currency is not None and elsewhere:
+            missing = ", ".join(sorted(elsewhere))
             raise ReportError(f"has no rate of {missing} to {self.currency}", field="rates")
 
     def _usual(self, groups: Groups, priced: Sequence[str]) -> str:
@@ -77,21 +98,32 @@ class Material:
         """Totals by the values of dimensions, in the report's currency."""
         return self._settled(self._read(names, window or self.wanted.selection.window), {})
 
-    def earlier(self, names: Sequence[str]) -> Grouped | None:
-        """The same of the period compared with, if any."""
-        return None if self.wanted.before is None else self.groups(names, self.wanted.before)
+    def earlier(self, names: Sequence[str]) -> Earlier | None:
+        """The same of the period compared with, if any. Raises ReportError for a missing rate."""
+        return None if self.wanted.before is None else self.of(names, self.wanted.before)
+
+    def of(self, names: Sequence[str], window: Window) -> Earlier:
+        """The same of another period, and what of it no rate converts. Raises ReportError where
+        every other currency needs a rate."""
+        elsewhere: dict[str, Totals] = {}
+        groups = self._settled(self._read(names, window), elsewhere)
+        self._check(elsewhere)
+        return Earlier(window, groups, elsewhere)
 
     def trend(self, names: Sequence[str]) -> tuple[Buckets, dict[Names, list[Totals]]]:
         """The buckets of the period up to now, and by the values of dimensions a totals for each of
-        them."""
+        them. The dimensions are none of time: the buckets are that."""
         made = self.buckets()
+        settled = self._trends.get(tuple(names))
+        if settled is None:
+            # Settled together, so that the buckets sum to the converted whole.
+            settled = self._settled(self._in_buckets(names, made), {})
+            self._trends[tuple(names)] = settled
+        places = {made.label(place): place for place in range(len(made))}
         found: dict[Names, list[Totals]] = {}
-        for place in range(len(made)):
-            window = Window(made.edges[place], made.edges[place + 1])
-            clipped = window.clip(self.wanted.selection.window)
-            for key, totals in self._of_bucket(names, made, place, clipped).items():
-                row = found.setdefault(key, [Totals() for _ in range(len(made))])
-                row[place] = totals
+        for key, totals in settled.items():
+            row = found.setdefault(key[1:], [Totals() for _ in range(len(made))])
+            row[places[str(key[0])]] = totals
         return made, found
 
     def buckets(self) -> Buckets:
@@ -127,35 +159,21 @@ class Material:
         flat = {k: v if isinstance(v, str | int) else ",".join(v) for k, v in params.items()}
         return f"GET {API}{path}?{urlencode(flat, quote_via=quote, safe=',:/')}"
 
-    def _of_bucket(
-        self, names: Sequence[str], made: Buckets, place: int, window: Window
-    ) -> Grouped:
-        known = self._trends.get(tuple(names))
-        if known is None:
-            known = self._trends[tuple(names)] = self._at_once(names, made)
-        if known:
-            return known.get(made.label(place), {})
-        return self.groups(names, window)
-
-    _trends: dict[tuple[str, ...], dict[str, Grouped]] = field(
-        default_factory=dict[tuple[str, ...], "dict[str, Grouped]"]
-    )
-
-    def _at_once(self, names: Sequence[str], made: Buckets) -> dict[str, Grouped]:
-        """Every bucket by one statement where rows of the rollups make the buckets: nothing where
-        edges are inside of them, so that each is read by its own window."""
+    def _in_buckets(self, names: Sequence[str], made: Buckets) -> Groups:
+        """The groups of every bucket, the label of which comes first in the key: by one statement
+        where rows of the rollups make the buckets, else each by its own window."""
         width = DAY_US if all(edge % DAY_US == 0 for edge in made.edges) else HOUR_US
+        own = self.wanted.selection.window
         if any(edge % width for edge in made.edges) or (width == HOUR_US and made.grain != "day"):
-            return {}
-        selection = self.wanted.selection.within(
-            Window(made.edges[0], made.edges[-1]).clip(self.wanted.selection.window)
-        )
-        found = dimensions((made.grain, *names))
-        groups = read_groups(self.session, selection, Grouping(found, {made.grain: made}))
-        split: dict[str, Groups] = {made.label(0): {}}
-        for key, totals in groups.items():
-            split.setdefault(str(key[0]), {})[key[1:]] = totals
-        return {label: self._settled(each, {}) for label, each in split.items()}
+            found: Groups = {}
+            for place in range(len(made)):
+                window = Window(made.edges[place], made.edges[place + 1]).clip(own)
+                for key, totals in self._read(names, window).items():
+                    found[(made.label(place), *key)] = totals
+            return found
+        selection = self.wanted.selection.within(Window(made.edges[0], made.edges[-1]).clip(own))
+        wanted = dimensions((made.grain, *names))
+        return read_groups(self.session, selection, Grouping(wanted, {made.grain: made}))
 
     def _read(self, names: Sequence[str], window: Window) -> Groups:
         selection = self.wanted.selection.within(window)
@@ -186,10 +204,12 @@ class Material:
 
     def _rate(self, currency: str, to: str) -> Rate | None:
         """The rate of the last day of the period: one for the whole report. Those of the request
-        come before those that the organization keeps."""
+        come before those that the organization keeps, and are to the currency that it names, else
+        to the organization's own: to no other that most calls happen to be in."""
         end = min(self.wanted.selection.window.end_us, to_micros(self.at.now))
         day = local_day(end - 1, self.wanted.selection.zone)
-        given = rate_on(self.wanted.rates, currency, day)
+        meant = to == (self.wanted.currency or self.at.currency)
+        given = rate_on(self.wanted.rates, currency, day) if meant else None
         if given is not None:
             return given
         organization_id = self.wanted.selection.organization_id

@@ -9,11 +9,11 @@ from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
     Options,
     Ranked,
-    cost_cell,
     group_table,
     label_of,
     titled,
 )
+from llm_cost_ops.server.reports.compared import cost_cell
 from llm_cost_ops.server.reports.material import Material, ratio
 
 MODELS = ("provider", "model")

@@ -22,13 +22,17 @@ from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
     Options,
     Ranked,
-    change_of,
+    against,
     enumerate_totals,
     label_of,
+    layers,
     named,
+    overlap_note,
+    split_trend,
     title_of,
     titled,
 )
+from llm_cost_ops.server.reports.compared import change_to
 from llm_cost_ops.server.reports.material import Material, ratio, total_of
 
 MODELS = ("provider", "model")
@@ -37,6 +41,7 @@ KINDS = (
     ("Cache writes", "cache_write_tokens"), ("Output", "output_tokens"),
     ("Reasoning", "reasoning_tokens"),
 )  # fmt: skip
+_PARTS = "Cached input and cache writes are part of the input, reasoning of the output."
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -44,7 +49,7 @@ def usage(material: Material, options: Options) -> Section:
     """The key figures of use."""
     whole, query = material.overview, material.query("/costs/summary")
     before = material.earlier(())
-    ago = None if before is None else total_of(before)
+    ago = None if before is None else before.totals
     counts = [
         ("Calls", whole.requests, None if ago is None else ago.requests),
         ("Tokens", whole.total_tokens, None if ago is None else ago.total_tokens),
@@ -54,17 +59,18 @@ def usage(material: Material, options: Options) -> Section:
         ),
     ]
     figures = [
-        Figure(label, "count", now, None, change_of(now, old), query) for label, now, old in counts
+        Figure(label, "count", now, None, change_to(material, before, now, old), query)
+        for label, now, old in counts
     ]
     share = ratio(whole.of_kind("cached_tokens"), whole.of_kind("input_tokens"))
     figures.append(Figure("Cached share of input", "ratio", share, None, None, query))
-    return Section(titled(options, "Use"), (Figures(tuple(figures)),))
+    return Section(titled(options, "Use"), (Figures(tuple(figures)), *against(material, before)))
 
 
 def usage_trend(material: Material, options: Options) -> Section:
     """Tokens over time."""
-    names = named(options, "group_by", (material.wanted.group_by or ("provider",))[:1])
-    made, rows = material.trend(names)
+    names = layers(options, material)
+    made, rows, names = split_trend(material, names)
     sums = {key: total_of(dict(enumerate_totals(each))) for key, each in rows.items()}
     ordered = sorted(sums.items(), key=lambda item: (-item[1].total_tokens, str(item[0])))
     labels = tuple(made.label(place) for place in range(len(made)))
@@ -77,9 +83,10 @@ def usage_trend(material: Material, options: Options) -> Section:
         columns = zip(*rest, strict=True)
         series.append(Series("other", tuple(sum(t.total_tokens for t in c) for c in columns)))
     told = title_of(names[0]).lower() if names else "all calls"
+    alt = f"Tokens by {made.grain} from {labels[0]} to {labels[-1]}."
     chart = Chart(
         "stacked", f"Tokens over time by {told}",
-        f"Tokens by {made.grain} from {labels[0]} to {labels[-1]}.", labels, tuple(series),
+        " ".join(filter(None, (alt, overlap_note(names)))), labels, tuple(series),
         kind="count", query=material.query("/costs/aggregate", group_by=(*names, made.grain)),
     )  # fmt: skip
     return Section(titled(options, "Tokens over time"), (chart,))
@@ -107,7 +114,7 @@ def tokens(material: Material, options: Options) -> Section:
         ),
         tuple(rows),
         row("Total", material.overview),
-        "Cached input and cache writes are part of the input, reasoning of the output.",
+        " ".join(filter(None, (_PARTS, overlap_note(names)))),
         material.query("/costs/aggregate", group_by=names),
     )  # fmt: skip
     return Section(titled(options, "Kinds of tokens"), (table,))

@@ -1,0 +1,65 @@
+"""Edges of reports: closed months, zones of budgets, and more groups than a trend can hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import pytest
+
+from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.core.report.document import Chart
+from llm_cost_ops.server.analytics import groups
+from llm_cost_ops.server.clock import FixedClock
+from tests.server.reports.test_content import OCTOBER, column, report, section, table
+from tests.server.reports.test_sums import calls_of
+from tests.server.reports.test_unknown import said
+from tests.support.application import Application
+from tests.support.calls import accepted, record, send, usage
+
+
+def test_what_came_after_closing_is_named(sqlite_application: Application) -> None:
+    app = sqlite_application
+    calls_of(app, ("2026-10-05T10:00:00Z", "20", {}))
+    assert "was closed" not in said(report(app, **OCTOBER))
+    answer = send(app, "/periods/2026-10/close", {})
+    assert answer.status_code in (200, 201), answer.text
+    record(app, usage("late", timestamp="2026-10-06T10:00:00Z"))
+    for kind in ("cost_summary", "executive", "chargeback"):
+        assert "in the books of 2026-11, which this report is not about" in said(
+            report(app, kind, **OCTOBER)
+        )
+    assert "it is no part of this report" in said(report(app, period="this-month"))
+
+
+def test_a_month_of_another_zone_is_that_month(sqlite_application: Application) -> None:
+    app = sqlite_application
+    budget = {"name": "b", "amount": 50, "period": "monthly", "project_id": "a&b c"}
+    accepted(send(app, "/budgets", budget), 201)
+    assert isinstance(app.clock, FixedClock)
+    app.clock.current += timedelta(days=12)
+    november = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
+    made = report(app, "budget", project_id="x", timezone="America/New_York", **november)
+    found = table(made, "Variance, USD")
+    assert column(found, "To") == [to_micros(datetime(2026, 12, 1, tzinfo=UTC))]
+    assert f"project_id={quote('a&b c')}" in (found.query or "")
+    assert "do not apply to budgets" in said(made)
+
+
+def test_a_trend_of_too_many_groups_is_not_split(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = sqlite_application
+    calls_of(
+        app,
+        *(
+            (f"2026-10-{day:02}T10:00:00Z", "1", {"project_id": f"p{n}"})
+            for day in range(1, 5)
+            for n in range(2)
+        ),
+    )
+    monkeypatch.setattr(groups, "MAX_GROUPS", 5)
+    made = report(app, group_by=["project_id"], **OCTOBER)
+    (chart,) = [b for b in section(made, "Trend").blocks if isinstance(b, Chart)]
+    assert chart.title == "Cost over time by project: not split, too many"
+    assert [each.name for each in chart.series] == ["all"]
