@@ -273,7 +273,8 @@ def stored_lines(
 
 def reopen(session: WriteSession, organization_id: str, month: str) -> Period | None:
     """Open the last closed month again, as it was: what was recorded for it since is in its books,
-    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed."""
+    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed, and
+    DayClosed where calls that it corrects are archived: closing it again would lose them."""
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
     if not closed or closed[-1].month < month:
@@ -281,6 +282,7 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
     if closed[-1].month != month:
         last = closed[-1].month
         raise MonthClosed(f"{month} cannot be opened again: only {last}, the last one, can be.")
+    _refuse_gone(session, organization_id, months_corrected(session, organization_id, month))
     late, here = late_entries.c, late_entries.c.organization_id == organization_id
     # Without a closed month nothing is late.
     of_month = [late.month == month] if len(closed) > 1 else []
@@ -299,12 +301,13 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
 
 def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
     """The calls in the books of a month must be there to be told one by one. Raises DayClosed."""
-    days = closed_of(session, organization_id)
-    if not days:
-        return
-    archived = {month_at(day * DAY_US) for day in days}
-    wanted = {month, *months_corrected(session, organization_id, month)}
-    gone = sorted(archived & wanted)
+    corrected = months_corrected(session, organization_id, month)
+    _refuse_gone(session, organization_id, [month, *corrected])
+
+
+def _refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+    archived = {month_at(day * DAY_US) for day in closed_of(session, organization_id)}
+    gone = sorted(archived.intersection(months))
     if gone:
         raise DayClosed(f"A call of {gone[0]} {CLOSED_TEXT}: put its archives back.")
 

@@ -1,0 +1,61 @@
+"""No day goes that the books still need, and no month is opened without the days it corrects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.settings import DatabaseSettings
+from tests.server.periods.books import Books
+from tests.server.privacy.test_closed_days import back
+from tests.server.privacy.test_retention import Place, _place
+from tests.support.calls import accepted, count, error, proof, record, usage
+
+AUGUST, SEPTEMBER, OCTOBER = "2026-08", "2026-09", "2026-10"
+IN_AUGUST, IN_SEPTEMBER = "2026-08-20T10:00:00Z", "2026-09-28T00:00:00Z"
+DAYS = 45
+"""Before noon of 2026-11-01 that is the middle of September: August goes, September stays."""
+
+
+@pytest.fixture
+def kept(sqlite_settings: DatabaseSettings, tmp_path: Path) -> Iterator[tuple[Books, Place]]:
+    for place in _place(sqlite_settings, tmp_path / "archives"):
+        place.keep("usage", DAYS)
+        books = Books(place.app, cast("FixedClock", place.app.clock))
+        record(books.app, usage("a", timestamp=IN_AUGUST), usage("s", timestamp=IN_SEPTEMBER))
+        yield books, place
+
+
+def test_a_month_whose_corrections_are_archived_is_not_opened(kept: tuple[Books, Place]) -> None:
+    books, place = kept
+    accepted(books.close(AUGUST))
+    record(books.app, usage("late", timestamp=IN_AUGUST))
+    accepted(books.close(SEPTEMBER))
+    said = books.said(SEPTEMBER)
+    place.run()
+    assert count(books.app, "usage_records") == 1
+    refused = error(books.reopen(SEPTEMBER), 409, "CONFLICT")
+    assert "put its archives back" in refused["message"]
+    assert books.said(SEPTEMBER) == said, "nothing was deleted"
+    (archive,) = place.archives()
+    back(place, archive["id"])
+    accepted(books.reopen(SEPTEMBER))
+    accepted(books.close(SEPTEMBER))
+    assert books.said(SEPTEMBER)["corrections"] == said["corrections"]
+    books.assert_balanced(AUGUST, SEPTEMBER, OCTOBER)
+
+
+def test_a_month_that_is_archived_itself_is_opened(kept: tuple[Books, Place]) -> None:
+    books, place = kept
+    accepted(books.close(AUGUST))
+    said = books.said(AUGUST)["totals"]
+    place.run()
+    assert count(books.app, "usage_records") == 1
+    accepted(books.reopen(AUGUST))
+    accepted(books.close(AUGUST))
+    assert books.said(AUGUST)["totals"] == said, "by its sums"
+    assert proof(books.app).ok
