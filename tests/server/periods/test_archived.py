@@ -9,6 +9,8 @@ from typing import cast
 import pytest
 
 from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.ledger import purge
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.server.periods.books import Books
 from tests.server.privacy.test_closed_days import back
@@ -59,3 +61,27 @@ def test_a_month_that_is_archived_itself_is_opened(kept: tuple[Books, Place]) ->
     accepted(books.close(AUGUST))
     assert books.said(AUGUST)["totals"] == said, "by its sums"
     assert proof(books.app).ok
+
+
+def test_a_day_that_is_needed_since_retention_looked_stays(
+    kept: tuple[Books, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, place = kept
+    looked = purge.days_to_close
+
+    def then_closed(session: ReadSession, organization_id: str, before_us: int) -> list[int]:
+        found = looked(session, organization_id, before_us)
+        if not closed:
+            closed.append(accepted(books.close(AUGUST)))
+            record(books.app, usage("late", timestamp=IN_AUGUST))
+        return found
+
+    closed: list[object] = []
+    monkeypatch.setattr(purge, "days_to_close", then_closed)
+    place.run()
+    assert count(books.app, "usage_records") == 3, "September corrects August and is open"
+    assert place.archives() == []
+    books.assert_balanced(AUGUST, SEPTEMBER, OCTOBER)
+    accepted(books.close(SEPTEMBER))
+    place.run()
+    assert count(books.app, "usage_records") == 1
