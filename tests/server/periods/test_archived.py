@@ -11,11 +11,12 @@ import pytest
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger import purge
+from llm_cost_ops.server.periods import routes
 from llm_cost_ops.server.settings import DatabaseSettings
 from tests.server.periods.books import Books
 from tests.server.privacy.test_closed_days import back
 from tests.server.privacy.test_retention import Place, _place
-from tests.support.calls import accepted, count, error, proof, record, usage
+from tests.support.calls import accepted, count, error, proof, record, tamper, usage
 
 AUGUST, SEPTEMBER, OCTOBER = "2026-08", "2026-09", "2026-10"
 IN_AUGUST, IN_SEPTEMBER = "2026-08-20T10:00:00Z", "2026-09-28T00:00:00Z"
@@ -85,3 +86,41 @@ def test_a_day_that_is_needed_since_retention_looked_stays(
     accepted(books.close(SEPTEMBER))
     place.run()
     assert count(books.app, "usage_records") == 1
+
+
+def test_a_month_that_is_being_closed_keeps_its_calls(
+    kept: tuple[Books, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, place = kept
+    with monkeypatch.context() as stopped:
+        stopped.setattr(routes, "finish_all", lambda *_: None)
+        assert accepted(books.close(AUGUST))["status"] == "closing"
+    record(books.app, usage("late", timestamp=IN_AUGUST))
+    place.run()
+    assert count(books.app, "usage_records") == 3
+    accepted(books.close(AUGUST))
+    assert books.said(AUGUST)["totals"][0]["requests"] == 1
+    books.assert_balanced(AUGUST, SEPTEMBER)
+    accepted(books.close(SEPTEMBER))
+    place.run()
+    assert count(books.app, "usage_records") == 1
+    assert proof(books.app).ok
+
+
+def test_a_month_closed_by_its_sums_is_proven_when_its_calls_are_back(
+    kept: tuple[Books, Place],
+) -> None:
+    books, place = kept
+    place.run()
+    assert accepted(books.close(AUGUST))["sha256"] is None
+    (archive,) = place.archives()
+    back(place, archive["id"])
+    assert proof(books.app).ok
+    # What closing by the sums of days with late calls in them would leave.
+    tamper(books.app, "INSERT INTO late_entries (entry_id, organization_id, record_id, month,"
+           " recognized) SELECT id, organization_id, id, '2026-08', '2026-09' FROM usage_records"
+           " WHERE event_id = 'a'")  # fmt: skip
+    found = proof(books.app)
+    assert not found.ok
+    assert found.first_difference is not None
+    assert found.first_difference.key["month"] == AUGUST

@@ -314,13 +314,18 @@ def _refuse_gone(session: ReadSession, organization_id: str, months: Sequence[st
 
 def needed_since(session: ReadSession, organization_id: str) -> int | None:
     """The beginning of the first month whose calls the books of months that are not closed yet
-    correct; None where there is none."""
-    closed = [p.month for p in closed_periods(session, organization_id) if p.status == CLOSED]
-    if not closed:
+    count or correct; None where there is none.
+
+    A month that is being closed counts its calls one by one, without those that came late: the sums
+    of its days could not tell these apart.
+    """
+    frozen = closed_periods(session, organization_id)
+    if not frozen:
         return None
-    following = month_after(closed[-1])
+    closing = [each.month for each in frozen if each.status == CLOSING][:1]
+    following = closing[0] if closing else month_after(frozen[-1].month)
     months = months_corrected(session, organization_id, following, later=True)
-    return window_of(months[0]).start_us if months else None
+    return min((window_of(month).start_us for month in (*closing, *months)), default=None)
 
 
 def note_erased(
