@@ -6,6 +6,9 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from llm_cost_ops.server.periods import routes
 from tests.server.periods.books import Books
 from tests.support.calls import accepted, error, record, select_all, send, set_price, usage
 
@@ -204,3 +207,17 @@ def test_filters_apply_to_corrections(quick: Books) -> None:
         ),
         422,
     )
+
+
+def test_closing_again_with_the_same_key_goes_on(
+    quick: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    path, key = f"/periods/{OCTOBER}/close", {"Idempotency-Key": "once"}
+    with monkeypatch.context() as stopped:
+        stopped.setattr(routes, "finish_all", lambda *_: None)
+        accepted(send(quick.app, path, {}, headers=key))
+    assert accepted(send(quick.app, path, {}, headers=key))["status"] == "closed"
+    for month in (SEPTEMBER, OCTOBER):
+        assert accepted(quick.app.get(f"/api/v1/periods/{month}"))["status"] == "closed", month
+    quick.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)

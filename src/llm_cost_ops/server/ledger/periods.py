@@ -155,9 +155,9 @@ def freeze(
     """
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
-    unfinished = [each.month for each in closed if each.status == CLOSING and each.month <= month]
+    begun = _unfinished(closed, month)
     if any(each.month == month for each in closed):
-        return unfinished, unpriced_in(session, organization_id, [month])
+        return begun, unpriced_in(session, organization_id, [month])
     if window_of(month).end_us > now_us:
         raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
     first = _first_to_close(session, organization_id, closed, month)
@@ -178,7 +178,16 @@ def freeze(
         for each in months
     ]
     session.execute(insert(periods), rows)
-    return unfinished + months, unpriced
+    return begun + months, unpriced
+
+
+def unfinished(session: ReadSession, organization_id: str, month: str) -> list[str]:
+    """The months up to this one that are still to be added up, the oldest first."""
+    return _unfinished(closed_periods(session, organization_id), month)
+
+
+def _unfinished(closed: Sequence[Period], month: str) -> list[str]:
+    return [each.month for each in closed if each.status == CLOSING and each.month <= month]
 
 
 def _first_to_close(

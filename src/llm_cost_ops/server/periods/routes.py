@@ -136,7 +136,6 @@ def close_period(
     fields = own_fields(principal, body)
     strict = _flag(fields, "strict")
     _refuse_others(fields, ("strict",))
-    begun: list[tuple[list[str], int]] = []
 
     def work(session: WriteSession, actor: Actor) -> Response:
         organization = get_organization(session, actor.organization_id)
@@ -149,21 +148,19 @@ def close_period(
             now_us=actor.now_us,
             strict=strict,
         )
-        begun.append((months, unpriced))
         if months:
             after: dict[str, object] = {"months": months, "unpriced": unpriced}
             actor.record(session, "periods.close", "period", month, None, after)
         return json_response({"months": months, "unpriced": unpriced})
 
     change(request, principal, raw, work, hold=hold_alone)
-    return _closed(request, principal, month, begun)
+    return _closed(request, principal, month)
 
 
-def _closed(
-    request: Request, principal: Principal, month: str, begun: list[tuple[list[str], int]]
-) -> Response:
+def _closed(request: Request, principal: Principal, month: str) -> Response:
     database, organization_id = deps.database(request), principal.organization_id
-    months = begun[-1][0] if begun else [month]
+    with read(database) as session:  # whoever began them, this request or one that was stopped
+        months = ledger.unfinished(session, organization_id, month)
     finish_all(database, organization_id, months, deps.clock(request).micros())
     with read(database) as session:
         found = ledger.period_of(session, organization_id, month)
