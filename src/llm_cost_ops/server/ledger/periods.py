@@ -301,7 +301,8 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
         .where(here, late.recognized == month_after(month))
         .values(recognized=month)
     )
-    for table in (period_lines, periods):
+    # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
+    for table in (periods, period_lines):
         session.execute(
             delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
         )
