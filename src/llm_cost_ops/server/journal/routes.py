@@ -26,7 +26,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.bodies import Named
 from llm_cost_ops.server.admin.wire import COUNT, MAYBE, TEXT, shape
 from llm_cost_ops.server.analytics.request import home
-from llm_cost_ops.server.db.session import snapshot, write_retrying
+from llm_cost_ops.server.db.session import report, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers
@@ -125,7 +125,7 @@ def make_journal(request: Request, body: Asked, principal: Principal = Exporter)
     period = _period(body.period)
     posted = None if body.posting_date is None else parse_day(body.posting_date, "posting_date")
     database = deps.database(request)
-    with snapshot(database) as session:
+    with report(database) as session:
         at = home(session, principal, deps.clock(request).now())
         costs, closed = costs_of(session, at, period)
         accounts = with_teams(session, at.organization_id, body.accounts.accounts())
