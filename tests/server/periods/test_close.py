@@ -221,3 +221,31 @@ def test_closing_again_with_the_same_key_goes_on(
     for month in (SEPTEMBER, OCTOBER):
         assert accepted(quick.app.get(f"/api/v1/periods/{month}"))["status"] == "closed", month
     quick.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)
+
+
+def test_a_price_that_comes_hides_no_other_call_without_one(quick: Books) -> None:
+    at = "2026-09-10T00:00:00Z"
+    record(quick.app, usage("one", timestamp=at, model="later"))
+    accepted(quick.close(SEPTEMBER))
+    set_price(quick.app, "later", effective_date="2026-01-01")
+    dates = {"start_date": "2026-09-01", "end_date": "2026-12-31"}
+    accepted(send(quick.app, "/pricing/rerate", {**dates, "dry_run": False}))
+    assert without_price(quick) == 0
+    assert accepted(quick.close(OCTOBER))["warnings"] == []
+    assert without_price(quick) == 0
+    accepted(quick.reopen(OCTOBER))
+    record(quick.app, usage("own", timestamp=AT, model="never"))
+    assert without_price(quick) == 1
+    closed = accepted(quick.close(OCTOBER))
+    assert closed["unpriced_count"] == 1
+    assert closed["warnings"] == ["1 calls have no price: they cost nothing in these books."]
+    assert without_price(quick) == 1
+    told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
+    assert [json.loads(row[0])["unpriced_count"] for row in told] == [1, 0, 1]
+
+
+def without_price(books: Books) -> int:
+    """How many calls the journal of October lacks."""
+    accounts = {"debit_account": "1", "credit_account": "2"}
+    asked = {"period": OCTOBER, "accounts": accounts}
+    return int(accepted(send(books.app, "/costs/journal", asked))["unpriced_calls"])

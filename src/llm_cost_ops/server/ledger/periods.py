@@ -214,7 +214,7 @@ def finish(
     whole = Delta()
     for delta in totals.values():
         whole.merge(delta)
-    requests, unpriced, partial, _, _, tokens, *_ = whole.counts
+    requests, _, partial, _, _, tokens, *_ = whole.counts
     done = session.execute(
         update(periods)
         .where(
@@ -226,7 +226,7 @@ def finish(
         .values(
             status=CLOSED,
             requests=requests,
-            unpriced=unpriced,
+            unpriced=frozen.unpriced,
             partially_priced=partial,
             total_tokens=tokens,
             totals=dumps({name: str(delta.cost) for name, delta in totals.items()}),
