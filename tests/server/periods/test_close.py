@@ -249,3 +249,15 @@ def without_price(books: Books) -> int:
     accounts = {"debit_account": "1", "credit_account": "2"}
     asked = {"period": OCTOBER, "accounts": accounts}
     return int(accepted(send(books.app, "/costs/journal", asked))["unpriced_calls"])
+
+
+def test_strict_asks_for_the_price_of_late_calls_too(place: Books) -> None:
+    record(place.app, usage("on time", timestamp="2026-09-10T00:00:00Z", model="own"))
+    set_price(place.app, "own", effective_date="2026-01-01")
+    rerate(place, "1", since="2026-09-01")
+    accepted(place.close(SEPTEMBER, strict=True))
+    record(place.app, usage("late", timestamp="2026-09-10T00:00:00Z", model="later"))
+    assert "1 calls" in error(place.close(OCTOBER, strict=True), 409, "CONFLICT")["message"]
+    set_price(place.app, "later", effective_date="2026-01-01")
+    rerate(place, "2", since="2026-09-01")
+    assert accepted(place.close(OCTOBER, strict=True))["unpriced_count"] == 0

@@ -31,6 +31,7 @@ from llm_cost_ops.server.ledger.late import (
     closed_until,
     months_corrected,
     recognitions,
+    unpriced_late,
 )
 from llm_cost_ops.server.ledger.rollup import DAY_US, TOKENS, Delta
 from llm_cost_ops.server.ledger.tables import (
@@ -163,6 +164,7 @@ def freeze(
     first = _first_to_close(session, organization_id, closed, month)
     months = months_between(first, month)
     unpriced = unpriced_in(session, organization_id, months)
+    unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
         raise MonthClosed(f"{unpriced} calls have no price yet, so {month} was not closed.")
     rows = [
