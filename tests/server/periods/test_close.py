@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from decimal import Decimal
 from typing import Any
@@ -179,7 +181,7 @@ def test_the_statement_says_whose_money_it_is(quick: Books) -> None:
     assert (usd["requests"], usd["unpriced_count"]) == (4, 1), "the one taken back is not there"
     for name in ("by_provider", "by_model", "by_project", "by_team"):
         parts = [each for each in said["calls"][name] if each["currency"] == "USD"]
-        assert sum(each["total_cost"] for each in parts) == usd["total_cost"], name
+        assert sum(each["total_cost"] or 0 for each in parts) == usd["total_cost"], name
     assert {each["team_id"] for each in said["calls"]["by_team"]} == {None, "core"}
     text = quick.statement(OCTOBER, "csv").decode()
     assert "'=p" in text, "no formula"
@@ -261,3 +263,23 @@ def test_strict_asks_for_the_price_of_late_calls_too(place: Books) -> None:
     set_price(place.app, "later", effective_date="2026-01-01")
     rerate(place, "2", since="2026-09-01")
     assert accepted(place.close(OCTOBER, strict=True))["unpriced_count"] == 0
+
+
+def test_a_cost_that_nobody_knows_is_not_zero(quick: Books) -> None:
+    at = "2026-09-10T00:00:00Z"
+    record(quick.app, usage("s", timestamp=at, model="never", project_id="p"))
+    unknown = [{"currency": "USD", "total_cost": None}]
+    assert accepted(quick.close(SEPTEMBER))["totals"] == unknown
+    told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
+    assert json.loads(told[0][0])["totals"] == unknown
+    said = quick.said(SEPTEMBER)
+    for total in (*said["totals"], *said["calls"]["by_project"]):
+        assert (total["requests"], total["total_cost"], total["list_cost"]) == (1, None, None)
+    (row,) = csv.DictReader(io.StringIO(quick.statement(SEPTEMBER, "csv").decode(), newline=""))
+    assert (row["total_cost"], row["list_cost"]) == ("", "")
+    # What is known is told: a price of nothing is zero.
+    set_price(quick.app, "never", effective_date="2026-01-01", pricing_structure={
+        "type": "per_token", "input_price_per_million": 0, "output_price_per_million": 0})  # fmt: skip
+    record(quick.app, usage("o", timestamp=AT, model="never"))
+    assert accepted(quick.close(OCTOBER))["totals"] == [{"currency": "USD", "total_cost": 0}]
+    quick.assert_balanced(SEPTEMBER, OCTOBER)

@@ -204,6 +204,15 @@ def lines_digest(lines: Sequence[tuple[Line, Delta]]) -> str:
     return digest.hexdigest()
 
 
+def told_cost(delta: Delta) -> tuple[int | None, int | None]:
+    """Cost and list cost as they are told: None where no call of it has a price, because what is
+    unknown is not zero."""
+    requests, unpriced, *_ = delta.counts
+    if requests > 0 and unpriced >= requests and not delta.cost:
+        return None, delta.list_cost or None
+    return delta.cost, delta.list_cost
+
+
 def totals_of(lines: Sequence[tuple[Line, Delta]]) -> dict[str, Delta]:
     """What lines come to, by currency."""
     found: dict[str, Delta] = {}

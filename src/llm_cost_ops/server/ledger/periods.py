@@ -24,7 +24,7 @@ from llm_cost_ops.core.months import (
     window_of,
 )
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, totals_of
+from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_cost, totals_of
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
     MonthClosed,
@@ -51,7 +51,8 @@ _P, _L = periods.c, period_lines.c
 @dataclass(frozen=True, slots=True)
 class Period:
     """A month: `status` open, closing (its totals are being added up) or closed. `unpriced` calls
-    have no cost. `totals` are in 1e-10 by currency, empty until it is closed."""
+    have no cost. `totals` are in 1e-10 by currency, None where no call has a price; empty until it
+    is closed."""
 
     month: str
     status: str
@@ -64,7 +65,7 @@ class Period:
     unpriced: int = 0
     partially_priced: int = 0
     total_tokens: int = 0
-    totals: Mapping[str, int] | None = None
+    totals: Mapping[str, int | None] | None = None
     digest: str | None = None
     lines_digest: str | None = None
 
@@ -88,7 +89,9 @@ def _period(row: Mapping[Any, Any]) -> Period:
         unpriced=int(row["unpriced"]),
         partially_priced=int(row["partially_priced"]),
         total_tokens=int(row["total_tokens"]),
-        totals=None if totals is None else {name: int(units) for name, units in totals.items()},
+        totals=None
+        if totals is None
+        else {name: None if units is None else int(units) for name, units in totals.items()},
         digest=row["digest"],
         lines_digest=row["lines_digest"],
     )
@@ -231,7 +234,7 @@ def finish(
             unpriced=frozen.unpriced,
             partially_priced=partial,
             total_tokens=tokens,
-            totals=dumps({name: str(delta.cost) for name, delta in totals.items()}),
+            totals=dumps({name: _text(told_cost(delta)[0]) for name, delta in totals.items()}),
             digest=frozen.digest,
             lines=len(lines),
             lines_digest=lines_digest(lines),
@@ -246,6 +249,10 @@ def finish(
         ]
         session.execute(insert(period_lines), rows)
     return period_of(session, organization_id, before.month)
+
+
+def _text(units: int | None) -> str | None:
+    return None if units is None else str(units)
 
 
 def _line_row(
