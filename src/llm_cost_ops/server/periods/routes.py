@@ -28,7 +28,9 @@ from llm_cost_ops.server.ledger.periods import CLOSED, Period
 from llm_cost_ops.server.ledger.rollup import Delta
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.periods.closing import REOPENED_TOPIC, finish_all, told
+from llm_cost_ops.server.periods.turn import adding_up
 from llm_cost_ops.server.periods.wire import shown, statement, table
+from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.spend.lock import hold_alone
 
 Reader = Depends(require("read:costs"))
@@ -122,6 +124,7 @@ def get_period(period: str, request: Request, principal: Principal = Reader) -> 
     operation_id="closePeriod",
     openapi_extra={**KEYED, **_CLOSE},
     responses=answers(200, _PERIOD, "The closed month."),
+    dependencies=[Untimed],
 )
 def close_period(
     period: str,
@@ -161,7 +164,9 @@ def _closed(request: Request, principal: Principal, month: str) -> Response:
     database, organization_id = deps.database(request), principal.organization_id
     with read(database) as session:  # whoever began them, this request or one that was stopped
         months = ledger.unfinished(session, organization_id, month)
-    finish_all(database, organization_id, months, deps.clock(request).micros())
+    if months:
+        with adding_up(database, organization_id):
+            finish_all(database, organization_id, months, deps.clock(request).micros())
     with read(database) as session:
         found = ledger.period_of(session, organization_id, month)
     warnings: list[str] = []
@@ -231,6 +236,7 @@ _AUDITED = ("closed_at", "closed_by", "requests", "totals", "sha256")
             },
         }
     },
+    dependencies=[Untimed],
 )
 def get_statement(period: str, request: Request, principal: Principal = Reader) -> Response:
     """What a month cost by provider, model, project and team, and apart what it corrects of earlier
@@ -258,7 +264,8 @@ def _books(
         found = ledger.period_of(session, organization_id, month)
         if found.status == CLOSED:
             return found, ledger.stored_lines(session, organization_id, month)
-        return found, books_of(session, organization_id, month).lines
+        with adding_up(database, organization_id):
+            return found, books_of(session, organization_id, month).lines
 
 
 def _file(period: Period, lines: list[tuple[Line, Delta]]) -> Response:
