@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.ledger import purge
@@ -16,7 +17,7 @@ from llm_cost_ops.server.settings import DatabaseSettings
 from tests.server.periods.books import Books
 from tests.server.privacy.test_closed_days import back
 from tests.server.privacy.test_retention import Place, _place
-from tests.support.calls import accepted, count, error, proof, record, tamper, usage
+from tests.support.calls import accepted, count, error, proof, record, select_all, tamper, usage
 
 AUGUST, SEPTEMBER, OCTOBER = "2026-08", "2026-09", "2026-10"
 IN_AUGUST, IN_SEPTEMBER = "2026-08-20T10:00:00Z", "2026-09-28T00:00:00Z"
@@ -124,3 +125,24 @@ def test_a_month_closed_by_its_sums_is_proven_when_its_calls_are_back(
     assert not found.ok
     assert found.first_difference is not None
     assert found.first_difference.key["month"] == AUGUST
+
+
+def test_a_month_that_is_archived_in_part_is_proven(kept: tuple[Books, Place]) -> None:
+    books, place = kept
+    record(books.app, usage("early", timestamp="2026-08-02T10:00:00Z"))
+    accepted(books.close(AUGUST))
+    place.run()
+    assert count(books.app, "usage_records") == 1
+    for archive in place.archives():
+        back(place, archive["id"])
+        break
+    assert count(books.app, "usage_records") == 2, "one of two days is back"
+    found = select_all(books.app, "SELECT timestamp FROM usage_records WHERE event_id <> 's'")
+    day = from_micros(int(found[0][0])).isoformat()
+    record(books.app, usage("late", timestamp=day), usage("gone", timestamp=day))
+    assert proof(books.app).ok
+    gone = select_all(books.app, "SELECT id FROM usage_records WHERE event_id = 'gone'")[0][0]
+    assert books.app.delete(f"/api/v1/costs/{gone}").status_code == 204
+    assert proof(books.app).ok
+    tamper(books.app, "DELETE FROM late_entries WHERE entry_id <> record_id")
+    assert not proof(books.app).ok

@@ -278,8 +278,8 @@ def test_a_cost_that_nobody_knows_is_not_zero(quick: Books) -> None:
     (row,) = csv.DictReader(io.StringIO(quick.statement(SEPTEMBER, "csv").decode(), newline=""))
     assert (row["total_cost"], row["list_cost"]) == ("", "")
     # What is known is told: a price of nothing is zero.
-    set_price(quick.app, "never", effective_date="2026-01-01", pricing_structure={
-        "type": "per_token", "input_price_per_million": 0, "output_price_per_million": 0})  # fmt: skip
+    free = {"type": "per_token", "input_price_per_million": 0, "output_price_per_million": 0}
+    set_price(quick.app, "never", effective_date="2026-01-01", pricing_structure=free)
     record(quick.app, usage("o", timestamp=AT, model="never"))
     assert accepted(quick.close(OCTOBER))["totals"] == [{"currency": "USD", "total_cost": 0}]
     quick.assert_balanced(SEPTEMBER, OCTOBER)

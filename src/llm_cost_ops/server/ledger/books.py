@@ -141,6 +141,15 @@ def _corrections(
         rest = [_LATE.record_id >= call, (_LATE.record_id > call) | (_LATE.entry_id > last)]
 
 
+def corrected_of(
+    session: ReadSession, organization_id: str, recognized: str
+) -> Iterator[tuple[str, str, int]]:
+    """What the books of a month that is not closed yet correct: month, currency, 1e-10."""
+    for table in TABLES:
+        for row in _corrections(session, table, organization_id, recognized):
+            yield row["month"], row["currency"], int(row["cost_e10"] or 0)
+
+
 def _entries(table: Table) -> Select[Any]:
     extra = ("unpriced", "partially_priced") if table is usage_corrections else ()
     return select(*(table.c[name] for name in (*_READ, *extra)))

@@ -214,6 +214,12 @@ def months_corrected(
     return sorted(session.execute(query.distinct()).scalars())
 
 
+def months_recognizing(session: ReadSession, organization_id: str) -> list[str]:
+    """The months in whose books something of an earlier one is."""
+    query = select(_LATE.recognized).where(_LATE.organization_id == organization_id)
+    return sorted(session.execute(query.distinct()).scalars())
+
+
 def unpriced_late(session: ReadSession, organization_id: str, recognized: str) -> int:
     """How many calls of earlier months are in the books of a month without a price. A price that
     came for one call takes nothing from another."""

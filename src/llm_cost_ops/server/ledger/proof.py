@@ -7,10 +7,10 @@ from typing import Any
 
 from llm_cost_ops.core.months import month_at, window_of
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.books import books_of, lines_digest, totals_of
+from llm_cost_ops.server.ledger.books import books_of, corrected_of, lines_digest, totals_of
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.closed import totals_of as totals_of_day
-from llm_cost_ops.server.ledger.late import months_corrected
+from llm_cost_ops.server.ledger.late import months_corrected, months_recognizing
 from llm_cost_ops.server.ledger.periods import CLOSED, Period, closed_periods, stored_lines
 from llm_cost_ops.server.ledger.rollup import DAY_US
 
@@ -84,12 +84,20 @@ def _by_sums(
 def _recognized(
     session: ReadSession, organization_id: str, periods: list[Period]
 ) -> dict[str, Amounts]:
-    """What the books of closed months say of the calls of each month, by currency."""
+    """What all books say of the calls of each closed month, by currency: those of closed months as
+    they are stored, and those of others, whose corrections retention leaves there."""
     found: dict[str, Amounts] = {}
     for period in periods:
         for line, delta in stored_lines(session, organization_id, period.month):
             sums = found.setdefault(line.corrects or period.month, {})
             sums[line.currency] = sums.get(line.currency, 0) + delta.cost
+    closed = {period.month for period in periods}
+    for recognized in months_recognizing(session, organization_id):
+        if recognized in closed:
+            continue
+        for month, currency, units in corrected_of(session, organization_id, recognized):
+            sums = found.setdefault(month, {})
+            sums[currency] = sums.get(currency, 0) + units
     return found
 
 
