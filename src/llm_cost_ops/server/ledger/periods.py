@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, true, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -45,6 +45,8 @@ from llm_cost_ops.server.spend.lock import hold_alone
 
 CLOSING, CLOSED, OPEN = "closing", "closed", "open"
 CHUNK = 1_000
+MOST_MOVED = 100_000
+"""So many late entries go back into their month within the few seconds that recording waits."""
 _P, _L = periods.c, period_lines.c
 
 
@@ -304,12 +306,16 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
     late, here = late_entries.c, late_entries.c.organization_id == organization_id
     # Without a closed month nothing is late.
     of_month = [late.month == month] if len(closed) > 1 else []
+    following = late.recognized == month_after(month)
+    moved = select(late.entry_id).where(here, or_(following, *of_month) if of_month else true())
+    counted = select(func.count()).select_from(moved.limit(MOST_MOVED + 1).subquery())
+    if int(session.scalar(counted) or 0) > MOST_MOVED:
+        raise MonthClosed(
+            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came late"
+            " since it was closed. They are in the books of the month after it."
+        )
     session.execute(delete(late_entries).where(here, *of_month))
-    session.execute(
-        update(late_entries)
-        .where(here, late.recognized == month_after(month))
-        .values(recognized=month)
-    )
+    session.execute(update(late_entries).where(here, following).values(recognized=month))
     # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
     for table in (periods, period_lines):
         session.execute(
