@@ -94,6 +94,20 @@ def test_a_rate_is_kept_with_all_its_digits(value: object) -> None:
     assert parse_rate(value) == Decimal(str(value))
 
 
+@pytest.mark.parametrize("whole", ["0", "1", "999999999999"])
+def test_a_rate_of_forty_places_is_refused_unless_they_are_zeros(whole: str) -> None:
+    for places in (f"{'1' * 40}", f"{'0' * 39}1", f"{'1' * 21}", f"{'1' * 20}{'0' * 19}1"):
+        with pytest.raises((AmountError, ExchangeRateError)):
+            parse_rate(f"{whole}.{places}")
+    exact = f"{whole}.{'3' * 20}"
+    assert f"{parse_rate(exact + '0' * 20):f}" == exact, "it fits its column of 40"
+
+
+@pytest.mark.parametrize(("value", "text"), [("100", "100"), ("1e2", "100"), ("1.50", "1.5")])
+def test_a_rate_is_written_without_what_says_nothing(value: str, text: str) -> None:
+    assert str(parse_rate(value)) == text
+
+
 @pytest.mark.parametrize(
     ("pair", "field"),
     [

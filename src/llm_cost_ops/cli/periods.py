@@ -23,7 +23,10 @@ FIELDS = (
 
 
 def _money(totals: list[dict[str, Any]] | None) -> str:
-    return ", ".join(f"{each['total_cost']} {each['currency']}" for each in totals or [])
+    return ", ".join(
+        f"{'unknown' if each['total_cost'] is None else each['total_cost']} {each['currency']}"
+        for each in totals or []
+    )
 
 
 COLUMNS = (

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.money import check_currency, parse_decimal, round_ratio
+from llm_cost_ops.core.money import EXACT, check_currency, parse_decimal, round_ratio
 
 MAX_WHOLE_DIGITS = 12
 MAX_RATE_PLACES = 20
@@ -59,7 +59,8 @@ def parse_rate(value: object, field: str = "rate") -> Decimal:
     number = parse_decimal(value, field)
     if number <= 0:
         raise ExchangeRateError("must be greater than 0", field=field)
-    exponent = number.normalize().as_tuple().exponent
+    number = Decimal(f"{number.normalize(EXACT):f}")  # what was typed beyond it is zeros
+    exponent = number.as_tuple().exponent
     too_fine = isinstance(exponent, int) and exponent < -MAX_RATE_PLACES
     if too_fine or number.adjusted() >= MAX_WHOLE_DIGITS:
         raise ExchangeRateError(

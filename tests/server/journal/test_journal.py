@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Generator
+from contextlib import contextmanager
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
 
 from llm_cost_ops.core import jsontext
+from llm_cost_ops.server.db import session
+from llm_cost_ops.server.db.session import ReadSession
 from tests.support.application import Application
 from tests.support.calls import accepted, proof, record, send, usage
 
@@ -148,3 +152,19 @@ def test_the_journal_of_a_closed_month_stays(sqlite_application: Application) ->
     (was,), (now,) = before["documents"], after["documents"]
     assert now["exact_total"] > was["exact_total"]
     assert "web" in [line["project"] for line in now["lines"]]
+
+
+def test_a_journal_may_take_as_long_as_a_report(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[int] = []
+
+    @contextmanager
+    def patience(_session: ReadSession, statement_ms: int) -> Generator[None]:
+        allowed.append(statement_ms)
+        yield
+
+    monkeypatch.setattr(session, "_patience", patience)
+    furnish(sqlite_application)
+    made(sqlite_application)
+    assert allowed == [sqlite_application.database.settings.report_timeout_ms]

@@ -87,10 +87,10 @@ class Books:
         sums: dict[str, dict[str, Decimal]] = {"statement": {}, "csv": {}, "calls": {}, "focus": {}}
         for month in months:
             for total in self.said(month)["totals"]:
-                _add(sums["statement"], total["currency"], Decimal(total["total_cost"]))
+                _add(sums["statement"], total["currency"], Decimal(total["total_cost"] or 0))
             lines = csv.DictReader(io.StringIO(self.statement(month, "csv").decode(), newline=""))
             for row in lines:
-                _add(sums["csv"], row["currency"], Decimal(row["total_cost"]))
+                _add(sums["csv"], row["currency"], Decimal(row["total_cost"] or 0))
             for row in self.rows(month):
                 _add(sums["calls"], row["currency"], Decimal(row["total_cost"] or 0))
             for row in self.rows(month, "focus"):

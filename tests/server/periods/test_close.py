@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from llm_cost_ops.server.ledger import periods
+from llm_cost_ops.server.periods import routes
 from tests.server.periods.books import Books
 from tests.support.calls import accepted, error, record, select_all, send, set_price, usage
 
@@ -176,7 +182,7 @@ def test_the_statement_says_whose_money_it_is(quick: Books) -> None:
     assert (usd["requests"], usd["unpriced_count"]) == (4, 1), "the one taken back is not there"
     for name in ("by_provider", "by_model", "by_project", "by_team"):
         parts = [each for each in said["calls"][name] if each["currency"] == "USD"]
-        assert sum(each["total_cost"] for each in parts) == usd["total_cost"], name
+        assert sum(each["total_cost"] or 0 for each in parts) == usd["total_cost"], name
     assert {each["team_id"] for each in said["calls"]["by_team"]} == {None, "core"}
     text = quick.statement(OCTOBER, "csv").decode()
     assert "'=p" in text, "no formula"
@@ -204,3 +210,94 @@ def test_filters_apply_to_corrections(quick: Books) -> None:
         ),
         422,
     )
+
+
+def test_closing_again_with_the_same_key_goes_on(
+    quick: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(quick)
+    path, key = f"/periods/{OCTOBER}/close", {"Idempotency-Key": "once"}
+    with monkeypatch.context() as stopped:
+        stopped.setattr(routes, "finish_all", lambda *_: None)
+        accepted(send(quick.app, path, {}, headers=key))
+    assert accepted(send(quick.app, path, {}, headers=key))["status"] == "closed"
+    for month in (SEPTEMBER, OCTOBER):
+        assert accepted(quick.app.get(f"/api/v1/periods/{month}"))["status"] == "closed", month
+    quick.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)
+
+
+def test_a_price_that_comes_hides_no_other_call_without_one(quick: Books) -> None:
+    at = "2026-09-10T00:00:00Z"
+    record(quick.app, usage("one", timestamp=at, model="later"))
+    accepted(quick.close(SEPTEMBER))
+    set_price(quick.app, "later", effective_date="2026-01-01")
+    dates = {"start_date": "2026-09-01", "end_date": "2026-12-31"}
+    accepted(send(quick.app, "/pricing/rerate", {**dates, "dry_run": False}))
+    assert without_price(quick) == 0
+    assert accepted(quick.close(OCTOBER))["warnings"] == []
+    assert without_price(quick) == 0
+    accepted(quick.reopen(OCTOBER))
+    record(quick.app, usage("own", timestamp=AT, model="never"))
+    assert without_price(quick) == 1
+    closed = accepted(quick.close(OCTOBER))
+    assert closed["unpriced_count"] == 1
+    assert closed["warnings"] == ["1 calls have no price: they cost nothing in these books."]
+    assert without_price(quick) == 1
+    told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
+    assert [json.loads(row[0])["unpriced_count"] for row in told] == [1, 0, 1]
+
+
+def without_price(books: Books) -> int:
+    """How many calls the journal of October lacks."""
+    accounts = {"debit_account": "1", "credit_account": "2"}
+    asked = {"period": OCTOBER, "accounts": accounts}
+    return int(accepted(send(books.app, "/costs/journal", asked))["unpriced_calls"])
+
+
+def test_strict_asks_for_the_price_of_late_calls_too(place: Books) -> None:
+    record(place.app, usage("on time", timestamp="2026-09-10T00:00:00Z", model="own"))
+    set_price(place.app, "own", effective_date="2026-01-01")
+    rerate(place, "1", since="2026-09-01")
+    accepted(place.close(SEPTEMBER, strict=True))
+    record(place.app, usage("late", timestamp="2026-09-10T00:00:00Z", model="later"))
+    assert "1 calls" in error(place.close(OCTOBER, strict=True), 409, "CONFLICT")["message"]
+    set_price(place.app, "later", effective_date="2026-01-01")
+    rerate(place, "2", since="2026-09-01")
+    assert accepted(place.close(OCTOBER, strict=True))["unpriced_count"] == 0
+
+
+def test_a_cost_that_nobody_knows_is_not_zero(quick: Books) -> None:
+    at = "2026-09-10T00:00:00Z"
+    record(quick.app, usage("s", timestamp=at, model="never", project_id="p"))
+    unknown = [{"currency": "USD", "total_cost": None}]
+    assert accepted(quick.close(SEPTEMBER))["totals"] == unknown
+    told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
+    assert json.loads(told[0][0])["totals"] == unknown
+    said = quick.said(SEPTEMBER)
+    for total in (*said["totals"], *said["calls"]["by_project"]):
+        assert (total["requests"], total["total_cost"], total["list_cost"]) == (1, None, None)
+    (row,) = csv.DictReader(io.StringIO(quick.statement(SEPTEMBER, "csv").decode(), newline=""))
+    assert (row["total_cost"], row["list_cost"]) == ("", "")
+    # What is known is told: a price of nothing is zero.
+    free = {"type": "per_token", "input_price_per_million": 0, "output_price_per_million": 0}
+    set_price(quick.app, "never", effective_date="2026-01-01", pricing_structure=free)
+    record(quick.app, usage("o", timestamp=AT, model="never"))
+    assert accepted(quick.close(OCTOBER))["totals"] == [{"currency": "USD", "total_cost": 0}]
+    quick.assert_balanced(SEPTEMBER, OCTOBER)
+
+
+def test_a_month_with_very_much_late_stays_closed(
+    quick: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periods, "MOST_MOVED", 2)
+    furnish(quick)
+    accepted(quick.close(OCTOBER))
+    late = [usage(f"late{n}", timestamp=AT, model="own") for n in range(3)]
+    record(quick.app, *late[:2])
+    accepted(quick.reopen(OCTOBER))
+    accepted(quick.close(OCTOBER))
+    record(quick.app, late[2], usage("late-s", timestamp="2026-09-02T00:00:00Z", model="own"))
+    record(quick.app, usage("late-t", timestamp="2026-09-02T00:00:00Z", model="own"))
+    assert "more than 2" in error(quick.reopen(OCTOBER), 409, "CONFLICT")["message"]
+    assert accepted(quick.app.get(f"/api/v1/periods/{OCTOBER}"))["status"] == "closed"
+    quick.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)

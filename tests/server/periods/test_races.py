@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from llm_cost_ops.server.db.session import write
-from llm_cost_ops.server.ledger.periods import freeze
+from llm_cost_ops.server.db.session import report, write
+from llm_cost_ops.server.ledger.books import books_of
+from llm_cost_ops.server.ledger.periods import finish, freeze, period_of
 from tests.server.periods.books import Books
 from tests.support.calls import accepted, count, record, usage
 
@@ -80,3 +81,25 @@ def test_who_records_waits_for_a_closing_under_way_and_then_knows_it(place: Book
     accepted(place.close(OCTOBER))
     assert months(place) == (1, 1)
     place.assert_balanced(OCTOBER, NOVEMBER)
+
+
+def test_a_month_that_is_opened_while_its_books_are_stored_leaves_no_lines(place: Books) -> None:
+    record(place.app, usage("first", timestamp=AT))
+    organization_id = place.app.organization_id
+    with write(place.app.database) as session:
+        freeze(session, organization_id, OCTOBER, organization_name=None, actor_id=None,
+               now_us=place.clock.micros(), strict=False)  # fmt: skip
+    with report(place.app.database) as reading:
+        period = period_of(reading, organization_id, OCTOBER)
+        frozen = books_of(reading, organization_id, OCTOBER)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(place.reopen(OCTOBER)))
+    with write(place.app.database) as session:
+        assert finish(session, organization_id, period, frozen) is not None
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive(), "it waits for who stores the books"
+    thread.join()
+    assert accepted(answers[0])["status"] == "open"
+    assert count(place.app, "period_lines") == 0
+    assert accepted(place.close(OCTOBER))["status"] == "closed"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -27,9 +27,18 @@ COST_CENTER = "cost_center"
 """Where the metadata of a team names its cost centre."""
 
 
-def costs_of(session: ReadSession, at: Home, period: date) -> tuple[list[Cost], bool]:
-    """The costs of a month, exact, and whether it is closed, so that they stay as they are. Give it
-    a snapshot.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The costs of a month, exact, whether it is closed, so that they stay as they are, and how
+    many calls have no price, so that their cost is lacking."""
+
+    costs: list[Cost]
+    closed: bool
+    unpriced: int
+
+
+def costs_of(session: ReadSession, at: Home, period: date) -> Costs:
+    """The costs of a month. Give it a snapshot.
 
     Where months are closed, they are those of the month's books, in UTC: what was recorded for a
     closed month is in the next open one. Elsewhere they are those of the calls of the month in the
@@ -37,17 +46,20 @@ def costs_of(session: ReadSession, at: Home, period: date) -> tuple[list[Cost], 
     """
     if closed_periods(session, at.organization_id):
         month = f"{period:%Y-%m}"
-        if period_of(session, at.organization_id, month).status == CLOSED:
+        found = period_of(session, at.organization_id, month)
+        if found.status == CLOSED:
             lines = stored_lines(session, at.organization_id, month)
-            return [_booked(line, delta) for line, delta in lines], True
-        lines = books_of(session, at.organization_id, month).lines
-        return [_booked(line, delta) for line, delta in lines], False
+            return Costs([_booked(line, delta) for line, delta in lines], True, found.unpriced)
+        books = books_of(session, at.organization_id, month)
+        booked = [_booked(line, delta) for line, delta in books.lines]
+        return Costs(booked, False, books.unpriced)
     zone = time_zone(at.time_zone)
     last = (period.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
     selection = Selection(at.organization_id, days_window(period, last, zone), zone)
     question = Question(dimensions(("provider", "project_id", "team_id")))
     answer = aggregate(session, selection, question, at.currency)
-    return [_cost(row) for row in answer.rows], False
+    costs = [_cost(row) for row in answer.rows]
+    return Costs(costs, False, sum(cost.unpriced for cost in costs))
 
 
 def with_teams(session: ReadSession, organization_id: str, accounts: Accounts) -> Accounts:
@@ -64,11 +76,6 @@ def with_teams(session: ReadSession, organization_id: str, accounts: Accounts) -
             target = found.get(team_id, Target())
             found[team_id] = replace(target, cost_center=target.cost_center or center)
     return replace(accounts, teams=found)
-
-
-def unpriced_of(costs: Sequence[Cost]) -> int:
-    """How many calls have no price, so that the journal lacks their cost."""
-    return sum(cost.unpriced for cost in costs)
 
 
 def _booked(line: Line, delta: Delta) -> Cost:

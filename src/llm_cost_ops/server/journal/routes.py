@@ -26,12 +26,12 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.admin.bodies import Named
 from llm_cost_ops.server.admin.wire import COUNT, MAYBE, TEXT, shape
 from llm_cost_ops.server.analytics.request import home
-from llm_cost_ops.server.db.session import snapshot, write_retrying
+from llm_cost_ops.server.db.session import report, write_retrying
 from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers
 from llm_cost_ops.server.http.routing import Wire, room_router
-from llm_cost_ops.server.journal.month import costs_of, unpriced_of, with_teams
+from llm_cost_ops.server.journal.month import costs_of, with_teams
 from llm_cost_ops.server.pricing.change import Untimed
 
 router = room_router("/api/v1/costs", "journal")
@@ -125,12 +125,17 @@ def make_journal(request: Request, body: Asked, principal: Principal = Exporter)
     period = _period(body.period)
     posted = None if body.posting_date is None else parse_day(body.posting_date, "posting_date")
     database = deps.database(request)
-    with snapshot(database) as session:
+    with report(database) as session:
         at = home(session, principal, deps.clock(request).now())
-        costs, closed = costs_of(session, at, period)
+        found = costs_of(session, at, period)
         accounts = with_teams(session, at.organization_id, body.accounts.accounts())
     made = documents(
-        costs, accounts, period, posting_date=posted, number=body.document, reverse=body.reverse
+        found.costs,
+        accounts,
+        period,
+        posting_date=posted,
+        number=body.document,
+        reverse=body.reverse,
     )
     told: dict[str, object] = {
         "period": body.period,
@@ -146,8 +151,8 @@ def make_journal(request: Request, body: Asked, principal: Principal = Exporter)
     return json_response(
         {
             "period": body.period,
-            "closed": closed,
-            "unpriced_calls": unpriced_of(costs),
+            "closed": found.closed,
+            "unpriced_calls": found.unpriced,
             "documents": [_wire(each) for each in made],
             "csv": csv_text(made),
         }

@@ -32,6 +32,8 @@ TABLES: tuple[Table, ...] = (usage_records, usage_corrections)
 _WHOSE = ("provider", "model_name", "project_id", "team_id", "currency")
 _READ = ("id", "timestamp", *_WHOSE, *ADDITIVE, "cost_e10", "list_cost_e10", "cost_status")
 _LATE = late_entries.c
+_UNPRICED = 1
+"""Its place in `Delta.counts`."""
 
 
 class Line(NamedTuple):
@@ -51,10 +53,13 @@ Books = dict[Line, Delta]
 
 @dataclass
 class Frozen:
-    """The books of a month, and the digest of its entries, None where some are archived."""
+    """The books of a month, and the digest of its entries, None where some are archived. `unpriced`
+    calls are without a price in them: the lines say only by how many that has changed, and a price
+    that came for one call must not hide that another has none."""
 
     books: Books = field(default_factory=Books)
     digest: str | None = None
+    unpriced: int = 0
 
     @property
     def lines(self) -> list[tuple[Line, Delta]]:
@@ -80,10 +85,15 @@ def books_of(session: ReadSession, organization_id: str, month: str) -> Frozen:
             for row in _of_day(session, table, organization_id, day, late=late):
                 _add(found.books, table, "", row)
                 digest.update(_entry_line("", row))
+    found.unpriced = sum(delta.counts[_UNPRICED] for delta in found.books.values())
+    late_calls: dict[str, int] = {}
     for table in TABLES:
         for row in _corrections(session, table, organization_id, month):
             _add(found.books, table, row["month"], row)
+            if change := _unpriced(table, row):
+                late_calls[row["of_call"]] = late_calls.get(row["of_call"], 0) + change
             digest.update(_entry_line(row["month"], row))
+    found.unpriced += sum(change for change in late_calls.values() if change > 0)
     found.digest = digest.hexdigest() if whole else None
     return found
 
@@ -131,6 +141,15 @@ def _corrections(
         rest = [_LATE.record_id >= call, (_LATE.record_id > call) | (_LATE.entry_id > last)]
 
 
+def corrected_of(
+    session: ReadSession, organization_id: str, recognized: str
+) -> Iterator[tuple[str, str, int]]:
+    """What the books of a month that is not closed yet correct: month, currency, 1e-10."""
+    for table in TABLES:
+        for row in _corrections(session, table, organization_id, recognized):
+            yield row["month"], row["currency"], int(row["cost_e10"] or 0)
+
+
 def _entries(table: Table) -> Select[Any]:
     extra = ("unpriced", "partially_priced") if table is usage_corrections else ()
     return select(*(table.c[name] for name in (*_READ, *extra)))
@@ -157,14 +176,19 @@ def _add(books: Books, table: Table, corrects: str, row: Mapping[str, Any]) -> N
         delta = books[line] = Delta()
     requests, cost, listed = row["requests"], row["cost_e10"], row["list_cost_e10"]
     if table is usage_corrections:
-        unpriced, partial = row["unpriced"], row["partially_priced"]
+        partial = row["partially_priced"]
     else:
-        unpriced = requests if cost is None else 0
         partial = requests if cost is not None and row["cost_status"] != "priced" else 0
-    counts = (requests, unpriced, partial, *(row[name] for name in TOKENS))
+    counts = (requests, _unpriced(table, row), partial, *(row[name] for name in TOKENS))
     delta.counts = [a + int(b) for a, b in zip(delta.counts, counts, strict=True)]
     delta.cost += int(cost or 0)
     delta.list_cost += int((cost or 0) if listed is None else listed)
+
+
+def _unpriced(table: Table, row: Mapping[str, Any]) -> int:
+    if table is usage_corrections:
+        return int(row["unpriced"])
+    return int(row["requests"]) if row["cost_e10"] is None else 0
 
 
 def _add_archived(session: ReadSession, organization_id: str, day: int, books: Books) -> None:
@@ -187,6 +211,15 @@ def lines_digest(lines: Sequence[tuple[Line, Delta]]) -> str:
         values = [*line, *delta.counts, delta.cost, delta.list_cost]
         digest.update(f"{dumps(values)}\n".encode())
     return digest.hexdigest()
+
+
+def told_cost(delta: Delta) -> tuple[int | None, int | None]:
+    """Cost and list cost as they are told: None where no call of it has a price, because what is
+    unknown is not zero."""
+    requests, unpriced, *_ = delta.counts
+    if requests > 0 and unpriced >= requests and not delta.cost:
+        return None, delta.list_cost or None
+    return delta.cost, delta.list_cost
 
 
 def totals_of(lines: Sequence[tuple[Line, Delta]]) -> dict[str, Delta]:

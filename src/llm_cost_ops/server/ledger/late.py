@@ -11,17 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.months import month_at, window_of
 from llm_cost_ops.server.db.remembered import Remembered
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.tables import late_entries, periods, usage_corrections
+from llm_cost_ops.server.ledger.tables import (
+    late_entries,
+    periods,
+    usage_corrections,
+    usage_records,
+)
 
 BEFORE_ALL = -(2**62)
-_LATE, _CORRECTION = late_entries.c, usage_corrections.c
+_LATE, _CORRECTION, _CALL = late_entries.c, usage_corrections.c, usage_records.c
 _CHUNK = 500
 
 
@@ -197,6 +212,31 @@ def months_corrected(
     compared = _LATE.recognized >= recognized if later else _LATE.recognized == recognized
     query = select(_LATE.month).where(_LATE.organization_id == organization_id, compared)
     return sorted(session.execute(query.distinct()).scalars())
+
+
+def months_recognizing(session: ReadSession, organization_id: str) -> list[str]:
+    """The months in whose books something of an earlier one is."""
+    query = select(_LATE.recognized).where(_LATE.organization_id == organization_id)
+    return sorted(session.execute(query.distinct()).scalars())
+
+
+def unpriced_late(session: ReadSession, organization_id: str, recognized: str) -> int:
+    """How many calls of earlier months are in the books of a month without a price. A price that
+    came for one call takes nothing from another."""
+    mine = (_LATE.organization_id == organization_id, _LATE.recognized == recognized)
+    calls = select(_LATE.record_id, _CALL.requests.label("change")).join(
+        usage_records, _CALL.id == _LATE.entry_id
+    )
+    corrections = select(_LATE.record_id, _CORRECTION.unpriced.label("change")).join(
+        usage_corrections, _CORRECTION.id == _LATE.entry_id
+    )
+    changes = union_all(
+        calls.where(*mine, _CALL.cost_e10.is_(None)),
+        corrections.where(*mine, _CORRECTION.unpriced != 0),
+    ).subquery()
+    per_call = select(func.sum(changes.c.change).label("change")).group_by(changes.c.record_id)
+    change = per_call.subquery().c.change
+    return int(session.scalar(select(func.sum(change)).where(change > 0)) or 0)
 
 
 def recognitions(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, true, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -24,13 +24,14 @@ from llm_cost_ops.core.months import (
     window_of,
 )
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, totals_of
+from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_cost, totals_of
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
     MonthClosed,
     closed_until,
     months_corrected,
     recognitions,
+    unpriced_late,
 )
 from llm_cost_ops.server.ledger.rollup import DAY_US, TOKENS, Delta
 from llm_cost_ops.server.ledger.tables import (
@@ -44,13 +45,16 @@ from llm_cost_ops.server.spend.lock import hold_alone
 
 CLOSING, CLOSED, OPEN = "closing", "closed", "open"
 CHUNK = 1_000
+MOST_MOVED = 100_000
+"""So many late entries go back into their month within the few seconds that recording waits."""
 _P, _L = periods.c, period_lines.c
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
     """A month: `status` open, closing (its totals are being added up) or closed. `unpriced` calls
-    have no cost. `totals` are in 1e-10 by currency, empty until it is closed."""
+    have no cost. `totals` are in 1e-10 by currency, None where no call has a price; empty until it
+    is closed."""
 
     month: str
     status: str
@@ -63,7 +67,7 @@ class Period:
     unpriced: int = 0
     partially_priced: int = 0
     total_tokens: int = 0
-    totals: Mapping[str, int] | None = None
+    totals: Mapping[str, int | None] | None = None
     digest: str | None = None
     lines_digest: str | None = None
 
@@ -87,7 +91,9 @@ def _period(row: Mapping[Any, Any]) -> Period:
         unpriced=int(row["unpriced"]),
         partially_priced=int(row["partially_priced"]),
         total_tokens=int(row["total_tokens"]),
-        totals=None if totals is None else {name: int(units) for name, units in totals.items()},
+        totals=None
+        if totals is None
+        else {name: None if units is None else int(units) for name, units in totals.items()},
         digest=row["digest"],
         lines_digest=row["lines_digest"],
     )
@@ -155,14 +161,15 @@ def freeze(
     """
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
-    unfinished = [each.month for each in closed if each.status == CLOSING and each.month <= month]
+    begun = _unfinished(closed, month)
     if any(each.month == month for each in closed):
-        return unfinished, unpriced_in(session, organization_id, [month])
+        return begun, unpriced_in(session, organization_id, [month])
     if window_of(month).end_us > now_us:
         raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
     first = _first_to_close(session, organization_id, closed, month)
     months = months_between(first, month)
     unpriced = unpriced_in(session, organization_id, months)
+    unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
         raise MonthClosed(f"{unpriced} calls have no price yet, so {month} was not closed.")
     rows = [
@@ -178,7 +185,16 @@ def freeze(
         for each in months
     ]
     session.execute(insert(periods), rows)
-    return unfinished + months, unpriced
+    return begun + months, unpriced
+
+
+def unfinished(session: ReadSession, organization_id: str, month: str) -> list[str]:
+    """The months up to this one that are still to be added up, the oldest first."""
+    return _unfinished(closed_periods(session, organization_id), month)
+
+
+def _unfinished(closed: Sequence[Period], month: str) -> list[str]:
+    return [each.month for each in closed if each.status == CLOSING and each.month <= month]
 
 
 def _first_to_close(
@@ -205,7 +221,7 @@ def finish(
     whole = Delta()
     for delta in totals.values():
         whole.merge(delta)
-    requests, unpriced, partial, _, _, tokens, *_ = whole.counts
+    requests, _, partial, _, _, tokens, *_ = whole.counts
     done = session.execute(
         update(periods)
         .where(
@@ -217,10 +233,10 @@ def finish(
         .values(
             status=CLOSED,
             requests=requests,
-            unpriced=unpriced,
+            unpriced=frozen.unpriced,
             partially_priced=partial,
             total_tokens=tokens,
-            totals=dumps({name: str(delta.cost) for name, delta in totals.items()}),
+            totals=dumps({name: _text(told_cost(delta)[0]) for name, delta in totals.items()}),
             digest=frozen.digest,
             lines=len(lines),
             lines_digest=lines_digest(lines),
@@ -235,6 +251,10 @@ def finish(
         ]
         session.execute(insert(period_lines), rows)
     return period_of(session, organization_id, before.month)
+
+
+def _text(units: int | None) -> str | None:
+    return None if units is None else str(units)
 
 
 def _line_row(
@@ -273,7 +293,8 @@ def stored_lines(
 
 def reopen(session: WriteSession, organization_id: str, month: str) -> Period | None:
     """Open the last closed month again, as it was: what was recorded for it since is in its books,
-    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed."""
+    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed, and
+    DayClosed where calls that it corrects are archived: closing it again would lose them."""
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
     if not closed or closed[-1].month < month:
@@ -281,16 +302,22 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
     if closed[-1].month != month:
         last = closed[-1].month
         raise MonthClosed(f"{month} cannot be opened again: only {last}, the last one, can be.")
+    _refuse_gone(session, organization_id, months_corrected(session, organization_id, month))
     late, here = late_entries.c, late_entries.c.organization_id == organization_id
     # Without a closed month nothing is late.
     of_month = [late.month == month] if len(closed) > 1 else []
+    following = late.recognized == month_after(month)
+    moved = select(late.entry_id).where(here, or_(following, *of_month) if of_month else true())
+    counted = select(func.count()).select_from(moved.limit(MOST_MOVED + 1).subquery())
+    if int(session.scalar(counted) or 0) > MOST_MOVED:
+        raise MonthClosed(
+            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came late"
+            " since it was closed. They are in the books of the month after it."
+        )
     session.execute(delete(late_entries).where(here, *of_month))
-    session.execute(
-        update(late_entries)
-        .where(here, late.recognized == month_after(month))
-        .values(recognized=month)
-    )
-    for table in (period_lines, periods):
+    session.execute(update(late_entries).where(here, following).values(recognized=month))
+    # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
+    for table in (periods, period_lines):
         session.execute(
             delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
         )
@@ -299,25 +326,31 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
 
 def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
     """The calls in the books of a month must be there to be told one by one. Raises DayClosed."""
-    days = closed_of(session, organization_id)
-    if not days:
-        return
-    archived = {month_at(day * DAY_US) for day in days}
-    wanted = {month, *months_corrected(session, organization_id, month)}
-    gone = sorted(archived & wanted)
+    corrected = months_corrected(session, organization_id, month)
+    _refuse_gone(session, organization_id, [month, *corrected])
+
+
+def _refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+    archived = {month_at(day * DAY_US) for day in closed_of(session, organization_id)}
+    gone = sorted(archived.intersection(months))
     if gone:
         raise DayClosed(f"A call of {gone[0]} {CLOSED_TEXT}: put its archives back.")
 
 
 def needed_since(session: ReadSession, organization_id: str) -> int | None:
     """The beginning of the first month whose calls the books of months that are not closed yet
-    correct; None where there is none."""
-    closed = [p.month for p in closed_periods(session, organization_id) if p.status == CLOSED]
-    if not closed:
+    count or correct; None where there is none.
+
+    A month that is being closed counts its calls one by one, without those that came late: the sums
+    of its days could not tell these apart.
+    """
+    frozen = closed_periods(session, organization_id)
+    if not frozen:
         return None
-    following = month_after(closed[-1])
+    closing = [each.month for each in frozen if each.status == CLOSING][:1]
+    following = closing[0] if closing else month_after(frozen[-1].month)
     months = months_corrected(session, organization_id, following, later=True)
-    return window_of(months[0]).start_us if months else None
+    return min((window_of(month).start_us for month in (*closing, *months)), default=None)
 
 
 def note_erased(

@@ -7,10 +7,10 @@ from typing import Any
 
 from llm_cost_ops.core.months import month_at, window_of
 from llm_cost_ops.server.db.session import ReadSession
-from llm_cost_ops.server.ledger.books import books_of, lines_digest, totals_of
+from llm_cost_ops.server.ledger.books import books_of, corrected_of, lines_digest, totals_of
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.closed import totals_of as totals_of_day
-from llm_cost_ops.server.ledger.late import months_corrected
+from llm_cost_ops.server.ledger.late import months_corrected, months_recognizing
 from llm_cost_ops.server.ledger.periods import CLOSED, Period, closed_periods, stored_lines
 from llm_cost_ops.server.ledger.rollup import DAY_US
 
@@ -45,7 +45,7 @@ def first_wrong_period(session: ReadSession, organization_id: str) -> Wrong | No
                 {"totals": stored, "lines_digest": own},
             )
         corrected = months_corrected(session, organization_id, period.month)
-        if period.digest is not None and gone.isdisjoint({period.month, *corrected}):
+        if gone.isdisjoint({period.month, *corrected}):
             wrong = _by_entries(session, organization_id, period)
         elif period.month in gone:
             wrong = _by_sums(session, organization_id, period, recognized)
@@ -58,6 +58,10 @@ def first_wrong_period(session: ReadSession, organization_id: str) -> Wrong | No
 
 def _by_entries(session: ReadSession, organization_id: str, period: Period) -> Wrong | None:
     frozen = books_of(session, organization_id, period.month)
+    if period.digest is None:  # closed by sums, which know no teams, and put back since
+        ledger, totals = _amounts(totals_of(frozen.lines)), _not_zero(period.totals or {})
+        same = ledger == totals
+        return None if same else Wrong(period.month, {"totals": ledger}, {"totals": totals})
     found = {"digest": frozen.digest, "lines_digest": lines_digest(frozen.lines)}
     stored = {"digest": period.digest, "lines_digest": period.lines_digest}
     return None if found == stored else Wrong(period.month, found, stored)
@@ -80,12 +84,20 @@ def _by_sums(
 def _recognized(
     session: ReadSession, organization_id: str, periods: list[Period]
 ) -> dict[str, Amounts]:
-    """What the books of closed months say of the calls of each month, by currency."""
+    """What all books say of the calls of each closed month, by currency: those of closed months as
+    they are stored, and those of others, whose corrections retention leaves there."""
     found: dict[str, Amounts] = {}
     for period in periods:
         for line, delta in stored_lines(session, organization_id, period.month):
             sums = found.setdefault(line.corrects or period.month, {})
             sums[line.currency] = sums.get(line.currency, 0) + delta.cost
+    closed = {period.month for period in periods}
+    for recognized in months_recognizing(session, organization_id):
+        if recognized in closed:
+            continue
+        for month, currency, units in corrected_of(session, organization_id, recognized):
+            sums = found.setdefault(month, {})
+            sums[currency] = sums.get(currency, 0) + units
     return found
 
 

@@ -54,6 +54,10 @@ class DayChanged(Exception):
     """Calls, corrections or other labels of the day came after it was seen."""
 
 
+class DayNeeded(Exception):
+    """The books of a month that is not closed yet correct calls of the day, since lately."""
+
+
 class ClosedByOther(Exception):
     """Somebody else has closed the day meanwhile, with an archive of its own."""
 
@@ -117,10 +121,14 @@ def close_day(
     now_us: int,
 ) -> int:
     """Close a day whose rows are archived as they were `seen`; how many calls it has. Raises
-    DayChanged, ClosedByOther."""
+    DayChanged, DayNeeded, ClosedByOther."""
     hold_alone(session, organization_id)
     if is_closed(session, organization_id, day):
         raise ClosedByOther
+    # Looked at again: a month may have been closed, and a call come late, since the days were told.
+    needed_us = needed_since(session, organization_id)
+    if needed_us is not None and (day + 1) * DAY_US > needed_us:
+        raise DayNeeded
     if seen(session, organization_id, day) != archived:
         raise DayChanged
     digest = digest_of_sums(session, organization_id, day)

@@ -45,7 +45,7 @@ def told(
         "unpriced_count": period.unpriced,
         "total_tokens": period.total_tokens,
         "totals": [
-            {"currency": currency, "total_cost": from_e10(units)}
+            {"currency": currency, "total_cost": None if units is None else from_e10(units)}
             for currency, units in sorted((period.totals or {}).items())
         ],
         "sha256": period.digest,

@@ -28,7 +28,9 @@ from llm_cost_ops.server.ledger.periods import CLOSED, Period
 from llm_cost_ops.server.ledger.rollup import Delta
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.periods.closing import REOPENED_TOPIC, finish_all, told
+from llm_cost_ops.server.periods.turn import adding_up
 from llm_cost_ops.server.periods.wire import shown, statement, table
+from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.spend.lock import hold_alone
 
 Reader = Depends(require("read:costs"))
@@ -122,6 +124,7 @@ def get_period(period: str, request: Request, principal: Principal = Reader) -> 
     operation_id="closePeriod",
     openapi_extra={**KEYED, **_CLOSE},
     responses=answers(200, _PERIOD, "The closed month."),
+    dependencies=[Untimed],
 )
 def close_period(
     period: str,
@@ -136,7 +139,6 @@ def close_period(
     fields = own_fields(principal, body)
     strict = _flag(fields, "strict")
     _refuse_others(fields, ("strict",))
-    begun: list[tuple[list[str], int]] = []
 
     def work(session: WriteSession, actor: Actor) -> Response:
         organization = get_organization(session, actor.organization_id)
@@ -149,22 +151,22 @@ def close_period(
             now_us=actor.now_us,
             strict=strict,
         )
-        begun.append((months, unpriced))
         if months:
             after: dict[str, object] = {"months": months, "unpriced": unpriced}
             actor.record(session, "periods.close", "period", month, None, after)
         return json_response({"months": months, "unpriced": unpriced})
 
     change(request, principal, raw, work, hold=hold_alone)
-    return _closed(request, principal, month, begun)
+    return _closed(request, principal, month)
 
 
-def _closed(
-    request: Request, principal: Principal, month: str, begun: list[tuple[list[str], int]]
-) -> Response:
+def _closed(request: Request, principal: Principal, month: str) -> Response:
     database, organization_id = deps.database(request), principal.organization_id
-    months = begun[-1][0] if begun else [month]
-    finish_all(database, organization_id, months, deps.clock(request).micros())
+    with read(database) as session:  # whoever began them, this request or one that was stopped
+        months = ledger.unfinished(session, organization_id, month)
+    if months:
+        with adding_up(database, organization_id):
+            finish_all(database, organization_id, months, deps.clock(request).micros())
     with read(database) as session:
         found = ledger.period_of(session, organization_id, month)
     warnings: list[str] = []
@@ -234,6 +236,7 @@ _AUDITED = ("closed_at", "closed_by", "requests", "totals", "sha256")
             },
         }
     },
+    dependencies=[Untimed],
 )
 def get_statement(period: str, request: Request, principal: Principal = Reader) -> Response:
     """What a month cost by provider, model, project and team, and apart what it corrects of earlier
@@ -261,7 +264,8 @@ def _books(
         found = ledger.period_of(session, organization_id, month)
         if found.status == CLOSED:
             return found, ledger.stored_lines(session, organization_id, month)
-        return found, books_of(session, organization_id, month).lines
+        with adding_up(database, organization_id):
+            return found, books_of(session, organization_id, month).lines
 
 
 def _file(period: Period, lines: list[tuple[Line, Delta]]) -> Response:

@@ -9,7 +9,7 @@ from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
-from llm_cost_ops.server.ledger.books import Line, totals_of
+from llm_cost_ops.server.ledger.books import Line, told_cost, totals_of
 from llm_cost_ops.server.ledger.periods import Period
 from llm_cost_ops.server.ledger.rollup import Delta
 
@@ -46,7 +46,7 @@ def shown(period: Period) -> Document:
         "totals": None
         if totals is None
         else [
-            {"currency": name, "total_cost": from_e10(units)}
+            {"currency": name, "total_cost": _money(units)}
             for name, units in sorted(totals.items())
         ],
         "sha256": period.digest,
@@ -54,6 +54,10 @@ def shown(period: Period) -> Document:
         "closed_by": period.closed_by,
         "labels_erased_at": _instant(period.erased_at),
     }
+
+
+def _money(units: int | None) -> Any:
+    return None if units is None else from_e10(units)
 
 
 def _instant(micros: int | None) -> str | None:
@@ -113,10 +117,11 @@ def _totals(lines: Lines) -> list[Document]:
         {
             "currency": currency,
             **dict(zip(_COUNTS, delta.counts, strict=True)),
-            "total_cost": from_e10(delta.cost),
-            "list_cost": from_e10(delta.list_cost),
+            "total_cost": _money(cost),
+            "list_cost": _money(listed),
         }
         for currency, delta in totals_of(lines).items()
+        for cost, listed in (told_cost(delta),)
     ]
 
 
@@ -127,8 +132,7 @@ def table(period: Period, lines: Lines) -> Exported:
             period.month,
             *(value or None for value in line),
             *delta.counts,
-            delta.cost,
-            delta.list_cost,
+            *told_cost(delta),
         ]
         for line, delta in lines
     ]

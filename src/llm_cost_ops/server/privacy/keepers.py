@@ -208,6 +208,8 @@ class UsageKeeper(Keeper):
             return False
         except ledger.ClosedByOther:  # whose archive is the one that is noted
             return True
+        except ledger.DayNeeded:  # it stays, until the month that corrects it is closed
+            return True
         return True
 
     def _empty(self, day: int) -> None:
