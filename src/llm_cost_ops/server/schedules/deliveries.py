@@ -15,6 +15,7 @@ from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery.channels import is_address
 from llm_cost_ops.server.delivery.notice import Outcome
@@ -114,6 +115,8 @@ class Deliveries:
             )
         except Problem as problem:
             raise _refused(problem) from None
+        except (DatabaseUnavailable, SerializationRetry) as trouble:
+            raise Again(trouble.message) from None
         except DomainError as error:
             raise GiveUp(error.message) from None
         return made, window, zone
