@@ -200,6 +200,45 @@ def test_a_report_shows_nobody_more_than_they_may_see(sqlite_application: Applic
     error(app.another().get(f"/api/v1/reports/{whole['id']}"), 404, "NOT_FOUND")
 
 
+def test_sections_reach_no_more_than_the_permission_to_read_them(
+    sqlite_application: Application,
+) -> None:
+    app = sqlite_application
+    for team in ("ml", "web"):
+        calls(app, team_id=team)
+        budget = {"name": f"only-{team}", "amount": "50", "team_id": team}
+        accepted(send(app, "/budgets", budget), 201)
+    at = (app.database, app.clock, app.organization_id)
+    reporter = make_role(*at, "reporter", ["read:costs", "read:reports", "write:reports"])
+    needed = ["read:budgets", "read:audit", "read:forecasts"]
+    of_ml = make_role(*at, "ml", needed, {"team": ["ml"]})
+    key = key_of(app, "a-person", reporter, of_ml)
+    totals = accepted(send(app, "/reports/generate", {**ASKED, "wait": True}, key=key), 201)
+    assert totals["limited_to"] is None
+    this_month = {"start_date": "2026-11-01", "end_date": "2026-11-28"}
+    asked = {**ASKED, **this_month, "type": "budget", "wait": True}
+    whole = accepted(send(app, "/reports/generate", asked), 201)
+    error(app.get(f"/api/v1/reports/{whole['id']}", key=key), 404, "NOT_FOUND")
+    own = accepted(send(app, "/reports/generate", asked, key=key), 201)
+    assert own["limited_to"] == [{"team": ["ml"]}]
+    text = app.get(f"/api/v1/reports/{own['id']}/download", key=key).text
+    assert "Of team ml alone" in text
+    assert "only-ml" in text
+    assert "only-web" not in text
+    # Forecasts come with read:costs, which is not limited here.
+    forecast = accepted(send(app, "/reports/generate", {**asked, "type": "forecast"}, key=key), 201)
+    assert forecast["limited_to"] is None
+    audit = ask(app, 201, type="audit", wait=True)
+    error(app.get(f"/api/v1/reports/{audit['id']}", key=key), 404, "NOT_FOUND")
+    error(send(app, "/reports/generate", {**ASKED, "type": "audit"}, key=key), 403)
+    elsewhere = make_role(*at, "web", ["read:costs"], {"team": ["web"]})
+    reports = make_role(*at, "reports", ["read:reports", "write:reports"])
+    nothing = key_of(app, "b-person", elsewhere, reports, of_ml)
+    made = accepted(send(app, "/reports/generate", asked, key=nothing), 201)
+    text = app.get(f"/api/v1/reports/{made['id']}/download", key=nothing).text
+    assert "only-" not in text
+
+
 def test_a_job_that_dies_says_so(
     sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import accepted, send
+from tests.support.roles import key_of, make_role
 from tests.support.schedules import START, Room
 
 WHEN = {"cron": "0 9 * * 1-5", "timezone": "America/New_York", "delivery": {"method": "download"}}
@@ -48,6 +49,38 @@ def test_what_the_owner_lacks_is_refused(quick: Room) -> None:
     audit = {**WHEN, "type": "audit"}
     assert send(quick.app, "/reports/schedules", audit, key=more).status_code == 403
     assert send(quick.app, "/reports/schedules", WHEN, key=more).status_code == 201
+
+
+def test_it_reaches_no_more_than_the_permissions_of_its_sections(quick: Room) -> None:
+    for team in ("ml", "web"):
+        budget = {"name": f"only-{team}", "amount": "50", "team_id": team}
+        accepted(send(quick.app, "/budgets", budget), 201)
+    at = (quick.app.database, quick.app.clock, quick.app.organization_id)
+    plain = ["read:costs", "read:reports", "write:reports", "export:data"]
+    reporter = make_role(*at, "reporter", plain)
+    of_ml = make_role(*at, "ml", ["read:budgets", "read:audit"], {"team": ["ml"]})
+    key = key_of(quick.app, "a-person", reporter, of_ml)
+    audit = send(quick.app, "/reports/schedules", {**WHEN, "type": "audit"}, key=key)
+    assert audit.status_code == 403
+    fields = {**WHEN, "type": "budget", "format": "markdown"}
+    made = accepted(send(quick.app, "/reports/schedules", fields, key=key), 201)
+    content = quick.file(quick.run(made["id"]))
+    assert b"only-ml" in content
+    assert b"only-web" not in content
+
+
+def test_files_with_more_than_the_reader_may_see_are_hidden(quick: Room) -> None:
+    few = quick.app.new_key("read:costs", "export:data", "write:reports", "read:audit")
+    for fields, status in (
+        ({"type": "audit"}, 200),
+        ({"type": "budget"}, 404),
+        ({"type": "custom", "sections": ["totals", "budgets"]}, 404),
+        ({"type": "cost_summary"}, 200),
+    ):
+        run = quick.run(scheduled(quick, **fields, format="markdown")["id"])
+        assert quick.file(run)
+        answer = quick.app.get(f"/api/v1/exports/schedules/runs/{run['id']}/file", key=few)
+        assert answer.status_code == status, fields
 
 
 @pytest.mark.parametrize(

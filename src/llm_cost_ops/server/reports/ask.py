@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.grants import conditions_wire
+from llm_cost_ops.core.grants import Reach, conditions_wire
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.period import DAY_US
 from llm_cost_ops.server.access.deps import own_fields
 from llm_cost_ops.server.access.principal import Principal
-from llm_cost_ops.server.analytics.request import home
+from llm_cost_ops.server.analytics.request import Home, home
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.http.problems import Problem, invalid, not_found
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
 from llm_cost_ops.server.reports import store
-from llm_cost_ops.server.reports.asked import MAX_TEXT, kept_request, sections_of, wanted_of
+from llm_cost_ops.server.reports.asked import MAX_TEXT, Wanted, kept_request, sections_of, wanted_of
 from llm_cost_ops.server.reports.jobs import MAKE
 from llm_cost_ops.server.reports.produce import reach_of
 
@@ -42,8 +43,7 @@ def ask(
     named = body.get("template")
     sections = None if named is None else _kept_sections(session, principal, named)
     at = home(session, principal, actor.now)
-    wanted = wanted_of(body, principal, at, sections)
-    check_needs(principal, wanted.needs)
+    wanted, within = wanted_within(body, principal, at, sections)
     row: Row = {
         "id": single_id("rpt", actor.now_us // 1_000, secrets.randbits(80)),
         "organization_id": principal.organization_id,
@@ -52,7 +52,7 @@ def ask(
         "title": wanted.title,
         "format": wanted.form,
         "needs": ",".join(wanted.needs),
-        "limited_to": _limits(principal),
+        "limited_to": _limits(within),
         "request": dumps(kept_request(body, wanted, sections)),
         "created_by": principal.key_id,
         "created_at": actor.now_us,
@@ -73,6 +73,26 @@ def ask(
     return row
 
 
+def wanted_within(
+    body: Mapping[str, object], principal: Principal, at: Home, sections: object = None
+) -> tuple[Wanted, Principal]:
+    """What is asked for, and who asks with no more than all its sections reach. Raises Problem 403
+    and 422."""
+    wanted = wanted_of(body, principal, at, sections)
+    check_needs(principal, wanted.needs)
+    within = reach_with(principal, wanted.needs)
+    if within == principal.reach:
+        return wanted, principal
+    limited = replace(principal, reach=within)
+    return wanted_of(body, limited, at, sections), limited
+
+
+def reach_with(principal: Principal, needs: tuple[str, ...]) -> Reach:
+    """The calls that what the route demanded and these permissions all reach: a role that gives
+    reports of everything does not widen another one that gives the budgets of a team."""
+    return principal.reach.narrowed(principal.reach_of(needs))
+
+
 def check_needs(principal: Principal, needs: tuple[str, ...]) -> None:
     """Raises Problem 403 for a permission that is not held; the audit log, which no condition of a
     role narrows, is for those who reach everything."""
@@ -80,8 +100,9 @@ def check_needs(principal: Principal, needs: tuple[str, ...]) -> None:
     if missing:
         text = f"Missing: {', '.join(missing)}."
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", text)
-    if "read:audit" in needs and not principal.reach.is_everything:
-        text = f"Your roles are limited to {principal.reach.text()}."
+    reach = reach_with(principal, needs)
+    if "read:audit" in needs and not reach.is_everything:
+        text = f"Your roles are limited to {reach.text()}."
         raise Problem(403, "INSUFFICIENT_PERMISSIONS", text)
 
 
@@ -90,10 +111,11 @@ def is_seen(principal: Principal, row: Mapping[str, Any]) -> bool:
     needs = tuple(filter(None, str(row["needs"]).split(",")))
     if principal.missing(needs):
         return False
-    if principal.reach.is_everything:
+    reach = reach_with(principal, needs)
+    if reach.is_everything:
         return True
     limited = reach_of(row["limited_to"])
-    return all(principal.reach.covers(scope) for scope in limited.scopes)
+    return all(reach.covers(scope) for scope in limited.scopes)
 
 
 def found(session: ReadSession, principal: Principal, report_id: str, *, lock: bool = False) -> Row:

@@ -269,7 +269,7 @@ def own_schedule(
 
 
 def sees(principal: Principal, schedule: Row) -> bool:
-    """Whether the caller may see a schedule and its files."""
+    """Whether the caller may see a schedule."""
     owner = Owner(schedule["key_id"], schedule["user_id"])
     return principal.reach.is_everything or is_own(principal, owner)
 
@@ -324,13 +324,24 @@ def remove(session: WriteSession, principal: Principal, schedule_id: str, actor:
     actor.record(session, "schedules.delete", "schedule", schedule_id, facts(before), None)
 
 
+def reads(principal: Principal, schedule: Row) -> bool:
+    """Whether the caller may see a schedule and what is in its files: sections of a report may need
+    permissions that schedules do not."""
+    if is_own(principal, Owner(schedule["key_id"], schedule["user_id"])):
+        return True
+    producer = KINDS.get(schedule["kind"])
+    needs = producer.needs(loads(schedule["parameters"])) if producer else ()
+    reach = principal.reach.narrowed(principal.reach_of(needs))
+    return principal.holds(*needs) and reach.is_everything
+
+
 def own_run(session: ReadSession, principal: Principal, run_id: str) -> tuple[Row, Row | None]:
     """A run that the caller may see, and its schedule. Raises ScheduleUnknown."""
     run = store.run(session, principal.organization_id, run_id)
     if run is None:
         raise ScheduleUnknown("Run not found")
     schedule = store.get(session, principal.organization_id, run["schedule_id"])
-    seen = principal.reach.is_everything if schedule is None else sees(principal, schedule)
+    seen = principal.reach.is_everything if schedule is None else reads(principal, schedule)
     if not seen:
         raise ScheduleUnknown("Run not found")
     return run, schedule

@@ -10,9 +10,10 @@ from llm_cost_ops.server.analytics.request import ZONE_NAMES, Home
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.http.openapi import JSON
 from llm_cost_ops.server.reports import drawing
-from llm_cost_ops.server.reports.ask import check_needs
-from llm_cost_ops.server.reports.asked import Wanted, wanted_of
+from llm_cost_ops.server.reports.ask import wanted_within
+from llm_cost_ops.server.reports.asked import Wanted, form_name, sections_of
 from llm_cost_ops.server.reports.make import make_report
+from llm_cost_ops.server.reports.types import SECTIONS, needs_of
 from llm_cost_ops.server.schedules.produce import (
     Made,
     Parameters,
@@ -26,6 +27,12 @@ class Reports:
     """Reports, as `POST /reports/generate` makes them."""
 
     permissions = ("write:reports", "read:costs")
+
+    def needs(self, parameters: Parameters, /) -> tuple[str, ...]:
+        kind = form_name(str(parameters.get("type") or "cost_summary"), {})
+        if kind == "custom":
+            return needs_of(sections_of(parameters.get("sections")))
+        return needs_of(SECTIONS.get(kind, ()))
 
     def check(self, parameters: Parameters, principal: Principal, at: Home) -> None:
         self._wanted(parameters, principal, at, None)
@@ -62,6 +69,4 @@ class Reports:
         if window is not None:
             when["start_date"] = from_micros(window.start_us).isoformat()
             when["end_date"] = from_micros(window.end_us).isoformat()
-        wanted = wanted_of({**parameters, **when}, principal, at)
-        check_needs(principal, wanted.needs)
-        return wanted
+        return wanted_within({**parameters, **when}, principal, at)[0]

@@ -54,6 +54,10 @@ class Producer(Protocol):
         """What its owner must hold."""
         ...
 
+    def needs(self, parameters: Parameters, /) -> tuple[str, ...]:
+        """What else its owner, and who reads a file of somebody else, must hold."""
+        ...
+
     def check(self, parameters: Parameters, principal: Principal, at: Home) -> None:
         """Raises Problem for parameters that cannot be."""
         ...
@@ -78,6 +82,9 @@ class Exports:
     """Exports of calls, as `GET /costs/export` makes them."""
 
     permissions = ("read:costs", "export:data")
+
+    def needs(self, _parameters: Parameters, /) -> tuple[str, ...]:
+        return ()
 
     def check(self, parameters: Parameters, principal: Principal, at: Home) -> None:
         self._wanted(parameters, principal, at)
