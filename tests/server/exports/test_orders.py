@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.server.analytics import stream
-from llm_cost_ops.server.exports import jobs
+from llm_cost_ops.server.exports import asked, jobs
 from llm_cost_ops.server.exports import order_routes as routes
 from llm_cost_ops.server.settings import DatabaseSettings, ExportSettings, StorageSettings
 from llm_cost_ops.server.storage.folder import Folder
 from tests.server.exports.ordering import LEASE_S, ORDERS, Desk, desk
 from tests.support.objectstores import ACCESS_KEY, REGION, SECRET_KEY, object_server
 from tests.support.roles import key_of, make_role
+from tests.support.troubles import TROUBLES, fails_once
 
 UNKNOWN = "exp_00000000000000000000000000"
 
@@ -395,3 +396,27 @@ def test_what_the_settings_lack_is_told_when_it_is_ordered(
         answer = made.app.post(ORDERS, json={})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "3600")
         assert "storage.gcs_bucket is not set" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=["timeout", "deadlock"])
+def test_a_trouble_that_passes_ends_no_export(
+    one: Desk, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    fails_once(monkeypatch, jobs, "as_booked", trouble)
+    one.calls(2)
+    made = one.order()
+    one.work()
+    assert one.shown(made["id"])["status"] == "pending"
+    one.later(400)
+    one.work()
+    assert one.shown(made["id"])["status"] == "completed"
+
+
+def test_an_estimate_that_takes_too_long_is_done_without(
+    one: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails_once(monkeypatch, asked, "aggregate", TROUBLES[0])
+    one.calls(2)
+    made = one.order()
+    one.work()
+    assert one.shown(made["id"])["status"] == "completed"

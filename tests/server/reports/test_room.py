@@ -17,13 +17,14 @@ from llm_cost_ops.server.clock import Clock, FixedClock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.queue.metrics import QueueMetrics
-from llm_cost_ops.server.reports import jobs, make, routes, store
+from llm_cost_ops.server.reports import jobs, make, produce, routes, store
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.worker import create_worker
 from tests.support.application import Application
 from tests.support.calls import accepted, body_of, error, send
 from tests.support.factories import make_call, record_calls
 from tests.support.roles import key_of, make_role
+from tests.support.troubles import TROUBLES, fails_once
 
 ASKED = {"start_date": "2026-10-01", "end_date": "2026-10-31", "format": "markdown"}
 
@@ -293,3 +294,15 @@ def test_a_job_that_dies_says_so(
     found = shown(app, row["id"])
     assert found["status"] == "failed"
     assert "no memory" in found["error"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=["timeout", "deadlock"])
+def test_a_trouble_that_passes_ends_no_report(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    fails_once(monkeypatch, produce, "make_report", trouble)
+    asked = ask(sqlite_application)
+    work_off(sqlite_application)
+    assert shown(sqlite_application, asked["id"])["status"] == "pending"
+    work_off(sqlite_application, days=1)
+    assert shown(sqlite_application, asked["id"])["status"] == "completed"

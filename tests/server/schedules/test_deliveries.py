@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.queue.tables import outbox
+from llm_cost_ops.server.schedules import deliveries
 from llm_cost_ops.server.webhooks.catalogue import EVENTS
 from tests.support.mailsink import mail_sink
 from tests.support.schedules import START, Room
+from tests.support.troubles import TROUBLES, fails_once
 
 DAY = datetime(2027, 3, 10, 12, tzinfo=UTC)
 RECIPIENTS = ["ann@example.com", "bob@example.com"]
@@ -205,3 +208,14 @@ def test_files_are_kept_as_long_as_the_settings_say(quick: Room) -> None:
     shown = quick.app.get(f"/api/v1/exports/schedules/runs/{run['id']}").json()
     assert shown["file"]["is_kept"] is False
     assert not list((quick.folder.parent / "kept").rglob(run["id"]))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=["timeout", "deadlock"])
+def test_a_trouble_that_passes_ends_no_run(
+    quick: Room, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    fails_once(monkeypatch, deliveries, "window_of", trouble)
+    made = quick.schedule()
+    assert quick.run(made["id"])["status"] == "pending"
+    quick.later(minutes=5)
+    assert quick.runs(made["id"])[0]["status"] == "completed"

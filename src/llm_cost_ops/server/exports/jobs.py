@@ -17,10 +17,11 @@ from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.exports import store
 from llm_cost_ops.server.exports.arrow import FilesMissing
-from llm_cost_ops.server.exports.asked import Sources
+from llm_cost_ops.server.exports.asked import Sources, Wanted
 from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.orders import MAKE, completed, failed, wanted_again
 from llm_cost_ops.server.exports.tally import Tally
@@ -106,10 +107,11 @@ class _Making:
             if isinstance(error, FilesMissing):
                 raise GiveUp(error.message) from None
             raise Again(error.message) from None
-        except (
-            Problem,
-            DomainError,
-        ) as refused:  # of what was asked for: no attempt will read it otherwise
+        except (DatabaseUnavailable, SerializationRetry) as trouble:
+            raise Again(trouble.message) from None
+        except Problem as refused:
+            raise (Again if refused.status >= 500 else GiveUp)(refused.message) from None
+        except DomainError as refused:  # of what was asked for: no attempt will read it otherwise
             raise GiveUp(refused.message) from None
 
     def _make(self, row: dict[str, Any], storage: Storage) -> None:
@@ -122,7 +124,7 @@ class _Making:
             "started_at": self._clock.micros(),
             "rows_done": 0,
             "size_bytes": 0,
-            "rows_expected": wanted.expected(sources),
+            "rows_expected": _expected(wanted, sources),
         }
         try:
             self._note(began, among=store.UNFINISHED)
@@ -176,6 +178,14 @@ class _Making:
     def _row(self) -> dict[str, Any] | None:
         with read(self._database) as session:
             return store.row(session, self._organization_id, self._export_id)
+
+
+def _expected(wanted: Wanted, sources: Sources) -> int | None:
+    """An estimate for whoever waits: none that takes too long keeps a file from being made."""
+    try:
+        return wanted.expected(sources)
+    except (DatabaseUnavailable, SerializationRetry):
+        return None
 
 
 def _swept(running: Running, database: Database, clock: Clock, storage: Storage) -> None:

@@ -13,7 +13,7 @@ from llm_cost_ops.server.delivery.channels import SlackChannel, TeamsChannel
 from llm_cost_ops.server.delivery.deliver import deliver
 from llm_cost_ops.server.delivery.letter import Attachment, send_letter
 from llm_cost_ops.server.delivery.notice import Outcome
-from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
+from llm_cost_ops.server.schedules.desk import ScheduleDesk
 from llm_cost_ops.server.schedules.destinations import (
     AZURE,
     EMAIL,
@@ -47,7 +47,7 @@ class Load:
 
     @property
     def key(self) -> str:
-        return file_key(self.organization_id, self.run["id"])
+        return str(self.run["file_key"])
 
 
 def destination_of(part: Row, desk: ScheduleDesk) -> Destination:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import EVERYWHERE, Reach, parse_conditions
 from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.core.permissions import normalise
@@ -37,7 +38,7 @@ from llm_cost_ops.server.schedules.plan import (
     read_recurrence,
     stored_recurrence,
 )
-from llm_cost_ops.server.schedules.produce import Producer
+from llm_cost_ops.server.schedules.produce import Producer, demanded
 from llm_cost_ops.server.schedules.store import REQUESTED, Row
 from llm_cost_ops.server.schedules.window import DEFAULTS, window_of
 
@@ -152,10 +153,7 @@ def _named(kind: str, parameters: Mapping[str, Any], recurrence: Recurrence) -> 
 
 def check(given: Given, principal: Principal, at: Home, desk: ScheduleDesk) -> None:
     """Raises Problem and DomainError for what could not be made, or not delivered."""
-    wanted = [normalise(scope) for scope in given.producer.permissions]
-    if not principal.holds(*wanted):
-        missing = ", ".join(principal.missing(wanted))
-        raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
+    _demand(principal, [normalise(scope) for scope in given.producer.permissions])
     owner_of(principal)
     zone = given.recurrence.timezone
     given.producer.check(given.parameters, principal, replace(at, time_zone=zone))
@@ -165,6 +163,12 @@ def check(given: Given, principal: Principal, at: Home, desk: ScheduleDesk) -> N
                 root_of(each.fields.get("root"), desk.folders)
             except FolderRefused as refused:
                 raise DestinationError(str(refused), field="delivery.root") from None
+
+
+def _demand(principal: Principal, wanted: Sequence[str]) -> None:
+    missing = ", ".join(principal.missing(wanted))
+    if missing:
+        raise Problem(403, "INSUFFICIENT_PERMISSIONS", f"Insufficient permissions: {missing}")
 
 
 def examine(given: Given, guard: Guard) -> None:
@@ -296,7 +300,7 @@ def resume(session: WriteSession, principal: Principal, schedule_id: str, actor:
             "next_fire_at": plan.next_after(actor.now_us),
         }
         owner = Owner(before["key_id"], before["user_id"])
-        needed = KINDS[before["kind"]].permissions
+        needed = demanded(KINDS[before["kind"]], loads(before["parameters"]))
         still = acting(session, actor.organization_id, owner, needed, actor.now_us)
         if isinstance(still, str):
             mine = owner_of(principal)
@@ -308,8 +312,9 @@ def resume(session: WriteSession, principal: Principal, schedule_id: str, actor:
 
 def run_now(session: WriteSession, principal: Principal, schedule_id: str, actor: Actor) -> Row:
     """A run of now beside those of the schedule, also of one that rests. Raises
-    ScheduleConflict."""
+    ScheduleConflict, and Problem 403 for who could not make its file."""
     schedule = own_schedule(session, principal, schedule_id, lock=True)
+    _demand(principal, demanded(KINDS[schedule["kind"]], loads(schedule["parameters"])))
     run_id = add_run(session, schedule, actor.now_us, REQUESTED, actor.now_us)
     if run_id is None:
         raise ScheduleConflict("The schedule runs at this very moment already.")
@@ -324,15 +329,25 @@ def remove(session: WriteSession, principal: Principal, schedule_id: str, actor:
     actor.record(session, "schedules.delete", "schedule", schedule_id, facts(before), None)
 
 
-def reads(principal: Principal, schedule: Row) -> bool:
-    """Whether the caller may see a schedule and what is in its files: sections of a report may need
-    permissions that schedules do not."""
-    if is_own(principal, Owner(schedule["key_id"], schedule["user_id"])):
-        return True
-    producer = KINDS.get(schedule["kind"])
-    needs = producer.needs(loads(schedule["parameters"])) if producer else ()
-    reach = principal.reach.narrowed(principal.reach_of(needs))
-    return principal.holds(*needs) and reach.is_everything
+def is_read(principal: Principal, run: Row, schedule: Row | None) -> bool:
+    """Whether the caller may see what is in the file of a run: who holds what it took to make it,
+    and reaches all that it was made of. So who owns the schedule sees no more than may be seen now.
+    """
+    seen = principal.reach.is_everything if schedule is None else sees(principal, schedule)
+    if not seen or run["file"] is None:
+        return seen
+    if run["reach"] is None:  # made by a release that did not note it
+        if schedule is None or schedule["kind"] not in KINDS:
+            return seen
+        needs = demanded(KINDS[schedule["kind"]], loads(schedule["parameters"]))
+        made = EVERYWHERE
+    else:
+        needs = tuple(filter(None, str(run["needs"]).split(",")))
+        made = Reach(tuple(parse_conditions(each) for each in loads(run["reach"])))
+    if principal.missing(needs):
+        return False
+    held = principal.reach.narrowed(principal.reach_of(needs))
+    return held.is_everything or all(held.covers(scope) for scope in made.scopes)
 
 
 def own_run(session: ReadSession, principal: Principal, run_id: str) -> tuple[Row, Row | None]:
@@ -341,8 +356,7 @@ def own_run(session: ReadSession, principal: Principal, run_id: str) -> tuple[Ro
     if run is None:
         raise ScheduleUnknown("Run not found")
     schedule = store.get(session, principal.organization_id, run["schedule_id"])
-    seen = principal.reach.is_everything if schedule is None else reads(principal, schedule)
-    if not seen:
+    if not is_read(principal, run, schedule):
         raise ScheduleUnknown("Run not found")
     return run, schedule
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.grants import Reach, conditions_wire
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.jsontext import dumps, loads
-from llm_cost_ops.core.period import Window
+from llm_cost_ops.core.period import Window, time_zone
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery.channels import is_address
 from llm_cost_ops.server.delivery.notice import Outcome
@@ -22,7 +25,7 @@ from llm_cost_ops.server.delivery.sealing import SecretUnreadable
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue_all
-from llm_cost_ops.server.queue.work import Again, Effect, GiveUp, Job, Running
+from llm_cost_ops.server.queue.work import Again, Effect, GiveUp, Job, LeaseLost, Running
 from llm_cost_ops.server.schedules import store
 from llm_cost_ops.server.schedules.carry import Load, carry, destination_of
 from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
@@ -32,13 +35,26 @@ from llm_cost_ops.server.schedules.kinds import KINDS
 from llm_cost_ops.server.schedules.message import Told, period_name, period_text
 from llm_cost_ops.server.schedules.owner import Owner, acting
 from llm_cost_ops.server.schedules.plan import stored_recurrence
-from llm_cost_ops.server.schedules.produce import Made
+from llm_cost_ops.server.schedules.produce import Made, demanded
 from llm_cost_ops.server.schedules.settle import fail, settle
 from llm_cost_ops.server.schedules.store import DELIVERED, DELIVERING, FAILED, PENDING, Row
 from llm_cost_ops.server.schedules.window import window_of
 from llm_cost_ops.server.schedules.work import DELIVER
+from llm_cost_ops.server.storage.storage import StorageUnavailable
 
 _TAIL = 8
+_FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run is to make, with the permissions and the conditions of its owner."""
+
+    made: Made
+    window: Window
+    zone: ZoneInfo
+    needs: tuple[str, ...]
+    reach: Reach
 
 
 class Deliveries:
@@ -62,33 +78,65 @@ class Deliveries:
                 raise GiveUp("the schedule was removed")
             found = self._asked(session, schedule, run)
         if isinstance(found, str):
-            return partial(_paused, schedule, run, found, now_us)
-        made, window, zone = found
-        name = f"{made.stem}-{period_name(window.start_us, window.end_us, zone)}"
-        name = f"{name}-{run_id[-_TAIL:].lower()}{made.suffix}"
-        counted = _Counted(made.chunks)
+            return partial(_paused, schedule, run, found, running.job.attempt, now_us)
         try:
-            self._desk.files.put(file_key(organization_id, run_id), iter(counted))
+            # Before the file: one that nobody could send is not made.
+            parts = tuple(self._parts(schedule))
+        except SecretUnreadable as error:
+            raise GiveUp(f"the secrets cannot be read: {error}") from None
+        try:
+            self._keep(running, run, found, parts, now_us)
         except Problem as problem:
             raise _refused(problem) from None
-        file: dict[str, Any] = {
-            "status": DELIVERING,
-            "attempts": running.job.attempt,
-            "start_at": window.start_us,
-            "end_at": window.end_us,
-            "file": name,
-            "media_type": made.media_type,
-            "size_bytes": counted.size,
-            "sha256": counted.digest.hexdigest(),
-            "expires_at": now_us + self._desk.keep_files_us,
-            "facts": dumps(dict(made.facts)),
-            "error": None,
-        }
-        return partial(self._made, schedule, run, file, now_us)
+        return None
 
-    def _asked(
-        self, session: ReadSession, schedule: Row, run: Row
-    ) -> tuple[Made, Window, ZoneInfo] | str:
+    def _keep(
+        self,
+        running: Running,
+        run: Row,
+        asked: _Asked,
+        parts: Sequence[Destination],
+        now_us: int,
+    ) -> None:
+        """Write the file under this attempt's own key, and the run with it."""
+        files, organization_id, run_id = self._desk.files, run["organization_id"], run["id"]
+        if run["file_key"] is not None:
+            running.write(lambda _: None)  # or it may be the one that another worker writes now
+            files.delete(run["file_key"])
+        key = file_key(organization_id, run_id, running.job.lease)
+        note = {"file_key": key, "attempts": running.job.attempt}
+        begin = partial(
+            store.note_file, organization_id=organization_id, run_id=run_id, values=note
+        )
+        if not running.write(begin):
+            return
+        made, window = asked.made, asked.window
+        name = f"{made.stem}-{period_name(window.start_us, window.end_us, asked.zone)}"
+        counted = _Counted(made.chunks, running)
+        try:
+            files.put(key, iter(counted))
+            file: dict[str, Any] = {
+                "status": DELIVERING,
+                "start_at": window.start_us,
+                "end_at": window.end_us,
+                "file": f"{name}-{run_id[-_TAIL:].lower()}{made.suffix}",
+                "media_type": made.media_type,
+                "size_bytes": counted.size,
+                "sha256": counted.digest.hexdigest(),
+                "expires_at": now_us + self._desk.keep_files_us,
+                "facts": dumps(dict(made.facts)),
+                "needs": ",".join(asked.needs),
+                "reach": dumps([conditions_wire(scope) for scope in asked.reach.scopes]),
+                "error": None,
+            }
+            # Not with the job's end: only so does an attempt hear that it lost its lease.
+            running.write(partial(self._made, parts, run, file, now_us))
+        except LeaseLost:
+            with suppress(StorageUnavailable):
+                files.delete(key)
+            raise
+
+    def _asked(self, session: ReadSession, schedule: Row, run: Row) -> _Asked | str:
         """What is to be made; or why its owner may not have it. Raises GiveUp."""
         producer = KINDS.get(schedule["kind"])
         if producer is None:
@@ -96,31 +144,32 @@ class Deliveries:
         owner = Owner(schedule["key_id"], schedule["user_id"])
         now_us = self._desk.clock.micros()
         organization_id = schedule["organization_id"]
-        principal = acting(session, organization_id, owner, producer.permissions, now_us)
-        if isinstance(principal, str):
-            return principal
         recurrence = stored_recurrence(loads(schedule["recurrence"]))
-        zone = ZoneInfo(recurrence.timezone)
         slot_us = int(run["fire_at"])
-        at = home(session, principal, from_micros(slot_us))
+        parameters = loads(schedule["parameters"])
         try:
+            needs = demanded(producer, parameters)
+            principal = acting(session, organization_id, owner, needs, now_us)
+            if isinstance(principal, str):
+                return principal
+            zone = time_zone(recurrence.timezone)
             window = window_of(loads(schedule["recurrence"])["period"], slot_us, zone)
-            made = producer.make(
-                self._database,
-                loads(schedule["parameters"]),
-                principal,
-                replace(at, time_zone=recurrence.timezone),
-                window,
-            )
+            at = home(session, principal, from_micros(slot_us))
+            at = replace(at, time_zone=recurrence.timezone)
+            made = producer.make(self._database, parameters, principal, at, window)
         except Problem as problem:
+            if problem.status == _FORBIDDEN:
+                return f"its owner may not: {problem.message}"
             raise _refused(problem) from None
+        except (DatabaseUnavailable, SerializationRetry) as trouble:
+            raise Again(trouble.message) from None
         except DomainError as error:
             raise GiveUp(error.message) from None
-        return made, window, zone
+        return _Asked(made, window, zone, needs, principal.reach)
 
     def _made(
         self,
-        schedule: Row,
+        parts: Sequence[Destination],
         run: Row,
         file: dict[str, Any],
         now_us: int,
@@ -129,7 +178,7 @@ class Deliveries:
         organization_id, run_id = run["organization_id"], run["id"]
         store.change_run(session, organization_id, run_id, file)
         rows: list[dict[str, Any]] = []
-        for place, destination in enumerate(self._parts(schedule)):
+        for place, destination in enumerate(parts):
             part_id = store.new_id("dpt", now_us)
             secrets = destination.secrets
             sealed = self._desk.seal.seal(dumps(dict(secrets)), part_id) if secrets else None
@@ -243,7 +292,8 @@ class Deliveries:
         organization_id, run_id = _names(job)
         run = store.lock_run(session, organization_id, run_id)
         if run is not None and run["status"] == PENDING:
-            fail(session, run, reason, self._desk.clock.micros())
+            now_us = self._desk.clock.micros()
+            fail(session, run, reason, now_us, attempts=job.attempt)
 
     def never_delivered(self, session: WriteSession, job: Job, reason: str) -> None:
         """The same of a delivery."""
@@ -254,10 +304,11 @@ class Deliveries:
 
 
 class _Counted:
-    """Pieces that are counted and digested while they pass."""
+    """Pieces that are counted and digested while they pass, until the worker stops."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterator[bytes], running: Running) -> None:
         self._chunks = chunks
+        self._running = running
         self.size = 0
         self.digest = sha256()
 
@@ -266,6 +317,8 @@ class _Counted:
             self.size += len(chunk)
             self.digest.update(chunk)
             yield chunk
+            if self._running.stopping:
+                raise Again("the worker stops", delay_s=0, counted=False)
 
 
 def stored_destinations(schedule: Row, desk: ScheduleDesk) -> list[Destination]:
@@ -281,9 +334,16 @@ def stored_destinations(schedule: Row, desk: ScheduleDesk) -> list[Destination]:
     return found
 
 
-def _paused(schedule: Row, run: Row, reason: str, now_us: int, session: WriteSession) -> None:
-    pause(session, schedule, reason, now_us)
-    fail(session, run, reason, now_us)
+def _paused(
+    schedule: Row, run: Row, reason: str, attempt: int, now_us: int, session: WriteSession
+) -> None:
+    organization_id = schedule["organization_id"]
+    now = store.get(session, organization_id, schedule["id"], lock=True)
+    # Of several runs that are caught up, the first one pauses it and tells its owner.
+    known = now is None or (bool(now["paused"]) and now["paused_reason"] == reason)
+    if not known:
+        pause(session, schedule, reason, now_us)
+    fail(session, run, reason, now_us, attempts=attempt, tell=not known)
 
 
 def _names(job: Job) -> tuple[str, str]:

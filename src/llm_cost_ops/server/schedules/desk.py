@@ -17,6 +17,7 @@ PURPOSE = "llm-cost-ops destinations of schedules"
 """The purpose under which secrets of destinations are sealed."""
 _DAY_US = 24 * 3600 * 1_000_000
 _KIB = 1024
+_OF_LEASE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,6 @@ def schedule_desk(
     )
 
 
-def file_key(organization_id: str, run_id: str) -> str:
-    """Under which the file of a run is kept."""
-    return f"schedules/{organization_id}/{run_id}"
+def file_key(organization_id: str, run_id: str, lease: str) -> str:
+    """Under which an attempt writes the file of a run: two attempts never write one file."""
+    return f"schedules/{organization_id}/{run_id}-{lease[:_OF_LEASE]}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import WriteSession, read
+from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.delivery.letter import send_letter
 from llm_cost_ops.server.identity.users import get_user
 from llm_cost_ops.server.queue.work import Again, Effect, GiveUp, Running, SystemSchedule, Work
 from llm_cost_ops.server.schedules import store
 from llm_cost_ops.server.schedules.deliveries import Deliveries
-from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
+from llm_cost_ops.server.schedules.desk import ScheduleDesk
 from llm_cost_ops.server.schedules.fire import fire_due
 from llm_cost_ops.server.schedules.message import failure_letter
 from llm_cost_ops.server.schedules.store import FIRE_LIMIT
@@ -77,9 +77,12 @@ def _retain(running: Running, database: Database, desk: ScheduleDesk) -> None:
     while True:
         with read(database) as session:
             found = store.expired(session, now_us, CHUNK)
-        for organization_id, run_id in found:
-            desk.files.delete(file_key(organization_id, run_id))
-            running.write(partial(_gone, organization_id=organization_id, run_id=run_id))
+        for organization_id, run_id, key in found:
+            desk.files.delete(key)
+            forget = partial(
+                store.forget_file, organization_id=organization_id, run_id=run_id, key=key
+            )
+            running.write(forget)
             if running.stopping:
                 raise Again("the worker stops", delay_s=0, counted=False)
         if len(found) < CHUNK:
@@ -88,7 +91,3 @@ def _retain(running: Running, database: Database, desk: ScheduleDesk) -> None:
     while running.write(partial(store.purge, before_us=before_us, limit=CHUNK)) >= CHUNK:
         if running.stopping:
             raise Again("the worker stops", delay_s=0, counted=False)
-
-
-def _gone(session: WriteSession, organization_id: str, run_id: str) -> None:
-    store.change_run(session, organization_id, run_id, {"expires_at": None})

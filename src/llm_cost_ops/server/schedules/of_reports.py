@@ -26,7 +26,7 @@ from llm_cost_ops.server.schedules.produce import (
 class Reports:
     """Reports, as `POST /reports/generate` makes them."""
 
-    permissions = ("write:reports", "read:costs")
+    permissions = ("write:reports", "read:costs", "export:data")
 
     def needs(self, parameters: Parameters, /) -> tuple[str, ...]:
         kind = form_name(str(parameters.get("type") or "cost_summary"), {})

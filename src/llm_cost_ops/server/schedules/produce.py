@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import plain
 from llm_cost_ops.core.period import Window
+from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
@@ -72,6 +73,12 @@ class Producer(Protocol):
     ) -> Made:
         """The file about a period; `at.now` is the slot. Raises Problem, and FilesMissing."""
         ...
+
+
+def demanded(producer: Producer, parameters: Parameters) -> tuple[str, ...]:
+    """The permissions that making a file takes, and reading it. Raises DomainError."""
+    named = (*producer.permissions, *producer.needs(parameters))
+    return tuple(dict.fromkeys(normalise(each) for each in named))
 
 
 class ParametersError(DomainError):

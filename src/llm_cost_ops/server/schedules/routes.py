@@ -29,7 +29,7 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.schedules import define, openapi, store, wire
-from llm_cost_ops.server.schedules.desk import ScheduleDesk, file_key
+from llm_cost_ops.server.schedules.desk import ScheduleDesk
 from llm_cost_ops.server.schedules.kinds import EXPORT, KINDS, REPORT
 from llm_cost_ops.server.schedules.owner import owner_of
 from llm_cost_ops.server.schedules.store import STATUSES, Row
@@ -266,7 +266,7 @@ def list_runs(
     subject = f"{organization_id} runs {schedule_id} {status}"
     page = page_request(request.query_params, subject, (int,))
     with read(deps.database(request)) as session:
-        define.own_schedule(session, principal, schedule_id)
+        schedule = define.own_schedule(session, principal, schedule_id)
         rows = store.runs(
             session,
             organization_id,
@@ -277,7 +277,10 @@ def list_runs(
             offset=page.offset,
         )
         parts = store.parts(session, organization_id, [row["id"] for row in rows])
-    shown = [wire.run_row(row, parts) for row in rows[: page.limit]]
+    shown = [
+        wire.run_row(row, parts, is_read=define.is_read(principal, row, schedule))
+        for row in rows[: page.limit]
+    ]
     more = len(rows) > page.limit
     cursor = encode_cursor(subject, [int(rows[page.limit - 1]["fire_at"])]) if more else None
     return json_response(page_answer(shown, page, cursor))
@@ -333,7 +336,7 @@ def _file(request: Request, run: Row, actor: Actor) -> Response:
     """What is kept of a run, streamed; who fetches it is in the audit log."""
     if run["file"] is None or run["expires_at"] is None or int(run["expires_at"]) <= actor.now_us:
         raise not_found("There is no file of this run, or no longer.")
-    files, key = desk_of(request).files, file_key(actor.organization_id, run["id"])
+    files, key = desk_of(request).files, str(run["file_key"])
     if files.size(key) is None:
         raise not_found("There is no file of this run, or no longer.")
     write_retrying(

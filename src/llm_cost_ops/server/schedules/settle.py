@@ -43,10 +43,19 @@ def settle(session: WriteSession, organization_id: str, run_id: str, now_us: int
     )  # fmt: skip
 
 
-def fail(session: WriteSession, run: Row, reason: str, now_us: int) -> None:
+def fail(
+    session: WriteSession,
+    run: Row,
+    reason: str,
+    now_us: int,
+    *,
+    attempts: int | None = None,
+    tell: bool = True,
+) -> None:
     """End a run that did not succeed. Its owner is told once."""
     organization_id, run_id = run["organization_id"], run["id"]
     values = {"status": FAILED, "error": reason[:_MAX_ERROR], "finished_at": now_us}
+    values |= {} if attempts is None else {"attempts": attempts}
     store.change_run(session, organization_id, run_id, values)
     parts = store.parts(session, organization_id, [run_id])
     _publish(session, EXPORT_FAILED, {**run, **values}, parts, now_us)
@@ -54,7 +63,8 @@ def fail(session: WriteSession, run: Row, reason: str, now_us: int) -> None:
         session, EXPORT_FAILED, "schedule_run", run_id, None,
         {"schedule_id": run["schedule_id"], "reason": reason[:_MAX_ERROR]},
     )  # fmt: skip
-    tell_owner(session, run, now_us)
+    if tell:
+        tell_owner(session, run, now_us)
 
 
 def tell_owner(session: WriteSession, run: Row, now_us: int) -> None:

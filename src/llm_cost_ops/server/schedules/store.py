@@ -176,6 +176,32 @@ def change_run(
     )
 
 
+def note_file(
+    session: WriteSession, organization_id: str, run_id: str, values: Mapping[str, Any]
+) -> bool:
+    """Begin an attempt at a run whose file is not made yet; whether it is not."""
+    changed = session.execute(
+        update(delivery_runs)
+        .where(
+            _R.organization_id == organization_id,
+            _R.id == run_id,
+            _R.status.in_((PENDING, FAILED)),
+            _R.file.is_(None),
+        )
+        .values(**values, status=PENDING, finished_at=None)
+    )
+    return changed.rowcount == 1
+
+
+def forget_file(session: WriteSession, organization_id: str, run_id: str, key: str) -> None:
+    """The file under a key is gone; of a run that has another one by now nothing changes."""
+    session.execute(
+        update(delivery_runs)
+        .where(_R.organization_id == organization_id, _R.id == run_id, _R.file_key == key)
+        .values(file_key=None, expires_at=None)
+    )
+
+
 def add_parts(session: WriteSession, rows: Iterable[Mapping[str, Any]]) -> None:
     listed = [dict(row) for row in rows]
     if listed:
@@ -218,26 +244,23 @@ def lock_run(session: WriteSession, organization_id: str, run_id: str) -> Row | 
 
 
 # lint: allow tenant-scope: files of all organizations expire
-def expired(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str]]:
-    """Organization and id of runs whose file is kept no longer."""
+def expired(session: ReadSession, now_us: int, limit: int) -> list[tuple[str, str, str]]:
+    """Organization, id and key of runs whose file is kept no longer, or was never finished."""
+    left = and_(_R.status == FAILED, _R.file.is_(None), _R.expires_at.is_(None))
     query = (
-        select(_R.organization_id, _R.id)
-        .where(_R.expires_at <= now_us)
-        .order_by(_R.expires_at)
+        select(_R.organization_id, _R.id, _R.file_key)
+        .where(_R.file_key.is_not(None), or_(_R.expires_at <= now_us, left))
+        .order_by(_R.id)
         .limit(limit)
     )
     rows: Sequence[Any] = session.execute(query).all()
-    return [(str(row[0]), str(row[1])) for row in rows]
+    return [(str(row[0]), str(row[1]), str(row[2])) for row in rows]
 
 
 # lint: allow tenant-scope: old runs of all organizations are removed
 def purge(session: WriteSession, before_us: int, limit: int) -> int:
     """Remove runs that ended before an instant and whose file is gone; how many there were."""
-    query = (
-        select(_R.id)
-        .where(_R.finished_at < before_us, or_(_R.file.is_(None), _R.expires_at.is_(None)))
-        .limit(limit)
-    )
+    query = select(_R.id).where(_R.finished_at < before_us, _R.file_key.is_(None)).limit(limit)
     ids = session.execute(query).scalars().all()
     if ids:
         session.execute(delete(delivery_parts).where(_P.run_id.in_(ids)))

@@ -64,6 +64,9 @@ delivery_runs = Table(
     micros("expires_at", nullable=True),
     Column("facts", Json, nullable=True),
     Column("error", Text, nullable=True),
+    Column("needs", String(255), nullable=True),
+    Column("reach", Json, nullable=True),
+    Column("file_key", String(255), nullable=True),
     micros("created_at"),
     micros("finished_at", nullable=True),
     UniqueConstraint("schedule_id", "fire_at"),
@@ -73,7 +76,8 @@ delivery_runs = Table(
 )
 """One slot of a schedule: its key is why no slot is delivered twice. `file` is the name of what was
 made, kept until `expires_at`, which is null once it is gone. `start_at` and `end_at` are the period
-that it is about."""
+that it is about. `needs` (between commas) and `reach` are the permissions and the conditions with
+which it was made. `file_key` is noted before an attempt writes, so that what it leaves is found."""
 
 delivery_parts = Table(
     "delivery_parts",

@@ -53,8 +53,8 @@ def _brief(run: Row) -> dict[str, Any]:
     }
 
 
-def run_row(run: Row, parts: Sequence[Row]) -> dict[str, Any]:
-    """One run with its deliveries."""
+def run_row(run: Row, parts: Sequence[Row], *, is_read: bool = True) -> dict[str, Any]:
+    """One run with its deliveries; without `is_read` nothing of its file."""
     return {
         "id": run["id"],
         "schedule_id": run["schedule_id"],
@@ -64,8 +64,8 @@ def run_row(run: Row, parts: Sequence[Row]) -> dict[str, Any]:
         "attempts": int(run["attempts"]),
         "period_start": _instant(run["start_at"]),
         "period_end": _instant(run["end_at"]),
-        "file": _file(run),
-        "facts": {} if run["facts"] is None else loads(run["facts"]),
+        "file": _file(run) if is_read else None,
+        "facts": loads(run["facts"]) if is_read and run["facts"] is not None else {},
         "deliveries": [_part(part) for part in parts if part["run_id"] == run["id"]],
         "error": run["error"],
         "created_at": _instant(run["created_at"]),

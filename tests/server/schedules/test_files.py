@@ -1,0 +1,196 @@
+"""The file of a run: one for each attempt, none that is left, and shown to whom it may be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from llm_cost_ops.server.db.session import read, write
+from llm_cost_ops.server.identity.tables import user_roles
+from llm_cost_ops.server.schedules import store
+from llm_cost_ops.server.schedules.tables import delivery_schedules
+from llm_cost_ops.server.storage.folder import Folder
+from tests.support.calls import accepted, send
+from tests.support.roles import make_role, make_user, make_user_key
+from tests.support.schedules import START, Room
+
+ROOT = "/api/v1/exports/schedules"
+AUDIT = {
+    "type": "audit", "format": "json", "frequency": "daily", "time": "09:00",
+    "delivery": "download",
+}  # fmt: skip
+
+
+def kept(room: Room) -> list[Path]:
+    return [path for path in (room.folder.parent / "kept").rglob("*") if path.is_file()]
+
+
+def noted(room: Room, run_id: str) -> str | None:
+    with read(room.app.database) as session:
+        row = store.run(session, room.app.organization_id, run_id)
+    assert row is not None
+    return row["file_key"]
+
+
+def test_a_report_is_shown_to_who_may_read_its_sections_alone(quick: Room) -> None:
+    made = accepted(send(quick.app, "/reports/schedules", AUDIT), 201)
+    run = quick.run(made["id"])
+    few = quick.app.new_key("read:costs", "export:data")
+    more = quick.app.new_key("read:costs", "export:data", "write:reports", "read:audit")
+    for key, found, begun in ((few, 404, 403), (more, 200, 202)):
+        assert quick.app.get(f"{ROOT}/runs/{run['id']}", key=key).status_code == found
+        assert quick.app.get(f"{ROOT}/runs/{run['id']}/file", key=key).status_code == found
+        (listed,) = quick.app.get(f"{ROOT}/{made['id']}/runs", key=key).json()["data"][-1:]
+        assert (listed["file"] is not None, bool(listed["facts"])) == (found == 200,) * 2
+        quick.later(seconds=1)
+        assert quick.app.post(f"{ROOT}/{made['id']}/run", key=key).status_code == begun
+    assert quick.app.request("DELETE", f"{ROOT}/{made['id']}").status_code == 204
+    assert quick.app.get(f"{ROOT}/runs/{run['id']}/file", key=few).status_code == 404
+    assert quick.app.get(f"{ROOT}/runs/{run['id']}/file", key=more).status_code == 200
+
+
+def test_who_was_narrowed_keeps_no_wider_file(quick: Room) -> None:
+    at = (quick.app.database, quick.clock, quick.app.organization_id)
+    narrow = make_role(
+        *at, "of-mine", ["read:costs", "export:data"], conditions={"projects": ["mine"]}
+    )
+    user_id = make_user(*at, "ann", "analyst")
+    _, key = make_user_key(*at, user_id)
+    body = {"frequency": "daily", "time": "09:00", "delivery": "download"}
+    made = accepted(send(quick.app, "/exports/schedules", body, key=key), 201)
+    wide = quick.run(made["id"])
+    path = f"{ROOT}/runs/{wide['id']}/file"
+    assert quick.app.get(path, key=key).status_code == 200
+    with write(quick.app.database) as session:
+        session.execute(
+            update(user_roles).where(user_roles.c.user_id == user_id).values(role=narrow)
+        )
+    quick.later(minutes=1)
+    assert quick.app.get(path, key=key).status_code == 404
+    run = quick.run(made["id"])
+    assert quick.app.get(f"{ROOT}/runs/{run['id']}/file", key=key).status_code == 200
+
+
+def test_a_late_attempt_changes_no_file(quick: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick.spend("1", START - timedelta(days=1))
+    made = quick.schedule(format="jsonl")
+    put, first = Folder.put, list[bool]()
+
+    def late(self: Folder, key: str, chunks: Iterable[bytes]) -> int:
+        if first:
+            return put(self, key, chunks)
+        first.append(True)
+        quick.spend("7", START - timedelta(days=1))
+        other = quick.worker()
+        for _ in range(2):  # the lease is over, then the wait
+            quick.clock.current += timedelta(minutes=2)
+            quick.clock.elapsed_s += 120
+            quick.work(other)
+        return put(self, key, [*chunks, b"late"])
+
+    monkeypatch.setattr(Folder, "put", late)
+    run = quick.run(made["id"])
+    assert (run["status"], run["attempts"]) == ("completed", 2)
+    content = quick.file(run)
+    assert hashlib.sha256(content).hexdigest() == run["file"]["sha256"]
+    assert len(content) == run["file"]["size_bytes"]
+    assert len(kept(quick)) == 1
+
+
+def test_what_a_dead_attempt_left_is_removed(quick: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Folder.put
+
+    def dies(self: Folder, key: str, chunks: Iterable[bytes]) -> int:
+        put(self, key, chunks)
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(Folder, "put", dies)
+    made = quick.schedule()
+    run = quick.run(made["id"])
+    assert (run["status"], len(kept(quick))) == ("pending", 1)
+    for _ in range(5):
+        quick.later(minutes=20)
+    (run,) = quick.runs(made["id"])
+    assert (run["status"], run["attempts"]) == ("failed", 5)
+    assert kept(quick) == []  # by the sweep of 13:27
+    assert noted(quick, run["id"]) is None
+
+
+def test_no_file_is_made_that_nobody_can_send(quick: Room) -> None:
+    url = "https://hooks.slack.com/services/T00000000/B00000000/abcdefghijklmnopqrstuvwx"
+    made = quick.schedule(delivery={"type": "slack", "url": url})
+    with write(quick.app.database) as session:
+        session.execute(update(delivery_schedules).values(secrets="v1.nonsense"))
+    run = quick.run(made["id"])
+    assert (run["status"], run["attempts"]) == ("failed", 1)
+    assert "secrets cannot be read" in run["error"]
+    assert kept(quick) == []
+
+
+def test_a_stopping_worker_gives_the_run_back(quick: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llm_cost_ops.server.queue.runner import _Running
+
+    monkeypatch.setattr(_Running, "stopping", True)
+    made = quick.schedule()
+    accepted(send(quick.app, f"/exports/schedules/{made['id']}/run", {}), 202)
+    quick.runner.round()
+    assert quick.runs(made["id"])[0]["status"] == "pending"
+    assert kept(quick) == []
+    monkeypatch.undo()
+    quick.work()
+    assert quick.runs(made["id"])[0]["status"] == "completed"
+
+
+def test_many_runs_of_an_owner_without_rights_pause_it_once(quick: Room) -> None:
+    at = (quick.app.database, quick.clock, quick.app.organization_id)
+    user_id = make_user(*at, "ann", "analyst")
+    _, key = make_user_key(*at, user_id)
+    body = {"frequency": "daily", "time": "09:00", "delivery": "download", "catch_up": "all"}
+    made = accepted(send(quick.app, "/exports/schedules", body, key=key), 201)
+    with write(quick.app.database) as session:
+        session.execute(
+            update(user_roles).where(user_roles.c.user_id == user_id).values(role="viewer")
+        )
+    quick.later(days=5)
+    assert [run["status"] for run in quick.runs(made["id"])] == ["failed"] * 5
+    entries = quick.app.get("/api/v1/audit", params={"limit": 100}).json()["data"]
+    assert [each["action"] for each in entries].count("schedules.pause") == 1
+
+
+def test_a_report_whose_owner_lost_a_section_pauses(quick: Room) -> None:
+    at = (quick.app.database, quick.clock, quick.app.organization_id)
+    plain = ["read:costs", "read:reports", "write:reports", "export:data"]
+    auditor, reporter = (
+        make_role(*at, "with-log", [*plain, "read:audit"]), make_role(*at, "without-log", plain)
+    )  # fmt: skip
+    user_id = make_user(*at, "ann", auditor)
+    _, key = make_user_key(*at, user_id)
+    made = accepted(send(quick.app, "/reports/schedules", AUDIT, key=key), 201)
+    with write(quick.app.database) as session:
+        session.execute(
+            update(user_roles).where(user_roles.c.user_id == user_id).values(role=reporter)
+        )
+    quick.later(days=1)
+    assert "read:audit" in quick.get(made["id"])["paused_reason"]
+
+
+def test_the_permission_to_export_is_asked_of_reports_when_they_run(quick: Room) -> None:
+    at = (quick.app.database, quick.clock, quick.app.organization_id)
+    plain = ["read:costs", "read:reports", "write:reports"]
+    wide, narrow = make_role(*at, "wide", [*plain, "export:data"]), make_role(*at, "few", plain)
+    user_id = make_user(*at, "ann", wide)
+    _, key = make_user_key(*at, user_id)
+    made = accepted(
+        send(quick.app, "/reports/schedules", {**AUDIT, "type": "cost_summary"}, key=key), 201
+    )
+    with write(quick.app.database) as session:
+        session.execute(
+            update(user_roles).where(user_roles.c.user_id == user_id).values(role=narrow)
+        )
+    quick.later(days=1)
+    assert "export:data" in quick.get(made["id"])["paused_reason"]
