@@ -311,8 +311,8 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
     counted = select(func.count()).select_from(moved.limit(MOST_MOVED + 1).subquery())
     if int(session.scalar(counted) or 0) > MOST_MOVED:
         raise MonthClosed(
-            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came late"
-            " since it was closed. They are in the books of the month after it."
+            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came"
+            " late since it was closed. They are in the books of the month after it."
         )
     session.execute(delete(late_entries).where(here, *of_month))
     session.execute(update(late_entries).where(here, following).values(recognized=month))
