@@ -7,6 +7,7 @@ request that joins them. It is read by ranges, so that no request lasts as long 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -138,7 +139,7 @@ def store_of(settings: StorageSettings, *, way: str | None = None) -> Any:
 
 
 def _s3(settings: StorageSettings, way: str | None) -> Any:
-    config = _given(
+    config = _neutral(_NEUTRAL_S3, way) | _given(
         region=settings.s3_region or "us-east-1",
         access_key_id=settings.s3_access_key,
         secret_access_key=settings.s3_secret_key,
@@ -166,7 +167,7 @@ def _gcs(settings: StorageSettings, way: str | None) -> Any:
 
 
 def _azure(settings: StorageSettings, way: str | None) -> Any:
-    config = _given(
+    config = _neutral(_NEUTRAL_AZURE, way) | _given(
         account_name=settings.azure_account,
         account_key=settings.azure_key,
         endpoint=settings.azure_endpoint,
@@ -181,6 +182,36 @@ def _alone(own: dict[str, object], way: str | None) -> dict[str, Any]:
     """Of somebody else's store the credentials and nothing beside them: the library would add what
     it finds in the environment, such as a session token."""
     return {} if way is None else {"credential_provider": lambda: own}
+
+
+_NEUTRAL_S3 = {
+    "SERVER_SIDE_ENCRYPTION": "AES256",
+    "SSE_CUSTOMER_KEY_BASE64": "",
+    "SSE_KMS_KEY_ID": "",
+    "SSE_BUCKET_KEY_ENABLED": "false",
+    "SKIP_SIGNATURE": "false",
+    "REQUEST_PAYER": "false",
+    "UNSIGNED_PAYLOAD": "false",
+    "VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+    "S3_EXPRESS": "false",
+}
+_NEUTRAL_AZURE = {"STORAGE_USE_EMULATOR": "false", "SKIP_SIGNATURE": "false"}
+"""What the library reads from variables of these names, and what is as if they were not there."""
+
+
+def _neutral(values: dict[str, str], way: str | None) -> dict[str, str]:
+    """Of somebody else's store what takes back the variables that this machine's environment has:
+    the operator's encryption key and its other wishes are for the operator's own store. Where there
+    is none nothing is sent, because not every server knows these headers."""
+    if way is None:
+        return {}
+    here = {name.upper() for name in os.environ}
+    family = "AWS" if values is _NEUTRAL_S3 else "AZURE"
+    return {
+        f"{family}_{name}".lower(): value
+        for name, value in values.items()
+        if f"{family}_{name}" in here
+    }
 
 
 _MAKERS: dict[str, Callable[[StorageSettings, str | None], Any]] = {
