@@ -31,7 +31,7 @@ from tests.support.objectstores import (
 from tests.support.schedules import START, Room
 from tests.support.sink import Reply, Sink, sink
 
-LATER_S = 30
+LATER_S = 120
 KEY = {"client_email": "robot@example.com", "private_key": "", "private_key_id": ""}
 
 

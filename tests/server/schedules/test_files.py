@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from sqlalchemy import update
 
 from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.identity.tables import user_roles
-from llm_cost_ops.server.schedules import store
+from llm_cost_ops.server.schedules import define, store
+from llm_cost_ops.server.schedules.folder import write_file
 from llm_cost_ops.server.schedules.tables import delivery_schedules
 from llm_cost_ops.server.storage.folder import Folder
 from tests.support.calls import accepted, send
@@ -194,3 +196,49 @@ def test_the_permission_to_export_is_asked_of_reports_when_they_run(quick: Room)
         )
     quick.later(days=1)
     assert "export:data" in quick.get(made["id"])["paused_reason"]
+
+
+def test_no_more_runs_than_so_many_wait(quick: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(define, "MAX_UNFINISHED", 1)
+    path = f"{ROOT}/{quick.schedule()['id']}/run"
+    assert quick.app.post(path).status_code == 202
+    refused = quick.app.post(path)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    quick.later(seconds=1)
+    assert quick.app.post(path).status_code == 202
+
+
+def test_the_period_of_a_schedule_is_no_parameter_of_its_file(quick: Room) -> None:
+    body = {"frequency": "daily", "time": "09:00", "delivery": "download"}
+    answer = send(quick.app, "/exports/schedules", {**body, "billing_period": "2026-10"})
+    assert answer.status_code == 422
+    assert "billing_period" in answer.json()["error"]["field_errors"]
+
+
+def test_what_is_not_kept_any_more_is_no_answer_that_breaks_off(quick: Room) -> None:
+    run = quick.run(quick.schedule()["id"])
+    for path in kept(quick):
+        path.unlink()
+    assert quick.app.get(f"{ROOT}/runs/{run['id']}/file").status_code == 404
+
+
+def test_what_died_in_a_folder_is_removed_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "org"
+    folder.mkdir()
+    (folder / ".costs.csv.0123.part").write_bytes(b"half")
+    (folder / ".other.csv.0123.part").write_bytes(b"half")
+    assert write_file(str(tmp_path), "org", "", "costs.csv", iter((b"all",))).delivered
+    assert sorted(path.name for path in folder.iterdir()) == [".other.csv.0123.part", "costs.csv"]
+
+
+def test_the_sum_of_a_month_is_that_of_its_books(quick: Room) -> None:
+    """A call of February that came after its closing is a correction in the books of March."""
+    quick.spend("1.5", datetime(2027, 2, 10, tzinfo=UTC))
+    accepted(send(quick.app, "/periods/2027-02/close", {}), 200)
+    quick.later(minutes=1)
+    quick.spend("4", datetime(2027, 2, 11, tzinfo=UTC))
+    made = quick.schedule(frequency="monthly", timezone="UTC", format="jsonl")
+    run = quick.run(made["id"])
+    rows = [json.loads(line) for line in quick.file(run).splitlines()]
+    assert sum(row["total_cost"] for row in rows) == 1.5
+    assert (run["facts"]["Total cost"], run["facts"]["Requests"]) == ("USD 1.5", "1")

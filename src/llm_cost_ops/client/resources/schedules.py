@@ -118,7 +118,7 @@ class ScheduleCalls:
     @endpoint
     def get(self, schedule_id: str, /) -> Flow[Schedule]:
         """One schedule. Raises NotFoundError."""
-        return one((yield from self._caller.get(_path(schedule_id))), Schedule)
+        return one((yield from self._caller.get(_path(schedule_id), fresh=True)), Schedule)
 
     @endpoint
     def update(self, schedule_id: str, /, **fields: Any) -> Flow[Schedule]:
@@ -157,7 +157,7 @@ class ScheduleCalls:
     @endpoint
     def get_run(self, run_id: str, /) -> Flow[ScheduleRun]:
         """One run. Raises NotFoundError."""
-        return one((yield from self._caller.get(_path("runs", run_id))), ScheduleRun)
+        return one((yield from self._caller.get(_path("runs", run_id), fresh=True)), ScheduleRun)
 
     @endpoint
     def download(self, run_id: str, /) -> Flow[bytes]:

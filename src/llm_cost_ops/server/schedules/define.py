@@ -44,6 +44,9 @@ from llm_cost_ops.server.schedules.window import DEFAULTS, window_of
 
 MAX_SCHEDULES = 200
 MAX_PARAMETERS = 16_000
+MAX_UNFINISHED = 10
+"""Runs of one schedule that may wait when somebody asks for another one."""
+RETRY_SECONDS = 60
 _WHEN = ("frequency", "time", "day", "cron", "timezone")
 _OWN = ("name", "what", "period", "catch_up", "paused", "delivery", "destinations", "parameters")
 _TO = ("delivery", "destinations")
@@ -221,6 +224,8 @@ def update(
     values = _columns(schedule_id, given, principal, desk, actor.now_us)
     if bool(before["paused"]) == given.paused:
         values.pop("paused_reason")
+        if given.recurrence == stored_recurrence(loads(before["recurrence"])):
+            values.pop("next_fire_at")  # or what is due, or to be caught up, would be lost
     store.change(session, actor.organization_id, schedule_id, values)
     after = found(session, actor.organization_id, schedule_id)
     actor.record(session, "schedules.update", "schedule", schedule_id, facts(before), facts(after))
@@ -306,15 +311,21 @@ def resume(session: WriteSession, principal: Principal, schedule_id: str, actor:
             mine = owner_of(principal)
             values |= {"key_id": mine.key_id, "user_id": mine.user_id}
         store.change(session, actor.organization_id, schedule_id, values)
-        actor.record(session, "schedules.resume", "schedule", schedule_id, None, None)
+        after = found(session, actor.organization_id, schedule_id)
+        told = (facts(before), facts(after))  # it may have another owner now
+        actor.record(session, "schedules.resume", "schedule", schedule_id, *told)
     return found(session, actor.organization_id, schedule_id)
 
 
 def run_now(session: WriteSession, principal: Principal, schedule_id: str, actor: Actor) -> Row:
     """A run of now beside those of the schedule, also of one that rests. Raises
-    ScheduleConflict, and Problem 403 for who could not make its file."""
+    ScheduleConflict, Problem 403 for who could not make its file, 429 while many wait."""
     schedule = own_schedule(session, principal, schedule_id, lock=True)
     _demand(principal, demanded(KINDS[schedule["kind"]], loads(schedule["parameters"])))
+    if store.unfinished(session, actor.organization_id, schedule_id) >= MAX_UNFINISHED:
+        text = f"{MAX_UNFINISHED} runs of the schedule are not over yet."
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        raise Problem(429, "RATE_LIMIT_EXCEEDED", text, headers=headers)
     run_id = add_run(session, schedule, actor.now_us, REQUESTED, actor.now_us)
     if run_id is None:
         raise ScheduleConflict("The schedule runs at this very moment already.")

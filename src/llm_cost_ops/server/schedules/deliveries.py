@@ -124,7 +124,7 @@ class Deliveries:
                 "size_bytes": counted.size,
                 "sha256": counted.digest.hexdigest(),
                 "expires_at": now_us + self._desk.keep_files_us,
-                "facts": dumps(dict(made.facts)),
+                "facts": dumps(dict(made.facts())),
                 "needs": ",".join(asked.needs),
                 "reach": dumps([conditions_wire(scope) for scope in asked.reach.scopes]),
                 "error": None,

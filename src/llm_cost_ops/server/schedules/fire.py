@@ -6,14 +6,18 @@ workers look, and whatever their clocks do, a slot is delivered once.
 
 from __future__ import annotations
 
+from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.queue.enqueue import NewJob, enqueue
 from llm_cost_ops.server.schedules import store
-from llm_cost_ops.server.schedules.plan import ON_TIME_US, PlanError, due, stored_recurrence
+from llm_cost_ops.server.schedules.plan import ON_TIME_US, due, stored_recurrence
 from llm_cost_ops.server.schedules.store import CAUGHT_UP, PENDING, SCHEDULED, Row
 from llm_cost_ops.server.schedules.work import PRODUCE
+
+_UNPLANNED = (DomainError, LookupError, ValueError, TypeError, ArithmeticError, OSError)
+"""What reading a stored recurrence may raise; none of it comes from the database."""
 
 
 def fire_due(session: WriteSession, now_us: int) -> int:
@@ -29,8 +33,10 @@ def _fire(session: WriteSession, row: Row, now_us: int) -> None:
     try:
         plan = stored_recurrence(loads(row["recurrence"])).slots()
         found = due(plan, int(row["next_fire_at"]), now_us, row["catch_up"])
-    except PlanError as error:  # a zone that the machine's database has no more
-        pause(session, row, f"it cannot be planned: {error.message}", now_us)
+    except _UNPLANNED as error:  # a zone that the machine's database has no more, or worse
+        # Whatever is wrong with one row, it holds up no other.
+        told = error.message if isinstance(error, DomainError) else type(error).__name__
+        pause(session, row, f"it cannot be planned: {told}", now_us)
         return
     for slot in found.slots:
         cause = SCHEDULED if now_us - slot <= ON_TIME_US else CAUGHT_UP

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,7 +42,8 @@ def write_file(
     file again. Never raises for what the file system does."""
     try:
         target = _directory(Path(root), organization_id, path) / name
-        part = target.with_name(f".{uuid4().hex}.part")
+        _tidy(target.parent, name)
+        part = target.with_name(f".{name}.{uuid4().hex}.part")
         try:
             with part.open("xb") as file:
                 for chunk in chunks:
@@ -49,6 +51,7 @@ def write_file(
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
+            _sync(target.parent)
         finally:
             with suppress(FileNotFoundError):
                 part.unlink()
@@ -57,6 +60,22 @@ def write_file(
     except OSError as error:
         return Outcome(False, line(f"the folder: {error.strerror or error}", _DETAIL))
     return Outcome(True, "/".join(filter(None, (path, name))))
+
+
+def _tidy(directory: Path, name: str) -> None:
+    """Remove what earlier attempts at this file left that died."""
+    for left in directory.glob(f".{escape(name)}.*.part"):
+        left.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Let the name of a file outlast a power cut, too; some file systems know no such thing."""
+    with suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _directory(root: Path, organization_id: str, path: str) -> Path:

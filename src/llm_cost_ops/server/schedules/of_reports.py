@@ -56,7 +56,9 @@ class Reports:
             content = drawing.draw(document, known)
             suffix, media_type = drawing.ENDINGS[known], drawing.MEDIA_TYPES[known]
         facts = totals(database, wanted.selection, at)
-        return Made(wanted.kind.replace("_", "-"), suffix, media_type, iter((content,)), facts)
+        return Made(
+            wanted.kind.replace("_", "-"), suffix, media_type, iter((content,)), lambda: facts
+        )
 
     def _wanted(
         self, parameters: Parameters, principal: Principal, at: Home, window: Window | None

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.period import HOUR_US, first_instant
+from llm_cost_ops.core.period import HOUR_US, PeriodError, first_instant, time_zone
 from llm_cost_ops.server.queue.slots import Slots, SlotsError, slots
 
 HOURLY, DAILY, WEEKLY, MONTHLY, CRON = "hourly", "daily", "weekly", "monthly", "cron"
@@ -66,7 +65,7 @@ class Recurrence:
         """Its slots. Raises PlanError."""
         try:
             return self._slots()
-        except SlotsError as error:
+        except (SlotsError, PeriodError) as error:
             field = "cron" if error.field == "expression" else error.field
             raise PlanError(error.message, field=field) from None
 
@@ -84,7 +83,7 @@ class Recurrence:
             return slots(f"{minute} {hour} * * {weekday}", zone, after_gaps=True)
         # Steps of months know that the 31st of a shorter month is its last day, as cron does not.
         first = datetime.combine(date(*_FIRST_MONTH, int(self.day or 1)), time(hour, minute))
-        starts_us = first_instant(first, ZoneInfo(zone))
+        starts_us = first_instant(first, time_zone(zone))
         return slots("every 1 month", zone, starts_us, after_gaps=True)
 
 

@@ -5,7 +5,7 @@ A kind says which permissions it needs, and makes a file of a period; `kinds` ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,24 +27,33 @@ from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.summary import summary
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
-from llm_cost_ops.server.exports.asked import Sources, Wanted, kind_named, wanted_of
+from llm_cost_ops.server.exports.asked import (
+    AGGREGATES,
+    BILLING_PERIOD,
+    Sources,
+    Wanted,
+    kind_named,
+    wanted_of,
+)
 from llm_cost_ops.server.exports.books import as_booked
 from llm_cost_ops.server.exports.records import TYPES as RECORDS
+from llm_cost_ops.server.exports.tally import Tally
 
 Parameters = Mapping[str, Any]
-_OWN_NAMES = (*START_NAMES, *END_NAMES, *PERIOD_NAMES, *ZONE_NAMES, "days", "organization_id")
+_OWN_NAMES = (*START_NAMES, *END_NAMES, *PERIOD_NAMES, *ZONE_NAMES, BILLING_PERIOD, "days",
+              "organization_id")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """A file to be: `stem` and `suffix` are the parts of its name, `facts` what a message says of
-    it, in order."""
+    it, in order, asked when the file is written."""
 
     stem: str
     suffix: str
     media_type: str
     chunks: Iterator[bytes]
-    facts: Mapping[str, str]
+    facts: Callable[[], Mapping[str, str]]
 
 
 class Producer(Protocol):
@@ -107,12 +116,20 @@ class Exports:
         found = self._wanted(parameters, principal, at).of_period(window)
         wanted, name = as_booked(database, principal.organization_id, found)
         sources = Sources(database, PriceBook.packaged, at.currency, name)
+        tally = Tally()
+
+        def facts() -> Mapping[str, str]:
+            # Books of a month have calls of other dates: their sum is that of what was written.
+            if wanted.month is not None:
+                return written_totals(tally, wanted)
+            return totals(database, wanted.selection, at)
+
         return Made(
             wanted.name.removesuffix(wanted.form.suffix),
             wanted.form.suffix,
             wanted.form.media_type,
-            wanted.chunks(sources),
-            totals(database, wanted.selection, at),
+            wanted.chunks(sources, tally),
+            facts,
         )
 
     def _wanted(self, parameters: Parameters, principal: Principal, at: Home) -> Wanted:
@@ -130,6 +147,23 @@ def refuse_own(parameters: Parameters) -> None:
         if name in _OWN_NAMES:
             message = "belongs to the schedule: name its period and its timezone"
             raise ParametersError(message, field=name)
+
+
+def written_totals(tally: Tally, wanted: Wanted) -> dict[str, str]:
+    """Calls and cost of what a file holds, as far as its columns tell."""
+    found = [row for row in tally.totals() if "total_cost" in row]
+    facts: dict[str, str] = {}
+    for row in found:
+        cost: Any = row["total_cost"]
+        currency = row.get("currency") or ""
+        label = "Total cost" if len(found) == 1 else f"Total cost ({currency})"
+        facts[label] = "not priced yet" if cost is None else f"{currency} {plain(cost)}".strip()
+    if wanted.kind != AGGREGATES and wanted.form.focus is None:
+        facts["Requests"] = f"{tally.rows:,}"
+    unpriced = sum(int(str(row.get("unpriced_count", 0))) for row in found)
+    if unpriced:
+        facts["Without a price"] = f"{unpriced:,}"
+    return facts
 
 
 def totals(database: Database, selection: Selection, at: Home) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import cast
 
 from fastapi import APIRouter, Depends, Request
@@ -33,6 +34,7 @@ from llm_cost_ops.server.schedules.desk import ScheduleDesk
 from llm_cost_ops.server.schedules.kinds import EXPORT, KINDS, REPORT
 from llm_cost_ops.server.schedules.owner import owner_of
 from llm_cost_ops.server.schedules.store import STATUSES, Row
+from llm_cost_ops.server.storage.storage import NotKept
 
 Owner = Depends(require("read:costs", "export:data", conditions="applied"))
 ReportOwner = Depends(require("read:costs", "export:data", "write:reports", conditions="applied"))
@@ -337,8 +339,11 @@ def _file(request: Request, run: Row, actor: Actor) -> Response:
     if run["file"] is None or run["expires_at"] is None or int(run["expires_at"]) <= actor.now_us:
         raise not_found("There is no file of this run, or no longer.")
     files, key = desk_of(request).files, str(run["file_key"])
-    if files.size(key) is None:
-        raise not_found("There is no file of this run, or no longer.")
+    chunks = files.get(key)
+    try:  # the first piece before the answer begins: what cannot be read is an error still
+        chunks = chain((next(chunks, b""),), chunks)
+    except NotKept:
+        raise not_found("There is no file of this run, or no longer.") from None
     write_retrying(
         deps.database(request),
         lambda session: actor.record(
@@ -346,7 +351,7 @@ def _file(request: Request, run: Row, actor: Actor) -> Response:
         ),
     )
     return StreamingResponse(
-        files.get(key),
+        chunks,
         media_type=run["media_type"],
         headers={
             "Content-Disposition": f'attachment; filename="{run["file"]}"',

@@ -121,6 +121,16 @@ def add_run(session: WriteSession, organization_id: str, row: Mapping[str, Any])
     return session.scalar(query) == row["id"]
 
 
+def unfinished(session: ReadSession, organization_id: str, schedule_id: str) -> int:
+    """How many runs of a schedule are not over."""
+    query = select(func.count()).where(
+        _R.organization_id == organization_id,
+        _R.schedule_id == schedule_id,
+        _R.status.in_((PENDING, DELIVERING)),
+    )
+    return int(session.scalar(query) or 0)
+
+
 def run(session: ReadSession, organization_id: str, run_id: str) -> Row | None:
     query = select(delivery_runs).where(_R.organization_id == organization_id, _R.id == run_id)
     row = session.execute(query).mappings().first()

@@ -29,5 +29,8 @@ def window_of(period: str, slot_us: int, zone: ZoneInfo) -> Window:
         return Window(buckets(Window(start_us - 1, start_us), "hour", zone).edges[0], start_us)
     found = named_period(period, from_micros(slot_us), zone)
     if found.start_us >= slot_us:
+        # What is of "until now" and begins at the slot would be empty: the one that ends there.
+        found = named_period(period, from_micros(slot_us - 1), zone)
+    if found.start_us >= slot_us:
         raise PeriodError("has not begun when the schedule runs", field="period")
-    return Window(found.start_us, min(found.end_us, slot_us))
+    return Window(found.start_us, found.end_us if found.end_us < slot_us - 1 else slot_us)
