@@ -85,17 +85,10 @@ def call_batches(
     """
     position: tuple[int, str] | None = None
     left = limit
-    pick = None if columns is None else picker(columns)
-    # Usage that was not stored is made from counts, so that it takes the whole row.
-    narrow = None if columns is None or "usage" in columns else (*columns, "timestamp", "id")
     while left is None or left > 0:
         size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
         with report(database) as session:
-            whole, rows, position = _batch(
-                session, selection, wanted, position, size, month, narrow
-            )
-        if whole and pick is not None:
-            rows = [pick(row) for row in rows]
+            rows, position = _batch(session, selection, wanted, position, size, month, columns)
         if rows:
             yield rows
         if position is None:
@@ -110,10 +103,9 @@ def _batch(
     position: tuple[int, str] | None,
     size: int,
     month: str | None,
-    narrow: Sequence[str] | None,
-) -> tuple[bool, list[Sequence[Any]], tuple[int, str] | None]:
-    """Whether the rows are whole, which those without corrections need not be; net rows, and the
-    position of the last one when there may be more."""
+    columns: Sequence[str] | None,
+) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
+    """Net rows, and the position of the last one when there may be more."""
     organization_id, window = selection.organization_id, selection.window
     if position is not None:
         window = rest(window, wanted, position)
@@ -122,22 +114,27 @@ def _batch(
     corrected = calls is None
     if calls is None:
         calls = listed_calls(session.kind, organization_id, window, closed=late)
-    whole = narrow is None or corrected
-    columns = COLUMNS if narrow is None or corrected else narrow
-    statement = statement_of(calls, selection, wanted, columns, listed=not whole)
+    narrow = None
+    # Corrections need whole rows, and so does usage that was not stored: it is made from counts.
+    if columns is not None and not corrected and "usage" not in columns:
+        narrow = (*columns, "timestamp", "id")
+    statement = statement_of(calls, selection, wanted, narrow or COLUMNS, listed=narrow is not None)
     if position is not None:
         statement = statement.where(after(wanted, position))
     found = session.execute(statement.limit(size)).all()
     if not found:
-        return whole, [], None
-    time, row_id = (_TIME, _ID) if whole else (-2, -1)
+        return [], None
+    time, row_id = (_TIME, _ID) if narrow is None else (-2, -1)
     first, last = found[0], found[-1]
+    end = (int(last[time]), last[row_id]) if len(found) == size else None
     rows: list[Sequence[Any]] = list(found)
     if corrected:
         rows = _net(session, organization_id, first[_TIME], last[_TIME], found, late=late)
     if late:
         rows = with_event_ids(session, organization_id, rows)
-    return whole, rows, (int(last[time]), last[row_id]) if len(found) == size else None
+    if columns is not None and narrow is None:
+        rows = list(map(picker(columns), rows))
+    return rows, end
 
 
 def picker(columns: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
