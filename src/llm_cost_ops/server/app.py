@@ -45,7 +45,7 @@ from llm_cost_ops.server.budgets.desk import Desk
 from llm_cost_ops.server.budgets.on_behalf import OnBehalf
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING, DatabaseUnavailable, SerializationRetry
 from llm_cost_ops.server.db.health import refuse_unsafe
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.urls import DatabaseKind
@@ -389,7 +389,7 @@ def _prepare(state: Any) -> None:
         if settings.database.auto_migrate:
             Migrations().upgrade(settings.database)
         found = state.health.examine()
-    except (DatabaseUnavailable, SerializationRetry) as error:
+    except PASSING as error:
         logger("app").warning("started without the database", reason=error.message)
         return
     refuse_unsafe(

@@ -13,7 +13,7 @@ from llm_cost_ops.server.access.principal import Principal, acting_for
 from llm_cost_ops.server.access.secret import digest, new_secret, well_formed
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.http.problems import Problem
@@ -132,7 +132,7 @@ class KeyRing:
             return
         try:
             await to_thread.run_sync(self._touch, due)
-        except (DatabaseUnavailable, SerializationRetry) as error:
+        except PASSING as error:
             self._log.warning("last use of keys not written", reason=error.message)
             return
         self._written.update(due)

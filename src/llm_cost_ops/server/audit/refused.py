@@ -18,7 +18,7 @@ from llm_cost_ops.server.audit.record import DENIED, FAILURE, INSTALLATION, SUCC
 from llm_cost_ops.server.audit.who import OPERATOR, Who
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http.logs import logger, redact_text
 
@@ -113,7 +113,7 @@ class Attempts:
                 await to_thread.run_sync(
                     self._write, [(c, _copy(n)) for c, n in due.items()], now_us
                 )
-            except (DatabaseUnavailable, SerializationRetry) as error:
+            except PASSING as error:
                 self._log.warning("attempts not written", reason=error.message)
                 return
         for caller, written in told.items():

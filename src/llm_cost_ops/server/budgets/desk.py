@@ -22,7 +22,7 @@ from llm_cost_ops.server.budgets.waiting import Waiting, tell
 from llm_cost_ops.server.budgets.work import carry_out
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, Reason, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING, DatabaseUnavailable, Reason, SerializationRetry
 from llm_cost_ops.server.db.session import WriteSession, write_retrying
 from llm_cost_ops.server.http.idempotency import InFlight
 from llm_cost_ops.server.http.logs import logger
@@ -144,7 +144,7 @@ class Desk:
         now_us = self._clock.micros()
         try:
             self._in_haste(lambda session: expire(session, self._prices, now_us, wait=False))
-        except (DatabaseUnavailable, SerializationRetry):
+        except PASSING:
             return  # met again by what follows
         except Exception as error:
             self._look_at_s = now_s + EXPIRE_LATER_S

@@ -73,6 +73,10 @@ class SerializationRetry(DomainError):
         super().__init__("Another transaction changed the same data at the same time.")
 
 
+PASSING = (DatabaseUnavailable, SerializationRetry)
+"""Troubles of the database alone: what was asked for was not judged, and may be asked again."""
+
+
 class DatabaseConfiguration(DomainError):
     """A database URL or server that cannot be used as it is configured."""
 

@@ -17,7 +17,7 @@ from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.exports import store
 from llm_cost_ops.server.exports.arrow import FilesMissing
@@ -107,7 +107,7 @@ class _Making:
             if isinstance(error, FilesMissing):
                 raise GiveUp(error.message) from None
             raise Again(error.message) from None
-        except (DatabaseUnavailable, SerializationRetry) as trouble:
+        except PASSING as trouble:
             raise Again(trouble.message) from None
         except Problem as refused:
             raise (Again if refused.status >= 500 else GiveUp)(refused.message) from None
@@ -184,7 +184,7 @@ def _expected(wanted: Wanted, sources: Sources) -> int | None:
     """An estimate for whoever waits: none that takes too long keeps a file from being made."""
     try:
         return wanted.expected(sources)
-    except (DatabaseUnavailable, SerializationRetry):
+    except PASSING:
         return None
 
 

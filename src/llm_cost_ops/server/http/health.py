@@ -17,7 +17,7 @@ from anyio import to_thread
 from llm_cost_ops.core.instant import format_instant
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.health import Finding, findings, ping_ms
 from llm_cost_ops.server.db.migrate import Migrations, SchemaState
 from llm_cost_ops.server.db.session import read
@@ -149,7 +149,7 @@ class Health:
             took_ms = ping_ms(self._database, monotonic=self._clock.monotonic)
             database: dict[str, object] = {"status": HEALTHY, "latency_ms": int(took_ms)}
             schema = self._schema_now()
-        except (DatabaseUnavailable, SerializationRetry) as error:
+        except PASSING as error:
             return _Checked(self._clock.monotonic(), _down(error.message), {})
         return _Checked(self._clock.monotonic(), database, {}, schema)
 
@@ -175,7 +175,7 @@ class Health:
             await asyncio.sleep(FINDINGS_SECONDS if known else FINDINGS_RETRY_SECONDS)
             try:
                 await to_thread.run_sync(self.examine)
-            except (DatabaseUnavailable, SerializationRetry) as error:
+            except PASSING as error:
                 self._log.warning("durability not examined", reason=error.message)
 
 

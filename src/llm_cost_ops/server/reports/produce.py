@@ -13,7 +13,7 @@ from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import WriteSession, read
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.queue.outbox import Event, publish
@@ -41,7 +41,7 @@ def outcome_of(database: Database, clock: Clock, row: Mapping[str, Any]) -> dict
             at = home(session, who, clock.now())
         wanted = wanted_of(body, who, at)
         document = make_report(database, wanted, at, clock.micros())
-    except (DatabaseUnavailable, SerializationRetry):
+    except PASSING:
         raise
     except DomainError as error:
         text = " ".join(filter(None, (error.field, error.message)))

@@ -17,7 +17,7 @@ from llm_cost_ops.core.jsontext import dumps, loads
 from llm_cost_ops.core.period import Window, time_zone
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read
 from llm_cost_ops.server.delivery.channels import is_address
 from llm_cost_ops.server.delivery.notice import Outcome
@@ -161,7 +161,7 @@ class Deliveries:
             if problem.status == _FORBIDDEN:
                 return f"its owner may not: {problem.message}"
             raise _refused(problem) from None
-        except (DatabaseUnavailable, SerializationRetry) as trouble:
+        except PASSING as trouble:
             raise Again(trouble.message) from None
         except DomainError as error:
             raise GiveUp(error.message) from None

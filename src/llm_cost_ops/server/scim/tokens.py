@@ -21,7 +21,7 @@ from llm_cost_ops.server.access.secret import digest, new_secret, well_formed
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.session import WriteSession, read, write_retrying
 from llm_cost_ops.server.http.logs import logger
 from llm_cost_ops.server.identity.organizations import get_organization
@@ -177,5 +177,5 @@ class ScimTokens:
                     session, token.organization_id, token.id, now_us, USED_APART_US
                 ),
             )
-        except (DatabaseUnavailable, SerializationRetry) as error:
+        except PASSING as error:
             self._log.warning("last use of a SCIM token not written", reason=error.message)

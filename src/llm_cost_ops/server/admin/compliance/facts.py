@@ -8,7 +8,7 @@ from llm_cost_ops.server.access.tables import api_keys
 from llm_cost_ops.server.admin.compliance.control import Facts
 from llm_cost_ops.server.audit.tables import audit_log
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.db.health import findings
 from llm_cost_ops.server.db.migrate import Migrations
 from llm_cost_ops.server.db.session import read
@@ -27,7 +27,7 @@ def gather(database: Database, now_us: int) -> Facts:
             return Facts(schema_current=False)
         unsafe = tuple(str(finding) for finding in findings(database) if finding.unsafe)
         return _counted(database, now_us, unsafe)
-    except (DatabaseUnavailable, SerializationRetry):
+    except PASSING:
         return Facts()
 
 

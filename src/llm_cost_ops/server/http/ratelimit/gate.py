@@ -17,7 +17,7 @@ from anyio import to_thread
 from starlette.types import Scope
 
 from llm_cost_ops.server.clock import Clock
-from llm_cost_ops.server.db.errors import DatabaseUnavailable, SerializationRetry
+from llm_cost_ops.server.db.errors import PASSING
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.http.ratelimit.meters import MAX_METERS, Meter, Meters
 from llm_cost_ops.server.http.ratelimit.metrics import RateLimitMetrics
@@ -189,7 +189,7 @@ class RateLimits:
         before = self._known.get(organization_id)
         try:
             terms = terms_of(self._installed, await to_thread.run_sync(self._load, organization_id))
-        except (DatabaseUnavailable, SerializationRetry):
+        except PASSING:
             terms = before.terms if before else self._installed
         if before is not None and before.terms == terms:
             terms = before.terms  # the same object: its meters need not be looked up again
