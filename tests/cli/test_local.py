@@ -21,6 +21,7 @@ from llm_cost_ops.server.access.secret import well_formed
 from llm_cost_ops.server.app import create_app
 from llm_cost_ops.server.clock import SystemClock
 from llm_cost_ops.server.db.engine import open_database
+from llm_cost_ops.server.http.edge import Edge
 from llm_cost_ops.server.http.problems import Problem
 from llm_cost_ops.server.settings import DatabaseSettings, Settings
 from tests.cli.conftest import Run
@@ -98,6 +99,63 @@ class TestRunning:
         app.app = slow
         with running(app) as session, pytest.raises(requests.exceptions.ReadTimeout):
             session.get("http://x/live", timeout=0.05)
+
+    def test_a_body_is_read_while_it_is_made(self, ledger: str) -> None:
+        made: list[int] = []
+        with running(self._long(ledger, made)) as session:
+            answer = session.get("http://x/live", stream=True, timeout=10)
+            pieces = answer.iter_content(4)
+            assert next(pieces) == b"0000"
+            assert len(made) < 1_000, "the app waits for the reader"
+            assert b"".join(pieces) == b"".join(b"%04d" % n for n in range(1, 1_000))
+            assert session.get("http://x/live").content.endswith(b"0999")
+
+    def test_an_app_is_told_that_nobody_reads_any_more(self, ledger: str) -> None:
+        made: list[int] = []
+        with running(self._long(ledger, made)) as session:
+            answer = session.get("http://x/live", stream=True)
+            assert next(answer.iter_content(4)) == b"0000"
+            answer.close()
+        assert len(made) < 1_000
+
+    def test_a_body_that_breaks_off_is_no_whole_one(self, ledger: str) -> None:
+        made: list[int] = []
+        with running(self._long(ledger, made, fails_at=3)) as session:
+            answer = session.get("http://x/live", stream=True)
+            with pytest.raises(LookupError):
+                b"".join(answer.iter_content(4))
+            with pytest.raises(LookupError):
+                session.get("http://x/live")
+
+    def test_a_piece_that_takes_too_long_is_a_timeout(self, ledger: str) -> None:
+        with running(self._long(ledger, [], rests_at=3)) as session:
+            answer = session.get("http://x/live", stream=True, timeout=0.05)
+            with pytest.raises(requests.exceptions.ReadTimeout):
+                b"".join(answer.iter_content(4))
+
+    @staticmethod
+    def _long(ledger: str, made: list[int], fails_at: int = -1, rests_at: int = -1) -> Edge:
+        """An app whose answer has 1,000 pieces."""
+        app = create_app(Settings(database=DatabaseSettings(url=ledger)))
+        inner = app.app
+
+        async def long(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await inner(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for number in range(1_000):
+                if number == fails_at:
+                    raise LookupError("half way")
+                if number == rests_at:
+                    await asyncio.sleep(30)
+                body = b"%04d" % number
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                made.append(number)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        app.app = long
+        return app
 
     def test_paths_and_queries_arrive_as_they_were_sent(self, ledger: str) -> None:
         with connected(Profile()) as api:

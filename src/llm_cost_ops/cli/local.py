@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import io
-import tempfile
 import threading
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import IO, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
+from llm_cost_ops.cli.coming import Coming
 from llm_cost_ops.cli.connect import Api
 from llm_cost_ops.cli.handover import Handover
 from llm_cost_ops.cli.ledger_home import chosen_organization, open_ledger
@@ -39,9 +39,7 @@ UNHURRIED_SECONDS = 3600.0
 LAST_ANSWERS_SECONDS = 1.0
 
 Message = MutableMapping[str, Any]
-Answer = tuple[int, list[tuple[bytes, bytes]], IO[bytes]]
-SPOOLED_BYTES = 8 * 2**20
-"""Of an answer in memory; a longer one waits in a temporary file."""
+Answer = tuple[int, list[tuple[bytes, bytes]], Coming]
 
 
 @contextmanager
@@ -169,21 +167,20 @@ class _Host:
         )
 
     def answer(self, scope: Message, body: bytes, timeout: float | None) -> Answer:
-        """Status, headers and body. Raises TimeoutError."""
+        """Status, headers and a body that is still coming. Raises TimeoutError."""
         handover: Handover[Answer] = Handover()
-        tasks: list[asyncio.Task[Answer]] = []
+        coming = Coming(timeout)
+        tasks: list[asyncio.Task[None]] = []
 
         def start() -> None:
-            tasks.append(self._loop.create_task(self._exchange(scope, body)))
+            tasks.append(self._loop.create_task(self._exchange(scope, body, handover, coming)))
             tasks[0].add_done_callback(finish)
 
-        def finish(task: asyncio.Task[Answer]) -> None:
-            if task.cancelled():
-                handover.fail(TimeoutError())
-            elif (error := task.exception()) is not None:
+        def finish(task: asyncio.Task[None]) -> None:
+            error = TimeoutError() if task.cancelled() else task.exception()
+            if error is not None and not handover.given:
                 handover.fail(error)
-            else:
-                handover.give(task.result())
+            coming.end(error)
 
         self._loop.call_soon_threadsafe(start)
         try:
@@ -193,9 +190,9 @@ class _Host:
                 self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
             raise
 
-    async def _exchange(self, scope: Message, body: bytes) -> Answer:
-        parts = tempfile.SpooledTemporaryFile[bytes](SPOOLED_BYTES)
-        start: Message = {}
+    async def _exchange(
+        self, scope: Message, body: bytes, handover: Handover[Answer], coming: Coming
+    ) -> None:
         given = False
 
         async def receive() -> Message:
@@ -208,18 +205,12 @@ class _Host:
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                start.update(message)
+                headers = cast("list[tuple[bytes, bytes]]", list(message["headers"]))
+                handover.give((message["status"], headers, coming))
             else:
-                parts.write(message.get("body", b""))
+                await coming.put(message.get("body", b""))
 
-        try:
-            await self._app(scope, receive, send)
-        except BaseException:
-            parts.close()
-            raise
-        headers = cast("list[tuple[bytes, bytes]]", list(start["headers"]))
-        parts.seek(0)
-        return start["status"], headers, cast("IO[bytes]", parts)
+        await self._app(scope, receive, send)
 
 
 class _Adapter(BaseAdapter):
@@ -241,34 +232,32 @@ class _Adapter(BaseAdapter):
         body = request.body or b""
         content = body if isinstance(body, bytes) else str(body).encode()
         try:
-            status, headers, answer = self._host.answer(
+            status, headers, coming = self._host.answer(
                 _scope_of(request, content), content, cast("float | None", timeout)
             )
+            found = _Body(coming) if stream else io.BytesIO(coming.read())
         except TimeoutError as error:
             raise requests.exceptions.ReadTimeout(request=request) from error
-        if not stream:
-            with answer:
-                return _response(request, status, headers, io.BytesIO(answer.read()))
-        return _response(request, status, headers, _Body(answer))
+        return _response(request, status, headers, found)
 
     def close(self) -> None:
         pass
 
 
 class _Body:
-    """A body for `requests`, which does not close one that it has read to the end."""
+    """A body for `requests`, whose errors are those of a connection."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, coming: Coming) -> None:
+        self._coming = coming
 
     def read(self, size: int = -1) -> bytes:
-        data = b"" if self._file.closed else self._file.read(size)
-        if not data:
-            self._file.close()
-        return data
+        try:
+            return self._coming.read(size)
+        except TimeoutError as error:
+            raise requests.exceptions.ReadTimeout from error
 
     def close(self) -> None:
-        self._file.close()
+        self._coming.close()
 
 
 def _scope_of(request: requests.PreparedRequest, body: bytes) -> Message:

@@ -164,14 +164,8 @@ def kind_named(text: object) -> str:
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     """Reads everything that was asked for. Days of FOCUS are those of UTC, as its periods, unless a
     zone is named. Raises Problem 403 and 422."""
-    given = asked.text("type")
-    kind = kind_named(given)
-    if kind not in TYPES:
-        asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
-        kind = COSTS
     form = _form(asked)
-    if given is None and form.focus is None and asked.holds("group_by"):
-        kind = AGGREGATES
+    kind = _kind(asked, form)
     if form.focus is not None:
         at = replace(at, time_zone="UTC")
     names = asked.names("include_fields", "columns", "fields")
@@ -203,6 +197,16 @@ def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     elif kind != AGGREGATES:
         month = month_within(selection.window)
     return Wanted(kind, form, selection, columns, question, month=month)
+
+
+def _kind(asked: Asked, form: Form) -> str:
+    given = asked.text("type")
+    kind = kind_named(given)
+    if kind not in TYPES:
+        asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
+        return COSTS
+    of_groups = given is None and form.focus is None and asked.holds("group_by")
+    return AGGREGATES if of_groups else kind
 
 
 def _billing_period(asked: Asked, kind: str) -> str | None:
