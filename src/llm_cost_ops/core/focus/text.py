@@ -7,14 +7,20 @@ Null is an empty field.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from operator import getitem, itemgetter
 
-from llm_cost_ops.core.focus.columns import Column, columns_of
-from llm_cost_ops.core.focus.rows import Row, Value
+from llm_cost_ops.core.focus.columns import COLUMNS, DATETIME, DECIMAL, Column, columns_of
+from llm_cost_ops.core.focus.rows import Row, Value, Values, values_of
 from llm_cost_ops.core.instant import format_micros
+
+MAX_KEPT = 4096
+"""Cells of one type that are kept at once."""
+_MEANS_SOMETHING = re.compile(r'[",\r\n]')
+"""What a cell is quoted for."""
 
 
 def decimal_text(number: Decimal) -> str:
@@ -52,11 +58,18 @@ def row_texts(row: Row, columns: Sequence[Column]) -> list[str]:
     return ["" if (value := row[column.name]) is None else value_text(value) for column in columns]
 
 
-class _Lines:
-    """What a CSV writer writes to: it gives back the line instead of keeping it."""
+class _Cells(dict[Value, str]):
+    """The values of columns of one type as cells: most occur again, and each is made once."""
 
-    def write(self, line: str) -> str:
-        return line
+    def __missing__(self, value: Value) -> str:
+        if len(self) >= MAX_KEPT:
+            self.clear()
+        text = value_text(value)
+        if _MEANS_SOMETHING.search(text):
+            escaped = text.replace('"', '""')
+            text = f'"{escaped}"'
+        self[value] = text
+        return text
 
 
 def csv_lines(rows: Iterable[Row], version: str) -> Iterator[str]:
@@ -65,8 +78,23 @@ def csv_lines(rows: Iterable[Row], version: str) -> Iterator[str]:
     Texts are exact: no apostrophe is put before what a spreadsheet would take for a formula, since
     identifiers and tags must be those of the provider (StringHandling). The file is for programs.
     """
+    return csv_lines_of_values(map(values_of, rows), version)
+
+
+def csv_lines_of_values(rows: Iterable[Values], version: str) -> Iterator[str]:
+    """The same of rows as values."""
     columns = columns_of(version)
-    line = csv.writer(_Lines(), lineterminator="\r\n").writerow
-    yield line([column.name for column in columns])
+    yield f"{','.join(column.name for column in columns)}\r\n"
+    # An instant may be the number that a quantity is: each type has its own.
+    of_type = {DECIMAL: _Cells(), DATETIME: _Cells()}
+    texts = _Cells()
+    cells = [of_type.get(column.type, texts) for column in columns]
+    values = values_in(columns)
     for row in rows:
-        yield line(row_texts(row, columns))
+        yield f"{','.join(map(getitem, cells, values(row)))}\r\n"
+
+
+def values_in(columns: Sequence[Column]) -> Callable[[Values], Values]:
+    """What takes the values of these columns from those of a row."""
+    places = {name: place for place, name in enumerate(COLUMNS)}
+    return itemgetter(*(places[column.name] for column in columns))
