@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import exc, text
+from sqlalchemy import exc, select, text
 
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.engine import Database, open_database, open_maintenance_database
@@ -27,7 +27,9 @@ from llm_cost_ops.server.db.session import (
 )
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.identity.tables import organizations
+from llm_cost_ops.server.ledger.tables import usage_records
 from llm_cost_ops.server.settings import DatabaseSettings
+from tests.support.factories import make_call, record_calls
 
 Sessions = Callable[[Database], AbstractContextManager[ReadSession]]
 INSERT = text("INSERT INTO organizations (id, name, slug, created_at) VALUES (:id, :id, :id, 1)")
@@ -50,6 +52,40 @@ def test_write_commits_and_read_sees_it(database: Database) -> None:
         assert count(session) == 2
     with read(database) as session:
         assert count(session) == 2
+
+
+def test_rows_are_those_of_execute_whatever_makes_them(database: Database) -> None:
+    record_calls(database, [make_call("2026-10-05T12:00:00Z", "1.5", tags=["a"])])
+    columns = [usage_records.c[name] for name in ("id", "timestamp", "cost_e10", "tags")]
+    for chosen in (columns, columns[:3]):  # tags are converted on PostgreSQL
+        statement = select(*chosen)
+        with read(database) as session:
+            found = session.rows(statement)
+            assert [tuple(row) for row in found] == [*map(tuple, session.execute(statement))]
+            assert found[0][2] == 15_000_000_000
+
+
+def test_rows_that_are_interrupted_are_an_outage(sqlite_settings: DatabaseSettings) -> None:
+    database = open_database(sqlite_settings)
+    record_calls(database, [make_call() for _ in range(500)])
+    interrupted: list[int] = []
+
+    def interrupt() -> int:
+        interrupted.append(1)
+        return len(interrupted) > 5  # the statement is under way
+
+    def interrupted_rows() -> None:
+        with read(database) as session:
+            session.driver.set_progress_handler(interrupt, 100)
+            try:
+                session.rows(select(usage_records.c.id, usage_records.c.cost_e10))
+            finally:
+                session.driver.set_progress_handler(None, 0)
+
+    with pytest.raises(DatabaseUnavailable) as caught:
+        interrupted_rows()
+    assert caught.value.reason is Reason.TIMEOUT
+    database.dispose()
 
 
 def test_write_rolls_back_on_any_error(database: Database) -> None:

@@ -227,6 +227,18 @@ def test_a_workbook_has_its_rows_a_summary_and_charts(
     assert [name for name in found if "tables/table" in name]
 
 
+def test_groups_need_no_type(sqlite_application: Application) -> None:
+    some_calls(sqlite_application, 3)
+    asked = {"group_by": "provider", "include_fields": ""}
+    assert rows(sqlite_application, **asked) == rows(sqlite_application, type="aggregates", **asked)
+    body = {"format": "json", "group_by": ["provider"]}
+    ordered = sqlite_application.post("/api/v1/exports", json=body)
+    assert ordered.json()["type"] == "aggregates", ordered.text
+    for chosen in ({"type": "costs"}, {"format": "focus"}):
+        refused = sqlite_application.get(EXPORT, params={"group_by": "provider", **chosen})
+        assert "group_by" in error(refused, 422, "VALIDATION_ERROR")["field_errors"]
+
+
 def test_columns_are_those_that_were_named(sqlite_application: Application) -> None:
     some_calls(sqlite_application, 1)
     named = {"include_fields": "provider,model,cost,tokens"}

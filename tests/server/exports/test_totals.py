@@ -9,8 +9,11 @@ import zipfile
 from decimal import Decimal
 from typing import Any
 
+import openpyxl
 import pyarrow.parquet as pq
+import pytest
 
+from llm_cost_ops.server.exports import sheets
 from tests.support.application import Application
 from tests.support.factories import make_call, record_calls
 
@@ -92,6 +95,34 @@ def test_the_summary_adds_up_costs_or_says_what(sqlite_application: Application)
         export(sqlite_application, format="xlsx", include_fields="model,list_cost,currency")
     )
     assert "List_cost by model" in alone
+
+
+def test_the_summary_has_charts_of_each_currency_and_of_each_grouping(
+    sqlite_application: Application,
+) -> None:
+    paid(sqlite_application, "1.5", team_id="core")
+    paid(sqlite_application, "2.25", "EUR", team_id="web")
+    calls = texts(export(sqlite_application, format="xlsx"))
+    for title in ("Cost by day (UTC), EUR", "Cost by day (UTC), USD", "Cost by team, USD"):
+        assert title in calls
+    asked = {"type": "aggregates", "group_by": "team,day"}
+    groups = texts(export(sqlite_application, format="xlsx", **asked))
+    for title in ("Cost by day (UTC), EUR", "Cost by team, EUR", "Cost by team, USD"):
+        assert title in groups
+    assert 'fitToHeight="0"' in groups
+    assert "landscape" in groups
+
+
+def test_a_summary_ends_where_nobody_looks_any_more(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "_MOST", 2)
+    for cost, model in (("4", "a"), ("3", "b"), ("2", "c"), ("1", "d")):
+        paid(sqlite_application, cost, model_name=model)
+    asked = {"type": "aggregates", "group_by": "model"}
+    book = openpyxl.load_workbook(io.BytesIO(export(sqlite_application, format="xlsx", **asked)))
+    cells = [(row[0], row[2]) for row in book["Summary"].iter_rows(values_only=True) if row[0]]
+    assert cells[-3:] == [("a", 4), ("b", 3), ("2 others", 3)]
 
 
 def test_a_sum_says_what_is_not_in_it(sqlite_application: Application) -> None:

@@ -121,7 +121,7 @@ def _batch(
     statement = statement_of(calls, selection, wanted, narrow or COLUMNS, listed=narrow is not None)
     if position is not None:
         statement = statement.where(after(wanted, position))
-    found = session.execute(statement.limit(size)).all()
+    found = session.rows(statement.limit(size))
     if not found:
         return [], None
     time, row_id = (_TIME, _ID) if narrow is None else (-2, -1)

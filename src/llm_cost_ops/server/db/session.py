@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Select
 
 from llm_cost_ops.server.db.classify import Failure, classify
 from llm_cost_ops.server.db.engine import Database
@@ -55,6 +55,19 @@ class ReadSession:
 
     def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
         return self.connection.scalar(statement, parameters)
+
+    def rows(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+        """All rows, as the driver made them where SQLAlchemy would convert nothing: its own rows
+        cost a sixth of the time that reading many takes."""
+        result: Any = self.connection.execute(statement)
+        dialect = self.connection.dialect
+        types = (column.type.dialect_impl(dialect) for column in statement.selected_columns)
+        if any(each.result_processor(dialect, None) for each in types):
+            return result.all()
+        try:
+            return result.cursor.fetchall()
+        finally:
+            result.close()
 
     @property
     def driver(self) -> Any:

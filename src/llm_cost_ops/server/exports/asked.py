@@ -164,11 +164,14 @@ def kind_named(text: object) -> str:
 def wanted_of(asked: Asked, principal: Principal, at: Home) -> Wanted:
     """Reads everything that was asked for. Days of FOCUS are those of UTC, as its periods, unless a
     zone is named. Raises Problem 403 and 422."""
-    kind = kind_named(asked.text("type"))
+    given = asked.text("type")
+    kind = kind_named(given)
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         kind = COSTS
     form = _form(asked)
+    if given is None and form.focus is None and asked.holds("group_by"):
+        kind = AGGREGATES
     if form.focus is not None:
         at = replace(at, time_zone="UTC")
     names = asked.names("include_fields", "columns", "fields")

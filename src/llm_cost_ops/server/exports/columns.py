@@ -33,6 +33,8 @@ class Column:
     kind: Kind
 
 
+GROUPS = "aggregates"
+"""The title of a table whose rows are groups of calls."""
 Batch = Sequence[Sequence[Any]]
 
 

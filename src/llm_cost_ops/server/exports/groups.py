@@ -12,7 +12,7 @@ from llm_cost_ops.server.analytics.aggregate import Question, aggregate
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import report
-from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.exports.columns import GROUPS, Batch, Column, Exported, Kind
 
 _MONEY = frozenset(
     {"total_cost", "sum", "cost", "amount", "calculated_cost", "list_cost", "min", "max"}
@@ -46,7 +46,7 @@ def groups(
     rows = _rows(database, selection, question, home_currency, columns)
     # A call with several tags is in several groups: their sum would count it more than once.
     overlapping = any(each.tag is not None for each in question.dimensions)
-    return Exported("aggregates", columns, rows, adds_up=not overlapping)
+    return Exported(GROUPS, columns, rows, adds_up=not overlapping)
 
 
 def _kind(name: str) -> Kind:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import IO, Any
 
+from llm_cost_ops.core.buckets import GRAINS
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.server.exports.arrow import FilesMissing
-from llm_cost_ops.server.exports.columns import Exported, Kind
+from llm_cost_ops.server.exports.columns import GROUPS, Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
 
 MAX_ROWS = 1_048_576
@@ -26,6 +26,11 @@ MAX_TEXT = 32_767
 CHUNK_BYTES = 64 * 1024
 _CUT = " [cut]"
 _TOP = 15
+_MOST = 1_000
+_PAGE_COLUMNS = 12
+_WIDTHS = {"id": 34, "event_id": 34, "model": 32}
+_BY = ("day", "model", "provider", "project_id", "team_id")
+_WORDS = {"project_id": "project", "team_id": "team"}
 _COSTS = ("total_cost", "cost", "amount", "calculated_cost", "sum")
 _OPTIONS = {
     "strings_to_formulas": False,
@@ -78,8 +83,8 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Groups:
-    """Amounts by model and by day, for the summary. Without an amount or a currency there are
-    none."""
+    """Amounts by model, by day and so on, for the summary: each currency by itself. Without an
+    amount or a currency there are none."""
 
     def __init__(self, table: Exported, days: tzinfo) -> None:
         self.days = days
@@ -88,27 +93,48 @@ class _Groups:
         """What is added up, where it is not what calls cost."""
         if self._money is not None and table.columns[self._money].name not in _COSTS:
             self.name = table.columns[self._money].name
-        self._by = {
-            name: place
-            for name in ("provider", "model", "project_id", "team_id")
-            if (place := table.place_of(name)) is not None
-        }
         self._currency, self._time = table.place_of("currency"), table.place_of("timestamp")
-        self.sums: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        names = _BY if self._time is not None or table.title != GROUPS else _dimensions(table)
+        self._by = {name: place for name in names if (place := table.place_of(name)) is not None}
+        self.sums: dict[tuple[str, str], dict[str, int]] = {}
+        """By what and in which currency; the sum of each."""
 
     def add(self, row: Sequence[Any]) -> None:
         if self._money is None or self._currency is None or row[self._money] is None:
             return
         amount, currency = row[self._money], row[self._currency]
         for name, place in self._by.items():
-            self._count(name, (str(row[place] or ""), currency), amount)
+            self._count(name, currency, str(row[place] or ""), amount)
         if self._time is not None:
             day = from_micros(row[self._time]).astimezone(self.days).date().isoformat()
-            self._count("day", (day, currency), amount)
+            self._count("day", currency, day, amount)
 
-    def _count(self, name: str, key: tuple[str, str], amount: int) -> None:
-        sums = self.sums[name]
+    def _count(self, name: str, currency: str, key: str, amount: int) -> None:
+        sums = self.sums.setdefault((name, currency), {})
         sums[key] = sums.get(key, 0) + amount
+
+    def shown(self) -> Iterator[tuple[str, str, str, list[tuple[str, int]]]]:
+        """By what, in which currency, the title, and the sums: days in their order, else the
+        largest first; of more than can be looked at the rest are one."""
+        names = [*_BY, *(name for name in self._by if name not in _BY)]
+        label = self.name.capitalize()
+        for name, currency in sorted(self.sums, key=lambda each: (names.index(each[0]), each[1])):
+            sums = self.sums[name, currency].items()
+            if name in GRAINS:
+                title = f"{label} by {name} ({self.days}), {currency}"
+                yield name, currency, title, sorted(sums)
+                continue
+            title = f"{label} by {_WORDS.get(name, name)}, {currency}"
+            order = sorted(sums, key=lambda item: (-item[1], item[0]))
+            rest = order[_MOST:]
+            others = [(f"{len(rest)} others", sum(units for _, units in rest))] if rest else []
+            yield name, currency, title, order[:_MOST] + others
+
+
+def _dimensions(table: Exported) -> list[str]:
+    """What the rows of groups are grouped by."""
+    texts = (column.name for column in table.columns if column.kind is Kind.TEXT)
+    return [name for name in texts if name != "currency"]
 
 
 def _amount(table: Exported) -> int | None:
@@ -145,11 +171,23 @@ def _write_rows(book: Any, table: Exported, zone: tzinfo, totals: Totals, groups
 def _begin(book: Any, table: Exported, bold: Any, number: int) -> Any:
     sheet = book.add_worksheet("Data" if number == 1 else f"Data {number}")
     for place, column in enumerate(table.columns):
-        sheet.set_column(place, place, 20 if column.kind in (Kind.TEXT, Kind.INSTANT) else 14)
+        usual = 20 if column.kind in (Kind.TEXT, Kind.INSTANT) else 14
+        width = _WIDTHS.get(column.name, max(usual, len(column.name) + 2))
+        sheet.set_column(place, place, width)
     for place, column in enumerate(table.columns):
         sheet.write_string(0, place, column.name, bold)
     sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    _for_paper(sheet, wide=-(-len(table.columns) // _PAGE_COLUMNS))
     return sheet
+
+
+def _for_paper(sheet: Any, wide: int = 1) -> None:
+    """A4 on its side, so many pages wide, with page numbers: for who prints it."""
+    sheet.set_paper(9)
+    sheet.set_landscape()
+    sheet.fit_to_pages(wide, 0)
+    sheet.set_footer("&L&A&R&P / &N")
 
 
 def _end(sheet: Any, at: int, table: Exported) -> None:
@@ -179,7 +217,9 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
     head = book.add_format({"bold": True, "font_size": 14})
     money = book.add_format({"num_format": _FORMATS[Kind.MONEY]})
     count = book.add_format({"num_format": _FORMATS[Kind.COUNT]})
-    sheet.set_column(0, 0, 34)
+    exact = book.add_format({"indent": 1})
+    _for_paper(sheet)
+    sheet.set_column(0, 0, 42)
     sheet.set_column(1, 9, 18)
     sheet.write_string(0, 0, f"LLM Cost Ops: {table.title}", head)
     sheet.write_string(1, 0, "Rows")
@@ -195,40 +235,39 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
             else:
                 sheet.write_number(at, 1, value, money if amount else count)
             if amount:
-                sheet.write_string(at, 2, plain(value))
+                sheet.write_string(at, 2, plain(value), exact)
             at += 1
         at += 1
-    label = groups.name.capitalize()
-    for name, title in (
-        ("day", f"{label} by day ({groups.days})"),
-        ("model", f"{label} by model"),
-        ("provider", f"{label} by provider"),
-        ("project_id", f"{label} by project"),
-        ("team_id", f"{label} by team"),
-    ):
-        if groups.sums.get(name):
-            at = _group(book, sheet, at, (name, groups.name), title, groups.sums[name], money)
+    several = len({currency for _, currency in groups.sums}) > 1
+    for number, (name, currency, title, sums) in enumerate(groups.shown()):
+        table_name = f"by_{name}" if name.isidentifier() and not several else f"group_{number + 1}"
+        at = _group(book, sheet, at, (table_name, name, groups.name), title, currency, sums, money)
 
 
 def _group(
     book: Any,
     sheet: Any,
     at: int,
-    names: tuple[str, str],
+    names: tuple[str, str, str],
     title: str,
-    sums: dict[tuple[str, str], int],
+    currency: str,
+    sums: Sequence[tuple[str, int]],
     money: Any,
 ) -> int:
-    """A table of the sums and a chart beside it; where what follows may begin."""
-    name, amount = names
-    by_time = name == "day"
-    order = sorted(sums.items(), key=lambda item: item[0] if by_time else (-item[1], item[0]))
-    columns = [{"header": name}, {"header": "currency"}, {"header": amount, "format": money}]
-    last = at + len(order)
+    """A table of the sums and a chart beside it; where what follows may begin. `names` are those of
+    the table, of its groups and of its amounts."""
+    table_name, name, amount = names
+    by_time = name in GRAINS
+    bold = book.add_format({"bold": True, "bottom": 1})
+    right = book.add_format({"bold": True, "bottom": 1, "align": "right"})
+    headers = (name, "currency", amount)
+    columns: list[dict[str, Any]] = [{"header": each, "header_format": bold} for each in headers]
+    columns[2] |= {"format": money, "header_format": right}
+    last = at + len(sums)
     sheet.add_table(
-        at, 0, last, 2, {"name": f"by_{name}", "columns": columns, "style": "Table Style Light 9"}
+        at, 0, last, 2, {"name": table_name, "columns": columns, "style": "Table Style Light 9"}
     )
-    for number, ((key, currency), units) in enumerate(order, start=at + 1):
+    for number, (key, units) in enumerate(sums, start=at + 1):
         sheet.write_string(number, 0, _bounded(key))
         sheet.write_string(number, 1, currency)
         sheet.write_number(number, 2, from_e10(units), money)
@@ -244,6 +283,6 @@ def _group(
     chart.set_title({"name": title})
     chart.set_legend({"none": True})
     if not by_time:
-        chart.set_y_axis({"reverse": True})
-    sheet.insert_chart(at, 4, chart, {"x_scale": 1.4, "y_scale": 1.1})
-    return max(last, at + 17) + 2
+        chart.set_y_axis({"reverse": True, "interval_unit": 1, "num_font": {"size": 8}})
+    sheet.insert_chart(at, 4, chart, {"x_scale": 1.4, "y_scale": 1.1 if by_time else 1.4})
+    return max(last, at + (17 if by_time else 22)) + 2
