@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from llm_cost_ops.core.pricing.rate import Line
@@ -84,4 +83,4 @@ def reversal_of(call: FocusCall) -> FocusCall:
 
 
 def _negative(line: Line) -> Line:
-    return replace(line, quantity=-line.quantity, amount=-line.amount)
+    return line._replace(quantity=-line.quantity, amount=-line.amount)

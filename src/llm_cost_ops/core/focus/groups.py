@@ -129,8 +129,10 @@ def _settled(groups: dict[Hashable, Values]) -> list[Values]:
 
 
 def _put(groups: dict[Hashable, Values], key: Hashable, row: Values) -> None:
-    group = groups.get(key)
-    groups[key] = row if group is None else _added(group, row)
+    known = len(groups)
+    group = groups.setdefault(key, row)
+    if len(groups) == known:
+        groups[key] = _added(group, row)
 
 
 def _is_derived(row: Values) -> bool:
@@ -140,7 +142,8 @@ def _is_derived(row: Values) -> bool:
 
 def _key(row: Values) -> Hashable:
     prices = None if _is_derived(row) else _unit_prices(row)
-    return _key_columns(row), prices, applied_key(_applied(row))
+    applied = _applied(row)
+    return _key_columns(row), prices, None if applied is None else applied_key(applied)
 
 
 def _added(group: Values, row: Values) -> Values:

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from operator import getitem, itemgetter
+from itertools import islice, repeat
+from operator import itemgetter
 
 from llm_cost_ops.core.focus.columns import COLUMNS, DATETIME, DECIMAL, Column, columns_of
 from llm_cost_ops.core.focus.rows import Row, Value, Values, values_of
@@ -19,6 +20,7 @@ from llm_cost_ops.core.instant import format_micros
 
 MAX_KEPT = 4096
 """Cells of one type that are kept at once."""
+_PAGE = 1000
 _MEANS_SOMETHING = re.compile(r'[",\r\n]')
 """What a cell is quoted for."""
 
@@ -78,11 +80,12 @@ def csv_lines(rows: Iterable[Row], version: str) -> Iterator[str]:
     Texts are exact: no apostrophe is put before what a spreadsheet would take for a formula, since
     identifiers and tags must be those of the provider (StringHandling). The file is for programs.
     """
-    return csv_lines_of_values(map(values_of, rows), version)
+    left = map(values_of, rows)
+    return csv_lines_of_pages(iter(lambda: list(islice(left, _PAGE)), []), version)
 
 
-def csv_lines_of_values(rows: Iterable[Values], version: str) -> Iterator[str]:
-    """The same of rows as values."""
+def csv_lines_of_pages(pages: Iterable[Sequence[Values]], version: str) -> Iterator[str]:
+    """The same of rows as values, which are written page by page."""
     columns = columns_of(version)
     yield f"{','.join(column.name for column in columns)}\r\n"
     # An instant may be the number that a quantity is: each type has its own.
@@ -90,8 +93,26 @@ def csv_lines_of_values(rows: Iterable[Values], version: str) -> Iterator[str]:
     texts = _Cells()
     cells = [of_type.get(column.type, texts) for column in columns]
     values = values_in(columns)
-    for row in rows:
-        yield f"{','.join(map(getitem, cells, values(row)))}\r\n"
+    for page in pages:
+        for parts in zip(*_parts(cells, list(map(values, page))), strict=True):
+            yield f"{','.join(parts)}\r\n"
+
+
+def _parts(cells: Sequence[_Cells], rows: Sequence[Values]) -> Iterator[Iterable[str]]:
+    """What the lines of the rows are made of: for each column its cells; neighbouring columns, each
+    with one value in all of the rows, as many are within an hour, are one part."""
+    alike: list[str] = []
+    for made, column in zip(cells, zip(*rows, strict=True), strict=True):
+        first = column[0]
+        if column[-1] == first and column.count(first) == len(rows):
+            alike.append(made[first])
+            continue
+        if alike:
+            yield repeat(",".join(alike), len(rows))
+            alike = []
+        yield map(made.__getitem__, column)
+    if alike:
+        yield repeat(",".join(alike), len(rows))
 
 
 def values_in(columns: Sequence[Column]) -> Callable[[Values], Values]:

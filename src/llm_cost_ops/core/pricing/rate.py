@@ -45,8 +45,7 @@ _MAX_PLANS = 512
 _AMOUNT_PLACES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One billed kind. `amount` is not rounded to ten places; a non-terminating one has twenty."""
 
     kind: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from typing import Any, cast
 
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
@@ -20,7 +20,7 @@ from llm_cost_ops.core.focus.labels import key_values
 from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, Values, row_of, values_of_call
 from llm_cost_ops.core.focus.sku import context_tier
-from llm_cost_ops.core.focus.text import csv_lines_of_values, values_in
+from llm_cost_ops.core.focus.text import csv_lines_of_pages, values_in
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate
@@ -105,7 +105,7 @@ def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Ite
 
 def focus_csv(pages: Iterator[list[Values]], focus: Focus) -> Iterator[bytes]:
     """The dataset as CSV: texts are exact, for programs and not for spreadsheets."""
-    lines = csv_lines_of_values(chain.from_iterable(pages), focus.version)
+    lines = csv_lines_of_pages(pages, focus.version)
     while some := list(islice(lines, LINES)):
         yield "".join(some).encode()
 
