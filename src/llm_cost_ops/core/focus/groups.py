@@ -60,7 +60,7 @@ _class_and_quantity = _values_in("ChargeClass", "PricingQuantity")
 _explained = _values_in("ContractedUnitPrice", "ContractedCost", "ListUnitPrice", "ListCost")
 
 MAX_GROUPS = 10_000
-"""Groups of a charge period that are held at once: about 80 MB."""
+"""Groups of a charge period that are held at once: about 25 MB."""
 
 TOLERANCE = Decimal("1e-9")
 _NOT_OF_AMOUNTS = (

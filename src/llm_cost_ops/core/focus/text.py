@@ -22,7 +22,6 @@ MAX_KEPT = 4096
 """Cells of one type that are kept at once."""
 _PAGE = 1000
 _MEANS_SOMETHING = re.compile(r'[",\r\n]')
-"""What a cell is quoted for."""
 
 
 def decimal_text(number: Decimal) -> str:
@@ -60,16 +59,21 @@ def row_texts(row: Row, columns: Sequence[Column]) -> list[str]:
     return ["" if (value := row[column.name]) is None else value_text(value) for column in columns]
 
 
+def _quoted(text: str) -> str:
+    """A text as a cell, quoted where something in it would mean something."""
+    if not _MEANS_SOMETHING.search(text):
+        return text
+    escaped = text.replace('"', '""')
+    return f'"{escaped}"'
+
+
 class _Cells(dict[Value, str]):
     """The values of columns of one type as cells: most occur again, and each is made once."""
 
     def __missing__(self, value: Value) -> str:
         if len(self) >= MAX_KEPT:
             self.clear()
-        text = value_text(value)
-        if _MEANS_SOMETHING.search(text):
-            escaped = text.replace('"', '""')
-            text = f'"{escaped}"'
+        text = _quoted(value) if isinstance(value, str) else value_text(value)
         self[value] = text
         return text
 
