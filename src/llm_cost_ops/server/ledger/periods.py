@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, true, update
@@ -20,6 +21,7 @@ from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.months import (
     month_after,
     month_at,
+    month_before,
     months_between,
     window_of,
 )
@@ -28,7 +30,6 @@ from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_co
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
     MonthClosed,
-    closed_until,
     months_corrected,
     recognitions,
     unpriced_late,
@@ -47,6 +48,7 @@ CLOSING, CLOSED, OPEN = "closing", "closed", "open"
 CHUNK = 1_000
 MOST_MOVED = 100_000
 """So many late entries go back into their month within the few seconds that recording waits."""
+NO_ENTRIES = sha256().hexdigest()
 _P, _L = periods.c, period_lines.c
 
 
@@ -106,18 +108,32 @@ def closed_periods(session: ReadSession, organization_id: str) -> list[Period]:
 
 
 def period_of(session: ReadSession, organization_id: str, month: str) -> Period:
-    """A month. One without a row is open, unless a later one is closed: then the books begin after
-    it, and nothing is in it."""
-    query = select(periods).where(_P.organization_id == organization_id, _P.month == month)
-    row = session.execute(query).mappings().first()
-    if row is not None:
-        return _period(row)
-    return Period(month, OPEN if window_of(month).end_us > closed_until(session, organization_id)
-                  else CLOSED)  # fmt: skip
+    """A month. One without a row is open, unless a later one is closed: then nothing was in it when
+    that was closed, and it was closed with it."""
+    query = select(periods).where(_P.organization_id == organization_id, _P.month >= month)
+    row = session.execute(query.order_by(_P.month).limit(1)).mappings().first()
+    if row is None:
+        return Period(month, OPEN)
+    return _period(row) if row["month"] == month else _empty(month, _period(row))
+
+
+def _empty(month: str, following: Period) -> Period:
+    """A month in which there was nothing when the one that follows it was closed."""
+    return Period(
+        month,
+        CLOSED,
+        closed_at=following.closed_at,
+        closed_by=following.closed_by,
+        organization_name=following.organization_name,
+        totals={},
+        digest=NO_ENTRIES,
+        lines_digest=NO_ENTRIES,
+    )
 
 
 def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list[Period]:
-    """Closed and open months from the first with calls to that of now, the oldest first."""
+    """Closed and open months from the first with calls to that of now, the oldest first, without
+    the closed ones in which there was nothing."""
     closed = closed_periods(session, organization_id)
     first = month_after(closed[-1].month) if closed else first_month(session, organization_id)
     if first is None:
@@ -130,6 +146,18 @@ def first_month(session: ReadSession, organization_id: str) -> str | None:
     query = select(func.min(rollup_models.c.bucket))
     day = session.scalar(query.where(rollup_models.c.organization_id == organization_id))
     return None if day is None else month_at(int(day) * DAY_US)
+
+
+def _with_calls(session: ReadSession, organization_id: str, first: str, last: str) -> list[str]:
+    """The months from the first to the last of which anything was recorded, and the last."""
+    day = rollup_models.c.bucket
+    query = select(day).where(
+        rollup_models.c.organization_id == organization_id,
+        day >= window_of(first).start_us // DAY_US,
+        day < window_of(last).end_us // DAY_US,
+    )
+    days = session.execute(query.distinct()).scalars()
+    return sorted({last, *(month_at(int(found) * DAY_US) for found in days)})
 
 
 def unpriced_in(session: ReadSession, organization_id: str, months: Sequence[str]) -> int:
@@ -154,7 +182,8 @@ def freeze(
     strict: bool,
 ) -> tuple[list[str], int]:
     """Freeze a month, and how many of its calls have no price. The first time all months before it
-    that have calls are closed with it; then each follows the one before.
+    are closed with it, those of which nothing was recorded without a row; then each follows the one
+    before.
 
     Which months are to be added up: none where it was closed already. Raises MonthClosed where it
     is not over, not the next, or with `strict` not fully priced.
@@ -162,12 +191,13 @@ def freeze(
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
     begun = _unfinished(closed, month)
-    if any(each.month == month for each in closed):
+    is_closed = closed and period_of(session, organization_id, month).status != OPEN
+    if is_closed and month >= closed[0].month:
         return begun, unpriced_in(session, organization_id, [month])
     if window_of(month).end_us > now_us:
         raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
     first = _first_to_close(session, organization_id, closed, month)
-    months = months_between(first, month)
+    months = _with_calls(session, organization_id, first, month)
     unpriced = unpriced_in(session, organization_id, months)
     unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
@@ -314,6 +344,8 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
             f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came"
             " late since it was closed. They are in the books of the month after it."
         )
+    if len(closed) > 1 and closed[-2].month != month_before(month):
+        _keep_closed(session, organization_id, month_before(month), closed[-1])
     session.execute(delete(late_entries).where(here, *of_month))
     session.execute(update(late_entries).where(here, following).values(recognized=month))
     # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
@@ -322,6 +354,27 @@ def reopen(session: WriteSession, organization_id: str, month: str) -> Period | 
             delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
         )
     return closed[-1]
+
+
+def _keep_closed(
+    session: WriteSession, organization_id: str, month: str, following: Period
+) -> None:
+    """Give an empty month a row that says what it said without one: the last row is the end of what
+    is closed."""
+    empty = _empty(month, following)
+    row = {
+        "organization_id": organization_id,
+        "month": month,
+        "closing_id": str(following.closing_id),
+        "status": CLOSED,
+        "organization_name": empty.organization_name,
+        "totals": dumps({}),
+        "digest": empty.digest,
+        "lines_digest": empty.lines_digest,
+        "closed_by": empty.closed_by,
+        "closed_at": empty.closed_at,
+    }
+    session.execute(insert(periods), row)
 
 
 def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
