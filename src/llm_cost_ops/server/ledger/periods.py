@@ -1,4 +1,4 @@
-"""Close months, open the last one again, and say what is closed.
+"""Close months, and say what is closed.
 
 A month is closed in two steps. The first, alone with the organization's budgets, takes no longer
 than writing a row: from then on everything recorded for the month is late, and its books stay. The
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, true, update
+from sqlalchemy import func, insert, select, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -21,7 +21,6 @@ from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.months import (
     month_after,
     month_at,
-    month_before,
     months_between,
     window_of,
 )
@@ -37,26 +36,23 @@ from llm_cost_ops.server.ledger.late import (
 from llm_cost_ops.server.ledger.rollup import DAY_US, TOKENS, Delta
 from llm_cost_ops.server.ledger.tables import (
     MEASURES,
-    late_entries,
     period_lines,
     periods,
     rollup_models,
 )
 from llm_cost_ops.server.spend.lock import hold_alone
 
-CLOSING, CLOSED, OPEN = "closing", "closed", "open"
+CLOSING, CLOSED, OPEN, REOPENING = "closing", "closed", "open", "reopening"
 CHUNK = 1_000
-MOST_MOVED = 100_000
-"""So many late entries go back into their month within the few seconds that recording waits."""
 NO_ENTRIES = sha256().hexdigest()
 _P, _L = periods.c, period_lines.c
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A month: `status` open, closing (its totals are being added up) or closed. `unpriced` calls
-    have no cost. `totals` are in 1e-10 by currency, None where no call has a price; empty until it
-    is closed."""
+    """A month: `status` open, closing (its totals are being added up), closed or reopening (what
+    came late goes back into it). `unpriced` calls have no cost. `totals` are in 1e-10 by currency,
+    None where no call has a price; empty until it is closed."""
 
     month: str
     status: str
@@ -114,10 +110,10 @@ def period_of(session: ReadSession, organization_id: str, month: str) -> Period:
     row = session.execute(query.order_by(_P.month).limit(1)).mappings().first()
     if row is None:
         return Period(month, OPEN)
-    return _period(row) if row["month"] == month else _empty(month, _period(row))
+    return _period(row) if row["month"] == month else empty_period(month, _period(row))
 
 
-def _empty(month: str, following: Period) -> Period:
+def empty_period(month: str, following: Period) -> Period:
     """A month in which there was nothing when the one that follows it was closed."""
     return Period(
         month,
@@ -191,6 +187,8 @@ def freeze(
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
     begun = _unfinished(closed, month)
+    if closed and closed[-1].status == REOPENING and month >= closed[-1].month:
+        raise MonthClosed(f"{closed[-1].month} is being opened again: close it when it is open.")
     is_closed = closed and period_of(session, organization_id, month).status != OPEN
     if is_closed and month >= closed[0].month:
         return begun, unpriced_in(session, organization_id, [month])
@@ -218,7 +216,7 @@ def freeze(
     return begun + months, unpriced
 
 
-def unfinished(session: ReadSession, organization_id: str, month: str) -> list[str]:
+def unfinished(session: ReadSession, organization_id: str, month: str = "9999-12") -> list[str]:
     """The months up to this one that are still to be added up, the oldest first."""
     return _unfinished(closed_periods(session, organization_id), month)
 
@@ -321,69 +319,14 @@ def stored_lines(
     return found
 
 
-def reopen(session: WriteSession, organization_id: str, month: str) -> Period | None:
-    """Open the last closed month again, as it was: what was recorded for it since is in its books,
-    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed, and
-    DayClosed where calls that it corrects are archived: closing it again would lose them."""
-    hold_alone(session, organization_id)
-    closed = closed_periods(session, organization_id)
-    if not closed or closed[-1].month < month:
-        return None
-    if closed[-1].month != month:
-        last = closed[-1].month
-        raise MonthClosed(f"{month} cannot be opened again: only {last}, the last one, can be.")
-    _refuse_gone(session, organization_id, months_corrected(session, organization_id, month))
-    late, here = late_entries.c, late_entries.c.organization_id == organization_id
-    # Without a closed month nothing is late.
-    of_month = [late.month == month] if len(closed) > 1 else []
-    following = late.recognized == month_after(month)
-    moved = select(late.entry_id).where(here, or_(following, *of_month) if of_month else true())
-    counted = select(func.count()).select_from(moved.limit(MOST_MOVED + 1).subquery())
-    if int(session.scalar(counted) or 0) > MOST_MOVED:
-        raise MonthClosed(
-            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came"
-            " late since it was closed. They are in the books of the month after it."
-        )
-    if len(closed) > 1 and closed[-2].month != month_before(month):
-        _keep_closed(session, organization_id, month_before(month), closed[-1])
-    session.execute(delete(late_entries).where(here, *of_month))
-    session.execute(update(late_entries).where(here, following).values(recognized=month))
-    # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
-    for table in (periods, period_lines):
-        session.execute(
-            delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
-        )
-    return closed[-1]
-
-
-def _keep_closed(
-    session: WriteSession, organization_id: str, month: str, following: Period
-) -> None:
-    """Give an empty month a row that says what it said without one: the last row is the end of what
-    is closed."""
-    empty = _empty(month, following)
-    row = {
-        "organization_id": organization_id,
-        "month": month,
-        "closing_id": str(following.closing_id),
-        "status": CLOSED,
-        "organization_name": empty.organization_name,
-        "totals": dumps({}),
-        "digest": empty.digest,
-        "lines_digest": empty.lines_digest,
-        "closed_by": empty.closed_by,
-        "closed_at": empty.closed_at,
-    }
-    session.execute(insert(periods), row)
-
-
 def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
     """The calls in the books of a month must be there to be told one by one. Raises DayClosed."""
     corrected = months_corrected(session, organization_id, month)
-    _refuse_gone(session, organization_id, [month, *corrected])
+    refuse_gone(session, organization_id, [month, *corrected])
 
 
-def _refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+def refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+    """Raises DayClosed where calls of one of the months are archived."""
     archived = {month_at(day * DAY_US) for day in closed_of(session, organization_id)}
     gone = sorted(archived.intersection(months))
     if gone:
@@ -395,12 +338,12 @@ def needed_since(session: ReadSession, organization_id: str) -> int | None:
     count or correct; None where there is none.
 
     A month that is being closed counts its calls one by one, without those that came late: the sums
-    of its days could not tell these apart.
+    of its days could not tell these apart. So does one that is being opened.
     """
     frozen = closed_periods(session, organization_id)
     if not frozen:
         return None
-    closing = [each.month for each in frozen if each.status == CLOSING][:1]
+    closing = [each.month for each in frozen if each.status in (CLOSING, REOPENING)][:1]
     following = closing[0] if closing else month_after(frozen[-1].month)
     months = months_corrected(session, organization_id, following, later=True)
     return min((window_of(month).start_us for month in (*closing, *months)), default=None)
