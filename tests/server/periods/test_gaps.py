@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.ledger.verify import rebuild
 from tests.server.periods.books import Books
 from tests.server.periods.test_archived import kept
 from tests.server.privacy.test_retention import Place
@@ -96,3 +98,18 @@ def test_what_came_late_for_an_empty_month_is_proven_by_its_sums(
     )
     found = proof(books.app)
     assert not found.ok
+
+
+def test_a_month_whose_calls_were_all_taken_back_is_not_empty(quick: Books) -> None:
+    furnish(quick)
+    gone = record(quick.app, usage("gone", timestamp=IN_AUGUST))["results"][0]["id"]
+    assert quick.app.delete(f"/api/v1/costs/{gone}").status_code == 204
+    with write(quick.app.database) as session:
+        rebuild(session, quick.app.organization_id)
+    accepted(quick.close(OCTOBER))
+    accepted(quick.reopen(OCTOBER))
+    accepted(quick.reopen(SEPTEMBER))
+    assert proof(quick.app).ok
+    accepted(quick.close(SEPTEMBER))
+    accepted(quick.close(OCTOBER))
+    quick.assert_balanced(FIRST, AUGUST, SEPTEMBER, OCTOBER)

@@ -8,7 +8,7 @@ second adds these up, while calls are recorded, and stores what it found.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -28,6 +28,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_cost, totals_of
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
+    BEFORE_ALL,
     MonthClosed,
     months_corrected,
     recognitions,
@@ -39,6 +40,7 @@ from llm_cost_ops.server.ledger.tables import (
     period_lines,
     periods,
     rollup_models,
+    usage_records,
 )
 from llm_cost_ops.server.spend.lock import hold_alone
 
@@ -139,21 +141,30 @@ def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list
 
 def first_month(session: ReadSession, organization_id: str) -> str | None:
     """The month of the first call; None without one."""
-    query = select(func.min(rollup_models.c.bucket))
-    day = session.scalar(query.where(rollup_models.c.organization_id == organization_id))
-    return None if day is None else month_at(int(day) * DAY_US)
+    return next(_with_calls(session, organization_id, BEFORE_ALL, -BEFORE_ALL), None)
 
 
-def _with_calls(session: ReadSession, organization_id: str, first: str, last: str) -> list[str]:
-    """The months from the first to the last of which anything was recorded, and the last."""
-    day = rollup_models.c.bucket
-    query = select(day).where(
-        rollup_models.c.organization_id == organization_id,
-        day >= window_of(first).start_us // DAY_US,
-        day < window_of(last).end_us // DAY_US,
-    )
-    days = session.execute(query.distinct()).scalars()
-    return sorted({last, *(month_at(int(found) * DAY_US) for found in days)})
+def _with_calls(
+    session: ReadSession, organization_id: str, start_us: int, end_us: int
+) -> Iterator[str]:
+    """The months of a time of which anything was recorded. Calls that were all taken back may be in
+    no sum, and of archived ones only the sums are there."""
+    sources = ((usage_records, usage_records.c.timestamp, 1),
+               (rollup_models, rollup_models.c.bucket, DAY_US))  # fmt: skip
+    while start_us < end_us:
+        found: list[int] = []
+        for table, column, width in sources:
+            query = select(func.min(column)).where(
+                table.c.organization_id == organization_id, column >= start_us // width
+            )
+            first = session.scalar(query)
+            if first is not None:
+                found.append(int(first) * width)
+        if not found or min(found) >= end_us:
+            return
+        month = month_at(min(found))
+        yield month
+        start_us = window_of(month).end_us
 
 
 def unpriced_in(session: ReadSession, organization_id: str, months: Sequence[str]) -> int:
@@ -195,7 +206,9 @@ def freeze(
     if window_of(month).end_us > now_us:
         raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
     first = _first_to_close(session, organization_id, closed, month)
-    months = _with_calls(session, organization_id, first, month)
+    window = window_of(month)
+    start_us = window_of(first).start_us
+    months = [*_with_calls(session, organization_id, start_us, window.start_us), month]
     unpriced = unpriced_in(session, organization_id, months)
     unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
