@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+from llm_cost_ops.core.money import EXACT
 from llm_cost_ops.server.exports.columns import Batch, Exported
 from llm_cost_ops.server.exports.totals import Totals
 
 
 class Tally:
-    """`rows` that have passed. `totals` are those of a table, per currency; of FOCUS none."""
+    """`rows` that have passed. `totals` are those of a table, per currency; of FOCUS none, but
+    what is `billed`."""
 
     def __init__(self) -> None:
         self.rows = 0
+        self.names: frozenset[str] = frozenset()
+        """The columns of a table that may have sums."""
+        self.billed: dict[str, Decimal] = {}
         self._totals: Totals | None = None
 
     def of(self, table: Exported) -> Exported:
         """The same table, counted."""
         totals = self._totals = Totals(table)
+        self.names = frozenset(c.name for c in table.columns if table.adds_up)
 
         def counted() -> Iterator[Batch]:
             for batch in table.batches:
@@ -33,6 +40,10 @@ class Tally:
         """The same pages of rows, counted."""
         for page in pages:
             self.rows += len(page)
+            for row in page:
+                currency = row["BillingCurrency"]
+                known = self.billed.get(currency, Decimal(0))
+                self.billed[currency] = EXACT.add(known, row["BilledCost"])
             yield page
 
     def totals(self) -> list[dict[str, object]]:
