@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +18,8 @@ from tests.server.reports.test_sums import calls_of
 from tests.server.reports.test_unknown import said
 from tests.support.application import Application
 from tests.support.calls import accepted, record, send, usage
+from tests.support.factories import make_call, record_calls, void_calls
+from tests.support.roles import key_of, make_role
 
 
 def test_what_came_after_closing_is_named(sqlite_application: Application) -> None:
@@ -63,3 +67,38 @@ def test_a_trend_of_too_many_groups_is_not_split(
     (chart,) = [b for b in section(made, "Trend").blocks if isinstance(b, Chart)]
     assert chart.title == "Cost over time by project: not split, too many"
     assert [each.name for each in chart.series] == ["all"]
+
+
+def late_amounts(app: Application, **asked: Any) -> list[str]:
+    """What a report of October says that came after the closing, without where that is."""
+    told = said(report(app, **{**OCTOBER, **asked})).split("\n")
+    return [each.partition(" came ")[0] for each in told if "was closed" in each]
+
+
+def test_what_came_late_is_told_with_its_amount(application: Application) -> None:
+    app, organization_id = application, application.organization_id
+    at = (app.database, app.clock, organization_id)
+    needed = ["read:costs", "read:reports", "write:reports"]
+    roles = {team: make_role(*at, team, needed, {"team": [team]}) for team in ("ops", "web")}
+    ids = record_calls(
+        app.database,
+        [
+            make_call("2026-10-05T10:00:00Z", "20", organization_id=organization_id, team_id="data")
+            for _ in range(2)
+        ],
+    )
+    accepted(send(app, "/periods/2026-10/close", {}))
+    when = "2026-10-06T10:00:00Z"
+    record(app, usage("late", timestamp=when, team_id="web", tags=["x"]))
+    record(app, usage("other", timestamp=when, team_id="data", model="no-such-model"))
+    void_calls(app.database, ids[1:], organization_id)
+    assert late_amounts(app) == ["For 2026-10 -19.9925 USD and 1 calls without a price"]
+    web = "For 2026-10 0.0075 USD"
+    assert late_amounts(app, tag="x") == [web]
+    assert late_amounts(app, team_id="ops") == []
+    assert late_amounts(app, start_date="2026-10-07") == []
+    told = said(report(app, period="this-month", team_id="web"))
+    assert "The books of 2026-11 hold 0.0075 USD that came for 2026-10" in told
+    for team, expected in (("ops", []), ("web", [web])):
+        key = key_of(app, f"usr-{team}", roles[team])
+        assert late_amounts(replace(app, key=key)) == expected
