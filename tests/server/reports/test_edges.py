@@ -10,10 +10,11 @@ from urllib.parse import quote
 import pytest
 
 from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.report.document import Chart
 from llm_cost_ops.server.analytics import groups
 from llm_cost_ops.server.clock import FixedClock
-from tests.server.reports.test_content import OCTOBER, column, report, section, table
+from tests.server.reports.test_content import OCTOBER, answered, column, report, section, table
 from tests.server.reports.test_sums import calls_of
 from tests.server.reports.test_unknown import said
 from tests.support.application import Application
@@ -102,3 +103,26 @@ def test_what_came_late_is_told_with_its_amount(application: Application) -> Non
     for team, expected in (("ops", []), ("web", [web])):
         key = key_of(app, f"usr-{team}", roles[team])
         assert late_amounts(replace(app, key=key)) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ({"start_date": "2026-10-20", "end_date": "2026-10-20"}, "2026-10-01", "2026-10-20"),
+        ({"period": "yesterday"}, "2026-10-01", "2026-11-27"),
+        ({"period": "this-month"}, "2026-10-01", "2026-11-27"),
+        ({"end_date": "2026-10-20", "history_days": 10}, "2026-10-11", "2026-10-20"),
+        ({"start_date": "2024-01-01", "end_date": "2026-10-25"}, "2026-10-01", "2026-10-25"),
+    ],
+)
+def test_the_past_of_a_forecast_ends_with_the_period(
+    sqlite_application: Application, asked: dict[str, Any], first: str, last: str
+) -> None:
+    app = sqlite_application
+    calls_of(app, *((f"2026-10-{day:02}T12:00:00Z", f"{day}", {}) for day in range(1, 32)))
+    made = report(app, "forecast", **asked)
+    assert f"from {first} to {last}" in said(made), said(made)
+    found = table(made, "Expected cost")
+    assert [from_e10(c) for c in column(found, "Expected")] == [
+        row["value"] for row in answered(app, found.query or "")["predictions"]
+    ]
