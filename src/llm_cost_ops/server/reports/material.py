@@ -22,15 +22,20 @@ from llm_cost_ops.core.report.compare import whole_days
 from llm_cost_ops.core.report.convert import Rate, converted_parts, rate_on
 from llm_cost_ops.server.analytics.aggregate import dimensions
 from llm_cost_ops.server.analytics.fields import Dimension
-from llm_cost_ops.server.analytics.groups import Groups, read_groups
+from llm_cost_ops.server.analytics.groups import Groups
+from llm_cost_ops.server.analytics.pieces import needs_calls
 from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.analytics.selection import Grouping, grouping
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.rates import store as rates
 from llm_cost_ops.server.reports.asked import Wanted
+from llm_cost_ops.server.reports.sums import Sums
 
 API = "/api/v1"
+_MODELS = ("provider", "model")
+_CHARGED = {"chargeback", "statements"}
+_BY_MODEL = {"breakdown", "drivers", "executive", "optimization", "cache", "tokens"}
 SHORT_DAYS, LONG_DAYS = 62, 400
 Names = tuple[str | None, ...]
 Grouped = dict[Names, Totals]
@@ -67,12 +72,14 @@ class Material:
     elsewhere: dict[str, Totals] = field(default_factory=dict[str, Totals])
     """Of the report's period, by currency: what no rate converts."""
     used: dict[str, Rate] = field(default_factory=dict[str, Rate])
+    _sums: Sums = field(init=False)
     _trends: dict[tuple[str, ...], Grouped] = field(
         default_factory=dict[tuple[str, ...], "Grouped"]
     )
 
     def __post_init__(self) -> None:
         """Settles the currency. Raises ReportError for a rate that is missing."""
+        self._sums = Sums(self.session, dimensions(_wide(self.wanted)))
         groups = self._read((), self.wanted.selection.window)
         priced = sorted({str(key[-1]) for key, totals in groups.items() if not totals.is_unpriced})
         self.currency = self.wanted.currency or self._usual(groups, priced)
@@ -173,12 +180,12 @@ class Material:
             return found
         selection = self.wanted.selection.within(Window(made.edges[0], made.edges[-1]).clip(own))
         wanted = dimensions((made.grain, *names))
-        return read_groups(self.session, selection, Grouping(wanted, {made.grain: made}))
+        return self._sums.read(selection, Grouping(wanted, {made.grain: made}))
 
     def _read(self, names: Sequence[str], window: Window) -> Groups:
         selection = self.wanted.selection.within(window)
         bounded, by = grouping(self.session, selection, dimensions(names))
-        return read_groups(self.session, bounded, by)
+        return self._sums.read(bounded, by)
 
     def _settled(self, groups: Groups, elsewhere: dict[str, Totals]) -> Grouped:
         """The groups in the report's currency. Calls without a price have no amount, so they are
@@ -217,6 +224,18 @@ class Material:
         if kept is None:
             return None
         return Rate(currency, kept.rate.day, kept.rate.rate, kept.rate.source)
+
+
+def _wide(wanted: Wanted) -> tuple[str, ...]:
+    """What the sections will ask for of calls that they share, if no rollup answers: the models
+    of each that is charged, or with filters models in any case."""
+    sections = {name for name, _ in wanted.plan}
+    if sections & _CHARGED:
+        return (wanted.charge_by, *_MODELS)
+    selection = wanted.selection
+    if sections & _BY_MODEL and needs_calls(selection, Grouping((), {})):
+        return (*_MODELS, *(() if wanted.group_by else ("project_id",)))
+    return ()
 
 
 def shown_window(window: Window, wanted: Wanted) -> dict[str, str]:
