@@ -216,6 +216,8 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"compare": "week"}, "compare"),
     ({"group_by": ["colour"]}, "group_by"),
     ({"currency": "dollars"}, "currency"),
+    ({"rates": [{"currency": "USD", "date": "2026-10-01", "rate": 1, "source": "x"}]},
+     "rates.0.currency"),
     ({"rates": [{"currency": "EUR", "date": "2026-10-01", "rate": 0, "source": "x"}]},
      "rates.0.rate"),
     ({"rates": [{"currency": "EUR", "date": "2026-10-01", "rate": "1.1"}]}, "rates.0.source"),

@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.exchange import parse_rate
+from llm_cost_ops.core.exchange import ExchangeRate, parse_rate
 from llm_cost_ops.core.grants import Reach
 from llm_cost_ops.core.instant import from_micros, parse_day, to_micros
 from llm_cost_ops.core.money import check_currency, parse_decimal
 from llm_cost_ops.core.period import ALL_TIME, Window, day_start, local_day
 from llm_cost_ops.core.report.allocate import BASES, Basis, Rule, check_rules
 from llm_cost_ops.core.report.compare import PREVIOUS, earlier
-from llm_cost_ops.core.report.convert import Rate
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.aggregate import dimensions
 from llm_cost_ops.server.analytics.asked import Asked
@@ -70,7 +69,7 @@ class Wanted:
     charge_by: str
     charts: bool
     currency: str | None
-    rates: tuple[Rate, ...]
+    rates: tuple[ExchangeRate, ...]
     rules: tuple[Rule, ...]
     terms: Terms | None
     reach: Reach
@@ -107,7 +106,7 @@ def wanted_of(
     charts = asked.flag("include_charts") is not False
     compare = asked.text("compare") or PREVIOUS
     currency = _currency(asked)
-    rates, rules = _rates(asked), rules_of(asked)
+    rates, rules = _rates(asked, currency or at.currency), rules_of(asked)
     days = asked.number("history_days", 1, MAX_HISTORY_DAYS)
     terms = _terms(asked, body, plan, principal, at)
     selection = selection_of(asked, principal, at)
@@ -231,21 +230,25 @@ def _currency(asked: Asked) -> str | None:
         return None
 
 
-def _rates(asked: Asked) -> tuple[Rate, ...]:
-    """`rates`: a list of currency, date, rate and source. The organization answers for them."""
+def _rates(asked: Asked, to: str) -> tuple[ExchangeRate, ...]:
+    """`rates`: a list of currency, date, rate and source, all to one currency and to no other that
+    most calls happen to be in. The organization answers for them."""
     listed = _objects(asked, "rates", MAX_RATES)
-    found: list[Rate] = []
+    found: list[ExchangeRate] = []
     for place, each in enumerate(listed):
         where = f"rates.{place}"
         try:
             rate = parse_rate(each.get("rate"), f"{where}.rate")
             currency = check_currency(each.get("currency"), f"{where}.currency")
-            found.append(
-                Rate(currency, parse_day(each.get("date"), f"{where}.date"), rate,
-                     _text(asked, each, "source", where))
-            )  # fmt: skip
+            day = parse_day(each.get("date"), f"{where}.date")
         except DomainError as error:
             asked.note(error, where)
+            continue
+        source = _text(asked, each, "source", where)
+        if currency == to:
+            asked.errors[f"{where}.currency"] = "is the currency that rates convert to"
+        else:
+            found.append(ExchangeRate(currency, to, day, rate, source))
     return tuple(found)
 
 
