@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.report.document import Chart
 from llm_cost_ops.server.analytics import groups
@@ -46,7 +45,8 @@ def test_a_month_of_another_zone_is_that_month(sqlite_application: Application) 
     november = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
     made = report(app, "budget", project_id="x", timezone="America/New_York", **november)
     found = table(made, "Variance, USD")
-    assert column(found, "To") == [to_micros(datetime(2026, 12, 1, tzinfo=UTC))]
+    assert column(found, "Period") == ["2026-11-01 to 2026-11-30"]
+    assert section(made, "Budgets")
     assert f"project_id={quote('a&b c')}" in (found.query or "")
     assert "do not apply to budgets" in said(made)
 
@@ -126,3 +126,17 @@ def test_the_past_of_a_forecast_ends_with_the_period(
     assert [from_e10(c) for c in column(found, "Expected")] == [
         row["value"] for row in answered(app, found.query or "")["predictions"]
     ]
+
+
+def test_sentences_have_amounts_that_can_be_read(sqlite_application: Application) -> None:
+    app = sqlite_application
+    calls_of(
+        app,
+        ("2026-10-05T10:00:00Z", "20.1234567891", {"input_tokens": 100, "total_tokens": 100}),
+        ("2026-09-10T10:00:00Z", "10", {"input_tokens": 100, "total_tokens": 100}),
+    )
+    made = said(report(app, "executive", **OCTOBER))
+    assert "The cost changed by +10.12 USD: price +10.12." in made
+    caches = table(report(app, "optimization", **OCTOBER), "Caches by model")
+    assert column(caches, "Reads per write") == ["none"]
+    assert column(caches, "Cached share") == [0]

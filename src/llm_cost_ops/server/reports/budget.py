@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from llm_cost_ops.core.budget import Budget, Limits
 from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
 from llm_cost_ops.core.period import ALL_TIME, day_start, local_day, time_zone
+from llm_cost_ops.core.report.compare import whole_days
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -61,10 +62,10 @@ def budgets(material: Material, options: Options) -> Section:
         money = [each for each in own if each[1].limits.e10 is not None]
         if money:
             blocks += [_chart(money, currency, query), _table(money, currency, query)]
-    for title, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
+    for heading, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
         limited = [each for each in found if getattr(each[1].limits, name) is not None]
         if limited:
-            blocks.append(_counts(title, name, limited, query))
+            blocks.append(_counts(heading, name, limited, query))
     return Section(title, tuple(blocks))
 
 
@@ -126,7 +127,7 @@ def _table(found: Found, currency: str, query: str) -> Table:
     return Table(
         f"Variance, {currency}",
         (
-            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            Column("Budget"), Column("Period"),
             *(Column(name, "money", currency) for name in names),
             Column("Used", "ratio"), Column("Unpriced calls", "count"), Column("Status"),
         ),
@@ -146,8 +147,7 @@ def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
     known = limit is not None and spent is not None and not _is_least(standing)
     return (
         budget.name,
-        standing.window.start_us,
-        standing.window.end_us,
+        _period(budget, standing),
         limit,
         spent,
         standing.held.e10,
@@ -155,6 +155,19 @@ def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
         Decimal(Limits(limit).share(standing.used)) / _MILLION if known else None,
         standing.unpriced,
         _status(standing),
+    )
+
+
+def _period(budget: Budget, standing: Standing) -> str:
+    """The days that the budget counts, by its own zone; else the instants."""
+    window, zone = standing.window, time_zone(budget.zone)
+    open_end = window.start_us <= ALL_TIME.start_us or window.end_us >= ALL_TIME.end_us
+    days = None if open_end else whole_days(window, zone)
+    if days is not None:
+        return days[0].isoformat() if days[0] == days[1] else f"{days[0]} to {days[1]}"
+    return " to ".join(
+        "open" if edge in (ALL_TIME.start_us, ALL_TIME.end_us) else format_minute(edge, zone)
+        for edge in (window.start_us, window.end_us)
     )
 
 
@@ -185,7 +198,7 @@ def _counts(title: str, name: str, found: Found, query: str) -> Table:
         own = Limits(**{name: limit})
         rows.append(
             (
-                budget.name, standing.window.start_us, standing.window.end_us, limit, used,
+                budget.name, _period(budget, standing), limit, used,
                 int(getattr(standing.held, name)), limit - used,
                 Decimal(own.share(standing.used)) / _MILLION,
                 "ok" if own.fits(standing.used) else EXCEEDED,
@@ -194,7 +207,7 @@ def _counts(title: str, name: str, found: Found, query: str) -> Table:
     return Table(
         title,
         (
-            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            Column("Budget"), Column("Period"),
             *(Column(each, "count") for each in ("Limit", "Counted", "Reserved", "Left")),
             Column("Used", "ratio"), Column("Status"),
         ),
