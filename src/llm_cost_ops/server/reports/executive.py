@@ -7,7 +7,7 @@ from llm_cost_ops.core.report.document import Block, Section, Text
 from llm_cost_ops.server.reports import cost_summary
 from llm_cost_ops.server.reports.blocks import Options, group_table, titled, trend_chart
 from llm_cost_ops.server.reports.compared import difference
-from llm_cost_ops.server.reports.drawing.values import shown
+from llm_cost_ops.server.reports.drawing.values import places_alone, shown
 from llm_cost_ops.server.reports.material import Material
 
 TOP = 5
@@ -46,15 +46,18 @@ def _change(material: Material) -> str:
     if not whole.change:
         return ""
     money = material.currency
+    places = places_alone("money", money, abs(whole.change))
     parts = [
-        f"{name} {_signed(units, money)}"
+        f"{name} {_signed(units, money, places)}"
         for name, units in zip(_PARTS, whole.parts, strict=True)
         if units
     ]
-    return f"The cost changed by {_signed(whole.change, money)} {money}: {', '.join(parts)}."
+    return (
+        f"The cost changed by {_signed(whole.change, money, places)} {money}: {', '.join(parts)}."
+    )
 
 
-def _signed(units: int, currency: str) -> str:
+def _signed(units: int, currency: str, places: int) -> str:
     """As a reader wants it in a sentence; the tables have the digits."""
-    text = shown("money", units, currency=currency)
-    return f"+{text}" if units > 0 else text
+    text = shown("money", units, currency=currency, places=places)
+    return f"+{text}" if units > 0 and text[0].isdigit() else text
