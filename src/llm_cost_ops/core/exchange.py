@@ -102,3 +102,16 @@ def converted(amount_e10: int, rate: Decimal) -> int:
     """An amount in units of 1e-10 times a rate, rounded once, half-even."""
     numerator, denominator = rate.as_integer_ratio()
     return round_ratio(amount_e10 * numerator, denominator)
+
+
+def converted_parts(amounts_e10: Iterable[int], rate: Decimal) -> list[int]:
+    """Amounts that sum to their converted sum: each is the converted sum up to it less that before
+    it, which is within 1e-10 of its own conversion."""
+    found: list[int] = []
+    total = before = 0
+    for amount in amounts_e10:
+        total += amount
+        now = converted(total, rate)
+        found.append(now - before)
+        before = now
+    return found

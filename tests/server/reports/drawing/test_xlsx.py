@@ -112,3 +112,12 @@ def test_an_empty_report_says_so() -> None:
 def test_the_same_document_is_the_same_file(full: Book) -> None:
     assert draw(documents.full(), "xlsx") == full.raw
     assert b"2026-11-05T00:00:00Z" in full.parts.read("docProps/core.xml")
+
+
+def test_texts_stand_apart_from_the_numbers_before_them() -> None:
+    columns = (Column("Cost", "money", "USD"), Column("Status"))
+    book = Book(documents.document(Section("All", (Table("T", columns, ((10**10, "ok"),)),))))
+    styles = ElementTree.fromstring(book.parts.read("xl/styles.xml"))  # noqa: S314
+    aligned = [each.attrib for each in styles.iter(f"{MAIN}alignment")]
+    texts = [each for each in aligned if each.get("wrapText") and "horizontal" in each]
+    assert {each.get("indent") for each in texts if each["horizontal"] == "left"} == {"1"}
