@@ -265,8 +265,10 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
                 sheet.write_string(at, 1, "not known")
             else:
                 sheet.write_number(at, 1, value, money if amount else count)
-            if amount or (value is not None and abs(value) >= _EXACT):
-                sheet.write_string(at, 2, plain(Decimal(value)), exact)
+            if isinstance(value, Decimal):
+                sheet.write_string(at, 2, plain(value), exact)
+            elif isinstance(value, int) and value >= _EXACT:
+                sheet.write_string(at, 2, str(value), exact)
             at += 1
         at += 1
     several = len({currency for _, currency in groups.sums}) > 1
