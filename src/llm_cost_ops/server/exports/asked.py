@@ -205,8 +205,12 @@ def _kind(asked: Asked, form: Form) -> str:
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         return COSTS
-    of_groups = given is None and form.focus is None and asked.holds("group_by")
-    return AGGREGATES if of_groups else kind
+    if given is not None or form.focus is not None:
+        return kind
+    named = asked.names("group_by")
+    if named:
+        asked.put("group_by", list(named))
+    return AGGREGATES if named else kind
 
 
 def _billing_period(asked: Asked, kind: str) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from xml.etree import ElementTree
 
 import pytest
 
 from llm_cost_ops.core.report.document import Column, Section, Table
 from llm_cost_ops.server.reports.drawing import draw
 from tests.server.reports.drawing import documents
-from tests.support.workbooks import Book
+from tests.support.workbooks import MAIN, Book
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,8 @@ def test_the_same_document_is_the_same_file(full: Book) -> None:
 
 def test_texts_stand_apart_from_the_numbers_before_them() -> None:
     columns = (Column("Cost", "money", "USD"), Column("Status"))
-    book = Book(documents.document(Section("All", (Table("T", columns, ((10**10, "ok"),)),))))
+    table = Table("T", columns, ((10**10, "ok"),))
+    book = Book(draw(documents.document(Section("All", (table,))), "xlsx"))
     styles = ElementTree.fromstring(book.parts.read("xl/styles.xml"))  # noqa: S314
     aligned = [each.attrib for each in styles.iter(f"{MAIN}alignment")]
     texts = [each for each in aligned if each.get("wrapText") and "horizontal" in each]
