@@ -28,8 +28,8 @@ CHANGES = [
     (NUUK, "2027-03-28T01:00", "2027-03-27T23:30", "2027-03-28T01:00"),
 ]
 LOOKS = (-75, -15, 0, 30, 75, 120)
-"""Minutes around the change at which both workers look: never two times of an hourly schedule between,
-of which the first would count as missed."""
+"""Minutes around the change at which both workers look: never two times of an hourly schedule
+between, of which the first would count as missed."""
 FOLDER = {"type": "folder", "path": "out"}
 
 
