@@ -138,13 +138,62 @@ def test_an_export_with_the_usual_columns_has_the_same_totals(
 ) -> None:
     app = sqlite_application
     furnish(app)
-    apart = ("cache_write_tokens", "reasoning_tokens")
     for form in ("json", "jsonl"):
         empty = app.another()
         data = exported(app, f"format={form}")
         assert bring(empty, data)["failed"] == 0
-        assert sums(empty, *apart) == sums(app, *apart)
+        assert sums(empty) == sums(app)
         assert bring(empty, data)["created"] == 0
+
+
+WAITING: list[dict[str, object]] = [
+    {"usage": {"output_images": 3}},
+    {"usage": {"audio_seconds": "3.25"}},
+    {"usage": {"input_tokens": 1000, "output_tokens": 5}, "processing": "batch",
+     "service_tier": "priority"},
+]  # fmt: skip
+"""What gpt-4o has no price for, though it has one for the rest that a row may say."""
+
+
+def waiting(app: Application) -> None:
+    calls = [usage(f"w{n}", timestamp="2026-10-05T10:00:00Z") for n in range(len(WAITING))]
+    plain = ("prompt_tokens", "completion_tokens")
+    for call, more in zip(calls, WAITING, strict=True):
+        record(app, {**{k: v for k, v in call.items() if k not in plain}, **more})
+    statuses = [row["cost_status"] for row in rows(app)]
+    assert statuses == ["unpriced"] * len(WAITING)
+
+
+def test_what_had_no_price_there_has_none_here(sqlite_application: Application) -> None:
+    app = sqlite_application
+    waiting(app)
+    for kind in ("costs", "calls"):
+        empty = app.another()
+        assert bring(empty, exported(app, f"format=jsonl&type={kind}"))["created"] == len(WAITING)
+        assert sums(empty) == sums(app)
+        assert told(empty) == told(app)
+
+
+def told(app: Application) -> list[str]:
+    kept = ("usage", "total_cost", "cost_status", "processing", "service_tier")
+    return sorted(str([row[name] for name in kept]) for row in rows(app))
+
+
+@pytest.mark.parametrize("missing", ["usage", "processing", "service_tier", "region"])
+def test_what_had_no_price_is_refused_without_what_a_price_depends_on(
+    sqlite_application: Application, missing: str
+) -> None:
+    app = sqlite_application
+    waiting(app)
+    record(app, usage("priced", timestamp="2026-10-05T11:00:00Z"))
+    header = list(jsontext.loads(exported(app, "format=jsonl").decode().splitlines()[0]))
+    fields = ",".join(name for name in header if name != missing)
+    data = exported(app, f"format=jsonl&include_fields={fields}")
+    items = list(importers.read(io.BytesIO(data), format="cost-ops"))
+    problems = [item for item in items if isinstance(item, ImportProblem)]
+    assert [(each.field, each.skipped) for each in problems] == [(missing, False)] * len(WAITING)
+    assert "--type calls" in problems[0].message
+    assert len(items) == len(WAITING) + 1
 
 
 def test_a_focus_dataset_of_every_version_has_the_same_totals(
