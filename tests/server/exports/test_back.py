@@ -215,6 +215,38 @@ def test_a_focus_dataset_of_every_version_has_the_same_totals(
     assert_proven(empty)
 
 
+def test_calls_without_a_price_are_a_record_of_their_own(
+    sqlite_application: Application,
+) -> None:
+    app = sqlite_application
+    images = {"usage": {"output_images": 3}}
+    more = {"usage": {"output_images": 2, "audio_seconds": "3.25"}}
+    partly = {"usage": {"input_tokens": 1000, "output_images": 5}}
+    priced = {"usage": {"input_tokens": 1000}, "metadata": {"a": "b"}}
+    mixes = {"one": (priced, images), "two": (priced, more, images), "all": (partly, more, priced)}
+    for project, calls in mixes.items():
+        for place, call in enumerate(calls):
+            head = {"event_id": f"{project}{place}", "provider": "openai", "model": "gpt-4o",
+                    "timestamp": "2026-10-05T10:00:00Z", "project_id": project}  # fmt: skip
+            record(app, {**head, **call})
+    for version, file, grain in FILES:
+        query = f"format=focus&focus_version={version}&focus_file={file}&focus_grain={grain}"
+        empty = app.another()
+        data = exported(app, query)
+        assert bring(empty, data)["created"] == 6
+        assert sums(empty) == sums(app)
+        assert kinds(empty) == kinds(app)
+    found = {(row["project_id"], row["cost_status"]): row for row in rows(empty)}
+    assert found["one", "unpriced"]["usage"] == {"output_images": 3}
+    assert found["one", "priced"]["usage"] == {"input_tokens": 1000}
+    assert found["one", "priced"]["metadata"] == {"a": "b"}
+    assert found["two", "unpriced"]["requests"] == 2
+    assert found["two", "unpriced"]["total_cost"] is None
+    assert found["all", "unpriced"]["requests"] == 1
+    assert found["all", "partially_priced"]["requests"] == 2
+    assert_proven(empty)
+
+
 def kinds(app: Application) -> dict[str, Decimal]:
     """Quantities by kind, as FOCUS has them."""
     found: dict[str, Decimal] = {}
