@@ -48,7 +48,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     "costs": (
         "timestamp", "id", "provider", "model", *_WHO, *_COUNTS, "requests", "total_cost",
         "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
-        "price_version", "usage", "tags", "metadata",
+        "price_version", "tags", "metadata",
     ),
     "usage": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS,
