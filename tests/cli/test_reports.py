@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from tests.cli.conftest import Run, call, write_lines
 
 
@@ -29,3 +31,31 @@ def test_a_report_from_the_local_database(run: Run, ledger: str, place: Path) ->
     assert refused.code == 2
     assert "type" in refused.err
     assert not (place / "x.pdf").exists()
+
+
+def test_the_looks_of_reports(run: Run, ledger: str, place: Path) -> None:
+    Image.new("RGB", (60, 20), "#cc0000").save(place / "logo.png")
+    plain = run("report", "style", "show", "-o", "json").json()
+    assert (plain["primary_color"], plain["logo"]) == ("#1f4e79", None)
+    kept = run("report", "style", "set", "--primary-color", "#004422", "--logo", "logo.png")
+    assert kept.code == 0, kept.err
+    assert "PNG picture" in kept.out
+    assert "#004422" in kept.out
+    changed = run("report", "style", "set", "--accent-color", "#aa0000", "-o", "json").json()
+    assert (changed["primary_color"], changed["accent_color"]) == ("#004422", "#aa0000")
+    assert changed["logo"] is not None
+    assert run("report", "style", "set", "--no-logo", "-o", "json").json()["logo"] is None
+    assert run("report", "style", "reset", "-o", "json").json() == plain
+    (place / "large.png").write_bytes(bytes(1024 * 1024 + 1))
+    (place / "no.png").write_text("no picture")
+    for asked, told in (
+        ((), "name a colour or a logo"),
+        (("--logo", "logo.png", "--no-logo"), "give --logo or --no-logo"),
+        (("--logo", "missing.png"), "cannot read missing.png"),
+        (("--logo", "large.png"), "larger than 1 MiB"),
+        (("--logo", "no.png"), "PNG or JPEG"),
+        (("--primary-color", "green"), "primary_color"),
+    ):
+        refused = run("report", "style", "set", *asked)
+        assert refused.code == 2, (asked, refused.err)
+        assert told in refused.err

@@ -16,6 +16,7 @@ from llm_cost_ops.core.exchange import (
     ExchangeRateError,
     ExchangeRates,
     converted,
+    converted_parts,
     parse_rate,
 )
 
@@ -120,3 +121,14 @@ def test_a_rate_is_between_two_currencies(pair: tuple[str, str], field: str) -> 
     with pytest.raises((AmountError, ExchangeRateError)) as refused:
         ExchangeRate(*pair, OCTOBER, Decimal(1), "x")
     assert refused.value.field == field
+
+
+@given(
+    st.lists(st.integers(min_value=-(10**18), max_value=10**18)),
+    st.decimals(min_value="0.0001", max_value="10000", places=6),
+)
+def test_parts_sum_to_their_converted_sum(amounts: list[int], number: Decimal) -> None:
+    parts = converted_parts(amounts, number)
+    assert sum(parts) == converted(sum(amounts), number)
+    pairs = zip(parts, amounts, strict=True)
+    assert all(abs(part - amount * number) <= 1 for part, amount in pairs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.db.session import write_retrying
 from llm_cost_ops.server.queue import jobs as queue_jobs
 from llm_cost_ops.server.queue.runner import Pace, Runner
 from llm_cost_ops.server.queue.work import together
 from llm_cost_ops.server.schedules import jobs as schedule_jobs
 from llm_cost_ops.server.schedules.desk import ScheduleDesk
+from llm_cost_ops.server.schedules.fire import fire_due
 from llm_cost_ops.server.settings import (
     DatabaseSettings,
     DeliverySettings,
@@ -87,6 +91,24 @@ class Room:
         self.clock.elapsed_s += max((now - self.clock.current).total_seconds(), 0)
         self.clock.current = now
         self.work(*runners)
+
+    def compete(self, now: datetime, *runners: Runner) -> None:
+        """The same by workers in threads of their own, each of which fires by itself, too: as when
+        one of them lost its lease and has not heard of it."""
+        self.clock.elapsed_s += max((now - self.clock.current).total_seconds(), 0)
+        self.clock.current = now
+        now_us, begin = self.clock.micros(), threading.Barrier(len(runners))
+
+        def work(runner: Runner) -> None:
+            begin.wait(30)
+            write_retrying(self.app.database, lambda session: fire_due(session, now_us))
+            begin.wait(30)
+            self.work(runner)
+
+        with ThreadPoolExecutor(len(runners)) as pool:
+            for ended in [pool.submit(work, each) for each in runners]:
+                ended.result()
+        self.work(*runners)  # what one of them gave back when the other had ended
 
     def later(self, **duration: float) -> None:
         self.at(self.clock.current + timedelta(**duration))

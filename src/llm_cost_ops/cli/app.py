@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("costs:summary", "Totals of a period."),
     "export": ("exports:export", "Write calls, or groups of them, to a file."),
     "periods": ("periods:periods", "Billing periods: close a month, read its statement."),
-    "report": ("reports:report", "Reports: make, list, cancel, download."),
+    "report": ("reports:report", "Reports: make, list, cancel, download; their colours and logo."),
     "schedules": (
         "schedules:schedules",
         "Files at set times: schedule, pause, run, look at deliveries.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,6 +58,14 @@ class Api(CostOpsClient):
         from llm_cost_ops.client.resources.reports import asked_for
 
         return self._driver.run(asked_for(self._caller, body))
+
+    def settled(self, period: str, verb: str, body: Mapping[str, Any]) -> Any:
+        """A month once it is closed, or open again. The app of this process does it in the request,
+        because it has no worker."""
+        from llm_cost_ops.client.resources.periods import settled
+
+        asked = {**body, "wait": True} if self.local else {**body}
+        return self._driver.run(settled(self._caller, period, verb, asked, math.inf))
 
     def repeatable(self, path: str, body: bytes, params: Mapping[str, Any]) -> Any:
         """A POST of records that carry event ids, by which the ledger knows a repetition.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -35,6 +35,15 @@ ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 LOST = "the connection was lost in the middle of the file"
 
+Format = Annotated[
+    str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
+]
+Period = Annotated[str | None, typer.Option(help="Named period; else all calls.")]
+Fields = Annotated[str | None, typer.Option(help="The columns, with commas, in this order.")]
+GroupBy = Annotated[
+    str | None, typer.Option("--group-by", help="Dimensions of aggregates, with commas.")
+]
+Metrics = Annotated[str | None, typer.Option(help="Further metrics of aggregates.")]
 Type = Annotated[
     str,
     typer.Option(
@@ -65,21 +74,15 @@ def export(
     file: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
     ],
-    form: Annotated[
-        str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
-    ] = "csv",
+    form: Format = "csv",
     type_: Type = "costs",
     start_date: StartDate = None,
     end_date: EndDate = None,
-    period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,
+    period: Period = None,
     billing_period: BillingPeriod = None,
-    fields: Annotated[
-        str | None, typer.Option(help="The columns, with commas, in this order.")
-    ] = None,
-    group_by: Annotated[
-        str | None, typer.Option("--group-by", help="Dimensions of aggregates, with commas.")
-    ] = None,
-    metrics: Annotated[str | None, typer.Option(help="Further metrics of aggregates.")] = None,
+    fields: Fields = None,
+    group_by: GroupBy = None,
+    metrics: Metrics = None,
     provider: Providers = None,
     model: Models = None,
     project: Projects = None,
@@ -108,25 +111,33 @@ def export(
     $ cost-ops export -f focus --billing-period 2026-10 --output october.csv
     $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
-    params: dict[str, Any] = {
-        **_when(billing_period, period, start_date, end_date),
-        **filters_of(provider, model, project, user, tag, metadata, filter_),
-        "format": form,
-        "type": "aggregates" if group_by is not None and type_ == "costs" else type_,
-        "include_fields": fields,
-        "group_by": group_by,
-        "metrics": metrics,
-        "timezone": timezone,
-        "focus_version": focus_version,
-        "focus_file": focus_file,
-        "focus_grain": focus_grain,
-        "compression": compress,
-        "delimiter": delimiter,
-        "decimal": decimal,
-        "bom": bom or None,
-        "totals": totals or None,
+    return _exported(profile, query_of(locals()), file)
+
+
+def query_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the API is asked for, from the options of a command by their names. Raises
+    CommandError."""
+    when = (given["billing_period"], given["period"], given["start_date"], given["end_date"])
+    filters = ("provider", "model", "project", "user", "tag", "metadata", "filter_")
+    of_groups = given["group_by"] is not None and given["type_"] == "costs"
+    return {
+        **_when(*when),
+        **filters_of(*(given[name] for name in filters)),
+        "format": given["form"],
+        "type": "aggregates" if of_groups else given["type_"],
+        "include_fields": given["fields"],
+        "group_by": given["group_by"],
+        "metrics": given["metrics"],
+        "timezone": given["timezone"],
+        "focus_version": given["focus_version"],
+        "focus_file": given["focus_file"],
+        "focus_grain": given["focus_grain"],
+        "compression": given["compress"],
+        "delimiter": given["delimiter"],
+        "decimal": given["decimal"],
+        "bom": given["bom"] or None,
+        "totals": given["totals"] or None,
     }
-    return _exported(profile, params, file)
 
 
 def _when(

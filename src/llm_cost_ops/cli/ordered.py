@@ -8,6 +8,37 @@ from typing import Annotated
 import typer
 
 from llm_cost_ops.cli.command import command, group
+from llm_cost_ops.cli.costs import (
+    EndDate,
+    Filters,
+    Metadata,
+    Models,
+    Projects,
+    Providers,
+    StartDate,
+    Tags,
+    Users,
+    Zone,
+)
+from llm_cost_ops.cli.exports import (
+    BillingPeriod,
+    Bom,
+    Compression,
+    DecimalMark,
+    Delimiter,
+    Fields,
+    FocusFile,
+    FocusGrain,
+    FocusVersion,
+    Format,
+    GroupBy,
+    Metrics,
+    Period,
+    Totals,
+    Type,
+    query_of,
+    replacing,
+)
 from llm_cost_ops.cli.failure import OK
 from llm_cost_ops.cli.output import Column, Listing, rows_of, show_object, show_rows, tail_of
 from llm_cost_ops.cli.profile import Profile
@@ -57,22 +88,40 @@ def _list(
 @command(exports, "order", organization=True)
 def _order(
     profile: Profile,
-    form: Annotated[str, typer.Option("-f", "--format", help="As `export` takes it.")] = "csv",
-    type_: Annotated[
-        str, typer.Option("--type", help="costs, usage, aggregates, audit, pricing or budgets.")
-    ] = "costs",
-    period: Annotated[str | None, typer.Option(help="Named period; else all calls.")] = None,
-    fields: Annotated[str | None, typer.Option(help="The columns, with commas.")] = None,
-    compress: Annotated[str | None, typer.Option("--compress", help="gzip or zstd.")] = None,
+    form: Format = "csv",
+    type_: Type = "costs",
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    period: Period = None,
+    billing_period: BillingPeriod = None,
+    fields: Fields = None,
+    group_by: GroupBy = None,
+    metrics: Metrics = None,
+    provider: Providers = None,
+    model: Models = None,
+    project: Projects = None,
+    user: Users = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
+    filter_: Filters = None,
+    timezone: Zone = None,
+    focus_version: FocusVersion = None,
+    focus_file: FocusFile = None,
+    focus_grain: FocusGrain = None,
+    compress: Compression = None,
+    delimiter: Delimiter = None,
+    decimal: DecimalMark = None,
+    bom: Bom = False,
+    totals: Totals = False,
 ) -> int:
     """Order a file, which a worker makes.
 
     $ cost-ops exports order -f parquet --period last-month
+    $ cost-ops exports order --group-by project,model --period last-month
     """
     from llm_cost_ops.cli.connect import connected
 
-    body = {"format": form, "type": type_, "period": period, "include_fields": fields,
-            "compression": compress}  # fmt: skip
+    body = query_of(locals())
     with connected(profile) as api:
         show_object(profile, api.change("POST", PATH, body))
     return OK
@@ -116,7 +165,6 @@ def _download(
     $ cost-ops exports download exp_01K9ZW3D1M0000000000000000 --output costs.csv
     """
     from llm_cost_ops.cli.connect import connected, path_of
-    from llm_cost_ops.cli.exports import replacing
 
     with connected(profile) as api, replacing(profile, Path(file)) as target:
         api.download(path_of("export", export, "download"), {}, target)

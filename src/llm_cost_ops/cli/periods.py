@@ -62,8 +62,14 @@ def _show(profile: Profile, month: Month) -> int:
 
     with connected(profile) as api:
         answer = api.read(path_of("periods", month))
-    show_object(profile, answer)
+    _shown(profile, answer)
     return OK
+
+
+def _shown(profile: Profile, month: dict[str, Any]) -> None:
+    for warning in month.pop("warnings", []):
+        profile.note(warning)
+    show_object(profile, month)
 
 
 @command(periods, "close", organization=True)
@@ -76,18 +82,17 @@ def _close(
 ) -> int:
     """Freeze a month that is over: later facts become corrections in the next open month.
 
-    Months are closed in order; the first closes those before it, too.
+    Months are closed in order; the first closes those before it, too. It waits until the books are
+    added up; who stops it leaves them to the worker.
 
     $ cost-ops periods close 2026-10
     $ cost-ops periods close 2026-10 --strict
     """
-    from llm_cost_ops.cli.connect import connected, path_of
+    from llm_cost_ops.cli.connect import connected
 
     with connected(profile, patient=True) as api:
-        made = api.change("POST", path_of("periods", month, "close"), {"strict": strict})
-    for warning in made.pop("warnings", []):
-        profile.note(warning)
-    show_object(profile, made)
+        made = api.settled(month, "close", {"strict": strict})
+    _shown(profile, made)
     return OK
 
 
@@ -101,11 +106,11 @@ def _reopen(
 
     $ cost-ops periods reopen 2026-10 --reason "an invoice was forgotten"
     """
-    from llm_cost_ops.cli.connect import connected, path_of
+    from llm_cost_ops.cli.connect import connected
 
     with connected(profile) as api:
-        made = api.change("POST", path_of("periods", month, "reopen"), {"reason": reason})
-    show_object(profile, made)
+        made = api.settled(month, "reopen", {"reason": reason})
+    _shown(profile, made)
     return OK
 
 

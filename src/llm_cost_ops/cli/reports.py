@@ -22,9 +22,11 @@ from llm_cost_ops.cli.exports import fetch
 from llm_cost_ops.cli.failure import GENERAL, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, rows_of, show_object, show_rows, tail_of
 from llm_cost_ops.cli.profile import Profile
+from llm_cost_ops.cli.report_style import style
 from llm_cost_ops.cli.schedules import schedule_report
 
-report = group("Reports: make, list, cancel, download.")
+report = group("Reports: make, list, cancel, download; their colours and logo.")
+report.add_typer(style, name="style")
 
 DEFAULT_PERIOD = "last-month"
 COLUMNS = (

@@ -116,3 +116,16 @@ def converted_exactly(amount: Decimal, rate: Decimal) -> int:
     numerator, denominator = amount.as_integer_ratio()
     times, per = rate.as_integer_ratio()
     return round_ratio_e10(numerator * times, denominator * per)
+
+
+def converted_parts(amounts_e10: Iterable[int], rate: Decimal) -> list[int]:
+    """Amounts that sum to their converted sum: each is the converted sum up to it less that before
+    it, which is within 1e-10 of its own conversion."""
+    found: list[int] = []
+    total = before = 0
+    for amount in amounts_e10:
+        total += amount
+        now = converted(total, rate)
+        found.append(now - before)
+        before = now
+    return found

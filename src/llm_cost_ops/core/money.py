@@ -92,10 +92,7 @@ def plain(number: Decimal) -> str:
 
 def decimal_from_fraction(value: Fraction, places: int = 20) -> Decimal:
     """The fraction as a Decimal, exact where it ends within `places`, else half-even."""
-    units, remainder = divmod(value.numerator * 10**places, value.denominator)
-    twice = remainder * 2
-    if twice > value.denominator or (twice == value.denominator and units & 1):
-        units += 1
+    units = round_ratio(value.numerator * 10**places, value.denominator)
     return Decimal(units).scaleb(-places, EXACT)
 
 

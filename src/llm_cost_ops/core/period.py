@@ -142,22 +142,30 @@ def window_between(start: str | None, end: str | None, zone: ZoneInfo) -> Window
     return Window(start_us, end_us)
 
 
-def named_period(name: str, now: datetime, zone: ZoneInfo, field: str = "period") -> Window:
+def named_period(
+    name: str,
+    now: datetime,
+    zone: ZoneInfo,
+    field: str = "period",
+    *,
+    today: date | None = None,
+) -> Window:
     """The window of a period name such as `last-7-days`; underscores may stand for hyphens.
 
     `last-N-hours` ends now; `last-N-days` is N whole days of which the last is today; `this-` and
     `last-` week (ISO, from Monday), month, quarter and year are whole; `month-to-date` and its
-    kin end now. Raises PeriodError.
+    kin end now. `today` is another date than that of now. Raises PeriodError.
     """
     key = name.strip().lower().replace("_", "-").replace(" ", "-")
     now_us = to_micros(now)
     if key == "last-hour":
         key = "last-1-hours"
     if many := _LAST_MANY.fullmatch(key):
-        return _last_many(int(many[1]), many[2][0], now_us, zone, field)
+        day = today or local_day(now_us, zone)
+        return _last_many(int(many[1]), many[2][0], now_us, day, zone, field)
     if key in ("all", "all-time"):
         return ALL_TIME
-    today = local_day(now_us, zone)
+    today = today or local_day(now_us, zone)
     if key.endswith("-to-date") and (first := _FIRST_DAY.get(key.removesuffix("-to-date"))):
         return Window(day_start(first(today), zone), now_us)
     days = _whole_days(key, today)
@@ -168,16 +176,21 @@ def named_period(name: str, now: datetime, zone: ZoneInfo, field: str = "period"
 
 def last_days(count: int, now: datetime, zone: ZoneInfo) -> Window:
     """The whole days of which the last is today."""
-    today = local_day(to_micros(now), zone)
+    return _days_to(local_day(to_micros(now), zone), count, zone)
+
+
+def _days_to(today: date, count: int, zone: ZoneInfo) -> Window:
     return days_window(today - timedelta(days=count - 1), today, zone)
 
 
-def _last_many(count: int, unit: str, now_us: int, zone: ZoneInfo, field: str) -> Window:
+def _last_many(
+    count: int, unit: str, now_us: int, today: date, zone: ZoneInfo, field: str
+) -> Window:
     if not 1 <= count <= MAX_LAST:
         raise PeriodError(f"must count from 1 to {MAX_LAST}", field=field)
     if unit == "h":
         return Window(now_us - count * HOUR_US, now_us)
-    return last_days(count, from_micros(now_us), zone)
+    return _days_to(today, count, zone)
 
 
 def _monday(day: date) -> date:

@@ -26,6 +26,7 @@ from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
 from llm_cost_ops.server.exports import jobs as exports
 from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
+from llm_cost_ops.server.periods import closing as periods
 from llm_cost_ops.server.privacy import jobs as privacy
 from llm_cost_ops.server.queue import jobs as queue
 from llm_cost_ops.server.queue.metrics import QueueMetrics
@@ -60,6 +61,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             alerts.work(database, clock, sender, settings.worker.keep_alerts_days),
             forecasts.work(settings, database, clock),
             exports.work(settings, database, clock),
+            periods.work(database, clock),
             reports.work(database, clock),
             schedules.work(database, schedule_desk(settings, clock, OnFirstUse(settings))),
             privacy.work(settings, database, clock),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_cost_ops.core.focus import text
 from llm_cost_ops.core.focus.columns import VERSIONS, FocusError, columns_of
 from llm_cost_ops.core.focus.rows import Value, rows_of
 from llm_cost_ops.core.focus.text import (
@@ -21,7 +22,7 @@ from llm_cost_ops.core.focus.text import (
     value_text,
 )
 from llm_cost_ops.core.pricing.rate import Line
-from tests.support.focus import focus_call
+from tests.support.focus import OCCURRED_HOUR, focus_call
 
 NUMERIC = re.compile(r"^[+-]?([0-9]*[.])?[0-9]+$", re.ASCII)
 
@@ -84,6 +85,28 @@ def test_a_file_reads_back_value_by_value(version: str) -> None:
     assert values["InvoiceId"] == ""
     assert values["ChargePeriodStart"] == "2026-11-27T14:00:00Z"
     assert values["Tags"] == '{"=SUM(A1)":"ü,\\n"}'
+
+
+@given(st.lists(st.text(st.sampled_from('a,";\r\n\t =ü'), max_size=5), min_size=1, max_size=9))
+def test_lines_are_those_of_a_csv_writer(names: list[str]) -> None:
+    rows = [row for name in names for row in rows_of(focus_call(user=name, tags=(name,)))]
+    columns = columns_of("1.2")
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow(column.name for column in columns)
+    writer.writerows(row_texts(row, columns) for row in rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "MAX_KEPT", 3)
+        assert "".join(csv_lines(rows, "1.2")) == written.getvalue()
+    assert "".join(csv_lines(rows, "1.2")) == written.getvalue()
+
+
+def test_a_quantity_is_written_as_one_where_it_is_the_number_of_an_instant() -> None:
+    call = focus_call(cost_e10=None, usage=(("input_tokens", OCCURRED_HOUR),))
+    header, line = csv.reader(csv_lines(rows_of(call), "1.2"))
+    values = dict(zip(header, line, strict=True))
+    assert values["ChargePeriodStart"] == "2026-11-27T14:00:00Z"
+    assert values["ConsumedQuantity"] == f"{OCCURRED_HOUR}.0"
 
 
 def test_refuses_an_unknown_version() -> None:

@@ -289,10 +289,10 @@ def test_what_no_line_counts_does_not_overlap_with_the_lines() -> None:
         ("input_tokens", 70),
         ("output_tokens", 7),
     ]
-    assert dict(rated.without_price(usage)) == {
+    assert dict(rated.itemized(usage).uncounted) == {
         "input_audio_tokens": 30,
         "audio_seconds": Decimal("1.5"),
     }
     structure = {"type": "per_request", "price_per_request": Decimal(1)}
     whole = CompiledRate(replace(card(), structure=structure), ())
-    assert dict(whole.without_price({"input_tokens": 5})) == {"input_tokens": 5}
+    assert dict(whole.itemized({"input_tokens": 5}).uncounted) == {"input_tokens": 5}

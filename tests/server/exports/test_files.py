@@ -227,8 +227,23 @@ def test_a_workbook_has_its_rows_a_summary_and_charts(
     assert [name for name in found if "tables/table" in name]
 
 
+def test_an_absent_value_alone_in_its_line_is_no_blank_line(
+    sqlite_application: Application,
+) -> None:
+    some_calls(sqlite_application, 3)  # one has no price
+    assert len(rows(sqlite_application, include_fields="total_cost")) == 4
+    assert export(sqlite_application, include_fields="project_id").decode() == (
+        'project_id\r\n""\r\n""\r\n""\r\n'
+    )
+
+
 def test_groups_need_no_type(sqlite_application: Application) -> None:
     some_calls(sqlite_application, 3)
+    calls = rows(sqlite_application)
+    assert rows(sqlite_application, group_by="") == calls
+    for nothing in ("", [], None):
+        ordered = sqlite_application.post("/api/v1/exports", json={"group_by": nothing})
+        assert ordered.json()["type"] == "costs", ordered.text
     asked = {"group_by": "provider", "include_fields": ""}
     assert rows(sqlite_application, **asked) == rows(sqlite_application, type="aggregates", **asked)
     body = {"format": "json", "group_by": ["provider"]}
@@ -280,7 +295,7 @@ def test_csv_as_a_country_writes_it(sqlite_application: Application) -> None:
         ({"nope": "x"}, "nope"),
         ({"type": "aggregates", "include_fields": "cost"}, "include_fields"),
         ({"type": "aggregates", "group_by": "nope"}, "group_by"),
-        ({"group_by": "model"}, "group_by"),
+        ({"group_by": "model", "type": "costs"}, "group_by"),
         ({"totals": "maybe"}, "totals"),
         ({"totals": "true", "include_fields": "cost,tokens"}, "totals"),
         ({"totals": "true", "type": "aggregates", "group_by": "tag"}, "totals"),
@@ -347,7 +362,8 @@ def test_totals_hold_what_adds_up_and_is_known(sqlite_application: Application) 
     some_calls(sqlite_application, 3, cost_e10=None, cost_status="unpriced", currency="EUR")
     asked = {"type": "aggregates", "group_by": "model,day,currency", "totals": "true"}
     euro, dollar = table(sqlite_application, **asked)[-2:]
-    assert (dollar["model"], dollar["currency"], dollar["requests"]) == ("TOTAL", "USD", "12")
+    assert (dollar["model"], dollar["currency"]) == ("TOTAL, 2 unpriced", "USD")
+    assert dollar["requests"] == "12"
     assert (dollar["min"], dollar["max"], dollar["avg"]) == ("", "", "")
     assert Decimal(dollar["total_cost"]) == 2 * sum(Decimal(c or 0) for c in COSTS)
     assert (euro["currency"], euro["requests"], euro["total_cost"]) == ("EUR", "3", "")

@@ -77,6 +77,23 @@ def test_an_export_from_its_order_to_its_end(every: Desk, monkeypatch: pytest.Mo
     assert every.file(made["id"]).status_code == 410
 
 
+def test_what_is_over_is_listed_until_the_settings_say(every: Desk) -> None:
+    every.calls(1)
+    old = [every.order()["id"] for _ in range(3)]
+    every.work()
+    assert every.app.request("DELETE", f"{ORDERS}/{old[0]}").status_code in (200, 204)
+    every.later(400 * 86_400)
+    young = every.order()["id"]
+    every.work()  # the files of the old ones go, and the next sweep removes their rows
+    every.later(601)
+    every.work()
+    assert every.files() != []
+    listed = [each["id"] for each in every.app.get(f"{ORDERS}s").json()["data"]]
+    assert listed == [young]
+    assert every.app.get(f"{ORDERS}/{old[1]}").status_code == 404
+    assert every.file(young).status_code == 200
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "xlsx", "parquet", "arrow", "focus"])
 def test_every_format(one: Desk, form: str) -> None:
     one.calls(3)
@@ -87,8 +104,8 @@ def test_every_format(one: Desk, form: str) -> None:
         "completed", form, "application/gzip",
     )  # fmt: skip
     assert one.file(made["id"]).content[:2] == b"\x1f\x8b"
-    sums = [] if form == "focus" else ["4.5"]
-    assert [str(each["total_cost"]) for each in done["totals"]] == sums
+    name = "BilledCost" if form == "focus" else "total_cost"
+    assert [str(each[name]) for each in done["totals"]] == ["4.5"]
 
 
 def test_a_broken_download_goes_on_where_it_was(one: Desk) -> None:

@@ -9,13 +9,13 @@ import zipfile
 from decimal import Decimal
 from typing import Any
 
-import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
 from llm_cost_ops.server.exports import sheets
 from tests.support.application import Application
 from tests.support.factories import make_call, record_calls
+from tests.support.workbooks import Book
 
 EXPORT = "/api/v1/costs/export"
 
@@ -120,9 +120,30 @@ def test_a_summary_ends_where_nobody_looks_any_more(
     for cost, model in (("4", "a"), ("3", "b"), ("2", "c"), ("1", "d")):
         paid(sqlite_application, cost, model_name=model)
     asked = {"type": "aggregates", "group_by": "model"}
-    book = openpyxl.load_workbook(io.BytesIO(export(sqlite_application, format="xlsx", **asked)))
-    cells = [(row[0], row[2]) for row in book["Summary"].iter_rows(values_only=True) if row[0]]
-    assert cells[-3:] == [("a", 4), ("b", 3), ("2 others", 3)]
+    book = Book(export(sqlite_application, format="xlsx", **asked))
+    found = [book.row("Summary", name)[2:4] for name in ("a", "b", "2 others")]
+    assert found == [[4, 0], [3, 0], [3, 0]]
+
+
+def test_the_summary_says_what_has_no_price(sqlite_application: Application) -> None:
+    paid(sqlite_application, "4", model_name="a")
+    paid(sqlite_application, "1", model_name="a", cost_status="partially_priced")
+    paid(sqlite_application, None, model_name="b", cost_status="unpriced")
+    for asked in ({}, {"group_by": "model"}):
+        book = Book(export(sqlite_application, format="xlsx", **asked))
+        assert book.row("Summary", "a")[1:4] == ["USD", 5, 1], asked
+        assert book.row("Summary", "b")[1:4] == ["USD", None, 1], asked
+    last = export(sqlite_application, group_by="model", totals="true").decode().splitlines()[-1]
+    assert last.startswith('"TOTAL, 1 unpriced, 1 partially priced"')
+
+
+def test_counts_have_their_currency_and_all_digits(sqlite_application: Application) -> None:
+    for tokens in (9_007_199_254_740_993, 1):
+        paid(sqlite_application, "1", input_tokens=tokens, total_tokens=tokens)
+    paid(sqlite_application, "1", "EUR")
+    book = Book(export(sqlite_application, format="xlsx"))
+    assert book.row("Summary", "prompt_tokens USD")[2] == "9007199254740994"
+    assert book.row("Summary", "requests EUR")[1] == 1
 
 
 def test_a_sum_says_what_is_not_in_it(sqlite_application: Application) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from llm_cost_ops import AsyncCostOpsClient, CostOpsClient, UsageRecord
-from llm_cost_ops.exceptions import ConflictError
+from llm_cost_ops.client.policy import Flow, Sleep
+from llm_cost_ops.client.resources.periods import settled
+from llm_cost_ops.exceptions import ConflictError, TimeoutError
 from tests.support.live import LiveServer
 
 MAY, JUNE = "2025-05", "2025-06"
@@ -54,3 +56,26 @@ def test_of_the_asynchronous_client(client: CostOpsClient) -> None:
             return await asynchronous.periods.get(MAY)
 
     assert asyncio.run(closed()).status == "closed"
+
+
+def test_the_client_waits_for_the_worker() -> None:
+    states = ["closing", "closing", "closed"]
+
+    class Told:
+        """A server whose worker is at it."""
+
+        def write(self, method: str, path: str, body: Any) -> Flow[Any]:
+            assert (method, path, body) == ("POST", "/periods/2025-05/close", {"strict": True})
+            return self.get(path)
+
+        def get(self, path: str, *, fresh: bool = True) -> Flow[Any]:
+            assert fresh, path
+            yield from ()
+            return {"period": MAY, "status": states.pop(0)}
+
+    flow = settled(cast("Any", Told()), MAY, "close", {"strict": True}, 600)
+    pauses = [cast("Sleep", each).seconds for each in flow]
+    assert pauses == [0.5, 0.75]
+    states += ["closing"] * 3
+    with pytest.raises(TimeoutError, match="worker"):
+        list(settled(cast("Any", Told()), MAY, "close", {"strict": True}, 1.0))

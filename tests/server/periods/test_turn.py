@@ -20,16 +20,17 @@ def test_no_time_limit_cuts_an_adding_up() -> None:
         for route in router.routes
         if isinstance(route, APIRoute) and Untimed in route.dependencies
     }
-    assert untimed == {"closePeriod", "getStatement"}
+    assert untimed == {"closePeriod", "reopenPeriod", "getStatement"}
 
 
 def test_a_second_adding_up_waits_for_the_first(quick: Books) -> None:
     record(quick.app, usage("o", timestamp="2026-10-05T12:00:00Z"))
     other = Books(quick.app.another(), quick.clock)
     with adding_up(quick.app.database, quick.app.organization_id):
-        for refused in (quick.close(OCTOBER), asked(quick, NOVEMBER)):
-            error(refused, 503, "SERVICE_UNAVAILABLE")
-            assert int(refused.headers["Retry-After"]) > 0
+        assert accepted(quick.close(OCTOBER), 202)["status"] == "closing"
+        refused = asked(quick, NOVEMBER)
+        error(refused, 503, "SERVICE_UNAVAILABLE")
+        assert int(refused.headers["Retry-After"]) > 0
         assert asked(other, OCTOBER).status_code == 200, "of another organization"
     assert accepted(quick.app.get(f"/api/v1/periods/{OCTOBER}"))["status"] == "closing"
     assert accepted(quick.close(OCTOBER))["status"] == "closed", "it goes on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,9 +16,10 @@ from prometheus_client import CollectorRegistry
 from llm_cost_ops.core.report.text import from_text
 from llm_cost_ops.server.clock import Clock, FixedClock
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.db.session import read, write
 from llm_cost_ops.server.queue.metrics import QueueMetrics
-from llm_cost_ops.server.reports import jobs, make, produce, routes, store
+from llm_cost_ops.server.reports import claim, jobs, make, produce, routes, store
+from llm_cost_ops.server.reports.claim import Claim
 from llm_cost_ops.server.settings import Settings
 from llm_cost_ops.server.worker import create_worker
 from tests.support.application import Application
@@ -161,12 +163,61 @@ def test_a_repetition_while_the_first_request_makes_it_computes_nothing(
     assert made == [done["id"]]
 
 
+def test_another_process_makes_it_only_when_the_first_is_gone(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = application
+    asked = partial(
+        send, app, "/reports/generate", {**ASKED, "wait": True}, headers={"Idempotency-Key": "k"}
+    )
+    with monkeypatch.context() as patch:
+        fails_once(patch, produce, "make_report", TROUBLES[0])
+        assert asked().status_code == 503
+    (row,) = body_of(app.get("/api/v1/reports"))["data"]
+    elsewhere = Claim(app.database, app.clock, row)
+    assert elsewhere.take()
+    assert accepted(asked(), 202)["status"] == "pending"
+    elsewhere.end(made=True)  # as if its process had ended: nobody renews, nobody writes
+    assert accepted(asked(), 202)["status"] == "pending"
+    assert isinstance(app.clock, FixedClock)
+    app.clock.current += timedelta(seconds=61)
+    assert accepted(asked(), 201)["status"] == "completed"
+
+
+def test_a_claim_lasts_as_long_as_its_holder(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = sqlite_application
+    monkeypatch.setattr(claim, "RENEWED_S", 0.01)
+    row = ask(app)
+    first, second = (Claim(app.database, app.clock, row) for _ in range(2))
+    assert first.take()
+    work_off(app)
+    assert shown(app, row["id"])["status"] == "pending"
+    assert isinstance(app.clock, FixedClock)
+    app.clock.current += timedelta(seconds=50)
+    until, stored = app.clock.micros() + 60_000_000, None
+    for _ in range(300):
+        with read(app.database) as session:
+            stored = (store.row(session, app.organization_id, row["id"]) or {})["making_until"]
+        if stored == until:
+            break
+        time.sleep(0.02)
+    assert stored == until
+    app.clock.current += timedelta(seconds=50)
+    first.end(made=False)
+    assert second.take()
+    second.end(made=True)
+
+
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"type": "profit"}, "type"),
     ({"format": "docx"}, "format"),
     ({"compare": "week"}, "compare"),
     ({"group_by": ["colour"]}, "group_by"),
     ({"currency": "dollars"}, "currency"),
+    ({"rates": [{"currency": "USD", "date": "2026-10-01", "rate": 1, "source": "x"}]},
+     "rates.0.currency"),
     ({"rates": [{"currency": "EUR", "date": "2026-10-01", "rate": 0, "source": "x"}]},
      "rates.0.rate"),
     ({"rates": [{"currency": "EUR", "date": "2026-10-01", "rate": "1.1"}]}, "rates.0.source"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm_cost_ops.core.report.document import Document, Text
+from llm_cost_ops.core.report.document import Chart, Document, Text
 from tests.server.reports.test_content import (
     OCTOBER,
     blocks,
@@ -121,3 +121,34 @@ def test_a_budget_of_unpriced_calls_or_of_tokens(
         assert column(found, "Limit") == [1_000]
         assert column(found, "Counted")[0] > 0
         assert not [b for b in blocks(made) if getattr(b, "title", "") == "Variance, USD"]
+
+
+def test_a_budget_with_some_unpriced_calls_is_not_ok(sqlite_application: Application) -> None:
+    app = sqlite_application
+    for name, amount, team in (("room", "5", "a"), ("over", "0.005", "a"), ("known", "5", "b")):
+        budget = {"name": name, "amount": amount, "period": "monthly", "team_id": team}
+        accepted(send(app, "/budgets", budget), 201)
+    at = "2026-11-20T10:00:00Z"
+    record(
+        app,
+        usage("x", timestamp=at, team_id="a"),
+        usage("y", timestamp=at, team_id="a", model="no-such-model"),
+        usage("z", timestamp=at, team_id="b"),
+    )
+    made = report(app, "budget", period="this-month")
+    found = table(made, "Variance, USD")
+    rows = {row[0]: row for row in found.rows}
+    places = {each.title: at for at, each in enumerate(found.columns)}
+    wanted = [places[name] for name in ("Spent (at least)", "Variance", "Used", "Status")]
+    assert [rows["room"][at] for at in wanted] == [75_000_000, None, None, "unknown"]
+    assert [rows["over"][at] for at in wanted] == [75_000_000, None, None, "exceeded"]
+    assert [rows["known"][at] for at in wanted][::3] == [75_000_000, "ok"]
+    assert "at least what is shown" in (found.note or "")
+    (chart,) = [b for b in blocks(made) if isinstance(b, Chart)]
+    assert chart.alt == (
+        "1 of 3 budgets are exceeded. Of 1 it is not known, because the cost of some calls is not."
+    )
+    series = {each.name: dict(zip(chart.categories, each.values, strict=True))
+              for each in chart.series}  # fmt: skip
+    assert series["spent"] == {"room": None, "over": None, "known": 75_000_000}
+    assert series["at least"] == {"room": 75_000_000, "over": 75_000_000, "known": None}

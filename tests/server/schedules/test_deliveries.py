@@ -14,6 +14,7 @@ from sqlalchemy import select
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.queue.tables import outbox
 from llm_cost_ops.server.schedules import deliveries
+from llm_cost_ops.server.schedules.tables import delivery_parts
 from llm_cost_ops.server.webhooks.catalogue import EVENTS
 from tests.support.mailsink import mail_sink
 from tests.support.schedules import START, Room
@@ -208,6 +209,21 @@ def test_files_are_kept_as_long_as_the_settings_say(quick: Room) -> None:
     shown = quick.app.get(f"/api/v1/exports/schedules/runs/{run['id']}").json()
     assert shown["file"]["is_kept"] is False
     assert not list((quick.folder.parent / "kept").rglob(run["id"]))
+
+
+def test_runs_are_kept_as_long_as_the_settings_say(quick: Room) -> None:
+    made = quick.schedule(frequency="monthly", time="00:00")
+    old = quick.run(made["id"])
+    quick.at(START + timedelta(days=399))
+    assert quick.runs(made["id"])[0]["id"] == old["id"]
+    quick.at(START + timedelta(days=401))
+    kept = quick.runs(made["id"])
+    assert kept
+    assert old["id"] not in [each["id"] for each in kept]
+    assert quick.app.get(f"/api/v1/exports/schedules/runs/{old['id']}").status_code == 404
+    with read(quick.app.database) as session:
+        runs = set(session.execute(select(delivery_parts.c.run_id)).scalars())
+    assert runs <= {each["id"] for each in kept}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=["timeout", "deadlock"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from llm_cost_ops.server.delivery.send import Outbound
 from llm_cost_ops.server.schedules import store as rows
 from llm_cost_ops.server.schedules.carry import carry
 from llm_cost_ops.server.schedules.deliveries import Deliveries
+from llm_cost_ops.server.schedules.destinations import Destination
+from llm_cost_ops.server.schedules.objects import settings_of
 from llm_cost_ops.server.settings import DeliverySettings
 from tests.support import objectstores
 from tests.support.calls import send
@@ -87,6 +90,42 @@ def test_a_store_that_is_down_gets_the_file_later(
     assert content == quick.file(done)
     if kind == "s3":
         assert path == f"/reports/finance/daily/{done['file']['name']}"
+
+
+def broken(kind: str, url: str) -> dict[str, Any]:
+    to = bucket(kind, url)
+    if kind == "gcs":
+        key = {**KEY, "private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}
+        return {**to, "service_account_key": json.dumps(key)}
+    return {**to, "account_key": "not-base64!"}
+
+
+@pytest.mark.parametrize("kind", ["gcs", "azure"])
+def test_a_key_that_cannot_be_read_is_tried_once(
+    quick: Room, store: ObjectServer, kind: str
+) -> None:
+    run = quick.run(quick.schedule(delivery=broken(kind, store.url))["id"])
+    (part,) = run["deliveries"]
+    assert (run["status"], part["status"], part["attempts"]) == ("failed", "failed", 1)
+    assert part["detail"].startswith(f"malformed_credentials: {kind} cannot be reached with this ")
+    assert store.seen == []
+
+
+def test_a_server_without_the_extra_tries_once(
+    quick: Room, store: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("obstore", "obstore.store", "obstore.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    run = quick.run(quick.schedule(delivery=bucket("s3", store.url))["id"])
+    (part,) = run["deliveries"]
+    assert (run["status"], part["attempts"]) == ("failed", 1)
+    assert part["detail"].startswith("not_installed: ")
+    assert "llm-cost-ops[storage]" in part["detail"]
+
+
+def test_where_google_is_decides_no_variable() -> None:
+    to = Destination("gcs", {"bucket": "reports"}, {"service_account_key": json.dumps(KEY)})
+    assert settings_of(to).gcs_endpoint == "https://storage.googleapis.com"
 
 
 def test_the_same_run_has_the_same_key(quick: Room, store: ObjectServer) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -229,6 +230,37 @@ def test_what_died_in_a_folder_is_removed_by_the_next(tmp_path: Path) -> None:
     (folder / ".other.csv.0123.part").write_bytes(b"half")
     assert write_file(str(tmp_path), "org", "", "costs.csv", iter((b"all",))).delivered
     assert sorted(path.name for path in folder.iterdir()) == [".other.csv.0123.part", "costs.csv"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"format": "jsonl"}, {"Total cost": "USD 3.75", "Requests": "2"}),
+        ({"include_fields": ["amount", "model"]}, {"Total cost": "USD 3.75", "Rows": "2"}),
+        ({"include_fields": ["model"]}, {"Rows": "2"}),
+        ({"type": "usage"}, {"Requests": "2"}),
+        ({"type": "aggregates", "group_by": "model"}, {"Total cost": "USD 3.75", "Requests": "2"}),
+        ({"format": "focus"}, {"Total cost": "USD 3.75", "Rows": "2"}),
+        ({"format": "jsonl", "provider": "anthropic"}, {"Total cost": "USD 0", "Requests": "0"}),
+    ],
+)
+def test_what_a_message_says_is_counted_while_the_file_is_written(
+    quick: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], expected: dict[str, str]
+) -> None:
+    """A call of the period that arrives when the file is written is in neither."""
+    for cost, model in (("1.5", "m"), ("2.25", "n")):
+        quick.spend(cost, START - timedelta(days=1), model=model)
+    made = quick.schedule(**fields)
+    put = Folder.put
+
+    def late(self: Folder, key: str, chunks: Iterator[bytes]) -> int:
+        count = put(self, key, chunks)
+        quick.spend("70", START - timedelta(days=1))
+        return count
+
+    monkeypatch.setattr(Folder, "put", late)
+    run = quick.run(made["id"])
+    assert (run["status"], run["facts"]) == ("completed", expected)
 
 
 def test_the_sum_of_a_month_is_that_of_its_books(quick: Room) -> None:

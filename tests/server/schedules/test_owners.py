@@ -49,6 +49,11 @@ def test_a_disabled_owner_pauses_it_and_is_not_told(quick: Room) -> None:
     assert sink.taken == []
     resumed = quick.app.post(f"/api/v1/exports/schedules/{schedule_id}/resume").json()
     assert resumed["owner"]["user_id"] is None  # it is the administrator's key now
+    asked = {"action": "schedules.resume"}
+    (entry,) = quick.app.get("/api/v1/audit/logs", params=asked).json()["data"]
+    before, after = entry["before"], entry["after"]
+    assert (before["paused"], before["owner"]) == (True, user_id)
+    assert (after["paused"], after["owner"]) == (False, entry["actor_id"])
     quick.later(days=1)
     assert quick.runs(schedule_id)[-1]["status"] == "completed"
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+import pypdfium2
 import pytest
+from pypdf import PdfReader
 
 from tests.support.calls import accepted, send
+from tests.support.mailsink import mail_sink
 from tests.support.roles import key_of, make_role
 from tests.support.schedules import START, Room
+from tests.support.workbooks import Book
 
 WHEN = {"cron": "0 9 * * 1-5", "timezone": "America/New_York", "delivery": {"method": "download"}}
 
@@ -37,6 +43,49 @@ def test_a_report_is_about_the_day_before(
     content = quick.file(run)
     assert content.lstrip().startswith(begin)
     assert b"2.5" in content or b"25000000000" in content  # units of 1e-10
+
+
+def texts_of_pdf(content: bytes) -> str:
+    assert PdfReader(io.BytesIO(content), strict=True).pages
+    with pypdfium2.PdfDocument(content) as opened:
+        return "\n".join(page.get_textpage().get_text_range() for page in opened)
+
+
+@pytest.mark.parametrize("form", ["pdf", "excel"])
+def test_a_report_that_is_drawn_opens_where_it_arrives(quick: Room, form: str) -> None:
+    """At its own time, in a folder and as an attachment, with the figures of its day alone."""
+    for cost, days in (("1234.5", 1), ("0.0000000001", 1), ("777.25", 2), ("888.75", 0)):
+        quick.spend(cost, START - timedelta(days=days))
+    to = [{"type": "folder", "path": "out"}, {"type": "email", "recipients": ["ann@example.com"]}]
+    with mail_sink() as sink:
+        quick.mail_to(sink.port)
+        made = scheduled(quick, type="cost_summary", format=form, delivery=to)
+        quick.at(START + timedelta(hours=1))  # nine in New York is 14:00 there
+        quick.at(START + timedelta(hours=2))
+    (run,) = quick.runs(made["id"])
+    assert (run["status"], run["cause"]) == ("completed", "scheduled")
+    assert {each["status"] for each in run["deliveries"]} == {"delivered"}
+    (path,) = [each for each in quick.folder.rglob("*") if each.is_file()]
+    ((attached,),) = [list(each.mail.iter_attachments()) for each in sink.taken]
+    content = path.read_bytes()
+    assert path.name == attached.get_filename() == run["file"]["name"]
+    assert attached.get_content() == content == quick.file(run)
+    assert attached.get_content_type() == run["file"]["media_type"]
+    assert run["facts"]["Total cost"] == "USD 1234.5000000001"
+    if form == "pdf":
+        found = texts_of_pdf(content)
+        assert "1,234.50" in found
+        assert "1,234.5000000001" in found
+        assert "2027-03-09" in found
+    else:
+        cells = [cell for sheet in Book(content).sheets.values() for cell in sheet.values()]
+        assert any(
+            isinstance(each, Decimal) and round(each, 4) == Decimal("1234.5") for each in cells
+        )
+        found = "\n".join(str(each) for each in cells)
+        assert "2027-03-09" in found
+    assert "777.25" in found  # what the day is compared with
+    assert "888.75" not in found
 
 
 def test_what_the_owner_lacks_is_refused(quick: Room) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from llm_cost_ops import AsyncCostOpsClient, CostOpsClient
+from llm_cost_ops.client.cache import ResponseCache
 from llm_cost_ops.exceptions import NotFoundError, ValidationError
 from tests.support.live import LiveServer, live_server
 
@@ -43,9 +44,9 @@ def test_a_life(client: CostOpsClient) -> None:
     assert calls.resume(made.id).next_run_at is not None
     run = calls.run(made.id)
     assert [each.id for each in calls.runs(made.id)] == [run.id]
-    assert calls.get_run(run.id).status == "pending"
+    assert calls.get_run(run.id).id == run.id
     with pytest.raises(NotFoundError):
-        calls.download(run.id)  # nobody has made it yet
+        calls.download(f"drn_{0:026}")
     calls.delete(made.id)
     with pytest.raises(NotFoundError):
         calls.get(made.id)
@@ -74,3 +75,30 @@ def test_what_is_refused_names_its_field(client: CostOpsClient) -> None:
     with pytest.raises(ValidationError) as refused:
         client.export.schedule(frequency="daily", delivery={"type": "email", "recipients": ["x"]})
     assert "delivery.recipients" in refused.value.field_errors
+
+
+def test_what_becomes_of_a_run_is_asked_each_time(
+    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a client that remembers answers: another one changes the schedule meanwhile."""
+    organization_id, key = live_server.new_organization()
+    caching = CostOpsClient(
+        key, live_server.base_url, organization_id=organization_id, enable_caching=True
+    )
+    other = CostOpsClient(key, live_server.base_url).export.schedules
+    calls = caching.export.schedules
+    made = caching.export.schedule(frequency="daily", delivery="download")
+    run = calls.run(made.id)
+    assert calls.get(made.id).paused is False
+    other.pause(made.id)
+    assert calls.get(made.id).paused is True
+    other.delete(made.id)
+    with pytest.raises(NotFoundError):
+        calls.get(made.id)
+    assert calls.get_run(run.id).id == run.id
+
+    def remembered(*_: object) -> None:
+        raise AssertionError("what becomes of a run is not remembered")
+
+    monkeypatch.setattr(ResponseCache, "get", remembered)
+    assert calls.get_run(run.id).id == run.id

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from llm_cost_ops.core.instant import from_micros, to_micros
 from llm_cost_ops.core.period import time_zone
 from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.schedules.plan import Recurrence
 from llm_cost_ops.server.schedules.tables import delivery_schedules
 from llm_cost_ops.server.schedules.window import window_of
 from llm_cost_ops.server.schedules.work import DELIVER
@@ -86,6 +87,6 @@ def test_a_period_until_now_that_begins_at_the_slot_is_the_one_before(
     period: str, slot: str, start: str, end: str
 ) -> None:
     at = to_micros(datetime.fromisoformat(f"{slot}:00+00:00"))
-    found = window_of(period, at, time_zone("UTC"))
+    found = window_of(period, at, time_zone("UTC"), Recurrence("hourly", "UTC").slots())
     edges = (from_micros(each) for each in (found.start_us, found.end_us))
     assert [each.strftime("%Y-%m-%dT%H:%M") for each in edges] == [start, end]

@@ -91,13 +91,14 @@ class ExportCalls:
         self,
         *,
         format: str = "csv",
-        type: str = "costs",
+        type: str | None = None,
         include_fields: Sequence[str] | None = None,
         **query: Any,
     ) -> Flow[Export]:
-        """Order a file of calls (`type` costs or usage), of groups of them (aggregates), of the
-        audit log, prices or budgets. The server makes it: `.download()` waits for it and gives its
-        bytes, `.save(path)` writes them; a download that breaks goes on where it was.
+        """Order a file of calls (`type` costs or usage), of groups of them (aggregates, also where
+        `group_by` is named and no type), of the audit log, prices or budgets. The server makes it:
+        `.download()` waits for it and gives its bytes, `.save(path)` writes them; a download that
+        breaks goes on where it was.
 
         `format`: csv, json, jsonl, xlsx (excel), parquet, arrow or focus. Further arguments are
         those of `costs.list` and `costs.aggregate` (`start_date`, `end_date`, `provider`,
@@ -110,7 +111,8 @@ class ExportCalls:
         if isinstance(metadata, Mapping):
             labels = cast("Mapping[str, Any]", metadata)
             asked |= {f"metadata.{name}": value for name, value in labels.items()}
-        body = {**asked, "format": format, "type": type, "include_fields": include_fields}
+        body = {**asked, "format": format, "include_fields": include_fields}
+        body |= {} if type is None else {"type": type}
         return self._export((yield from self._caller.write("POST", _PATH, body)))
 
     @endpoint

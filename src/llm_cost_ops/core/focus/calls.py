@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from llm_cost_ops.core.pricing.rate import Line
 from llm_cost_ops.core.usage import Quantity
 
-Labels = Mapping[str, object] | Sequence[str]
+Labels = Mapping[str, object] | Sequence[str] | str
+"""Pairs, texts without a value, or the JSON text that `labels.key_values` made of either."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FocusCall:
+class FocusCall(NamedTuple):
     """One call, or one correction of a call.
 
     Instants are microseconds since 1970 UTC, costs units of 1e-10 of `currency`. `lines` are the
@@ -57,7 +57,7 @@ class FocusCall:
     credential_id: str | None = None
     credential_name: str | None = None
     tags: Labels = ()
-    metadata: Mapping[str, object] | None = None
+    metadata: Mapping[str, object] | str | None = None
     price_version: str | None = None
     price_rule: str | None = None
     is_correction: bool = False
@@ -71,8 +71,7 @@ def reversal_of(call: FocusCall) -> FocusCall:
     """The correction that undoes the call: quantities, amounts and costs with the other sign, at
     the same prices. The rows of a call and of its reversal sum to zero in every column of costs and
     quantities."""
-    return replace(
-        call,
+    return call._replace(
         cost_e10=None if call.cost_e10 is None else -call.cost_e10,
         list_cost_e10=None if call.list_cost_e10 is None else -call.list_cost_e10,
         lines=tuple(map(_negative, call.lines)),
@@ -84,4 +83,4 @@ def reversal_of(call: FocusCall) -> FocusCall:
 
 
 def _negative(line: Line) -> Line:
-    return replace(line, quantity=-line.quantity, amount=-line.amount)
+    return line._replace(quantity=-line.quantity, amount=-line.amount)

@@ -40,10 +40,8 @@ def _elements(text: str) -> list[dict[str, Any]]:
     return loads(text)["Elements"]
 
 
-def applied_key(text: str | None) -> Hashable:
+def applied_key(text: str) -> Hashable:
     """The commitments without their amounts: what charges that are added up have in common."""
-    if text is None:
-        return None
     return tuple(
         (item["ContractID"], item["ContractCommitmentID"], item.get(_UNIT))
         for item in _elements(text)

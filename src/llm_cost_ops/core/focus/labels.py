@@ -18,6 +18,8 @@ def key_values(labels: Labels | None) -> str | None:
     """
     if not labels:
         return None
+    if isinstance(labels, str):
+        return labels
     if isinstance(labels, Mapping):
         return dumps({key: _plain(labels[key]) for key in sorted(labels)})
     return _tags(tuple(labels))

@@ -62,15 +62,26 @@ class Meter:
     def pricing_unit(self) -> str:
         return self.unit if self.scale == 1 else f"{self.scale} {self.unit}"
 
+    def counted(self, quantity: Quantity) -> tuple[Decimal, Decimal]:
+        """The quantity, and the same in PricingUnits."""
+        return _counted(quantity, self.scale)
+
     def pricing_quantity(self, quantity: Quantity) -> Decimal:
         """The quantity in PricingUnits, exact: scales are powers of ten."""
-        return EXACT.divide(Decimal(quantity), Decimal(self.scale))
+        return self.counted(quantity)[1]
 
     def unit_price(self, price: Decimal, per: int) -> Decimal:
         """The price of a PricingUnit from one of `per` units; half-even at twenty places."""
         if per == self.scale:
             return price
         return decimal_from_fraction(Fraction(price) * self.scale / per)
+
+
+@lru_cache(maxsize=8192)  # counts of tokens are mostly small, and each is needed twice
+def _counted(quantity: Quantity, scale: int) -> tuple[Decimal, Decimal]:
+    """A quantity, and the same in PricingUnits of `scale` each."""
+    number = Decimal(quantity)
+    return number, EXACT.divide(number, scale)
 
 
 CALL = Meter("", "call", "Call", "Requests", 1)

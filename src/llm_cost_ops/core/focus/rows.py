@@ -2,6 +2,9 @@
 
 A row has every column of every version, as `columns.COLUMNS` types them: texts, exact Decimals,
 instants in microseconds since 1970, JSON as canonical text. A writer takes those of its version.
+Where rows are many they are tuples in the order of COLUMNS (`Values`), which take a quarter of the
+room and of the time of a dict: what all rows of a call share (`_common`), what is sold
+(`_sold_columns`, the same for many calls) and the row's own `_MEASURES`, put in that order.
 
 The cost of a call was rounded once; its rows' costs are rounded so that they sum to it. What the
 lines do not explain becomes a row without quantity and price (`Adjustment`), because the
@@ -10,9 +13,13 @@ specification wants unit price x quantity = cost wherever there is a unit price.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from llm_cost_ops.core.focus import entities, sku
 from llm_cost_ops.core.focus.calls import FocusCall
@@ -38,6 +45,8 @@ from llm_cost_ops.core.usage import KINDS, Quantity
 
 Value = str | Decimal | int | None
 Row = dict[str, Value]
+Values = tuple[Value, ...]
+"""The values of a row in the order of COLUMNS."""
 
 BLANK: Row = dict.fromkeys(COLUMNS)
 ZERO = Decimal(0)
@@ -47,60 +56,96 @@ _REMARKS = {
     INCLUDED: ": its cost is in the row of the whole call",
     PARTIALLY_PRICED: ": other usage of the same calls has no known price",
 }
+_SOLD = (
+    "ChargeCategory", "ChargeDescription", "ChargeFrequency", "ConsumedUnit", "PricingCategory",
+    "PricingUnit", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId", "x_CacheLifetime",
+    "x_ContextTier", "x_CostStatus", "x_Modality", "x_ModelDeveloper", "x_ModelId", "x_Processing",
+    "x_ServiceTier", "x_TokenCacheAction", "x_TokenDirection", "x_TokenKind",
+)  # fmt: skip
+_MEASURES = (
+    "ConsumedQuantity", "PricingQuantity",
+    "ContractedUnitPrice", "PricingCurrencyContractedUnitPrice",
+    "ListUnitPrice", "PricingCurrencyListUnitPrice", "x_UnitPriceBasis",
+    "BilledCost", "ContractedCost", "EffectiveCost", "PricingCurrencyEffectiveCost", "ListCost",
+)  # fmt: skip
+_COUNT = "x_RequestCount"
+
+_found = {name: place for place, name in enumerate((*COLUMNS, *_SOLD, *_MEASURES, _COUNT))}
+_in_order: Callable[[Values], Values] = itemgetter(*(_found[name] for name in COLUMNS))
+"""From the values of `_common` and of the columns named after it: the last of a name counts."""
+
+values_of: Callable[[Row], Values] = itemgetter(*COLUMNS)
+
+_Charge = tuple[Values, Values]
+"""The values of _SOLD and of _MEASURES."""
+
+
+def row_of(values: Values) -> Row:
+    """The row that has these values."""
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def rows_of(call: FocusCall, grain: str = HOUR) -> list[Row]:
     """The rows of a call, at least one. Raises FocusError for an unknown grain."""
-    common = _common(call, grain)
+    return list(map(row_of, values_of_call(call, grain)))
+
+
+def values_of_call(call: FocusCall, grain: str = HOUR) -> list[Values]:
+    """The same as values."""
+    common = tuple(_common(call, grain).values())
+    counted = chain((Decimal(call.requests),), repeat(ZERO))  # on the first row
+    return [
+        _in_order((*common, *sold, *measures, count))
+        for (sold, measures), count in zip(_charges(call), counted, strict=False)
+    ]
+
+
+def _charges(call: FocusCall) -> list[_Charge]:
     if call.cost_e10 is None:
         counted = (*((line.kind, line.quantity) for line in call.lines), *call.usage)
-        rows = [_without_cost(call, common, k, q, UNPRICED) for k, q in counted]
-        rows = rows or [_without_cost(call, common, "", call.requests, UNPRICED)]
+        charges = [_without_cost(call, kind, quantity, UNPRICED) for kind, quantity in counted]
+        return charges or [_without_cost(call, "", call.requests, UNPRICED)]
+    cost = call.cost_e10
+    list_cost = cost if call.list_cost_e10 is None else call.list_cost_e10
+    if call.lines and all(line.kind in KINDS for line in call.lines):
+        charges = _metered(call, cost, list_cost)
     else:
-        cost = call.cost_e10
-        list_cost = cost if call.list_cost_e10 is None else call.list_cost_e10
-        if call.lines and all(line.kind in KINDS for line in call.lines):
-            rows = _metered(call, common, cost, list_cost)
-        else:
-            rows = [_whole(call, common, cost, list_cost)]
-        status = UNPRICED if call.cost_status == PARTIALLY_PRICED else INCLUDED
-        rows.extend(_without_cost(call, common, k, q, status) for k, q in call.usage)
-    rows[0]["x_RequestCount"] = Decimal(call.requests)
-    return rows
+        charges = [_whole(call, cost, list_cost)]
+    status = UNPRICED if call.cost_status == PARTIALLY_PRICED else INCLUDED
+    charges.extend(_without_cost(call, kind, quantity, status) for kind, quantity in call.usage)
+    return charges
 
 
-def _metered(call: FocusCall, common: Row, cost: int, list_cost: int) -> list[Row]:
+def _metered(call: FocusCall, cost: int, list_cost: int) -> list[_Charge]:
     at_list = {line.kind: line for line in call.list_lines}
     lists = [at_list.get(line.kind, line) for line in call.lines]
     costs, cost_rest = spread(cost, [line.amount for line in call.lines])
     list_costs, list_rest = costs, cost_rest
     if at_list or list_cost != cost:
         list_costs, list_rest = spread(list_cost, [line.amount for line in lists])
-    rows: list[Row] = []
+    charges: list[_Charge] = []
     for line, listed, part, list_part in zip(call.lines, lists, costs, list_costs, strict=True):
         meter = meter_of(line.kind)
-        row = _usage_row(call, common, meter, line.quantity, call.cost_status)
         price = meter.unit_price(line.price, line.per)
-        at_list_price = price if listed is line else meter.unit_price(listed.price, listed.per)
-        _set_prices(row, price, at_list_price, PRICE_LIST)
-        set_costs(row, part, list_part)
-        rows.append(row)
+        list_price = price if listed is line else meter.unit_price(listed.price, listed.per)
+        counted = meter.counted(line.quantity)
+        measures = _measures(*counted, price, list_price, PRICE_LIST, part, list_part)
+        charges.append((_sold(call, meter, call.cost_status), measures))
     if cost_rest or list_rest:
-        rows.append(_amount_row(call, common, CALL, cost_rest, list_rest))
-    return rows
+        charges.append(_amount(call, CALL, cost_rest, list_rest))
+    return charges
 
 
-def _whole(call: FocusCall, common: Row, cost: int, list_cost: int) -> Row:
+def _whole(call: FocusCall, cost: int, list_cost: int) -> _Charge:
     """One row of the call's whole cost. Its unit price is that cost over the number of calls;
     where this would be negative, or there is no call to count, it is an amount alone."""
     meter = meter_of(call.lines[0].kind) if call.lines else CALL
     calls = call.requests
     if calls == 0 or cost * calls < 0 or list_cost * calls < 0:
-        return _amount_row(call, common, meter, cost, list_cost)
-    row = _usage_row(call, common, meter, calls, call.cost_status)
-    _set_prices(row, _derived_price(cost, calls), _derived_price(list_cost, calls), DERIVED)
-    set_costs(row, cost, list_cost)
-    return row
+        return _amount(call, meter, cost, list_cost)
+    prices = _derived_price(cost, calls), _derived_price(list_cost, calls)
+    measures = _measures(*meter.counted(calls), *prices, DERIVED, cost, list_cost)
+    return _sold(call, meter, call.cost_status), measures
 
 
 def _derived_price(cost_e10: int, quantity: Quantity) -> Decimal:
@@ -108,99 +153,129 @@ def _derived_price(cost_e10: int, quantity: Quantity) -> Decimal:
     return decimal_from_fraction(Fraction(cost_e10, E10) / Fraction(quantity))
 
 
-def _without_cost(call: FocusCall, common: Row, kind: str, quantity: Quantity, status: str) -> Row:
-    row = _usage_row(call, common, meter_of(kind), quantity, status)
-    _set_prices(row, ZERO, ZERO, None)
-    set_costs(row, 0, 0)
-    return row
+def _without_cost(call: FocusCall, kind: str, quantity: Quantity, status: str) -> _Charge:
+    meter = meter_of(kind)
+    measures = _measures(*meter.counted(quantity), ZERO, ZERO, None, 0, 0)
+    return _sold(call, meter, status), measures
 
 
-def _usage_row(call: FocusCall, common: Row, meter: Meter, quantity: Quantity, status: str) -> Row:
-    row = _sku_row(call, common, meter, status)
-    row["ChargeCategory"] = USAGE
-    row["ChargeFrequency"] = "Usage-Based"
-    row["PricingCategory"] = "Other" if status == UNPRICED else "Standard"
-    row["ConsumedQuantity"] = Decimal(quantity)
-    row["ConsumedUnit"] = meter.unit
-    row["PricingQuantity"] = meter.pricing_quantity(quantity)
-    row["PricingUnit"] = meter.pricing_unit
-    return row
-
-
-def _amount_row(
-    call: FocusCall, common: Row, meter: Meter, cost_e10: int, list_cost_e10: int
-) -> Row:
+def _amount(call: FocusCall, meter: Meter, cost_e10: int, list_cost_e10: int) -> _Charge:
     """An amount without quantity: an adjustment, since usage has a quantity (PricingQuantity), as
     in the specification's own example of a correction of cost alone."""
-    row = _sku_row(call, common, meter, call.cost_status)
-    row["ChargeCategory"] = ADJUSTMENT
-    row["ChargeFrequency"] = "One-Time"
-    set_costs(row, cost_e10, list_cost_e10)
-    return row
+    measures = _measures(None, None, None, None, None, cost_e10, list_cost_e10)
+    return _sold(call, meter, call.cost_status, is_usage=False), measures
 
 
-def _sku_row(call: FocusCall, common: Row, meter: Meter, status: str) -> Row:
-    row = common.copy()
-    row.update(
-        _sku_columns(
-            meter.kind,
-            status,
-            call.provider,
-            call.model,
-            call.model_developer,
-            call.service_tier or sku.STANDARD_TIER,
-            call.processing or sku.REALTIME,
-            call.region,
-            call.context_tier,
-            call.meters_cache,
-            call.is_correction,
-        )
+def _measures(
+    consumed: Decimal | None,
+    priced: Decimal | None,
+    price: Decimal | None,
+    list_price: Decimal | None,
+    basis: str | None,
+    cost_e10: int,
+    list_cost_e10: int,
+) -> Values:
+    """The values of _MEASURES, where no commitment pays: costs from units of 1e-10."""
+    cost = from_e10(cost_e10) if cost_e10 else _NOTHING
+    list_cost = cost if list_cost_e10 == cost_e10 else from_e10(list_cost_e10)
+    prices = (price, price, list_price, list_price, basis)
+    return (consumed, priced, *prices, cost, cost, cost, cost, list_cost)
+
+
+class _Sku(NamedTuple):
+    """What a row's columns of what is sold are made from."""
+
+    kind: str
+    status: str
+    provider: str
+    model: str
+    developer: str | None
+    tier: str
+    processing: str
+    region: str | None
+    context: str | None
+    meters_cache: bool
+    is_correction: bool
+    is_usage: bool
+
+
+def _sold(call: FocusCall, meter: Meter, status: str, *, is_usage: bool = True) -> Values:
+    """The values of _SOLD."""
+    return _sold_values(
+        meter.kind,
+        status,
+        call.provider,
+        call.model,
+        call.model_developer,
+        call.service_tier or sku.STANDARD_TIER,
+        call.processing or sku.REALTIME,
+        call.region,
+        call.context_tier,
+        call.meters_cache,
+        call.is_correction,
+        is_usage,
     )
-    return row
 
 
 @lru_cache(maxsize=8192)  # calls come in crowds of few models, and the texts are most of the work
-def _sku_columns(
-    kind: str,
-    status: str,
-    provider: str,
-    model: str,
-    developer: str | None,
-    tier: str,
-    processing: str,
-    region: str | None,
-    context: str | None,
-    meters_cache: bool,
-    is_correction: bool,
-) -> Row:
-    """The columns that say what is sold: the same dict for every row of it, not to be changed."""
-    meter = meter_of(kind)
+def _sold_values(*what: Any) -> Values:
+    columns = _sold_columns(_Sku(*what))
+    return tuple(columns[name] for name in _SOLD)
+
+
+def _sold_columns(what: _Sku) -> Row:
+    """The columns that say what is sold, and what sort of charge it is."""
+    meter = meter_of(what.kind)
     action = meter.cache_action
-    if action is None and meter.direction == "Input" and meters_cache:
+    if action is None and meter.direction == "Input" and what.meters_cache:
         action = "Uncached"
-    identifier = sku.sku_id(provider, model, meter.slug)
+    identifier = sku.sku_id(what.provider, what.model, meter.slug)
     own: Row = {
         "x_CacheLifetime": meter.cache_lifetime,
-        "x_ContextTier": context,
+        "x_ContextTier": what.context,
         "x_Modality": meter.modality,
-        "x_ModelDeveloper": developer or entities.model_developer(model),
-        "x_ModelId": model,
-        "x_Processing": processing,
-        "x_ServiceTier": tier,
+        "x_ModelDeveloper": what.developer or entities.model_developer(what.model),
+        "x_ModelId": what.model,
+        "x_Processing": what.processing,
+        "x_ServiceTier": what.tier,
         "x_TokenCacheAction": action,
         "x_TokenDirection": meter.direction,
     }
     return {
         **own,
+        **(_usage_columns(what, meter) if what.is_usage else _AMOUNT),
         "SkuId": identifier,
         "SkuMeter": meter.name,
         "SkuPriceId": sku.sku_price_id(
-            identifier, service_tier=tier, processing=processing, region=region, context=context
+            identifier,
+            service_tier=what.tier,
+            processing=what.processing,
+            region=what.region,
+            context=what.context,
         ),
-        "SkuPriceDetails": _price_details({**own, "x_Region": region}),
-        "ChargeDescription": _description(provider, model, meter, status, is_correction),
-        "x_CostStatus": status,
-        "x_TokenKind": kind or None,
+        "SkuPriceDetails": _price_details({**own, "x_Region": what.region}),
+        "ChargeDescription": _description(what, meter),
+        "x_CostStatus": what.status,
+        "x_TokenKind": what.kind or None,
+    }
+
+
+_AMOUNT: Row = {
+    "ChargeCategory": ADJUSTMENT,
+    "ChargeFrequency": "One-Time",
+    "ConsumedUnit": None,
+    "PricingCategory": None,
+    "PricingUnit": None,
+}
+
+
+def _usage_columns(what: _Sku, meter: Meter) -> Row:
+    return {
+        "ChargeCategory": USAGE,
+        "ChargeFrequency": "Usage-Based",
+        "ConsumedUnit": meter.unit,
+        "PricingCategory": "Other" if what.status == UNPRICED else "Standard",
+        "PricingUnit": meter.pricing_unit,
     }
 
 
@@ -210,17 +285,11 @@ def _price_details(properties: Row) -> str:
     return dumps({name: value for name, value in applying.items() if value is not None})
 
 
-def _description(provider: str, model: str, meter: Meter, status: str, is_correction: bool) -> str:
-    correction = "Correction of " if is_correction else ""
-    service = entities.service_name(provider)
-    what = f"{correction}{meter.name}, {sku.ascii_text(model)}, {service}"
-    return f"{what}{_REMARKS.get(status, '')}"
-
-
-def _set_prices(row: Row, contracted: Decimal, listed: Decimal, basis: str | None) -> None:
-    row["ContractedUnitPrice"] = row["PricingCurrencyContractedUnitPrice"] = contracted
-    row["ListUnitPrice"] = row["PricingCurrencyListUnitPrice"] = listed
-    row["x_UnitPriceBasis"] = basis
+def _description(what: _Sku, meter: Meter) -> str:
+    correction = "Correction of " if what.is_correction else ""
+    service = entities.service_name(what.provider)
+    sold = f"{correction}{meter.name}, {sku.ascii_text(what.model)}, {service}"
+    return f"{sold}{_REMARKS.get(what.status, '')}"
 
 
 def set_costs(row: Row, cost_e10: int, list_cost_e10: int) -> None:

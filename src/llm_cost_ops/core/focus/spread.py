@@ -17,7 +17,7 @@ def spread(total_e10: int, amounts: Sequence[Decimal]) -> tuple[list[int], int]:
     to the earlier). The parts of the negated total and amounts are the negated parts. When the
     total is not that sum, every part is rounded half-even and the rest is not zero.
     """
-    if next((value for value in (total_e10, *amounts) if value), 0) < 0:
+    if (total_e10 or next(filter(None, amounts), 0)) < 0:
         parts, rest = spread(-total_e10, [-amount for amount in amounts])
         return [-part for part in parts], -rest
     scaled = [amount.scaleb(PLACES, EXACT) for amount in amounts]

@@ -13,10 +13,12 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from math import gcd, lcm
+from typing import NamedTuple
 
 from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.money import (
     E10,
+    EXACT,
     MAX_AMOUNT_E10,
     decimal_from_fraction,
     from_e10,
@@ -40,10 +42,10 @@ PARTIALLY_PRICED = "partially_priced"
 UNPRICED = "unpriced"
 
 _MAX_PLANS = 512
+_AMOUNT_PLACES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One billed kind. `amount` is not rounded to ten places; a non-terminating one has twenty."""
 
     kind: str
@@ -72,6 +74,14 @@ class RatedUsage:
     @property
     def list_cost(self) -> Decimal | None:
         return None if self.list_cost_e10 is None else from_e10(self.list_cost_e10)
+
+
+class Itemized(NamedTuple):
+    """A call's lines; and the kinds that no line counts, with quantities that do not overlap with
+    those of the lines or with each other: all kinds where a structure prices the whole call."""
+
+    lines: tuple[Line, ...]
+    uncounted: tuple[tuple[str, Quantity], ...]
 
 
 NOT_PRICED = RatedUsage(UNPRICED, None, None)
@@ -254,26 +264,27 @@ class CompiledRate:
             )
             list_cost = self.list_cost(usage, volume) if self.has_contract else cost_e10
             return RatedUsage(status, cost_e10, list_cost, missing, (line,))
-        step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
-        lines = [
-            self._line(kind, leaf, step)
-            for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage)
-            if has_price and leaf
-        ]
+        lines, _ = self.itemized(usage)
         discounted = cost_e10 is not None and self.has_contract
         list_cost = self.list_cost(usage) if discounted else cost_e10
         warnings = tuple(self._warning(kind) for kind in missing)
-        return RatedUsage(status, cost_e10, list_cost, missing, tuple(lines), warnings)
+        return RatedUsage(status, cost_e10, list_cost, missing, lines, warnings)
 
-    def without_price(self, usage: Mapping[str, Quantity]) -> list[tuple[str, Quantity]]:
-        """Kinds that no line counts, with quantities that do not overlap with those of the lines or
-        with each other: all of them where a structure prices the whole call. Raises UsageError when
-        the usage cannot be true."""
-        return [
-            (kind, _quantity(leaf))
-            for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage)
-            if leaf and not has_price
-        ]
+    def itemized(self, usage: Mapping[str, Quantity]) -> Itemized:
+        """The lines that `rate` has, and what they do not count. Raises UsageError when the usage
+        cannot be true."""
+        has_structure = self.card.structure is not None
+        step = bisect_left(self._bounds, total_input_tokens(usage)) if self._bounds else 0
+        lines: list[Line] = []
+        uncounted: list[tuple[str, Quantity]] = []
+        for kind, leaf, has_price in self._plan(tuple(usage)).leaves(usage):
+            if not leaf:
+                continue
+            if has_price:
+                lines.append(self._line(kind, leaf, step))
+            else:
+                uncounted.append((kind, _quantity(leaf)))
+        return Itemized(self.rate(usage).lines if has_structure else tuple(lines), tuple(uncounted))
 
     def _warning(self, kind: str) -> str:
         if kind in self.card.prices:
@@ -295,15 +306,31 @@ class CompiledRate:
         return _bounded(round_ratio_e10(exact.numerator, exact.denominator))
 
     def _line(self, kind: str, leaf: int | Fraction, step: int) -> Line:
-        price = self.card.prices[kind]
-        unit = Fraction(self._effective[step][kind], self._denominator)
-        return Line(
-            kind,
-            _quantity(leaf),
-            decimal_from_fraction(unit * price.per),
-            price.per,
-            decimal_from_fraction(unit * leaf),
-        )
+        price, per, units, divisor = self._paid[step][kind]
+        if divisor == 1 and isinstance(leaf, int):
+            return Line(
+                kind, leaf, price, per, Decimal(units * leaf).scaleb(-_AMOUNT_PLACES, EXACT)
+            )
+        amount = Fraction(units * leaf, divisor * 10**_AMOUNT_PLACES)
+        return Line(kind, _quantity(leaf), price, per, decimal_from_fraction(amount))
+
+    @cached_property
+    def _paid(self) -> list[dict[str, tuple[Decimal, int, int, int]]]:
+        """By step and kind: the price after factors, of how many units it is, and a unit's price
+        as units of 1e-20 over a divisor."""
+        tables = [self.unit_prices(step) for step in range(len(self._effective))]
+        per = {kind: price.per for kind, price in self.card.prices.items()}
+        return [
+            {
+                kind: (
+                    decimal_from_fraction(unit * per[kind]),
+                    per[kind],
+                    *(unit * 10**_AMOUNT_PLACES).as_integer_ratio(),
+                )
+                for kind, unit in table.items()
+            }
+            for table in tables
+        ]
 
 
 def _quantity(leaf: int | Fraction) -> Quantity:

@@ -82,7 +82,8 @@ class Chart:
     `stacked`: stacked columns or areas over time, one layer a series. `bars`: horizontal bars of
     the one series, longest first. `heat`: a cell for each category (across) and series (down).
     `band`: series named `actual`, `forecast`, `low`, `high` over time. `bullet`: series `spent` and
-    `limit`, a bar against a mark for each category. `alt` says in words what the chart shows.
+    `limit`, a bar against a mark for each category; `at least` instead of `spent` where more may be
+    spent than is known. `alt` says in words what the chart shows.
     """
 
     form: Literal["stacked", "bars", "heat", "band", "bullet"]

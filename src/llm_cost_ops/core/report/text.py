@@ -171,5 +171,5 @@ def _read(value: Any, kind: Kind) -> Cell:
     if value is None:
         return None
     if kind in ("number", "ratio"):
-        return Decimal(value)
+        return value if isinstance(value, str) else Decimal(value)  # a word instead: none
     return date.fromisoformat(value) if kind == "date" else value

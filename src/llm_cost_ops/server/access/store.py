@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.identity.tables import users
 
 KEY = api_keys.c
+_NAMED = 400
 _COLUMNS = [column for column in KEY if column.name != "digest"]
 
 
@@ -72,6 +73,21 @@ def get_key(session: ReadSession, organization_id: str, key_id: str) -> ApiKey |
     statement = select(*_COLUMNS).where(KEY.organization_id == organization_id, KEY.id == key_id)
     row = session.execute(statement).mappings().first()
     return None if row is None else _api_key(dict(row))
+
+
+def names_of(
+    session: ReadSession, organization_id: str, key_ids: Collection[str]
+) -> dict[str, str]:
+    """What these keys are called, for rooms that show which did something."""
+    ids = sorted(key_ids)
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), _NAMED):
+        query = select(api_keys.c.id, api_keys.c.name).where(
+            api_keys.c.organization_id == organization_id,
+            api_keys.c.id.in_(ids[start : start + _NAMED]),
+        )
+        found.update((row.id, row.name) for row in session.execute(query))
+    return found
 
 
 def list_keys(

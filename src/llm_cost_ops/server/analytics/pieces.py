@@ -52,6 +52,11 @@ def pieces(selection: Selection, grouping: Grouping) -> list[Piece]:
     return _cut(selection.window, able)
 
 
+def needs_calls(selection: Selection, grouping: Grouping) -> bool:
+    """Whether no rollup has what is asked for, so that calls are read whatever the window is."""
+    return not any(_can(each, selection, grouping) for each in (HOURLY, DAILY))
+
+
 def _cut(window: Window, able: Sequence[Rollup]) -> list[Piece]:
     """The widest rollup for what is made of its rows, the next for what is left at both ends."""
     if window.is_empty:

@@ -120,12 +120,17 @@ def _schema(arrow: Any, table: Exported) -> Any:
 
 
 def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any]]) -> Any:
-    arrays = [
-        _array(arrow, column.kind, schema.field(place).type, values)
-        for place, (column, values) in enumerate(
-            zip(table.columns, table.values(rows), strict=True)
-        )
-    ]
+    """A batch of the rows. Columns that are alike, as the costs of FOCUS mostly are, share what is
+    made of them."""
+    made: dict[Kind, list[tuple[Sequence[Any], Any]]] = {}
+    arrays: list[Any] = []
+    for place, (column, values) in enumerate(zip(table.columns, table.values(rows), strict=True)):
+        of_kind = made.setdefault(column.kind, [])
+        array = next((array for others, array in of_kind if others == values), None)
+        if array is None:
+            array = _array(arrow, column.kind, schema.field(place).type, values)
+            of_kind.append((values, array))
+        arrays.append(array)
     return arrow.record_batch(arrays, schema=schema)
 
 

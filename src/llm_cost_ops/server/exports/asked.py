@@ -34,7 +34,7 @@ from llm_cost_ops.server.db.session import report
 from llm_cost_ops.server.exports import records
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
-from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_rows, focus_table
+from llm_cost_ops.server.exports.focus import Focus, focus_csv, focus_pages, focus_table
 from llm_cost_ops.server.exports.forms import (
     ALIASES,
     FOCUS,
@@ -101,7 +101,7 @@ class Wanted:
             days = UTC if self.month is not None else self.selection.zone
             form = replace(self.form, days=days)
             return written(table if tally is None else tally.of(table), form)
-        pages = focus_rows(
+        pages = focus_pages(
             sources.database, self.selection, focus, sources.name, self.month,
             named=self.form.created_us is None,  # what is closed does not change with a name
         )  # fmt: skip
@@ -205,8 +205,12 @@ def _kind(asked: Asked, form: Form) -> str:
     if kind not in TYPES:
         asked.errors["type"] = f"must be one of: {', '.join(TYPES)}"
         return COSTS
-    of_groups = given is None and form.focus is None and asked.holds("group_by")
-    return AGGREGATES if of_groups else kind
+    if given is not None or form.focus is not None:
+        return kind
+    named = asked.names("group_by")
+    if named:
+        asked.put("group_by", list(named))
+    return AGGREGATES if named else kind
 
 
 def _billing_period(asked: Asked, kind: str) -> str | None:

@@ -21,6 +21,11 @@ _OFTEN = 20
 _DOUBTFUL = "(?:^|[,;\\t\\r\\n]) *[=+\\-@＝＋－＠]|^ *[\\t\\r\\n]|\\x00"
 
 
+def absent(columns: Sequence[Column]) -> str:
+    """The cell of no value: empty, but where it is the whole line. Readers skip those."""
+    return "" if len(columns) > 1 else '""'
+
+
 class Cells:
     """What makes lines of rows. `writes` makes the text of one value of each column; it does so for
     what Arrow has no type for. Raises ImportError without pyarrow."""
@@ -38,6 +43,7 @@ class Cells:
         self._compute = importlib.import_module("pyarrow.compute")
         self._text = self._arrow.large_string()
         self._delimiter = delimiter
+        self._absent = absent(columns)
         makers: dict[Kind, Callable[[Sequence[Any]], Any]] = {
             Kind.TEXT: self._quoted,
             Kind.JSON: self._quoted,
@@ -52,7 +58,7 @@ class Cells:
     def lines(self, values: Sequence[Sequence[Any]]) -> bytes:
         """The lines of rows that are given by columns."""
         made = [
-            self._compute.coalesce(self._made(make, write, column), self._typed(""))
+            self._compute.coalesce(self._made(make, write, column), self._typed(self._absent))
             for (make, write), column in zip(self._columns, values, strict=True)
         ]
         if not made:

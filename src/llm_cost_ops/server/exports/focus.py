@@ -6,19 +6,21 @@ when its groups are many, so that memory holds a page of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby, islice
+from typing import Any, cast
 
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
-from llm_cost_ops.core.focus.groups import grouped_pages
+from llm_cost_ops.core.focus.groups import pages_of_values
+from llm_cost_ops.core.focus.labels import key_values
 from llm_cost_ops.core.focus.periods import charge_period
-from llm_cost_ops.core.focus.rows import Row, rows_of
+from llm_cost_ops.core.focus.rows import Row, Values, row_of, values_of_call
 from llm_cost_ops.core.focus.sku import context_tier
-from llm_cost_ops.core.focus.text import csv_lines
+from llm_cost_ops.core.focus.text import csv_lines_of_pages, values_in
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.core.pricing.card import RateCard
 from llm_cost_ops.core.pricing.rate import CompiledRate
@@ -29,8 +31,8 @@ from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
-from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
-from llm_cost_ops.server.exports.labels import UNNAMED, Labels, labels_of
+from llm_cost_ops.server.exports.columns import Column, Exported, Kind
+from llm_cost_ops.server.exports.labels import UNNAMED, Labels, labels_of, own_cost_center
 from llm_cost_ops.server.ledger.wire import stored_json, usage_of
 from llm_cost_ops.server.pricing.cards import stored_card
 
@@ -49,6 +51,14 @@ class Focus:
 
 
 def focus_rows(
+    database: Database, selection: Selection, focus: Focus, organization_name: str | None
+) -> Iterator[list[Row]]:
+    """The pages of `focus_pages` with rows by the names of their columns."""
+    for page in focus_pages(database, selection, focus, organization_name):
+        yield list(map(row_of, page))
+
+
+def focus_pages(
     database: Database,
     selection: Selection,
     focus: Focus,
@@ -56,7 +66,7 @@ def focus_rows(
     month: str | None = None,
     *,
     named: bool = True,
-) -> Iterator[list[Row]]:
+) -> Iterator[list[Values]]:
     """The rows of a selection, charge period by charge period; of a `month` corrections of calls
     of earlier months, whose billing period is that month, then those that its books have. Not
     `named`: with ids in the place of names, which change."""
@@ -74,9 +84,10 @@ def focus_rows(
     yield from _by_charge_period(calls, focus)
 
 
-def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Row]]:
-    for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, focus.grain)):
-        yield from grouped_pages(row for call in period for row in rows_of(call, focus.grain))
+def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Values]]:
+    grain = focus.grain
+    for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, grain)):
+        yield from pages_of_values(row for call in period for row in values_of_call(call, grain))
 
 
 def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Iterator[FocusCall]:
@@ -86,34 +97,25 @@ def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Ite
     for before, after in restated:
         if before is not None:
             call = reversal_of(_focus_call(before, known))
-            yield replace(call, corrects_closed=True, billing_period=billing)
+            yield call._replace(corrects_closed=True, billing_period=billing)
         if after is not None:
             call = _focus_call(after, known)
-            yield replace(call, is_correction=True, corrects_closed=True, billing_period=billing)
+            yield call._replace(is_correction=True, corrects_closed=True, billing_period=billing)
 
 
-def focus_csv(pages: Iterator[list[Row]], focus: Focus) -> Iterator[bytes]:
+def focus_csv(pages: Iterator[list[Values]], focus: Focus) -> Iterator[bytes]:
     """The dataset as CSV: texts are exact, for programs and not for spreadsheets."""
-    lines: list[str] = []
-    for line in csv_lines((row for page in pages for row in page), focus.version):
-        lines.append(line)
-        if len(lines) == LINES:
-            yield "".join(lines).encode()
-            lines = []
-    yield "".join(lines).encode()
+    lines = csv_lines_of_pages(pages, focus.version)
+    while some := list(islice(lines, LINES)):
+        yield "".join(some).encode()
 
 
-def focus_table(pages: Iterator[list[Row]], focus: Focus) -> Exported:
+def focus_table(pages: Iterator[list[Values]], focus: Focus) -> Exported:
     """The dataset as a table with typed columns; instants are to the second."""
     wanted = columns_of(focus.version)
     columns = tuple(Column(each.name, _KINDS.get(each.type, Kind.TEXT)) for each in wanted)
-    names = [column.name for column in columns]
-
-    def batches() -> Iterator[Batch]:
-        for page in pages:
-            yield [[row[name] for name in names] for row in page]
-
-    return Exported("focus", columns, batches())
+    values = values_in(wanted)
+    return Exported("focus", columns, (list(map(values, page)) for page in pages))
 
 
 class _Cards:
@@ -144,19 +146,26 @@ def _at_list_prices(card: CompiledRate | None) -> CompiledRate | None:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is looked up for the calls of an export."""
+    """What is looked up for the calls of an export. Many have the tags and the metadata of others;
+    both are kept no longer than the export takes."""
 
     cards: _Cards
     labels: Labels
     organization_name: str | None
+    metadata: Callable[[str | None], tuple[str | None, str | None]] = field(
+        default_factory=lambda: lru_cache(maxsize=1024)(_metadata)
+    )
+    tags: Callable[[str | None], str] = field(
+        default_factory=lambda: lru_cache(maxsize=1024)(_tags)
+    )
 
 
 def _focus_call(call: Mapping[str, Any], known: _Known) -> FocusCall:
     usage = usage_of(call)
-    labels, metadata = known.labels, stored_json(call["metadata"], None)
+    labels = known.labels
+    metadata, own_center = known.metadata(call["metadata"])
     card, listed = known.cards.of(call["price_version"])
-    rated = None if card is None else card.rate(usage)
-    uncounted = (_NO_CARD if card is None else card).without_price(usage)
+    lines, uncounted = (_NO_CARD if card is None else card).itemized(usage)
     tokens = total_input_tokens(usage) if card is not None and card.bounds else 0
     cost = call["cost_e10"]
     return FocusCall(
@@ -170,9 +179,9 @@ def _focus_call(call: Mapping[str, Any], known: _Known) -> FocusCall:
         cost_e10=None if cost is None else int(cost),
         list_cost_e10=None if call["list_cost_e10"] is None else int(call["list_cost_e10"]),
         cost_status=call["cost_status"],
-        lines=() if rated is None else rated.lines,
-        list_lines=() if listed is None else listed.rate(usage).lines,
-        usage=tuple(uncounted),
+        lines=lines,
+        list_lines=() if listed is None else listed.itemized(usage).lines,
+        usage=uncounted,
         requests=int(call["requests"]),
         service_tier=call["service_tier"],
         processing=call["processing"],
@@ -183,25 +192,31 @@ def _focus_call(call: Mapping[str, Any], known: _Known) -> FocusCall:
         project_name=labels.projects.get(call["project_id"]),
         team=call["team_id"],
         user=call["user_id"],
-        cost_center=labels.cost_center(metadata, call["team_id"]),
+        cost_center=own_center or labels.cost_center_of(call["team_id"]),
         environment=call["environment"],
         feature=call["feature"],
         credential_id=call["api_key_id"],
         credential_name=labels.keys.get(call["api_key_id"]),
-        tags=_tags(stored_json(call["tags"], ())),
+        tags=known.tags(call["tags"]),
         metadata=metadata,
         price_version=call["price_version"],
         price_rule=call["price_rule"],
     )
 
 
-def _tags(tags: Sequence[str]) -> dict[str, object]:
+def _metadata(stored: str | None) -> tuple[str | None, str | None]:
+    """Stored metadata as the dataset has them, and the cost center that they name."""
+    metadata = stored_json(stored, None)
+    return key_values(metadata), own_cost_center(metadata)
+
+
+def _tags(stored: str | None) -> str:
     """`key:value` as a key with a value; other texts, and a key that is there twice, as keys."""
     found: dict[str, object] = {}
-    for tag in tags:
+    for tag in cast("Sequence[str]", stored_json(stored, ())):
         key, colon, value = tag.partition(":")
         if colon and key and value and key not in found:
             found[key] = value
         else:
             found[tag] = True
-    return found
+    return key_values(found) or ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
@@ -62,6 +63,11 @@ def work(settings: Settings, database: Database, clock: Clock) -> Work:
 
     def sweep(running: Running) -> None:
         _swept(running, database, clock, kept.opened())
+        before_us = clock.micros() - settings.export.keep_days * _DAY_US
+        purge = partial(store.purge, before_us=before_us, limit=SWEPT)
+        while running.write(purge) >= SWEPT:
+            if running.stopping:
+                raise Again("the worker stops", delay_s=0, counted=False)
 
     return Work(
         handlers={MAKE: make, SWEEP: sweep},

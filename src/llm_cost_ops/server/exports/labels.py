@@ -25,13 +25,17 @@ class Labels:
     keys: Mapping[str, str]
     centers: Mapping[str, str]
 
-    def cost_center(self, metadata: Mapping[str, object] | None, team_id: str | None) -> str | None:
-        """What the call itself says, else what its team does."""
-        own = None if metadata is None else _text(metadata.get(COST_CENTER))
-        return own or (None if team_id is None else self.centers.get(team_id))
+    def cost_center_of(self, team_id: str | None) -> str | None:
+        """That of a team, which counts where a call itself names none."""
+        return None if team_id is None else self.centers.get(team_id)
 
 
 UNNAMED = Labels({}, {}, {})
+
+
+def own_cost_center(metadata: Mapping[str, object] | None) -> str | None:
+    """The one that a call or a team names in its metadata."""
+    return None if metadata is None else _text(metadata.get(COST_CENTER))
 
 
 def labels_of(database: Database, organization_id: str) -> Labels:
@@ -45,7 +49,7 @@ def labels_of(database: Database, organization_id: str) -> Labels:
         centers: dict[str, str] = {}
         for row in session.execute(query).mappings():
             told = cast("Mapping[str, object]", loads(row["metadata"]))
-            center = _text(told.get(COST_CENTER))
+            center = own_cost_center(told)
             if center is not None:
                 centers[str(row["id"])] = center
         return Labels(_named(session, projects, organization_id), keys, centers)

@@ -67,7 +67,7 @@ def order(
     )
     if len(asked) > MAX_ASKED:
         raise Problem(422, "VALIDATION_ERROR", f"The request is longer than {MAX_ASKED} bytes.")
-    export_id = single_id("exp", actor.now_us // 1_000, secrets.randbits(80))
+    export_id = single_id(store.PREFIX, actor.now_us // 1_000, secrets.randbits(80))
     told = wanted.told()
     row: dict[str, Any] = {
         "id": export_id,

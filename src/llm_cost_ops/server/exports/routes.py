@@ -24,7 +24,7 @@ from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import home
 from llm_cost_ops.server.analytics.routes import asked_in_url
 from llm_cost_ops.server.db.session import read, write_retrying
-from llm_cost_ops.server.exports.allowed import allowed
+from llm_cost_ops.server.exports.allowed import EXPORT, allowed
 from llm_cost_ops.server.exports.asked import (
     BILLING_PERIOD,
     FOCUS_FILES,
@@ -43,7 +43,7 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.pricing import deps as deps_of_pricing
 from llm_cost_ops.server.pricing.change import Untimed
 
-Exporter = Depends(require("read:costs", "export:data", conditions="applied"))
+Exporter = Depends(require(EXPORT, conditions="applied"))
 
 SCHEMA_US = 1_795_737_600_000_000
 """When the columns of our datasets were last changed: 2026-11-27, in microseconds."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from decimal import Decimal
+from operator import itemgetter
 from typing import IO, Any
 
 from llm_cost_ops.core.buckets import GRAINS
@@ -19,7 +21,7 @@ from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.exports.columns import GROUPS, Exported, Kind
-from llm_cost_ops.server.exports.totals import Totals
+from llm_cost_ops.server.exports.totals import UNKNOWN, Totals
 
 MAX_ROWS = 1_048_576
 MAX_TEXT = 32_767
@@ -28,6 +30,8 @@ _CUT = " [cut]"
 _TOP = 15
 _MOST = 1_000
 _PAGE_COLUMNS = 12
+_EXACT = 10**15
+"""From here on a number of Excel has not all digits of a count."""
 _WIDTHS = {"id": 34, "event_id": 34, "model": 32}
 _BY = ("day", "model", "provider", "project_id", "team_id")
 _WORDS = {"project_id": "project", "team_id": "team"}
@@ -82,6 +86,23 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+@dataclass
+class _Sum:
+    """Units of 1e-10, None where nothing has a price, and how many calls are not whole in them."""
+
+    units: int | None = None
+    unknown: int = 0
+
+    def add(self, units: int | None, unknown: int) -> None:
+        if units is not None:
+            self.units = units + (self.units or 0)
+        self.unknown += unknown
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        return self.units is None, -(self.units or 0)
+
+
 class _Groups:
     """Amounts by model, by day and so on, for the summary: each currency by itself. Without an
     amount or a currency there are none."""
@@ -96,24 +117,32 @@ class _Groups:
         self._currency, self._time = table.place_of("currency"), table.place_of("timestamp")
         names = _BY if self._time is not None or table.title != GROUPS else _dimensions(table)
         self._by = {name: place for name in names if (place := table.place_of(name)) is not None}
-        self.sums: dict[tuple[str, str], dict[str, int]] = {}
+        self._status = table.place_of("cost_status")
+        counts = (table.place_of(name) for name in UNKNOWN.values())
+        self._counts = [place for place in counts if place is not None]
+        self.sums: dict[tuple[str, str], dict[str, _Sum]] = {}
         """By what and in which currency; the sum of each."""
 
     def add(self, row: Sequence[Any]) -> None:
-        if self._money is None or self._currency is None or row[self._money] is None:
+        if self._money is None or self._currency is None:
             return
-        amount, currency = row[self._money], row[self._currency]
+        amount, currency, unknown = row[self._money], row[self._currency], self._unknown(row)
         for name, place in self._by.items():
-            self._count(name, currency, str(row[place] or ""), amount)
+            self._count(name, currency, str(row[place] or ""), amount, unknown)
         if self._time is not None:
             day = from_micros(row[self._time]).astimezone(self.days).date().isoformat()
-            self._count("day", currency, day, amount)
+            self._count("day", currency, day, amount, unknown)
 
-    def _count(self, name: str, currency: str, key: str, amount: int) -> None:
+    def _unknown(self, row: Sequence[Any]) -> int:
+        if self._status is not None:
+            return int(row[self._status] in UNKNOWN)
+        return sum(row[place] or 0 for place in self._counts)
+
+    def _count(self, name: str, currency: str, key: str, amount: int | None, unknown: int) -> None:
         sums = self.sums.setdefault((name, currency), {})
-        sums[key] = sums.get(key, 0) + amount
+        sums.setdefault(key, _Sum()).add(amount, unknown)
 
-    def shown(self) -> Iterator[tuple[str, str, str, list[tuple[str, int]]]]:
+    def shown(self) -> Iterator[tuple[str, str, str, list[tuple[str, _Sum]]]]:
         """By what, in which currency, the title, and the sums: days in their order, else the
         largest first; of more than can be looked at the rest are one."""
         names = [*_BY, *(name for name in self._by if name not in _BY)]
@@ -122,13 +151,15 @@ class _Groups:
             sums = self.sums[name, currency].items()
             if name in GRAINS:
                 title = f"{label} by {name} ({self.days}), {currency}"
-                yield name, currency, title, sorted(sums)
+                yield name, currency, title, sorted(sums, key=itemgetter(0))
                 continue
             title = f"{label} by {_WORDS.get(name, name)}, {currency}"
-            order = sorted(sums, key=lambda item: (-item[1], item[0]))
-            rest = order[_MOST:]
-            others = [(f"{len(rest)} others", sum(units for _, units in rest))] if rest else []
-            yield name, currency, title, order[:_MOST] + others
+            order = sorted(sums, key=lambda item: (item[1].rank, item[0]))
+            rest, others = order[_MOST:], _Sum()
+            for _, each in rest:
+                others.add(each.units, each.unknown)
+            last = [(f"{len(rest)} others", others)] if rest else []
+            yield name, currency, title, order[:_MOST] + last
 
 
 def _dimensions(table: Exported) -> list[str]:
@@ -229,13 +260,15 @@ def _write_summary(book: Any, sheet: Any, table: Exported, totals: Totals, group
         currency = str(sums.pop("currency", ""))
         for name, value in sums.items():
             amount = isinstance(value, Decimal)
-            sheet.write_string(at, 0, f"{name} {currency}".strip() if amount else name)
+            sheet.write_string(at, 0, f"{name} {currency}".strip())
             if value is None:
                 sheet.write_string(at, 1, "not known")
             else:
                 sheet.write_number(at, 1, value, money if amount else count)
-            if amount:
+            if isinstance(value, Decimal):
                 sheet.write_string(at, 2, plain(value), exact)
+            elif isinstance(value, int) and value >= _EXACT:
+                sheet.write_string(at, 2, str(value), exact)
             at += 1
         at += 1
     several = len({currency for _, currency in groups.sums}) > 1
@@ -251,7 +284,7 @@ def _group(
     names: tuple[str, str, str],
     title: str,
     currency: str,
-    sums: Sequence[tuple[str, int]],
+    sums: Sequence[tuple[str, _Sum]],
     money: Any,
 ) -> int:
     """A table of the sums and a chart beside it; where what follows may begin. `names` are those of
@@ -260,17 +293,21 @@ def _group(
     by_time = name in GRAINS
     bold = book.add_format({"bold": True, "bottom": 1})
     right = book.add_format({"bold": True, "bottom": 1, "align": "right"})
-    headers = (name, "currency", amount)
+    count = book.add_format({"num_format": _FORMATS[Kind.COUNT]})
+    headers = (name, "currency", amount, "not (fully) priced")
     columns: list[dict[str, Any]] = [{"header": each, "header_format": bold} for each in headers]
     columns[2] |= {"format": money, "header_format": right}
+    columns[3] |= {"format": count, "header_format": right}
     last = at + len(sums)
     sheet.add_table(
-        at, 0, last, 2, {"name": table_name, "columns": columns, "style": "Table Style Light 9"}
+        at, 0, last, 3, {"name": table_name, "columns": columns, "style": "Table Style Light 9"}
     )
-    for number, (key, units) in enumerate(sums, start=at + 1):
+    for number, (key, found) in enumerate(sums, start=at + 1):
         sheet.write_string(number, 0, _bounded(key))
         sheet.write_string(number, 1, currency)
-        sheet.write_number(number, 2, from_e10(units), money)
+        if found.units is not None:
+            sheet.write_number(number, 2, from_e10(found.units), money)
+        sheet.write_number(number, 3, found.unknown, count)
     shown = last if by_time else min(last, at + _TOP)
     chart: Any = book.add_chart({"type": "column" if by_time else "bar"})
     chart.add_series(
@@ -284,5 +321,5 @@ def _group(
     chart.set_legend({"none": True})
     if not by_time:
         chart.set_y_axis({"reverse": True, "interval_unit": 1, "num_font": {"size": 8}})
-    sheet.insert_chart(at, 4, chart, {"x_scale": 1.4, "y_scale": 1.1 if by_time else 1.4})
+    sheet.insert_chart(at, 5, chart, {"x_scale": 1.4, "y_scale": 1.1 if by_time else 1.4})
     return max(last, at + (17 if by_time else 22)) + 2

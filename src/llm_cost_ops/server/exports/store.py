@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
+from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.server.db.dialects import lock_rows
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.exports.tables import exports
@@ -16,6 +17,7 @@ FAILED, CANCELLED, EXPIRED = "failed", "cancelled", "expired"
 UNFINISHED = (PENDING, PROCESSING)
 ENDED = (FAILED, CANCELLED, EXPIRED)
 STATUSES = (*UNFINISHED, COMPLETED, *ENDED)
+PREFIX = "exp"
 _ROW = exports.c
 
 
@@ -94,3 +96,21 @@ def swept(session: ReadSession, now_us: int, limit: int) -> list[dict[str, Any]]
         .limit(limit)
     )
     return [dict(found) for found in session.execute(query).mappings()]
+
+
+# lint: allow tenant-scope: what is old is removed of all organizations
+def purge(session: WriteSession, before_us: int, limit: int) -> int:
+    """Remove exports that were ordered before an instant, are over and have no file; how many."""
+    query = (
+        select(_ROW.id)
+        .where(
+            _ROW.id < single_id(PREFIX, before_us // 1_000, 0),  # ids go by time
+            _ROW.status.in_(ENDED),
+            _ROW.file_key.is_(None),
+        )
+        .limit(limit)
+    )
+    ids = session.execute(query).scalars().all()
+    if ids:
+        session.execute(delete(exports).where(_ROW.id.in_(ids)))
+    return len(ids)

@@ -15,7 +15,7 @@ from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import plain, plain_e10
-from llm_cost_ops.server.exports.cells import Cells
+from llm_cost_ops.server.exports.cells import Cells, absent
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
 
@@ -51,14 +51,15 @@ def write_csv(
     names = [c.name if c.name.isidentifier() else quoted(c.name) for c in table.columns]
     head = ("\ufeff" if locale.mark else "") + locale.delimiter.join(names) + "\r\n"
     writes = [_cell(column, zone, locale) for column in table.columns]
-    lines = _by_columns(table.columns, writes, zone, locale) or partial(_lines_of, writes, locale)
+    by_values = partial(_lines_of, writes, locale, absent(table.columns))
+    lines = _by_columns(table.columns, writes, zone, locale) or by_values
     for batch in table.batches:
         if totals is not None:
             totals.add(batch)
         yield head.encode() + lines(table.values(batch))
         head = ""
     last = [] if totals is None else totals.rows()
-    ends = _lines_of(writes, locale, [*zip(*last, strict=True)]) if last else b""
+    ends = by_values([*zip(*last, strict=True)]) if last else b""
     yield head.encode() + ends
 
 
@@ -73,9 +74,11 @@ def _by_columns(
         return None
 
 
-def _lines_of(writes: Sequence[Write], locale: Locale, values: Sequence[Sequence[Any]]) -> bytes:
+def _lines_of(
+    writes: Sequence[Write], locale: Locale, empty: str, values: Sequence[Sequence[Any]]
+) -> bytes:
     """The lines of rows that are given by columns."""
-    columns = [_written(write, found, "") for write, found in zip(writes, values, strict=True)]
+    columns = [_written(write, found, empty) for write, found in zip(writes, values, strict=True)]
     lines = [f"{locale.delimiter.join(row)}\r\n" for row in zip(*columns, strict=True)]
     return "".join(lines).encode("utf-8", "replace")
 

@@ -67,9 +67,15 @@ class Totals:
 
     def _mark(self, currency: str | None, *, named: bool) -> str:
         words = [f"{WORD} {currency}" if named else WORD]
-        unknown = self._unknown[currency]
+        unknown = self._unknown[currency] if self._status is not None else self._counted(currency)
         words += [f"{n} {status.replace('_', ' ')}" for status, n in unknown.items() if n]
         return ", ".join(words)
+
+    def _counted(self, currency: str | None) -> dict[str, int]:
+        """How many calls of groups are not, or not all, in the sums."""
+        sums = zip(self._summed, self._sums[currency], strict=True)
+        named = {self._columns[place].name: count or 0 for place, count in sums}
+        return {status: named.get(name, 0) for status, name in UNKNOWN.items()}
 
     def wire(self) -> list[dict[str, object]]:
         """The sums by name, amounts as money."""

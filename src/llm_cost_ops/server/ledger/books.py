@@ -5,7 +5,7 @@ that the books of all months add up to the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from llm_cost_ops.server.ledger.tables import (
 )
 
 PAGE = 5_000
+GoOn = Callable[[], object]
 TABLES: tuple[Table, ...] = (usage_records, usage_corrections)
 _WHOSE = ("provider", "model_name", "project_id", "team_id", "currency")
 _READ = ("id", "timestamp", *_WHOSE, *ADDITIVE, "cost_e10", "list_cost_e10", "cost_status")
@@ -67,32 +68,40 @@ class Frozen:
         return sorted(self.books.items())
 
 
-def books_of(session: ReadSession, organization_id: str, month: str) -> Frozen:
+def books_of(
+    session: ReadSession, organization_id: str, month: str, go_on: GoOn = lambda: None
+) -> Frozen:
     """The books of a month as they are; those of a closed month do not change. Give it a snapshot.
 
-    Of days that retention has removed the sums are told, without teams.
+    Of days that retention has removed the sums are told, without teams. `go_on` is called now and
+    then, and raises where somebody else is to go on.
     """
     found, digest, whole = Frozen(), sha256(), True
     late = has_late(session, organization_id, month)
     closed = closed_of(session, organization_id)
     window = window_of(month)
     for day in range(window.start_us // DAY_US, window.end_us // DAY_US):
+        go_on()
         if day in closed:
             whole = False
             _add_archived(session, organization_id, day, found.books)
             continue
         for table in TABLES:
-            for row in _of_day(session, table, organization_id, day, late=late):
-                _add(found.books, table, "", row)
-                digest.update(_entry_line("", row))
+            for page in _of_day(session, table, organization_id, day, late=late):
+                for row in page:
+                    _add(found.books, table, "", row)
+                    digest.update(_entry_line("", row))
+                go_on()
     found.unpriced = sum(delta.counts[_UNPRICED] for delta in found.books.values())
     late_calls: dict[str, int] = {}
     for table in TABLES:
-        for row in _corrections(session, table, organization_id, month):
-            _add(found.books, table, row["month"], row)
-            if change := _unpriced(table, row):
-                late_calls[row["of_call"]] = late_calls.get(row["of_call"], 0) + change
-            digest.update(_entry_line(row["month"], row))
+        for page in _corrections(session, table, organization_id, month):
+            for row in page:
+                _add(found.books, table, row["month"], row)
+                if change := _unpriced(table, row):
+                    late_calls[row["of_call"]] = late_calls.get(row["of_call"], 0) + change
+                digest.update(_entry_line(row["month"], row))
+            go_on()
     found.unpriced += sum(change for change in late_calls.values() if change > 0)
     found.digest = digest.hexdigest() if whole else None
     return found
@@ -100,7 +109,7 @@ def books_of(session: ReadSession, organization_id: str, month: str) -> Frozen:
 
 def _of_day(
     session: ReadSession, table: Table, organization_id: str, day: int, *, late: bool
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[Sequence[Mapping[str, Any]]]:
     columns = table.c
     query = _entries(table).where(
         columns.organization_id == organization_id,
@@ -112,7 +121,7 @@ def _of_day(
     rest: list[ColumnElement[bool]] = [columns.timestamp >= day * DAY_US]
     while True:
         rows: Sequence[Any] = session.execute(query.where(*rest)).mappings().all()
-        yield from rows
+        yield rows
         if len(rows) < PAGE:
             return
         at, last = rows[-1]["timestamp"], rows[-1]["id"]
@@ -121,7 +130,7 @@ def _of_day(
 
 def _corrections(
     session: ReadSession, table: Table, organization_id: str, month: str
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[Sequence[Mapping[str, Any]]]:
     """Entries of earlier months that are in the books of this one."""
     query = (
         _entries(table)
@@ -134,7 +143,7 @@ def _corrections(
     rest: list[ColumnElement[bool]] = []
     while True:
         rows: Sequence[Any] = session.execute(query.where(*rest)).mappings().all()
-        yield from rows
+        yield rows
         if len(rows) < PAGE:
             return
         call, last = rows[-1]["of_call"], rows[-1]["id"]
@@ -146,8 +155,9 @@ def corrected_of(
 ) -> Iterator[tuple[str, str, int]]:
     """What the books of a month that is not closed yet correct: month, currency, 1e-10."""
     for table in TABLES:
-        for row in _corrections(session, table, organization_id, recognized):
-            yield row["month"], row["currency"], int(row["cost_e10"] or 0)
+        for page in _corrections(session, table, organization_id, recognized):
+            for row in page:
+                yield row["month"], row["currency"], int(row["cost_e10"] or 0)
 
 
 def _entries(table: Table) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Close months, open the last one again, and say what is closed.
+"""Close months, and say what is closed.
 
 A month is closed in two steps. The first, alone with the organization's budgets, takes no longer
 than writing a row: from then on everything recorded for the month is late, and its books stay. The
@@ -8,11 +8,12 @@ second adds these up, while calls are recorded, and stores what it found.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, true, update
+from sqlalchemy import func, insert, select, update
 
 from llm_cost_ops.core.ids import single_id
 from llm_cost_ops.core.jsontext import dumps, loads
@@ -27,8 +28,8 @@ from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_cost, totals_of
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
+    BEFORE_ALL,
     MonthClosed,
-    closed_until,
     months_corrected,
     recognitions,
     unpriced_late,
@@ -36,25 +37,24 @@ from llm_cost_ops.server.ledger.late import (
 from llm_cost_ops.server.ledger.rollup import DAY_US, TOKENS, Delta
 from llm_cost_ops.server.ledger.tables import (
     MEASURES,
-    late_entries,
     period_lines,
     periods,
     rollup_models,
+    usage_records,
 )
 from llm_cost_ops.server.spend.lock import hold_alone
 
-CLOSING, CLOSED, OPEN = "closing", "closed", "open"
+CLOSING, CLOSED, OPEN, REOPENING = "closing", "closed", "open", "reopening"
 CHUNK = 1_000
-MOST_MOVED = 100_000
-"""So many late entries go back into their month within the few seconds that recording waits."""
+NO_ENTRIES = sha256().hexdigest()
 _P, _L = periods.c, period_lines.c
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A month: `status` open, closing (its totals are being added up) or closed. `unpriced` calls
-    have no cost. `totals` are in 1e-10 by currency, None where no call has a price; empty until it
-    is closed."""
+    """A month: `status` open, closing (its totals are being added up), closed or reopening (what
+    came late goes back into it). `unpriced` calls have no cost. `totals` are in 1e-10 by currency,
+    None where no call has a price; empty until it is closed."""
 
     month: str
     status: str
@@ -106,18 +106,32 @@ def closed_periods(session: ReadSession, organization_id: str) -> list[Period]:
 
 
 def period_of(session: ReadSession, organization_id: str, month: str) -> Period:
-    """A month. One without a row is open, unless a later one is closed: then the books begin after
-    it, and nothing is in it."""
-    query = select(periods).where(_P.organization_id == organization_id, _P.month == month)
-    row = session.execute(query).mappings().first()
-    if row is not None:
-        return _period(row)
-    return Period(month, OPEN if window_of(month).end_us > closed_until(session, organization_id)
-                  else CLOSED)  # fmt: skip
+    """A month. One without a row is open, unless a later one is closed: then nothing was in it when
+    that was closed, and it was closed with it."""
+    query = select(periods).where(_P.organization_id == organization_id, _P.month >= month)
+    row = session.execute(query.order_by(_P.month).limit(1)).mappings().first()
+    if row is None:
+        return Period(month, OPEN)
+    return _period(row) if row["month"] == month else empty_period(month, _period(row))
+
+
+def empty_period(month: str, following: Period) -> Period:
+    """A month in which there was nothing when the one that follows it was closed."""
+    return Period(
+        month,
+        CLOSED,
+        closed_at=following.closed_at,
+        closed_by=following.closed_by,
+        organization_name=following.organization_name,
+        totals={},
+        digest=NO_ENTRIES,
+        lines_digest=NO_ENTRIES,
+    )
 
 
 def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list[Period]:
-    """Closed and open months from the first with calls to that of now, the oldest first."""
+    """Closed and open months from the first with calls to that of now, the oldest first, without
+    the closed ones in which there was nothing."""
     closed = closed_periods(session, organization_id)
     first = month_after(closed[-1].month) if closed else first_month(session, organization_id)
     if first is None:
@@ -127,9 +141,30 @@ def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list
 
 def first_month(session: ReadSession, organization_id: str) -> str | None:
     """The month of the first call; None without one."""
-    query = select(func.min(rollup_models.c.bucket))
-    day = session.scalar(query.where(rollup_models.c.organization_id == organization_id))
-    return None if day is None else month_at(int(day) * DAY_US)
+    return next(_with_calls(session, organization_id, BEFORE_ALL, -BEFORE_ALL), None)
+
+
+def _with_calls(
+    session: ReadSession, organization_id: str, start_us: int, end_us: int
+) -> Iterator[str]:
+    """The months of a time of which anything was recorded. Calls that were all taken back may be in
+    no sum, and of archived ones only the sums are there."""
+    sources = ((usage_records, usage_records.c.timestamp, 1),
+               (rollup_models, rollup_models.c.bucket, DAY_US))  # fmt: skip
+    while start_us < end_us:
+        found: list[int] = []
+        for table, column, width in sources:
+            query = select(func.min(column)).where(
+                table.c.organization_id == organization_id, column >= start_us // width
+            )
+            first = session.scalar(query)
+            if first is not None:
+                found.append(int(first) * width)
+        if not found or min(found) >= end_us:
+            return
+        month = month_at(min(found))
+        yield month
+        start_us = window_of(month).end_us
 
 
 def unpriced_in(session: ReadSession, organization_id: str, months: Sequence[str]) -> int:
@@ -154,7 +189,8 @@ def freeze(
     strict: bool,
 ) -> tuple[list[str], int]:
     """Freeze a month, and how many of its calls have no price. The first time all months before it
-    that have calls are closed with it; then each follows the one before.
+    are closed with it, those of which nothing was recorded without a row; then each follows the one
+    before.
 
     Which months are to be added up: none where it was closed already. Raises MonthClosed where it
     is not over, not the next, or with `strict` not fully priced.
@@ -162,12 +198,17 @@ def freeze(
     hold_alone(session, organization_id)
     closed = closed_periods(session, organization_id)
     begun = _unfinished(closed, month)
-    if any(each.month == month for each in closed):
+    if closed and closed[-1].status == REOPENING and month >= closed[-1].month:
+        raise MonthClosed(f"{closed[-1].month} is being opened again: close it when it is open.")
+    is_closed = closed and period_of(session, organization_id, month).status != OPEN
+    if is_closed and month >= closed[0].month:
         return begun, unpriced_in(session, organization_id, [month])
     if window_of(month).end_us > now_us:
         raise MonthClosed(f"{month} is not over yet (in UTC), so it cannot be closed.")
     first = _first_to_close(session, organization_id, closed, month)
-    months = months_between(first, month)
+    window = window_of(month)
+    start_us = window_of(first).start_us
+    months = [*_with_calls(session, organization_id, start_us, window.start_us), month]
     unpriced = unpriced_in(session, organization_id, months)
     unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
@@ -188,7 +229,7 @@ def freeze(
     return begun + months, unpriced
 
 
-def unfinished(session: ReadSession, organization_id: str, month: str) -> list[str]:
+def unfinished(session: ReadSession, organization_id: str, month: str = "9999-12") -> list[str]:
     """The months up to this one that are still to be added up, the oldest first."""
     return _unfinished(closed_periods(session, organization_id), month)
 
@@ -291,46 +332,14 @@ def stored_lines(
     return found
 
 
-def reopen(session: WriteSession, organization_id: str, month: str) -> Period | None:
-    """Open the last closed month again, as it was: what was recorded for it since is in its books,
-    and so is what was recorded for earlier months. None where it is open. Raises MonthClosed, and
-    DayClosed where calls that it corrects are archived: closing it again would lose them."""
-    hold_alone(session, organization_id)
-    closed = closed_periods(session, organization_id)
-    if not closed or closed[-1].month < month:
-        return None
-    if closed[-1].month != month:
-        last = closed[-1].month
-        raise MonthClosed(f"{month} cannot be opened again: only {last}, the last one, can be.")
-    _refuse_gone(session, organization_id, months_corrected(session, organization_id, month))
-    late, here = late_entries.c, late_entries.c.organization_id == organization_id
-    # Without a closed month nothing is late.
-    of_month = [late.month == month] if len(closed) > 1 else []
-    following = late.recognized == month_after(month)
-    moved = select(late.entry_id).where(here, or_(following, *of_month) if of_month else true())
-    counted = select(func.count()).select_from(moved.limit(MOST_MOVED + 1).subquery())
-    if int(session.scalar(counted) or 0) > MOST_MOVED:
-        raise MonthClosed(
-            f"{month} cannot be opened again: more than {MOST_MOVED} calls and corrections came"
-            " late since it was closed. They are in the books of the month after it."
-        )
-    session.execute(delete(late_entries).where(here, *of_month))
-    session.execute(update(late_entries).where(here, following).values(recognized=month))
-    # The month first: who stores its books meanwhile has done it, lines and all, or does nothing.
-    for table in (periods, period_lines):
-        session.execute(
-            delete(table).where(table.c.organization_id == organization_id, table.c.month == month)
-        )
-    return closed[-1]
-
-
 def refuse_archived(session: ReadSession, organization_id: str, month: str) -> None:
     """The calls in the books of a month must be there to be told one by one. Raises DayClosed."""
     corrected = months_corrected(session, organization_id, month)
-    _refuse_gone(session, organization_id, [month, *corrected])
+    refuse_gone(session, organization_id, [month, *corrected])
 
 
-def _refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+def refuse_gone(session: ReadSession, organization_id: str, months: Sequence[str]) -> None:
+    """Raises DayClosed where calls of one of the months are archived."""
     archived = {month_at(day * DAY_US) for day in closed_of(session, organization_id)}
     gone = sorted(archived.intersection(months))
     if gone:
@@ -342,12 +351,12 @@ def needed_since(session: ReadSession, organization_id: str) -> int | None:
     count or correct; None where there is none.
 
     A month that is being closed counts its calls one by one, without those that came late: the sums
-    of its days could not tell these apart.
+    of its days could not tell these apart. So does one that is being opened.
     """
     frozen = closed_periods(session, organization_id)
     if not frozen:
         return None
-    closing = [each.month for each in frozen if each.status == CLOSING][:1]
+    closing = [each.month for each in frozen if each.status in (CLOSING, REOPENING)][:1]
     following = closing[0] if closing else month_after(frozen[-1].month)
     months = months_corrected(session, organization_id, following, later=True)
     return min((window_of(month).start_us for month in (*closing, *months)), default=None)

@@ -11,7 +11,13 @@ from llm_cost_ops.server.ledger.books import books_of, corrected_of, lines_diges
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.closed import totals_of as totals_of_day
 from llm_cost_ops.server.ledger.late import months_corrected, months_recognizing
-from llm_cost_ops.server.ledger.periods import CLOSED, Period, closed_periods, stored_lines
+from llm_cost_ops.server.ledger.periods import (
+    CLOSED,
+    Period,
+    closed_periods,
+    period_of,
+    stored_lines,
+)
 from llm_cost_ops.server.ledger.rollup import DAY_US
 
 Amounts = dict[str, int]
@@ -53,6 +59,26 @@ def first_wrong_period(session: ReadSession, organization_id: str) -> Wrong | No
             wrong = None  # the sums of the months that it corrects are compared
         if wrong is not None:
             return wrong
+    return _first_empty_wrong(session, organization_id, periods, gone, recognized)
+
+
+def _first_empty_wrong(
+    session: ReadSession,
+    organization_id: str,
+    periods: list[Period],
+    gone: set[str],
+    recognized: dict[str, Amounts],
+) -> Wrong | None:
+    """Of months without a row, in which there was nothing when they were closed, some may be
+    archived, with what came late for them."""
+    stored = {period.month for period in periods}
+    for month in sorted(gone - stored):
+        if month < periods[-1].month:
+            period = period_of(session, organization_id, month)
+            if period.status == CLOSED:
+                wrong = _by_sums(session, organization_id, period, recognized)
+                if wrong is not None:
+                    return wrong
     return None
 
 

@@ -234,9 +234,10 @@ periods = Table(
     PrimaryKeyConstraint("organization_id", "month"),
     **TABLE_OPTIONS,
 )
-"""Closed months, `2026-10`. The status is `closing` until the totals are there: `totals` in 1e-10
-by currency as JSON, `digest` of the entries, `lines_digest` of the lines. `erased_at` is when
-labels of a person in calls of the month were last erased."""
+"""Closed months, `2026-10`. A month is `closing` until the totals are there, and `reopening` while
+what came late goes back. One without a row before one that has one is closed and empty.
+`totals` in 1e-10 by currency as JSON, `digest` of the entries, `lines_digest` of the lines.
+`erased_at` is when labels of a person in calls of the month were last erased."""
 
 period_lines = Table(
     "period_lines",

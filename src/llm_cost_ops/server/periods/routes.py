@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -24,18 +25,28 @@ from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.identity.organizations import get_organization
 from llm_cost_ops.server.ledger import periods as ledger
 from llm_cost_ops.server.ledger.books import Line, books_of
-from llm_cost_ops.server.ledger.periods import CLOSED, Period
+from llm_cost_ops.server.ledger.periods import CLOSED, CLOSING, REOPENING, Period
+from llm_cost_ops.server.ledger.reopening import reopen
 from llm_cost_ops.server.ledger.rollup import Delta
 from llm_cost_ops.server.ledger.routes import Body
-from llm_cost_ops.server.periods.closing import REOPENED_TOPIC, finish_all, told
-from llm_cost_ops.server.periods.turn import adding_up
-from llm_cost_ops.server.periods.wire import shown, statement, table
+from llm_cost_ops.server.periods.closing import (
+    REOPENED_TOPIC,
+    Overdue,
+    finish_all,
+    is_at_work,
+    leave,
+    of_request,
+    told,
+)
+from llm_cost_ops.server.periods.turn import RETRY_SECONDS, Taken, adding_up
+from llm_cost_ops.server.periods.wire import shown, statement, table, told_of
 from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.spend.lock import hold_alone
 
 Reader = Depends(require("read:costs"))
 Closer = Depends(require("read:costs", "write:budgets", "write:reports"))
 MAX_REASON = 500
+_UNDER_WAY = (CLOSING, REOPENING)
 _STATEMENTS = ("json", "csv")
 Schema = dict[str, Any]
 _COUNT: Schema = {"type": ["integer", "null"]}
@@ -46,7 +57,7 @@ _PERIOD: Schema = {
     "required": ["period", "status", "period_start", "period_end", "totals", "sha256"],
     "properties": {
         "period": _MONTH,
-        "status": {"enum": ["open", "closing", "closed"]},
+        "status": {"enum": ["open", "closing", "closed", "reopening"]},
         "period_start": _INSTANT,
         "period_end": _INSTANT,
         "requests": _COUNT,
@@ -65,6 +76,11 @@ _PERIOD: Schema = {
         "warnings": {"type": "array", "items": {"type": "string"}},
     },
 }
+_WAIT: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "Answer when it is done, however long that takes.",
+}
 _STATEMENT: Schema = {
     "type": "object",
     "required": ["period", "status", "totals", "calls", "corrections"],
@@ -77,6 +93,7 @@ _CLOSE = json_body(
                 "type": "boolean",
                 "description": "Refuse while a call of the month has no price.",
             },
+            "wait": _WAIT,
             "organization_id": {"type": ["string", "null"]},
         },
     }
@@ -87,6 +104,7 @@ _REOPEN = json_body(
         "required": ["reason"],
         "properties": {
             "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON},
+            "wait": _WAIT,
             "organization_id": {"type": ["string", "null"]},
         },
     }
@@ -116,14 +134,17 @@ def get_period(period: str, request: Request, principal: Principal = Reader) -> 
     refuse_unknown(request, {"organization_id"})
     month = month_of(period)
     with read(deps.database(request)) as session:
-        return json_response(shown(ledger.period_of(session, principal.organization_id, month)))
+        return json_response(told_of(ledger.period_of(session, principal.organization_id, month)))
 
 
 @router.post(
     "/{period}/close",
     operation_id="closePeriod",
     openapi_extra={**KEYED, **_CLOSE},
-    responses=answers(200, _PERIOD, "The closed month."),
+    responses={
+        **answers(200, _PERIOD, "The closed month."),
+        **answers(202, _PERIOD, "The month: a worker adds up its books."),
+    },
     dependencies=[Untimed],
 )
 def close_period(
@@ -134,11 +155,12 @@ def close_period(
     principal: Principal = Closer,
 ) -> Response:
     """Freeze a month that is over. What is recorded for it later keeps its date and is in the books
-    of the next open month. Months are closed in order; the first closes those before it, too."""
+    of the next open month. Months are closed in order; the first closes those before it, too. What
+    takes longer than seconds a worker does (202): ask for the month until it is closed."""
     month = month_of(period)
     fields = own_fields(principal, body)
-    strict = _flag(fields, "strict")
-    _refuse_others(fields, ("strict",))
+    strict, waits = _flag(fields, "strict"), _flag(fields, "wait")
+    _refuse_others(fields, ("strict", "wait"))
 
     def work(session: WriteSession, actor: Actor) -> Response:
         organization = get_organization(session, actor.organization_id)
@@ -151,35 +173,44 @@ def close_period(
             now_us=actor.now_us,
             strict=strict,
         )
+        if months and not waits:
+            leave(session, actor.organization_id, actor.now_us)
         if months:
             after: dict[str, object] = {"months": months, "unpriced": unpriced}
             actor.record(session, "periods.close", "period", month, None, after)
         return json_response({"months": months, "unpriced": unpriced})
 
     change(request, principal, raw, work, hold=hold_alone)
-    return _closed(request, principal, month)
+    return _settled(request, principal, month, waits)
 
 
-def _closed(request: Request, principal: Principal, month: str) -> Response:
-    database, organization_id = deps.database(request), principal.organization_id
-    with read(database) as session:  # whoever began them, this request or one that was stopped
-        months = ledger.unfinished(session, organization_id, month)
-    if months:
-        with adding_up(database, organization_id):
-            finish_all(database, organization_id, months, deps.clock(request).micros())
+def _settled(request: Request, principal: Principal, month: str, waits: bool) -> Response:
+    """Do what is left to be done, whoever began it; the month then, 202 while a worker does it."""
+    database, clock = deps.database(request), deps.clock(request)
+    organization_id = principal.organization_id
     with read(database) as session:
         found = ledger.period_of(session, organization_id, month)
-    warnings: list[str] = []
-    if found.unpriced:
-        warnings.append(f"{found.unpriced} calls have no price: they cost nothing in these books.")
-    return json_response({**shown(found), "warnings": warnings})
+        is_left = bool(ledger.unfinished(session, organization_id, month))
+    if (is_left or found.status in _UNDER_WAY) and not is_at_work(database, organization_id):
+        turn = of_request(database, clock, waits=waits)
+        with suppress(Overdue, Taken), adding_up(database, organization_id):
+            finish_all(database, organization_id, clock.micros(), turn)
+        with read(database) as session:
+            found = ledger.period_of(session, organization_id, month)
+    if found.status in _UNDER_WAY:
+        return json_response(told_of(found), 202, {"Retry-After": str(RETRY_SECONDS)})
+    return json_response(told_of(found))
 
 
 @router.post(
     "/{period}/reopen",
     operation_id="reopenPeriod",
     openapi_extra={**KEYED, **_REOPEN},
-    responses=answers(200, _PERIOD, "The open month."),
+    responses={
+        **answers(200, _PERIOD, "The open month."),
+        **answers(202, _PERIOD, "The month: a worker moves what came late for it."),
+    },
+    dependencies=[Untimed],
 )
 def reopen_period(
     period: str,
@@ -189,25 +220,31 @@ def reopen_period(
     principal: Principal = Closer,
 ) -> Response:
     """Open the last closed month again, for a reason that the audit log keeps. What was recorded
-    for it since is in its books then, and no correction any more. An open month stays open."""
+    for it since is in its books then, and no correction any more. An open month stays open. Where
+    very much came late a worker moves it (202)."""
     month = month_of(period)
     fields = own_fields(principal, body)
     reason = fields.get("reason")
     if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON:
         raise UsageError("reason", f"must say why, in 1 to {MAX_REASON} characters")
-    _refuse_others(fields, ("reason",))
+    waits = _flag(fields, "wait")
+    _refuse_others(fields, ("reason", "wait"))
 
     def work(session: WriteSession, actor: Actor) -> Response:
-        was = ledger.reopen(session, actor.organization_id, month)
-        if was is None:
-            return json_response(shown(ledger.period_of(session, actor.organization_id, month)))
-        before = {key: was_shown for key, was_shown in shown(was).items() if key in _AUDITED}
-        after: dict[str, object] = {"reason": reason.strip()}
-        actor.record(session, "periods.reopen", "period", month, before, after)
-        told(session, actor.organization_id, REOPENED_TOPIC, was, actor.now_us)
-        return json_response(shown(ledger.period_of(session, actor.organization_id, month)))
+        found = reopen(session, actor.organization_id, month)
+        if found is not None and found.was.status != REOPENING:
+            before = {key: was for key, was in shown(found.was).items() if key in _AUDITED}
+            after: dict[str, object] = {"reason": reason.strip()}
+            actor.record(session, "periods.reopen", "period", month, before, after)
+        if found is not None and found.is_open:
+            told(session, actor.organization_id, REOPENED_TOPIC, found.was, actor.now_us)
+        elif found is not None and not waits:
+            leave(session, actor.organization_id, actor.now_us)
+        period = ledger.period_of(session, actor.organization_id, month)
+        return json_response(told_of(period), 202 if period.status in _UNDER_WAY else 200)
 
-    return change(request, principal, raw, work, hold=hold_alone)
+    answer = change(request, principal, raw, work, hold=hold_alone)
+    return answer if answer.status_code == 200 else _settled(request, principal, month, waits)
 
 
 _AUDITED = ("closed_at", "closed_by", "requests", "totals", "sha256")

@@ -10,7 +10,7 @@ from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
 from llm_cost_ops.server.ledger.books import Line, told_cost, totals_of
-from llm_cost_ops.server.ledger.periods import Period
+from llm_cost_ops.server.ledger.periods import CLOSED, REOPENING, Period
 from llm_cost_ops.server.ledger.rollup import Delta
 
 Lines = Sequence[tuple[Line, Delta]]
@@ -33,7 +33,7 @@ COLUMNS = (
 def shown(period: Period) -> Document:
     """A month; its totals are null until it is closed."""
     window = window_of(period.month)
-    totals = period.totals
+    totals = None if period.status == REOPENING else period.totals
     return {
         "period": period.month,
         "status": period.status,
@@ -49,11 +49,20 @@ def shown(period: Period) -> Document:
             {"currency": name, "total_cost": _money(units)}
             for name, units in sorted(totals.items())
         ],
-        "sha256": period.digest,
+        "sha256": None if totals is None else period.digest,
         "closed_at": _instant(period.closed_at),
         "closed_by": period.closed_by,
         "labels_erased_at": _instant(period.erased_at),
     }
+
+
+def told_of(period: Period) -> Document:
+    """The same, with what its books lack."""
+    warnings: list[str] = []
+    if period.unpriced and period.status == CLOSED:
+        count = period.unpriced
+        warnings.append(f"{count} calls have no price: they cost nothing in these books.")
+    return {**shown(period), "warnings": warnings}
 
 
 def _money(units: int | None) -> Any:

@@ -96,6 +96,12 @@ def held_ready(session: WriteSession, lanes: Iterable[str]) -> set[str]:
     return {row[0] for row in session.execute(lock_rows(ready, skip_locked=True))}
 
 
+def runs_in(session: ReadSession, lane: str) -> bool:
+    """Whether a job of the lane is under way."""
+    found = select(_ROW.id).where(_ROW.lane == lane, _ROW.state == RUNNING)
+    return session.execute(found.limit(1)).first() is not None
+
+
 def _rows(session: WriteSession, new: Sequence[NewJob], now_us: int) -> list[dict[str, Any]]:
     ids = batch_ids(batch_stem("job", now_us // 1_000, secrets.randbits(_ENTROPY_BITS)), len(new))
     positions = _Positions(session, {job.lane for job in new if job.lane is not None})

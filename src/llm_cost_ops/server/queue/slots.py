@@ -55,6 +55,16 @@ class Slots:
 
     next_after: Callable[[int], int]
     """The first slot later than an instant. Raises SlotsError when there is none in 50 years."""
+    named: Callable[[int], datetime]
+    """The local time that a slot is of, also where the clocks skip it (with `after_gaps`): there
+    its date may be the one before. Of any other instant what the clocks show."""
+
+    def previous(self, slot_us: int, within_us: int) -> int | None:
+        """The slot before one, if it is less than so long before; None of what is no slot."""
+        found, following = None, self.next_after(slot_us - within_us)
+        while following < slot_us:
+            found, following = following, self.next_after(following)
+        return found if following == slot_us else None
 
     def latest(self, first_us: int, now_us: int) -> int:
         """The last slot that is not later than `now_us`; `first_us` is a slot that is not."""
@@ -79,9 +89,9 @@ def slots(
     step = _STEP.fullmatch(expression)
     instant = first_instant if after_gaps else _micros_of
     if step is not None:
-        found = Slots(_step(int(step[1]), step[2], place, starts_us, instant))
+        found = _step(int(step[1]), step[2], place, starts_us, instant)
     else:
-        found = Slots(_cron(expression, place, instant))
+        found = _cron(expression, place, instant)
     found.next_after(starts_us)
     return found
 
@@ -100,7 +110,7 @@ Instant = Callable[[datetime, ZoneInfo], int]
 """When a local time is, in microseconds."""
 
 
-def _cron(expression: str, zone: ZoneInfo, instant: Instant) -> Callable[[int], int]:
+def _cron(expression: str, zone: ZoneInfo, instant: Instant) -> Slots:
     fields = expression.split()
     if len(fields) != _FIELDS or len(expression) > MAX_EXPRESSION:
         raise SlotsError(_FORM, field="expression")
@@ -110,8 +120,19 @@ def _cron(expression: str, zone: ZoneInfo, instant: Instant) -> Callable[[int], 
         raise SlotsError(f"{_FORM}: {str(error).lower()}", field="expression") from None
     if every_hour:
         fields[_HOUR] = "*"  # which CronSim steps through in elapsed time
-        return lambda after_us: _next_elapsed(" ".join(fields), zone, after_us)
-    return lambda after_us: _next_local(expression, zone, after_us, instant)
+        return Slots(
+            lambda after_us: _next_elapsed(" ".join(fields), zone, after_us),
+            lambda slot_us: _shown(slot_us, zone),
+        )
+    return Slots(
+        lambda after_us: _next_local(expression, zone, after_us, instant),
+        lambda slot_us: _named_local(expression, zone, slot_us),
+    )
+
+
+def _shown(micros: int, zone: ZoneInfo) -> datetime:
+    """What the clocks of a zone show."""
+    return from_micros(micros).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
@@ -122,7 +143,7 @@ def _next_elapsed(expression: str, zone: ZoneInfo, after_us: int) -> int:
 
 def _next_local(expression: str, zone: ZoneInfo, after_us: int, place: Instant) -> int:
     """Matched on the wall clock without a zone, then placed in the zone by the rules above."""
-    local = from_micros(after_us).astimezone(zone).replace(tzinfo=None, fold=0)
+    local = _shown(after_us, zone)
     if _is_steady(local, zone):
         begin, reach = local, timedelta()
     else:
@@ -138,6 +159,19 @@ def _next_local(expression: str, zone: ZoneInfo, after_us: int, place: Instant) 
         if instant > after_us and (found is None or instant < found):
             found, until = instant, until or at + reach
     return _found(None) if found is None else found
+
+
+def _named_local(expression: str, zone: ZoneInfo, slot_us: int) -> datetime:
+    shown = _shown(slot_us, zone)
+    gap = _shown(slot_us - 1, zone) + timedelta(microseconds=1)
+    if gap >= shown:  # no gap ends here
+        return shown
+    skipped: datetime | None = None
+    for at in CronSim(expression, gap - timedelta(minutes=1)):
+        if at >= shown:  # of a time that is named itself and others that are skipped, that one
+            return shown if at == shown or skipped is None else skipped
+        skipped = at
+    return skipped or shown
 
 
 def _is_steady(local: datetime, zone: ZoneInfo) -> bool:
@@ -164,28 +198,31 @@ def _micros_of(local: datetime, zone: ZoneInfo) -> int:
     return to_micros(instant_of(local, zone))
 
 
-def _step(
-    count: int, unit: str, zone: ZoneInfo, starts_us: int, place: Instant
-) -> Callable[[int], int]:
+def _step(count: int, unit: str, zone: ZoneInfo, starts_us: int, place: Instant) -> Slots:
     if count == 0:
         raise SlotsError(_FORM, field="expression")
     if unit in _ELAPSED_US:
         width = count * _ELAPSED_US[unit]
-        return lambda after_us: starts_us + max(1, (after_us - starts_us) // width + 1) * width
+        return Slots(
+            lambda after_us: starts_us + max(1, (after_us - starts_us) // width + 1) * width,
+            lambda slot_us: _shown(slot_us, zone),
+        )
     start = from_micros(starts_us).astimezone(zone).replace(tzinfo=None)
 
-    def slot(number: int) -> int:
+    def local(number: int) -> datetime:
         if unit == "month":
-            local = month_after(start, number * count, start.day)
-        else:
-            local = start + timedelta(days=number * count * _DAYS[unit])
-        return place(local, zone)
+            return month_after(start, number * count, start.day)
+        return start + timedelta(days=number * count * _DAYS[unit])
 
-    def next_after(after_us: int) -> int:
-        guess = (after_us - starts_us) // (count * _AVERAGE_US[unit]) - 2
-        number = max(1, guess)
-        while (found := slot(number)) <= after_us:
+    def number_after(after_us: int) -> int:
+        number = max(1, (after_us - starts_us) // (count * _AVERAGE_US[unit]) - 2)
+        while place(local(number), zone) <= after_us:
             number += 1
-        return found
+        return number
 
-    return next_after
+    def named(slot_us: int) -> datetime:
+        number = number_after(slot_us) - 1
+        is_slot = number > 0 and place(local(number), zone) == slot_us
+        return local(number) if is_slot else _shown(slot_us, zone)
+
+    return Slots(lambda after_us: place(local(number_after(after_us)), zone), named)

@@ -25,7 +25,7 @@ from llm_cost_ops.server.reports.jobs import MAKE
 from llm_cost_ops.server.reports.produce import reach_of
 
 CHUNK = 200
-WAITED_US = 20 * 60 * 1_000_000
+WAITED_US = 2 * 60 * 1_000_000
 """When a worker makes a report that somebody waits for, should it not be there by then."""
 Row = dict[str, Any]
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.exchange import parse_rate
+from llm_cost_ops.core.exchange import ExchangeRate, parse_rate
 from llm_cost_ops.core.grants import Reach
-from llm_cost_ops.core.instant import from_micros, parse_day
+from llm_cost_ops.core.instant import from_micros, parse_day, to_micros
 from llm_cost_ops.core.money import check_currency, parse_decimal
-from llm_cost_ops.core.period import ALL_TIME, Window
+from llm_cost_ops.core.period import ALL_TIME, Window, day_start, local_day
 from llm_cost_ops.core.report.allocate import BASES, Basis, Rule, check_rules
 from llm_cost_ops.core.report.compare import PREVIOUS, earlier
-from llm_cost_ops.core.report.convert import Rate
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.aggregate import dimensions
 from llm_cost_ops.server.analytics.asked import Asked
@@ -41,14 +41,14 @@ MAX_SECTIONS = 30
 MAX_RULES = 50
 MAX_RATES = 1_000
 MAX_TEXT = 255
-HISTORY_DAYS = 400
-"""Days before a forecast where no period is named."""
+HISTORY_DAYS, MAX_HISTORY_DAYS = 400, 1100
+"""Days before a forecast where nothing is said, and at most."""
 _WHEN = frozenset({*START_NAMES, *END_NAMES, *ZONE_NAMES, *PERIOD_NAMES, "days"})
 _OWN = frozenset(
     {
         "type", "title", "format", "include_charts", "group_by", "compare", "currency", "rates",
-        "allocation", "charge_by", "sections", "template", "horizon_days", "forecast_model",
-        "confidence_level", "organization_id", "organization", "org_id",
+        "allocation", "charge_by", "sections", "template", "horizon_days", "history_days",
+        "forecast_model", "confidence_level", "organization_id", "organization", "org_id",
     }
 )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Wanted:
     charge_by: str
     charts: bool
     currency: str | None
-    rates: tuple[Rate, ...]
+    rates: tuple[ExchangeRate, ...]
     rules: tuple[Rule, ...]
     terms: Terms | None
     reach: Reach
@@ -106,7 +106,8 @@ def wanted_of(
     charts = asked.flag("include_charts") is not False
     compare = asked.text("compare") or PREVIOUS
     currency = _currency(asked)
-    rates, rules = _rates(asked), rules_of(asked)
+    rates, rules = _rates(asked, currency or at.currency), rules_of(asked)
+    days = asked.number("history_days", 1, MAX_HISTORY_DAYS)
     terms = _terms(asked, body, plan, principal, at)
     selection = selection_of(asked, principal, at)
     before: Window | None = None
@@ -115,6 +116,9 @@ def wanted_of(
     except DomainError as error:
         asked.note(error, "compare")
     asked.check()
+    if terms is not None:
+        history = _history(selection, days, to_micros(at.now))
+        terms = replace(terms, selection=terms.selection.within(history))
     filters = {name: value for name, value in body.items() if name not in _WHEN | _OWN}
     return Wanted(
         kind, plan, title, form, selection, before, compare, group_by,
@@ -226,21 +230,25 @@ def _currency(asked: Asked) -> str | None:
         return None
 
 
-def _rates(asked: Asked) -> tuple[Rate, ...]:
-    """`rates`: a list of currency, date, rate and source. The organization answers for them."""
+def _rates(asked: Asked, to: str) -> tuple[ExchangeRate, ...]:
+    """`rates`: a list of currency, date, rate and source, all to one currency and to no other that
+    most calls happen to be in. The organization answers for them."""
     listed = _objects(asked, "rates", MAX_RATES)
-    found: list[Rate] = []
+    found: list[ExchangeRate] = []
     for place, each in enumerate(listed):
         where = f"rates.{place}"
         try:
             rate = parse_rate(each.get("rate"), f"{where}.rate")
             currency = check_currency(each.get("currency"), f"{where}.currency")
-            found.append(
-                Rate(currency, parse_day(each.get("date"), f"{where}.date"), rate,
-                     _text(asked, each, "source", where))
-            )  # fmt: skip
+            day = parse_day(each.get("date"), f"{where}.date")
         except DomainError as error:
             asked.note(error, where)
+            continue
+        source = _text(asked, each, "source", where)
+        if currency == to:
+            asked.errors[f"{where}.currency"] = "is the currency that rates convert to"
+        else:
+            found.append(ExchangeRate(currency, to, day, rate, source))
     return tuple(found)
 
 
@@ -304,7 +312,7 @@ def _text(asked: Asked, each: Mapping[str, object], name: str, where: str) -> st
 def _terms(
     asked: Asked, body: Mapping[str, object], plan: Plan, principal: Principal, at: Home
 ) -> Terms | None:
-    """What the forecast of a report with one is asked for; the period is its history."""
+    """What the forecast of a report with one is asked for."""
     own = ("horizon_days", "forecast_model", "confidence_level")
     for name in own:
         asked.pop(name)
@@ -316,6 +324,16 @@ def _terms(
         nested = cast("dict[str, object]", rest.get("filters") or {})
         rest["filters"] = {**nested, "model": model}
     terms = Asked({**rest, "drivers": True, "include_history": True}, in_url=False)
-    if not any(terms.holds(name) for name in _WHEN - set(ZONE_NAMES)):
-        terms.put("days", HISTORY_DAYS)
     return terms_of(terms, principal, at)
+
+
+def _history(selection: Selection, days: int | None, now_us: int) -> Window:
+    """The span that a forecast is made of. It ends with the report's period but does not begin with
+    it: a day or a month is too little to see how the cost goes on. A longer period is looked at
+    whole, unless the days are given."""
+    window, zone = selection.window, selection.zone
+    last = local_day(min(window.end_us, now_us + 1) - 1, zone)
+    span = HISTORY_DAYS if days is None else days
+    first = max(date(1970, 1, 1).toordinal(), last.toordinal() - span + 1)
+    start_us = min(day_start(date.fromordinal(first), zone), window.end_us)
+    return Window(start_us if days is not None else min(start_us, window.start_us), window.end_us)

@@ -16,6 +16,7 @@ from llm_cost_ops.core.report.document import (
     Section,
     Table,
 )
+from llm_cost_ops.server.access.store import names_of
 from llm_cost_ops.server.audit.overview import counted, latest
 from llm_cost_ops.server.identity.emails import emails_of
 from llm_cost_ops.server.reports.blocks import Options, titled
@@ -56,9 +57,13 @@ def _entries(material: Material, query: str) -> Table:
     rows = latest(material.session, organization_id, window, LATEST)
     users = {row["user_id"] for row in rows if row["user_id"] and not row["user_email"]}
     emails = emails_of(material.session, organization_id, users)
+    actors = {row["actor_id"] for row in rows if row["actor_id"]}
+    keys = names_of(material.session, organization_id, actors)
 
     def shown(found: Mapping[str, Any]) -> tuple[Cell, ...]:
-        who = found["user_email"] or emails.get(found["user_id"] or "") or found["actor_id"]
+        actor = found["actor_id"]
+        name = f"{keys[actor]} ({actor})" if actor in keys else actor
+        who = found["user_email"] or emails.get(found["user_id"] or "") or name
         what = f"{found['resource_type']} {found['resource_id']}"
         at_us = int(found["timestamp"])
         return at_us, who or "the operator", found["action"], what, found["outcome"]

@@ -40,7 +40,8 @@ from llm_cost_ops.server.reports.material import (
 MAX_ROWS = 100
 TOP = 10
 LAYERS = 6
-NONE = "(none)"
+NONE, NONE_OF = "(none)", "none"
+"""A value that calls lack; a share of nothing, which is no unknown one."""
 OTHER = "other"
 Options = Mapping[str, object]
 Made = Section | Callable[[], Section]
@@ -153,7 +154,9 @@ def top_chart(material: Material, title: str, names: Sequence[str], groups: Grou
     return Chart(
         "bars",
         title,
-        _told(f"The {len(shown)} dearest of {len(groups)}; {first} is the dearest.", names),
+        _told(
+            f"The {len(shown)} of the highest cost among {len(groups)}; {first} is first.", names
+        ),
         tuple(label for label, _ in shown),
         (Series("Cost", tuple(cost for _, cost in shown)),),
         currency=material.currency,

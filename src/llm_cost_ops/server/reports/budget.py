@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import quote, urlencode
@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from llm_cost_ops.core.budget import Budget, Limits
 from llm_cost_ops.core.instant import format_micros, format_minute, to_micros
 from llm_cost_ops.core.period import ALL_TIME, day_start, local_day, time_zone
+from llm_cost_ops.core.report.compare import whole_days
 from llm_cost_ops.core.report.document import (
     Block,
     Cell,
@@ -30,6 +31,7 @@ from llm_cost_ops.server.spend.index import Index
 
 BARS = 20
 _MILLION = 1_000_000
+EXCEEDED, UNKNOWN, AT_LEAST = "exceeded", "unknown", " (at least)"
 
 
 def budgets(material: Material, options: Options) -> Section:
@@ -60,10 +62,10 @@ def budgets(material: Material, options: Options) -> Section:
         money = [each for each in own if each[1].limits.e10 is not None]
         if money:
             blocks += [_chart(money, currency, query), _table(money, currency, query)]
-    for title, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
+    for heading, name in (("Limits of tokens", "tokens"), ("Limits of calls", "requests")):
         limited = [each for each in found if getattr(each[1].limits, name) is not None]
         if limited:
-            blocks.append(_counts(title, name, limited, query))
+            blocks.append(_counts(heading, name, limited, query))
     return Section(title, tuple(blocks))
 
 
@@ -87,14 +89,25 @@ Found = Sequence[tuple[Budget, Standing]]
 def _chart(found: Found, currency: str, query: str) -> Chart:
     shown = sorted(found, key=lambda each: -each[1].share)[:BARS]
     exceeded = sum(not standing.limits.fits(standing.used) for _, standing in found)
+    open_ = sum(_status(standing) == UNKNOWN for _, standing in found)
+    parted = any(_is_least(standing) for _, standing in shown)
+    told = f"{exceeded} of {len(found)} budgets are exceeded."
+    if open_:
+        told += f" Of {open_} it is not known, because the cost of some calls is not."
+
+    def spent(*, least: bool) -> Iterator[int | None]:
+        for _, standing in shown:
+            yield _spent(standing) if _is_least(standing) is least else None
+
     return Chart(
         "bullet",
         f"Spent of the limit, {currency}",
-        f"{exceeded} of {len(found)} budgets are exceeded.",
+        told,
         tuple(budget.name for budget, _ in shown),
         (
-            Series("spent", tuple(_spent(standing) for _, standing in shown)),
+            Series("spent", tuple(spent(least=False))),
             Series("limit", tuple(standing.limits.e10 for _, standing in shown)),
+            *([Series("at least", tuple(spent(least=True)))] if parted else []),
         ),
         currency=currency,
         query=query,
@@ -102,17 +115,24 @@ def _chart(found: Found, currency: str, query: str) -> Chart:
 
 
 def _table(found: Found, currency: str, query: str) -> Table:
-    names = ("Limit", "Spent", "Reserved", "Variance")
+    least = any(_is_least(each) and _spent(each) is not None for _, each in found[:MAX_ROWS])
+    names = ("Limit", "Spent" + AT_LEAST * least, "Reserved", "Variance")
+    note = "Variance is the limit without what is spent. "
+    if any(_is_least(standing) for _, standing in found[:MAX_ROWS]):
+        note += (
+            "Calls without a price, and those in another currency, are in no amount: what such a "
+            "budget has spent is at least what is shown, and its variance is not known. "
+        )
+    note += "A budget may count calls that another one counts, too, so nothing is added up. "
     return Table(
         f"Variance, {currency}",
         (
-            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            Column("Budget"), Column("Period"),
             *(Column(name, "money", currency) for name in names),
             Column("Used", "ratio"), Column("Unpriced calls", "count"), Column("Status"),
         ),
         tuple(_row(budget, standing) for budget, standing in found[:MAX_ROWS]),
-        note="Variance is the limit without what is spent. A budget may count calls that another "
-        "one counts, too, so nothing is added up. " + _left_out(found),
+        note=(note + _left_out(found)).strip(),
         query=query,
     )  # fmt: skip
 
@@ -124,26 +144,50 @@ def _left_out(found: Found) -> str:
 
 def _row(budget: Budget, standing: Standing) -> tuple[Cell, ...]:
     limit, spent = standing.limits.e10, _spent(standing)
-    known = limit is not None and spent is not None
-    fits = Limits(limit).fits(standing.used)
+    known = limit is not None and spent is not None and not _is_least(standing)
     return (
         budget.name,
-        standing.window.start_us,
-        standing.window.end_us,
+        _period(budget, standing),
         limit,
         spent,
         standing.held.e10,
-        limit - spent if limit is not None and spent is not None else None,
+        limit - spent if known and limit is not None and spent is not None else None,
         Decimal(Limits(limit).share(standing.used)) / _MILLION if known else None,
         standing.unpriced,
-        "exceeded" if not fits else "ok" if known else "unknown",
+        _status(standing),
     )
 
 
+def _period(budget: Budget, standing: Standing) -> str:
+    """The days that the budget counts, by its own zone; else the instants."""
+    window, zone = standing.window, time_zone(budget.zone)
+    open_end = window.start_us <= ALL_TIME.start_us or window.end_us >= ALL_TIME.end_us
+    days = None if open_end else whole_days(window, zone)
+    if days is not None:
+        return days[0].isoformat() if days[0] == days[1] else f"{days[0]} to {days[1]}"
+    return " to ".join(
+        "open" if edge in (ALL_TIME.start_us, ALL_TIME.end_us) else format_minute(edge, zone)
+        for edge in (window.start_us, window.end_us)
+    )
+
+
+def _status(standing: Standing) -> str:
+    """Exceeded is certain even where some cost is not known; that there is room is not."""
+    if not Limits(standing.limits.e10).fits(standing.used):
+        return EXCEEDED
+    return UNKNOWN if _is_least(standing) else "ok"
+
+
+def _is_least(standing: Standing) -> bool:
+    """Whether more is spent than counts: calls have no price, or were paid in another currency."""
+    return standing.unpriced + standing.other_currency > 0
+
+
 def _spent(standing: Standing) -> int | None:
-    """What is spent; not known where there are calls and none of them has a price."""
+    """What is spent, at least; not known where there are calls and the cost of none is known."""
     used = standing.used
-    return None if 0 < used.requests <= standing.unpriced and not used.e10 else used.e10
+    uncounted = standing.unpriced + standing.other_currency
+    return None if 0 < used.requests <= uncounted and not used.e10 else used.e10
 
 
 def _counts(title: str, name: str, found: Found, query: str) -> Table:
@@ -154,16 +198,16 @@ def _counts(title: str, name: str, found: Found, query: str) -> Table:
         own = Limits(**{name: limit})
         rows.append(
             (
-                budget.name, standing.window.start_us, standing.window.end_us, limit, used,
+                budget.name, _period(budget, standing), limit, used,
                 int(getattr(standing.held, name)), limit - used,
                 Decimal(own.share(standing.used)) / _MILLION,
-                "ok" if own.fits(standing.used) else "exceeded",
+                "ok" if own.fits(standing.used) else EXCEEDED,
             )
         )  # fmt: skip
     return Table(
         title,
         (
-            Column("Budget"), Column("From", "instant"), Column("To", "instant"),
+            Column("Budget"), Column("Period"),
             *(Column(each, "count") for each in ("Limit", "Counted", "Reserved", "Left")),
             Column("Used", "ratio"), Column("Status"),
         ),

@@ -99,7 +99,7 @@ def breakdown(material: Material, options: Options) -> Section:
     for names in sets:
         groups = material.groups(names)
         told = ", ".join(title_of(name).lower() for name in names)
-        blocks.append(top_chart(material, f"Dearest by {told}", names, groups))
+        blocks.append(top_chart(material, f"Highest cost by {told}", names, groups))
         blocks.append(group_table(material, f"By {told}", names, groups))
     return Section(titled(options, "Breakdown"), tuple(blocks))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from llm_cost_ops.core.money import plain_e10
 from llm_cost_ops.core.report.decompose import Effect, decompose, together
 from llm_cost_ops.core.report.document import Block, Section, Text
 from llm_cost_ops.server.reports import cost_summary
 from llm_cost_ops.server.reports.blocks import Options, group_table, titled, trend_chart
 from llm_cost_ops.server.reports.compared import difference
+from llm_cost_ops.server.reports.drawing.values import places_alone, shown
 from llm_cost_ops.server.reports.material import Material
 
 TOP = 5
@@ -18,7 +18,9 @@ def executive(material: Material, options: Options) -> Section:
     """Figures, a trend, the dearest models, and the change in one sentence."""
     chart, _ = trend_chart(material, "Cost over time by provider", ("provider",))
     groups = material.groups(cost_summary.MODELS)
-    table = group_table(material, "Dearest models", cost_summary.MODELS, groups, most=TOP + 1)
+    table = group_table(
+        material, "Models of the highest cost", cost_summary.MODELS, groups, most=TOP + 1
+    )
     blocks: list[Block] = [*cost_summary.totals(material, {}).blocks]
     told = _change(material)
     blocks += [chart, *([Text(told)] if told else []), table]
@@ -44,9 +46,18 @@ def _change(material: Material) -> str:
     if not whole.change:
         return ""
     money = material.currency
+    places = places_alone("money", money, abs(whole.change))
     parts = [
-        f"{name} {plain_e10(units)} {money}"
+        f"{name} {_signed(units, money, places)}"
         for name, units in zip(_PARTS, whole.parts, strict=True)
         if units
     ]
-    return f"The cost changed by {plain_e10(whole.change)} {money}: {', '.join(parts)}."
+    return (
+        f"The cost changed by {_signed(whole.change, money, places)} {money}: {', '.join(parts)}."
+    )
+
+
+def _signed(units: int, currency: str, places: int) -> str:
+    """As a reader wants it in a sentence; the tables have the digits."""
+    text = shown("money", units, currency=currency, places=places)
+    return f"+{text}" if units > 0 and text[0].isdigit() else text

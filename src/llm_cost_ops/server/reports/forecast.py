@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import format_micros, to_micros
-from llm_cost_ops.core.money import EXACT, PLACES
+from llm_cost_ops.core.money import EXACT, PLACES, plain
 from llm_cost_ops.core.period import ALL_TIME
 from llm_cost_ops.core.report.document import (
     Block,
@@ -87,9 +87,11 @@ def _blocks(found: Row, query: str) -> tuple[Block, ...]:
         )
     )
     text = Text(
-        f"The next {found['horizon']} {found['frequency']} steps by {found['model']}, from "
-        f"{found['history_start']} to {found['history_end']}. The interval holds "
-        f"{found['confidence_level'] * 100:f} % of outcomes if the past goes on."
+        f"The sum of the next {found['horizon']} {found['frequency']}s, by the model "
+        f"{str(found['model']).replace('_', ' ')} of what was spent from "
+        f"{found['history_start']} to {found['history_end']}. If things go on as before, "
+        f"{plain(found['confidence_level'] * 100)} of 100 outcomes lie between “at least” and "
+        "“at most”."
     )
     blocks: list[Block] = [figures, text, _band(found, currency, query)]
     if found["unpriced_requests"]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read
-from llm_cost_ops.server.queue.work import Effect, Job, Kind, Running, SystemSchedule, Work
+from llm_cost_ops.server.queue.work import Again, Effect, Job, Kind, Running, SystemSchedule, Work
 from llm_cost_ops.server.reports import store
+from llm_cost_ops.server.reports.claim import LEASE_S, Claim
 from llm_cost_ops.server.reports.produce import failed, keep, outcome_of
 
 MAKE = Kind("reports.make", max_attempts=4, time_limit_s=1800)
@@ -24,7 +25,14 @@ def work(database: Database, clock: Clock) -> Work:
             row = store.row(session, organization_id, report_id)
         if row is None or row["status"] != store.PENDING:
             return None
-        outcome = outcome_of(database, clock, row)
+        claim, made = Claim(database, clock, row), False
+        if not claim.take():
+            raise Again("A request makes it.", delay_s=LEASE_S, counted=False)
+        try:
+            outcome = outcome_of(database, clock, row)
+            made = True
+        finally:
+            claim.end(made)
         return lambda session: keep(session, row, outcome)
 
     def expire(running: Running) -> None:

@@ -129,7 +129,7 @@ def _rates(material: Material) -> Table:
         Column("Of", "date"), Column("Source"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
-        (each.currency, Decimal(plain(each.rate)), each.day, each.source)
+        (each.from_currency, Decimal(plain(each.rate)), each.day, each.source)
         for _, each in sorted(material.used.items())
     ]
     return Table(

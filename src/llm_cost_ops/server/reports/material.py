@@ -15,22 +15,27 @@ from urllib.parse import quote, urlencode
 
 from llm_cost_ops.core.buckets import Buckets, buckets
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.exchange import ExchangeRate, ExchangeRates, converted_parts
 from llm_cost_ops.core.instant import format_micros, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.period import ALL_TIME, DAY_US, HOUR_US, Window, local_day
 from llm_cost_ops.core.report.compare import whole_days
-from llm_cost_ops.core.report.convert import Rate, converted_parts, rate_on
 from llm_cost_ops.server.analytics.aggregate import dimensions
 from llm_cost_ops.server.analytics.fields import Dimension
-from llm_cost_ops.server.analytics.groups import Groups, read_groups
+from llm_cost_ops.server.analytics.groups import Groups
+from llm_cost_ops.server.analytics.pieces import needs_calls
 from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.analytics.selection import Grouping, grouping
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.rates import store as rates
 from llm_cost_ops.server.reports.asked import Wanted
+from llm_cost_ops.server.reports.sums import Sums
 
 API = "/api/v1"
+_MODELS = ("provider", "model")
+_CHARGED = {"chargeback", "statements"}
+_BY_MODEL = {"breakdown", "drivers", "executive", "optimization", "cache", "tokens"}
 SHORT_DAYS, LONG_DAYS = 62, 400
 Names = tuple[str | None, ...]
 Grouped = dict[Names, Totals]
@@ -66,13 +71,15 @@ class Material:
     overview: Totals = field(default_factory=Totals)
     elsewhere: dict[str, Totals] = field(default_factory=dict[str, Totals])
     """Of the report's period, by currency: what no rate converts."""
-    used: dict[str, Rate] = field(default_factory=dict[str, Rate])
+    used: dict[str, ExchangeRate] = field(default_factory=dict[str, ExchangeRate])
+    _sums: Sums = field(init=False)
     _trends: dict[tuple[str, ...], Grouped] = field(
         default_factory=dict[tuple[str, ...], "Grouped"]
     )
 
     def __post_init__(self) -> None:
         """Settles the currency. Raises ReportError for a rate that is missing."""
+        self._sums = Sums(self.session, dimensions(_wide(self.wanted)))
         groups = self._read((), self.wanted.selection.window)
         priced = sorted({str(key[-1]) for key, totals in groups.items() if not totals.is_unpriced})
         self.currency = self.wanted.currency or self._usual(groups, priced)
@@ -173,12 +180,12 @@ class Material:
             return found
         selection = self.wanted.selection.within(Window(made.edges[0], made.edges[-1]).clip(own))
         wanted = dimensions((made.grain, *names))
-        return read_groups(self.session, selection, Grouping(wanted, {made.grain: made}))
+        return self._sums.read(selection, Grouping(wanted, {made.grain: made}))
 
     def _read(self, names: Sequence[str], window: Window) -> Groups:
         selection = self.wanted.selection.within(window)
         bounded, by = grouping(self.session, selection, dimensions(names))
-        return read_groups(self.session, bounded, by)
+        return self._sums.read(bounded, by)
 
     def _settled(self, groups: Groups, elsewhere: dict[str, Totals]) -> Grouped:
         """The groups in the report's currency. Calls without a price have no amount, so they are
@@ -198,25 +205,33 @@ class Material:
                     _add(elsewhere, currency, totals)
                 continue
             self.used[currency] = rate
-            for place, totals in _converted(each, rate):
+            for place, totals in _converted(each, rate.rate):
                 _add(found, place, totals)
         return found
 
-    def _rate(self, currency: str, to: str) -> Rate | None:
+    def _rate(self, currency: str, to: str) -> ExchangeRate | None:
         """The rate of the last day of the period: one for the whole report. Those of the request
-        come before those that the organization keeps, and are to the currency that it names, else
-        to the organization's own: to no other that most calls happen to be in."""
+        come before those that the organization keeps."""
         end = min(self.wanted.selection.window.end_us, to_micros(self.at.now))
         day = local_day(end - 1, self.wanted.selection.zone)
-        meant = to == (self.wanted.currency or self.at.currency)
-        given = rate_on(self.wanted.rates, currency, day) if meant else None
+        given = ExchangeRates(self.wanted.rates).on(currency, to, day)
         if given is not None:
             return given
         organization_id = self.wanted.selection.organization_id
         kept = rates.rate_on(self.session, organization_id, currency, to, day)
-        if kept is None:
-            return None
-        return Rate(currency, kept.rate.day, kept.rate.rate, kept.rate.source)
+        return None if kept is None else kept.rate
+
+
+def _wide(wanted: Wanted) -> tuple[str, ...]:
+    """What the sections will ask for of calls that they share, if no rollup answers: the models
+    of each that is charged, or with filters models in any case."""
+    sections = {name for name, _ in wanted.plan}
+    if sections & _CHARGED:
+        return (wanted.charge_by, *_MODELS)
+    selection = wanted.selection
+    if sections & _BY_MODEL and needs_calls(selection, Grouping((), {})):
+        return (*_MODELS, *(() if wanted.group_by else ("project_id",)))
+    return ()
 
 
 def shown_window(window: Window, wanted: Wanted) -> dict[str, str]:
@@ -272,7 +287,7 @@ def _add(found: dict[Any, Totals], place: object, totals: Totals) -> None:
         known.add(totals)
 
 
-def _converted(each: Sequence[tuple[Names, Totals]], rate: Rate) -> list[tuple[Names, Totals]]:
+def _converted(each: Sequence[tuple[Names, Totals]], rate: Decimal) -> list[tuple[Names, Totals]]:
     """Groups of one currency in another; their sum is the converted sum."""
     costs = converted_parts([totals.cost for _, totals in each], rate)
     lists = converted_parts([totals.list_cost for _, totals in each], rate)

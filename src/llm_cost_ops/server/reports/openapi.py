@@ -8,7 +8,7 @@ from llm_cost_ops.core.period import PERIODS
 from llm_cost_ops.core.report.allocate import BASES
 from llm_cost_ops.core.report.compare import COMPARISONS
 from llm_cost_ops.server.http.openapi import JSON, answers, json_body, list_of
-from llm_cost_ops.server.reports.asked import FORM_ALIASES, FORMS
+from llm_cost_ops.server.reports.asked import FORM_ALIASES, FORMS, HISTORY_DAYS, MAX_HISTORY_DAYS
 from llm_cost_ops.server.reports.drawing import MEDIA_TYPES
 from llm_cost_ops.server.reports.store import STATUSES
 from llm_cost_ops.server.reports.types import SECTIONS, TYPES
@@ -84,6 +84,11 @@ ASKED = json_body(
             "sections": {**_SECTIONS, "description": "Of the type custom."},
             "template": {**_TEXT, "description": "Name or id of kept sections."},
             "horizon_days": {"type": "integer", "minimum": 1},
+            "history_days": {
+                "type": "integer", "minimum": 1, "maximum": MAX_HISTORY_DAYS,
+                "description": "What a forecast is made of: days before the end of the period; "
+                f"else {HISTORY_DAYS}, or the period if that is longer.",
+            },
             "forecast_model": _TEXT,
             "confidence_level": _NUMBER,
             "wait": {"type": "boolean", "default": False,

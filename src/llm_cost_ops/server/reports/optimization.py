@@ -3,10 +3,13 @@ it would answer is not known."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from llm_cost_ops.core.report.document import Cell, Column, Figure, Figures, Section, Table, Text
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
+    NONE_OF,
     Options,
     Ranked,
     group_table,
@@ -18,6 +21,7 @@ from llm_cost_ops.server.reports.material import Material, ratio
 
 MODELS = ("provider", "model")
 MOST = 20
+_HUNDREDTH = Decimal("0.01")
 
 
 def optimization(material: Material, options: Options) -> Section:
@@ -55,8 +59,9 @@ def cache(material: Material, options: Options) -> Section:
         given, cached = totals.of_kind("input_tokens"), totals.of_kind("cached_tokens")
         written = totals.of_kind("cache_write_tokens")
         return (
-            label, given, cached, written, ratio(cached, given),
-            ratio(cached, written), cost_cell(totals),
+            label, given, cached, written, ratio(cached, given) if given else NONE_OF,
+            (Decimal(cached) / written).quantize(_HUNDREDTH) if written else NONE_OF,
+            cost_cell(totals),
         )  # fmt: skip
 
     rows = [row(label_of(key), totals) for key, totals in ranked.rows]

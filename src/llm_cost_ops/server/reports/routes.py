@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -31,6 +31,7 @@ from llm_cost_ops.server.http.problems import Problem, invalid
 from llm_cost_ops.server.http.routing import refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.reports import ask, openapi, store, wire
+from llm_cost_ops.server.reports.claim import Claim
 from llm_cost_ops.server.reports.drawn import disposition, drawn, form_of, media_type
 from llm_cost_ops.server.reports.produce import keep, outcome_of
 from llm_cost_ops.server.reports.types import TYPES
@@ -69,22 +70,16 @@ async def generate_report(
     row = await to_thread.run_sync(_begun, request, principal, asked)
     if row["status"] != store.PENDING:
         return json_response(wire.report_row(row), 201)
-    making = _in_making(request)
-    if row["id"] in making:  # the answer of the first request was lost or is late
+    claim, made = Claim(deps.database(request), deps.clock(request), row), False
+    if not await to_thread.run_sync(claim.take):  # the answer of the first was lost or is late
         return json_response(wire.report_row(row), 202, {"Retry-After": str(RETRY_SECONDS)})
-    making.add(row["id"])
     try:
-        return await in_turn(request, partial(_made, request, principal, row))
+        answer = await in_turn(request, partial(_made, request, principal, row))
+        made = True
+        return answer
     finally:
-        making.discard(row["id"])
-
-
-def _in_making(request: Request) -> set[str]:
-    """The reports that requests to this process make at the moment. Of the event loop alone."""
-    state = request.app.state
-    if not hasattr(state, "reports_in_making"):
-        state.reports_in_making = set[str]()
-    return state.reports_in_making
+        with CancelScope(shield=True):
+            await to_thread.run_sync(claim.end, made)
 
 
 def _asked(

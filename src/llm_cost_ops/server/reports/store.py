@@ -53,6 +53,49 @@ def rows(
     return [dict(each) for each in found]
 
 
+def claim(
+    session: WriteSession, organization_id: str, report_id: str, now_us: int, until_us: int
+) -> bool:
+    """Take a pending report to make it, unless somebody has it whose time is not over; whether it
+    was taken. A time that ends later than one could last is of a clock set back."""
+    free = or_(
+        _ROW.making_until.is_(None),
+        _ROW.making_until <= now_us,
+        _ROW.making_until > until_us,
+    )
+    found = session.execute(
+        update(reports)
+        .where(
+            _ROW.organization_id == organization_id,
+            _ROW.id == report_id,
+            _ROW.status == PENDING,
+            free,
+        )
+        .values(making_until=until_us)
+    )
+    return found.rowcount > 0
+
+
+def move_claim(
+    session: WriteSession,
+    organization_id: str,
+    report_id: str,
+    held_us: int,
+    until_us: int | None,
+) -> None:
+    """Move the end of a claim that is still held, None gives it up."""
+    session.execute(
+        update(reports)
+        .where(
+            _ROW.organization_id == organization_id,
+            _ROW.id == report_id,
+            _ROW.status == PENDING,
+            _ROW.making_until == held_us,
+        )
+        .values(making_until=until_us)
+    )
+
+
 def finish(
     session: WriteSession, organization_id: str, report_id: str, values: Mapping[str, Any]
 ) -> bool:

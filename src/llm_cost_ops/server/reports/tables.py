@@ -33,13 +33,14 @@ reports = Table(
     micros("created_at"),
     micros("finished_at", nullable=True),
     micros("expires_at"),
+    micros("making_until", nullable=True),
     Index("ix_reports_organization", "organization_id", "id"),
     Index("ix_reports_expires", "expires_at"),
     **TABLE_OPTIONS,
 )
 """`needs` are permissions with commas, `limited_to` the conditions of who asked (null for none),
 `request` what was asked for with its period as instants, `document` the report once it is made, of
-which every form is drawn."""
+which every form is drawn. `making_until` is when the claim of who makes it ends."""
 
 report_templates = Table(
     "report_templates",

@@ -20,6 +20,7 @@ from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.blocks import (
     LAYERS,
     MAX_ROWS,
+    NONE_OF,
     Options,
     Ranked,
     against,
@@ -99,7 +100,8 @@ def tokens(material: Material, options: Options) -> Section:
 
     def row(label: str, totals: Totals) -> tuple[Cell, ...]:
         kinds = [totals.of_kind(name) for _, name in KINDS]
-        cached = ratio(totals.of_kind("cached_tokens"), totals.of_kind("input_tokens"))
+        given = totals.of_kind("input_tokens")
+        cached = ratio(totals.of_kind("cached_tokens"), given) if given else NONE_OF
         return (label, totals.requests, totals.total_tokens, *kinds, cached)
 
     rows = [row(label_of(key), totals) for key, totals in ranked.rows]

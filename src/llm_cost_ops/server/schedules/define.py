@@ -145,7 +145,7 @@ def _when(
         changed = recurrence.frequency != kept.get("frequency")
         period = DEFAULTS[recurrence.frequency] if changed else kept["period"]
     plan = recurrence.slots()
-    window_of(str(period), plan.next_after(now_us), time_zone(recurrence.timezone))
+    window_of(str(period), plan.next_after(now_us), time_zone(recurrence.timezone), plan)
     return recurrence, str(period)
 
 

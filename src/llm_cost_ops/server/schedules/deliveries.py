@@ -153,7 +153,8 @@ class Deliveries:
             if isinstance(principal, str):
                 return principal
             zone = time_zone(recurrence.timezone)
-            window = window_of(loads(schedule["recurrence"])["period"], slot_us, zone)
+            period = loads(schedule["recurrence"])["period"]
+            window = window_of(period, slot_us, zone, recurrence.slots())
             at = home(session, principal, from_micros(slot_us))
             at = replace(at, time_zone=recurrence.timezone)
             made = producer.make(self._database, parameters, principal, at, window)

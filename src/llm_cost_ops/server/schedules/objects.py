@@ -17,9 +17,14 @@ from llm_cost_ops.server.delivery.target import Guard
 from llm_cost_ops.server.schedules.destinations import AZURE, GCS, S3, Destination
 from llm_cost_ops.server.settings import StorageSettings
 from llm_cost_ops.server.storage.objects import Objects, store_of
-from llm_cost_ops.server.storage.storage import StorageUnavailable
+from llm_cost_ops.server.storage.storage import MALFORMED, StorageUnavailable, StorageUnusable
 
 TIMEOUT_S = 60.0
+GCS_URL = "https://storage.googleapis.com"
+"""Named, or a variable of the environment would decide."""
+
+
+_KEYS = {S3: "endpoint or key", GCS: "service_account_key", AZURE: "account_key or endpoint"}
 
 
 def put_object(to: Destination, name: str, chunks: Iterator[bytes], guard: Guard) -> Outcome:
@@ -32,6 +37,8 @@ def put_object(to: Destination, name: str, chunks: Iterator[bytes], guard: Guard
         except StorageUnavailable as error:
             if source.failed:
                 raise
+            if isinstance(error, StorageUnusable):
+                return Outcome(False, f"{error.reason}: {_unusable(error, to.kind)}", final=True)
             if way.refused is not None:
                 return Outcome(False, f"refused: {way.refused}")
             return Outcome(False, _said(error, to.kind))
@@ -79,7 +86,7 @@ def settings_of(to: Destination) -> StorageSettings:
             timeout_seconds=TIMEOUT_S,
             gcs_bucket=fields["bucket"],
             gcs_credentials=secrets["service_account_key"],
-            gcs_endpoint=key.get("gcs_base_url"),
+            gcs_endpoint=key.get("gcs_base_url") or GCS_URL,
         )
     return StorageSettings(
         backend=AZURE,
@@ -90,6 +97,13 @@ def settings_of(to: Destination) -> StorageSettings:
         azure_endpoint=fields.get("endpoint")
         or f"https://{fields['account']}.blob.core.windows.net",
     )
+
+
+def _unusable(error: StorageUnusable, kind: str) -> str:
+    """What has to be changed before any attempt can be answered otherwise."""
+    if error.reason != MALFORMED:
+        return error.message
+    return f"{kind} cannot be reached with this {_KEYS[kind]}"
 
 
 def _said(error: StorageUnavailable, kind: str) -> str:

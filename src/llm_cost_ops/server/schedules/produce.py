@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 from llm_cost_ops.core.errors import DomainError
@@ -28,7 +29,6 @@ from llm_cost_ops.server.analytics.summary import summary
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
 from llm_cost_ops.server.exports.asked import (
-    AGGREGATES,
     BILLING_PERIOD,
     Sources,
     Wanted,
@@ -118,18 +118,12 @@ class Exports:
         sources = Sources(database, PriceBook.packaged, at.currency, name)
         tally = Tally()
 
-        def facts() -> Mapping[str, str]:
-            # Books of a month have calls of other dates: their sum is that of what was written.
-            if wanted.month is not None:
-                return written_totals(tally, wanted)
-            return totals(database, wanted.selection, at)
-
         return Made(
             wanted.name.removesuffix(wanted.form.suffix),
             wanted.form.suffix,
             wanted.form.media_type,
             wanted.chunks(sources, tally),
-            facts,
+            lambda: written_totals(tally, at.currency),
         )
 
     def _wanted(self, parameters: Parameters, principal: Principal, at: Home) -> Wanted:
@@ -149,18 +143,28 @@ def refuse_own(parameters: Parameters) -> None:
             raise ParametersError(message, field=name)
 
 
-def written_totals(tally: Tally, wanted: Wanted) -> dict[str, str]:
-    """Calls and cost of what a file holds, as far as its columns tell."""
-    found = [row for row in tally.totals() if "total_cost" in row]
+_COSTS = ("total_cost", "cost", "amount", "calculated_cost")
+"""The names that a column of costs may have."""
+
+
+def written_totals(tally: Tally, currency: str) -> dict[str, str]:
+    """Calls and cost of what a file holds, as far as its columns tell: counted while it is written,
+    so that they are those of the file whatever arrives meanwhile. `currency` is that of nothing."""
+    found = tally.totals()
+    name = next((each for each in _COSTS if each in tally.names), None)
+    costs: dict[str, Any] = dict(tally.billed)
+    if name is not None:
+        costs = {str(row.get("currency") or ""): row[name] for row in found}
+        costs = costs or {currency: Decimal(0)}
     facts: dict[str, str] = {}
-    for row in found:
-        cost: Any = row["total_cost"]
-        currency = row.get("currency") or ""
-        label = "Total cost" if len(found) == 1 else f"Total cost ({currency})"
-        facts[label] = "not priced yet" if cost is None else f"{currency} {plain(cost)}".strip()
-    if wanted.kind != AGGREGATES and wanted.form.focus is None:
-        facts["Requests"] = f"{tally.rows:,}"
-    unpriced = sum(int(str(row.get("unpriced_count", 0))) for row in found)
+    for unit, cost in costs.items():
+        label = "Total cost" if len(costs) == 1 else f"Total cost ({unit})"
+        facts[label] = "not priced yet" if cost is None else f"{unit} {plain(cost)}".strip()
+    if "requests" in tally.names:
+        facts["Requests"] = f"{sum(int(str(row['requests'] or 0)) for row in found):,}"
+    else:
+        facts["Rows"] = f"{tally.rows:,}"
+    unpriced = sum(int(str(row.get("unpriced_count") or 0)) for row in found)
     if unpriced:
         facts["Without a price"] = f"{unpriced:,}"
     return facts

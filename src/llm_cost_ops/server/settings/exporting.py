@@ -17,6 +17,12 @@ class ExportSettings:
         low=1,
         high=3650,
     )
+    keep_days: int = setting(
+        400,
+        "How long it is kept who exported what, from the order on; never less than its file.",
+        low=31,
+        high=3650,
+    )
     max_unfinished: int = setting(
         20,
         "Exports of one organization that may wait or be made at the same time.",

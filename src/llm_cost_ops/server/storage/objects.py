@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import importlib
 import os
+from base64 import b64decode
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from llm_cost_ops.server.settings import StorageSettings
 from llm_cost_ops.server.storage.storage import (
     CHUNK,
-    UNTIL_CONFIGURED_SECONDS,
+    ENVIRONMENT,
+    MALFORMED,
+    NOT_INSTALLED,
     NotKept,
     StorageUnavailable,
+    StorageUnusable,
     checked,
 )
 
@@ -126,20 +131,22 @@ def store_of(settings: StorageSettings, *, way: str | None = None) -> Any:
     somebody else's: nothing of this machine's environment goes there. Raises
     StorageUnavailable."""
     if settings.lacking is not None:
-        raise StorageUnavailable(
-            f"Files cannot be kept: {settings.lacking}.", UNTIL_CONFIGURED_SECONDS
-        )
+        raise StorageUnusable(MALFORMED, f"Files cannot be kept: {settings.lacking}.")
+    if way is not None:
+        _refuse_ours(settings.backend)
     try:
         return _MAKERS[settings.backend](settings, way)
     except (ValueError, _library("obstore.exceptions").BaseError):
-        raise StorageUnavailable(
+        raise StorageUnusable(
+            MALFORMED,
             f"Files cannot be kept: the settings of storage.{settings.backend}_.. do not fit.",
-            UNTIL_CONFIGURED_SECONDS,
         ) from None
 
 
 def _s3(settings: StorageSettings, way: str | None) -> Any:
-    config = _neutral(_NEUTRAL_S3, way) | _given(
+    config = _neutral("s3", way) | _given(
+        # Beside `endpoint`, which a variable of this name goes before.
+        aws_endpoint_url_s3=None if way is None else settings.s3_endpoint,
         region=settings.s3_region or "us-east-1",
         access_key_id=settings.s3_access_key,
         secret_access_key=settings.s3_secret_key,
@@ -158,16 +165,30 @@ def _s3(settings: StorageSettings, way: str | None) -> Any:
 
 
 def _gcs(settings: StorageSettings, way: str | None) -> Any:
-    config = _given(
-        service_account_key=settings.gcs_credentials,
-        base_url=settings.gcs_endpoint,
-    )
     made = _library("obstore.store").GCSStore
-    return made(settings.gcs_bucket, config=config, **_common(settings, settings.gcs_endpoint, way))
+    common = _common(settings, settings.gcs_endpoint, way)
+    with _gcs_key(settings.gcs_credentials, way) as key:
+        config = _neutral("gcs", way) | key | _given(base_url=settings.gcs_endpoint)
+        return made(settings.gcs_bucket, config=config, **common)
+
+
+@contextmanager
+def _gcs_key(key: str | None, way: str | None) -> Generator[dict[str, str]]:
+    """The key as an option, until the store is made. The library takes a text or a path and not
+    both: where the environment has a path, somebody else's key replaces it as a file."""
+    if way is None or key is None or not any(name in os.environ for name in _GCS_PATHS):
+        yield _given(service_account_key=key)
+        return
+    with NamedTemporaryFile("w", encoding="utf-8") as file:  # for its owner alone
+        file.write(key)
+        file.flush()
+        yield {"service_account": file.name}
 
 
 def _azure(settings: StorageSettings, way: str | None) -> Any:
-    config = _neutral(_NEUTRAL_AZURE, way) | _given(
+    if way is not None:  # the library would read it with the first request alone
+        b64decode(settings.azure_key or "", validate=True)
+    config = _neutral("azure", way) | _given(
         account_name=settings.azure_account,
         account_key=settings.azure_key,
         endpoint=settings.azure_endpoint,
@@ -184,34 +205,44 @@ def _alone(own: dict[str, object], way: str | None) -> dict[str, Any]:
     return {} if way is None else {"credential_provider": lambda: own}
 
 
-_NEUTRAL_S3 = {
-    "SERVER_SIDE_ENCRYPTION": "AES256",
-    "SSE_CUSTOMER_KEY_BASE64": "",
-    "SSE_KMS_KEY_ID": "",
-    "SSE_BUCKET_KEY_ENABLED": "false",
-    "SKIP_SIGNATURE": "false",
-    "REQUEST_PAYER": "false",
-    "UNSIGNED_PAYLOAD": "false",
-    "VIRTUAL_HOSTED_STYLE_REQUEST": "false",
-    "S3_EXPRESS": "false",
+_NEUTRAL: dict[str, dict[str, str]] = {
+    "s3": {
+        "AWS_SERVER_SIDE_ENCRYPTION": "AES256",
+        "AWS_SSE_CUSTOMER_KEY_BASE64": "",
+        "AWS_SSE_KMS_KEY_ID": "",
+        "AWS_SSE_BUCKET_KEY_ENABLED": "false",
+        "AWS_SKIP_SIGNATURE": "false",
+        "AWS_REQUEST_PAYER": "false",
+        "AWS_UNSIGNED_PAYLOAD": "false",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+        "AWS_S3_EXPRESS": "false",
+    },
+    "gcs": {"GOOGLE_SKIP_SIGNATURE": "false"},
+    "azure": {"AZURE_STORAGE_USE_EMULATOR": "false", "AZURE_SKIP_SIGNATURE": "false"},
 }
-_NEUTRAL_AZURE = {"STORAGE_USE_EMULATOR": "false", "SKIP_SIGNATURE": "false"}
 """What the library reads from variables of these names, and what is as if they were not there."""
+_GCS_PATHS = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH")
+_OURS = {"gcs": ("GOOGLE_BEARER_TOKEN",), "azure": ("AZURE_STORAGE_ENCRYPTION_KEY",)}
+"""Variables that would go to somebody else's store, and that no option takes back."""
 
 
-def _neutral(values: dict[str, str], way: str | None) -> dict[str, str]:
+def _neutral(kind: str, way: str | None) -> dict[str, str]:
     """Of somebody else's store what takes back the variables that this machine's environment has:
     the operator's encryption key and its other wishes are for the operator's own store. Where there
     is none nothing is sent, because not every server knows these headers."""
     if way is None:
         return {}
     here = {name.upper() for name in os.environ}
-    family = "AWS" if values is _NEUTRAL_S3 else "AZURE"
-    return {
-        f"{family}_{name}".lower(): value
-        for name, value in values.items()
-        if f"{family}_{name}" in here
-    }
+    return {name.lower(): value for name, value in _NEUTRAL[kind].items() if name in here}
+
+
+def _refuse_ours(kind: str) -> None:
+    """Raises StorageUnusable where this machine's secrets would go to somebody else's store."""
+    found = next((name for name in _OURS.get(kind, ()) if os.environ.get(name)), None)
+    if found is not None:
+        raise StorageUnusable(
+            ENVIRONMENT, f"{found} in the environment of the server would go to another's store."
+        )
 
 
 _MAKERS: dict[str, Callable[[StorageSettings, str | None], Any]] = {
@@ -243,9 +274,8 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise StorageUnavailable(
-            f"This server cannot reach object storage: {INSTALL}.", UNTIL_CONFIGURED_SECONDS
-        ) from None
+        text = f"This server cannot reach object storage: {INSTALL}."
+        raise StorageUnusable(NOT_INSTALLED, text) from None
 
 
 @contextmanager

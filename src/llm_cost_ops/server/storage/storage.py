@@ -31,6 +31,8 @@ CHUNK = 8 * 1024 * 1024
 RETRY_SECONDS = 15
 UNTIL_CONFIGURED_SECONDS = 3600
 MAX_KEY = 512
+NOT_INSTALLED, MALFORMED, ENVIRONMENT = "not_installed", "malformed_credentials", "environment"
+"""Reasons of StorageUnusable."""
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 
@@ -42,6 +44,15 @@ class StorageUnavailable(Problem):
             503, "SERVICE_UNAVAILABLE", message, headers={"Retry-After": str(retry_after)}
         )
         self.retry_after = retry_after
+
+
+class StorageUnusable(StorageUnavailable):
+    """The same until somebody changes something: no attempt is answered otherwise. `reason` says
+    what, for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message, UNTIL_CONFIGURED_SECONDS)
+        self.reason = reason
 
 
 class NotKept(LookupError):

@@ -79,3 +79,16 @@ def test_a_document_without_sections_still_says_how_it_was_made() -> None:
     (last,) = with_appendix(documents.document(), charts=True).sections
     assert isinstance(last.blocks[0], Text)
     assert "2026-11-05 01:00 CET" in last.blocks[0].text
+
+
+def test_the_values_of_a_forecast_are_empty_where_there_is_nothing_to_know() -> None:
+    actual, ahead = (1, None, 3, None, None), (None, None, None, 4, None)
+    chart = Chart("band", "Cost", "c", ("a", "b", "c", "d", "e"),
+                  (Series("actual", actual), Series("forecast", ahead)))  # fmt: skip
+    made = with_appendix(documents.document(Section("Outlook", (chart,))), charts=True)
+    (found,) = [
+        block
+        for block in made.sections[-1].blocks
+        if isinstance(block, Table) and "in figures" in block.title
+    ]
+    assert [row[1:] for row in found.rows] == [(1, ""), (None, ""), (3, ""), ("", 4), ("", None)]

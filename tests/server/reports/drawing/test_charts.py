@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llm_cost_ops.core.report.document import Cell, Chart, Kind, Series, Style
 from llm_cost_ops.server.reports.drawing.charts import WIDTH, draw_chart
-from llm_cost_ops.server.reports.drawing.looks import OTHER, checked
+from llm_cost_ops.server.reports.drawing.looks import OTHER, checked, tint
 from llm_cost_ops.server.reports.drawing.scale import scale_of
 from llm_cost_ops.server.reports.drawing.svg import Font
 from tests.server.reports.drawing import documents
@@ -210,3 +210,13 @@ def test_a_scale_holds_every_value_and_zero(values: list[Decimal | None]) -> Non
     assert Decimal(0) in scale.ticks
     assert 2 <= len(scale.ticks) <= 8
     assert all(scale.low <= each <= scale.high for each in scale.ticks)
+
+
+def test_what_is_spent_at_least_is_lighter_and_says_so() -> None:
+    limit = Series("limit", (money(10), money(10)))
+    series = (Series("spent", (money(4), None)), limit, Series("at least", (None, money(5))))
+    picture = Picture(chart("bullet", ("whole", "part"), *series))
+    assert len(picture.filled(LOOKS.primary)) == 1
+    assert len(picture.filled(tint(LOOKS.primary, 0.45))) == 1
+    assert "≥ 5.00 of 10.00 (50 %)" in picture.words
+    assert "more is spent" in str(picture.note)

@@ -243,3 +243,25 @@ def test_fonts_are_in_the_file(full: Read) -> None:
     ]
     assert fonts
     assert all({"/FontFile2", "/FontFile3"} & set(each) for each in fonts)
+
+
+def test_words_beside_many_numbers_stay_on_the_page() -> None:
+    """A status or an outcome as the last column, beside heads and ids that need all the room."""
+    heads = ("Limit", "Spent (at least)", "Reserved", "Variance", "Used", "Unpriced calls")
+    numbers = tuple(Column(head, "money" if head != "Used" else "ratio", "USD") for head in heads)
+    columns = (Column("Budget"), Column("Period"), *numbers, Column("Status"))
+    cells = (10**10, 10**10, 0, None, None, 20_000_000_000)
+    row = ("Support assistants", "2026-11-01 to 2026-11-30", *cells, "exceeded")
+    ids = ("2026-11-28 12:28 UTC", f"key_{'Z' * 26}", "report.downloaded", f"report rpt_{'M' * 26}")
+    audit = Table("Log", tuple(map(Column, ("When", "Who", "Action", "Of what", "Outcome"))),
+                  ((*ids, "success"),) * 3)  # fmt: skip
+    variance = Table("Variance", columns, (row,) * 4)
+    made = documents.document(Section("Budgets", (variance, audit)))
+    margin = 0.0
+    with pypdfium2.PdfDocument(draw(made, "pdf")) as opened:
+        for page in opened:
+            text, width = page.get_textpage(), page.get_width()
+            for at in range(text.count_chars()):
+                left, _, right, _ = text.get_charbox(at)
+                margin = max(margin, right) if right > left else margin
+            assert margin <= width - 42

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from decimal import Decimal
 from xml.etree import ElementTree
 
 import pytest
 
-from llm_cost_ops.core.report.document import Column, Document, Section, Table
+from llm_cost_ops.core.report.document import Column, Section, Table
 from llm_cost_ops.server.reports.drawing import draw
 from tests.server.reports.drawing import documents
-
-MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
-
-
-class Book:
-    """Sheets as cells by their names (`B3`): texts as str, numbers as Decimal of their digits."""
-
-    def __init__(self, document: Document) -> None:
-        self.raw = draw(document, "xlsx")
-        self.parts = zipfile.ZipFile(io.BytesIO(self.raw))
-        strings = [
-            "".join(each.text or "" for each in item.iter(f"{MAIN}t"))
-            for item in self._xml("xl/sharedStrings.xml")
-        ]
-        found = self._xml("xl/workbook.xml").iter(f"{MAIN}sheet")
-        self.names = [sheet.attrib["name"] for sheet in found]
-        self.sheets = {
-            name: self._cells(f"xl/worksheets/sheet{at}.xml", strings)
-            for at, name in enumerate(self.names, start=1)
-        }
-
-    def _xml(self, name: str) -> ElementTree.Element:
-        return ElementTree.fromstring(self.parts.read(name))  # noqa: S314
-
-    def _cells(self, name: str, strings: list[str]) -> dict[str, str | Decimal]:
-        cells: dict[str, str | Decimal] = {}
-        for cell in self._xml(name).iter(f"{MAIN}c"):
-            value = cell.findtext(f"{MAIN}v")
-            if value is not None:
-                text = cell.get("t") == "s"
-                cells[cell.attrib["r"]] = strings[int(value)] if text else Decimal(value)
-        return cells
-
-    def row(self, sheet: str, first: str) -> list[str | Decimal | None]:
-        """Cells A to H of the last row that begins with this text: tables are below charts."""
-        cells = self.sheets[sheet]
-        found = [at[1:] for at, value in cells.items() if at[0] == "A" and value == first]
-        return [cells.get(f"{column}{found[-1]}") for column in "ABCDEFGH"]
+from tests.support.workbooks import MAIN, Book
 
 
 @pytest.fixture(scope="module")
 def full() -> Book:
-    return Book(documents.full())
+    return Book(draw(documents.full(), "xlsx"))
 
 
 def test_there_is_a_sheet_for_each_section(full: Book) -> None:
@@ -109,7 +69,7 @@ def test_dates_and_times_are_dates_and_times(full: Book) -> None:
 
 
 def test_nothing_is_a_formula_or_a_link() -> None:
-    book = Book(documents.hostile())
+    book = Book(draw(documents.hostile(), "xlsx"))
     sheets = [name for name in book.parts.namelist() if name.startswith("xl/worksheets/")]
     for name in sheets:
         text = book.parts.read(name).decode()
@@ -124,21 +84,25 @@ def test_nothing_is_a_formula_or_a_link() -> None:
 
 def test_a_text_longer_than_a_cell_says_that_it_was_cut() -> None:
     table = Table("T", (Column("Name"),), (("y" * 32_767,), ("z" * 32_768,)))
-    texts = Book(documents.document(Section("S", (table,)))).sheets["S"].values()
+    texts = Book(draw(documents.document(Section("S", (table,))), "xlsx")).sheets["S"].values()
     assert "y" * 32_767 in texts
     assert next(each for each in texts if str(each).startswith("z")).endswith("… [cut]")  # type: ignore[union-attr]
 
 
 def test_names_of_sheets_are_allowed_and_differ() -> None:
     titles = ("A/B:C", "a b c", "About", "x" * 40, "x" * 41, "'", "History", "[]*?")
-    book = Book(documents.document(*(Section(title, ()) for title in titles)))
+    book = Book(draw(documents.document(*(Section(title, ()) for title in titles)), "xlsx"))
     assert len({name.lower() for name in book.names}) == len(book.names)
     assert all(0 < len(name) <= 31 for name in book.names)
     assert book.names[1:4] == ["A B C", "a b c 2", "About 2"]
 
 
 def test_an_empty_report_says_so() -> None:
-    texts = {value for cells in Book(documents.empty()).sheets.values() for value in cells.values()}
+    texts = {
+        value
+        for cells in Book(draw(documents.empty(), "xlsx")).sheets.values()
+        for value in cells.values()
+    }
     assert {
         "Nothing to draw: no data in this period.",
         "No rows in this period.",
@@ -149,3 +113,13 @@ def test_an_empty_report_says_so() -> None:
 def test_the_same_document_is_the_same_file(full: Book) -> None:
     assert draw(documents.full(), "xlsx") == full.raw
     assert b"2026-11-05T00:00:00Z" in full.parts.read("docProps/core.xml")
+
+
+def test_texts_stand_apart_from_the_numbers_before_them() -> None:
+    columns = (Column("Cost", "money", "USD"), Column("Status"))
+    table = Table("T", columns, ((10**10, "ok"),))
+    book = Book(draw(documents.document(Section("All", (table,))), "xlsx"))
+    styles = ElementTree.fromstring(book.parts.read("xl/styles.xml"))  # noqa: S314
+    aligned = [each.attrib for each in styles.iter(f"{MAIN}alignment")]
+    texts = [each for each in aligned if each.get("wrapText") and "horizontal" in each]
+    assert {each.get("indent") for each in texts if each["horizontal"] == "left"} == {"1"}

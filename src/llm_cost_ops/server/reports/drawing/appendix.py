@@ -15,6 +15,7 @@ from llm_cost_ops.core.report.document import (
     Document,
     Figures,
     Section,
+    Series,
     Table,
     Text,
 )
@@ -108,7 +109,26 @@ def _size(chart: Chart) -> int:
 
 
 def _table_of(chart: Chart) -> Table:
-    return table_of(chart, f"Chart “{chart.title}” in figures")
+    return table_of(_apart(chart), f"Chart “{chart.title}” in figures")
+
+
+def _apart(chart: Chart) -> Chart:
+    """A forecast with empty cells where there is nothing to know: what is expected of the past, and
+    what is actual of the future. What is missing else stays unknown."""
+    if chart.form != "band":
+        return chart
+    ahead = [each.values for each in chart.series if each.name != "actual"]
+    known = [at for values in ahead for at, value in enumerate(values) if value is not None]
+    start = min(known, default=len(chart.categories))
+
+    def blank(each: Series) -> Series:
+        past = each.name != "actual"
+        return Series(each.name, tuple(
+            "" if value is None and (at < start) is past else value
+            for at, value in enumerate(each.values)
+        ))  # fmt: skip
+
+    return replace(chart, series=tuple(map(blank, chart.series)))
 
 
 def table_of(chart: Chart, title: str) -> Table:

@@ -33,6 +33,7 @@ _SIZES = ((8.5, 4.0), (7.5, 3.0), (6.8, 2.2))
 """Points of type in a table, and left and right of each cell."""
 _DIGIT, _LETTER = 0.48, 0.53
 """em"""
+_WORD, _FEW_WORDS = 10, 300
 _NARROW_TABLE = 0.62
 _NARROWEST = 16
 _WIDEST = 46
@@ -100,6 +101,15 @@ def _framed(logo: Logo) -> str:
     )
 
 
+def _stays(blocks: Sequence[Laid]) -> bool:
+    """Whether a section begins with some words on what follows, which must not stand alone."""
+    return (
+        len(blocks) > 1
+        and blocks[0]["kind"] == "text"
+        and sum(map(len, blocks[0]["paragraphs"])) <= _FEW_WORDS
+    )
+
+
 def _bound(laid: Laid) -> None:
     """Texts as long as a page bears, and what the page needs to know of each block."""
     for name in ("title", "organization", "period"):
@@ -111,7 +121,8 @@ def _bound(laid: Laid) -> None:
     for at, section in enumerate(laid["sections"]):
         section["title"] = _broken(cut(section["title"], 200))
         section["apart"] = at == len(laid["sections"]) - 1
-        for block in section["blocks"]:
+        for place, block in enumerate(section["blocks"]):
+            block["stays"] = place == 0 and _stays(section["blocks"])
             _bound_block(block)
 
 
@@ -191,9 +202,14 @@ def _widths(block: Laid, longest: Sequence[int], places: Sequence[int]) -> list[
     """None: as wide as its numbers; else a share of what is left."""
     if all(block["numeric"][at] for at in places):
         return [None] * len(places)
+    texts = [longest[at] for at in places if not block["numeric"][at]]
+    # Words such as a status get the room that they need, as long as a longer text gives way.
+    whole = _WORD if max(texts) > _WORD else 0
     return [
-        None if block["numeric"][at] else float(max(6, min(longest[at], _WIDEST))) for at in places
-    ]
+        None if block["numeric"][at] or longest[at] <= whole
+        else float(max(6, min(longest[at], _WIDEST)))
+        for at in places
+    ]  # fmt: skip
 
 
 def _width(needed: Sequence[float], size: float, inset: float) -> float:

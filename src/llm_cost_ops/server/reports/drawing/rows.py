@@ -18,6 +18,7 @@ _BAR = 9.0
 _LABEL = 7.5
 _SHORT = "Shortened names stand in full in the table."
 _FULL_BAR = Decimal(200)
+_PARTLY = 0.45
 
 
 def bars(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
@@ -77,8 +78,10 @@ def _names(svg: Svg, names: Sequence[str], top: float) -> tuple[float, bool]:
 
 def bullet(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
     """What was spent, as a share of its limit: the black mark at 100 % is the limit, what is above
-    it has the accent's colour. Budgets of any size are thus compared."""
-    spent, limit = numbers(chart, "spent"), numbers(chart, "limit")
+    it has the accent's colour, what is known in part a lighter one. Budgets of any size are thus
+    compared."""
+    known, least, limit = (numbers(chart, name) for name in ("spent", "at least", "limit"))
+    spent = [part if whole is None else whole for whole, part in zip(known, least, strict=True)]
     shares = [_share(*pair) for pair in zip(spent, limit, strict=True)]
     kept = range(min(len(shares), MOST_ROWS))
     left, short = _names(svg, chart.categories[: len(kept)], 14)
@@ -87,6 +90,7 @@ def bullet(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
         chart.kind, chart.currency, [cell for s in chart.series for cell in s.values]
     )
     labels = [_of(spent[at], limit[at], shares[at], places) for at in kept]
+    labels = [label if least[at] is None else f"≥ {label}" for at, label in enumerate(labels)]
     right = max(map(svg.measure, labels)) + 8
     width = svg.width - left - right
     bottom = 14 + _ROW * len(kept)
@@ -105,13 +109,16 @@ def bullet(svg: Svg, chart: Chart, looks: Looks) -> tuple[float, str | None]:
             continue
         svg.rect(zero, y + 1, full - zero, _BAR, "#e6e6e6")
         end = left + width * scale.share(min(share, _FULL_BAR))
-        svg.rect(zero, y + 1, min(end, full) - zero, _BAR, looks.primary)
+        colour = looks.primary if least[row] is None else tint(looks.primary, _PARTLY)
+        svg.rect(zero, y + 1, min(end, full) - zero, _BAR, colour)
         if end > full:
             svg.rect(full, y + 1, end - full, _BAR, looks.accent)
         if share > _FULL_BAR:
             svg.area([(end, y), (end + 5, y + 5.5), (end, y + 11)], looks.accent)
         svg.rect(full - 1, y - 1, 2, _BAR + 4, INK)
     notes = ["Bars are shares of each budget’s limit, which the black mark stands for."]
+    if any(each is not None for each in least):
+        notes.append("A lighter bar, ≥: some calls have no known cost, so that more is spent.")
     if any(share is not None and share > _FULL_BAR for share in shares):
         notes.append("An arrow: more than 200 %.")
     if len(shares) > len(kept):

@@ -92,6 +92,12 @@ def places_of(kind: Kind, currency: str | None, values: Iterable[Cell]) -> int:
     return max((min(_MOST_PLACES, _decimals(number)) for number in numbers), default=0)
 
 
+def places_alone(kind: Kind, currency: str | None, value: Cell) -> int:
+    """Places of a value that stands for itself: for money two digits that are not zero."""
+    less = value // 10 if kind == "money" and isinstance(value, int) and value > 0 else value
+    return places_of(kind, currency, (less,))
+
+
 def _decimals(number: Decimal) -> int:
     return len(plain(number).partition(".")[2])
 
@@ -124,8 +130,7 @@ def shown(
     if number is None:
         return value.isoformat() if isinstance(value, date) else clean(str(value))
     if places is None:
-        alone = value // 10 if kind == "money" and isinstance(value, int) and value > 0 else value
-        places = places_of(kind, currency, (alone,))
+        places = places_alone(kind, currency, value)
     if kind == "ratio":
         return f"{rounded(number.scaleb(2, EXACT), places)} %"
     return rounded(number, places)

@@ -40,6 +40,7 @@ from llm_cost_ops.server.reports.drawing.values import (
     cut,
     digits,
     paragraphs,
+    places_alone,
     places_of,
     zone_of,
 )
@@ -109,6 +110,10 @@ def _sheet_names(titles: Sequence[str]) -> list[str]:
     return names
 
 
+_APART: dict[str, Any] = {"align": "left", "indent": 1}
+"""Of texts: a number to the left of one ends where the text begins."""
+
+
 @dataclass(slots=True)
 class _Formats:
     """Formats of cells, each made once."""
@@ -131,10 +136,10 @@ class _Formats:
 
     def head(self, number: bool) -> Any:
         return self.of(
+            **_side(number),
             bold=True,
             font_color=self.looks.on_primary,
             bg_color=self.looks.primary,
-            align="right" if number else "left",
             valign="top",
             text_wrap=True,
         )
@@ -143,7 +148,7 @@ class _Formats:
         """A value of a table."""
         bold: dict[str, Any] = {"bold": True, "top": 2} if total else {}
         if kind == "text":
-            return self.of(valign="top", text_wrap=True, **bold)
+            return self.of(valign="top", text_wrap=True, **_APART, **bold)
         return self.of(valign="top", num_format=number_format(kind, places), **bold)
 
     def digits(self, total: bool) -> Any:
@@ -157,8 +162,11 @@ class _Formats:
 
     def unknown(self, number: bool, total: bool) -> Any:
         bold: dict[str, Any] = {"top": 2} if total else {}
-        align = "right" if number else "left"
-        return self.of(italic=True, font_color="#595959", valign="top", align=align, **bold)
+        return self.of(italic=True, font_color="#595959", valign="top", **_side(number), **bold)
+
+
+def _side(number: bool) -> dict[str, Any]:
+    return {"align": "right"} if number else _APART
 
 
 def number_format(kind: Kind, places: int) -> str:
@@ -263,19 +271,21 @@ class _Sheet:
     def _figures(self, block: Figures) -> None:
         heads = ("Figure", "Value", "Currency", "Change", "Exact")
         for column, head in enumerate(heads):
-            self.sheet.write_string(self.at, column, head, self.formats.head(column in (1, 3)))
+            self.sheet.write_string(self.at, column, head, self.formats.head(column in (1, 3, 4)))
             self._widen(column, len(head))
         for each in block.items:
             self.at += 1
-            self.sheet.write_string(self.at, 0, _text(each.label))
-            places = places_of(each.kind, each.currency, (each.value,))
+            word = self.formats.cell("text", 0, total=False)
+            self.sheet.write_string(self.at, 0, _text(each.label), word)
+            places = places_alone(each.kind, each.currency, each.value)
             self._put(1, Column("", each.kind), each.value, places, total=False)
             self._widen(0, len(each.label))
             self._widen(1, 18)
             if each.kind == "money":
-                self.sheet.write_string(self.at, 2, _text(each.currency or ""))
+                self.sheet.write_string(self.at, 2, _text(each.currency or ""), word)
                 if isinstance(each.value, int):
-                    self.sheet.write_string(self.at, 4, plain_e10(each.value))
+                    exact = plain_e10(each.value)
+                    self.sheet.write_string(self.at, 4, exact, self.formats.digits(total=False))
                     self._widen(4, 24)
             if (change := change_text(each.change)) is not None:
                 self.sheet.write_string(self.at, 3, change, self.formats.of(align="right"))

@@ -1,49 +1,16 @@
-"""Dated rates, and the period that another one is compared with."""
+"""The period that another one is compared with."""
 
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llm_cost_ops.core.period import ALL_TIME, HOUR_US, PeriodError, Window, days_window
 from llm_cost_ops.core.report.compare import earlier, whole_days
-from llm_cost_ops.core.report.convert import Rate, converted, converted_parts, rate_on
 
 BERLIN = ZoneInfo("Europe/Berlin")
-RATES = [
-    Rate("EUR", date(2026, 10, 1), Decimal("1.1"), "bank"),
-    Rate("EUR", date(2026, 11, 1), Decimal("1.2"), "bank"),
-    Rate("GBP", date(2026, 1, 1), Decimal("1.3"), "bank"),
-]
-
-
-def test_the_latest_rate_that_is_not_of_a_later_day() -> None:
-    assert rate_on(RATES, "EUR", date(2026, 9, 30)) is None
-    assert rate_on(RATES, "EUR", date(2026, 10, 31)) == RATES[0]
-    assert rate_on(RATES, "EUR", date(2026, 11, 1)) == RATES[1]
-    assert rate_on(RATES, "JPY", date(2026, 11, 1)) is None
-
-
-def test_an_amount_is_rounded_half_even_once() -> None:
-    half = Rate("XXX", date(2026, 1, 1), Decimal("0.5"), "test")
-    assert [converted(units, half) for units in (1, 3, 5, -1, -3)] == [0, 2, 2, 0, -2]
-
-
-@given(
-    st.lists(st.integers(min_value=-(10**18), max_value=10**18)),
-    st.decimals(min_value="0.0001", max_value="10000", places=6),
-)
-def test_parts_sum_to_their_converted_sum(amounts: list[int], number: Decimal) -> None:
-    rate = Rate("EUR", date(2026, 1, 1), number, "test")
-    parts = converted_parts(amounts, rate)
-    assert sum(parts) == converted(sum(amounts), rate)
-    pairs = zip(parts, amounts, strict=True)
-    assert all(abs(part - amount * number) <= 1 for part, amount in pairs)
 
 
 def days(first: str, last: str) -> Window:
