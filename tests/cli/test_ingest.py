@@ -94,6 +94,19 @@ class TestFiles:
             ("EUR", "1.25"), ("USD", "0.0075"), ("USD", "0.1"),
         ]  # fmt: skip
 
+    def test_a_null_in_metadata_is_kept_beside_a_cost(
+        self, run: Run, ledger: str, place: Path
+    ) -> None:
+        metadata = {"a": None, "n": {"b": None, "c": [None, 1]}}
+        cost = {"event_id": "c", "model": "m", "provider": "openai", "cost": 0.1}
+        rows = [{**call(1), "metadata": metadata}, {**cost, "metadata": metadata}]
+        shown = totals(run, "--format", "jsonl", write_lines(place / "nulls.jsonl", rows))
+        assert counts(shown) == (2, 0, 0, 0)
+        file = place / "out.jsonl"
+        run("export", "--type", "calls", "-f", "jsonl", "--output", file)
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["metadata"] for line in lines] == [metadata, metadata]
+
     @pytest.mark.parametrize("content", ["", "  \n\n"])
     def test_an_empty_file_is_no_fault_and_no_import(
         self, run: Run, ledger: str, place: Path, content: str

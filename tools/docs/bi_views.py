@@ -32,9 +32,12 @@ behind them do not. New columns are added at the end. How to use them:
 | instant | `timestamptz` | `datetime(6)`, UTC | text, UTC, to the second |
 | day | `date` | `date` | text |
 | text | `varchar` | `varchar` | text |
+| units | no such column | no such column | integer: the money times 10,000,000,000 |
 
 Amounts of several currencies are never added: group by `currency`. The column `rate` of
 `bi_exchange_rates` has twenty places.
+
+On SQLite, `SUM` of a money column is a binary number and wrong in its last digits: sum its units.
 """
 
 

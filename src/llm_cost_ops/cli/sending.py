@@ -16,6 +16,7 @@ from llm_cost_ops.cli.connect import Api, path_of
 from llm_cost_ops.cli.handover import Handover, Helpers
 from llm_cost_ops.cli.tally import Tally
 from llm_cost_ops.client import wire
+from llm_cost_ops.core import jsontext
 from llm_cost_ops.exceptions import APIError
 from llm_cost_ops.importers import GROWING, LINE, Record, pop_signals
 
@@ -215,12 +216,16 @@ class Sending:
 
 
 def _encoded(record: Record) -> bytes:
-    """The record as JSON; by the C encoder where it holds no Decimal, which is nearly always.
+    """The record as JSON; by the C encoder where it holds no Decimal, which is nearly always. A
+    null in its metadata is a value: to the SDK's encoder it would be a field that is not given.
 
     Raises ValueError for what JSON cannot carry.
     """
     try:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except TypeError:
-        return wire.encode(record)
+        try:
+            text = jsontext.dumps(record)
+        except TypeError:  # a float beside a Decimal, or an instant of a Parquet file
+            return wire.encode(record)
     return text.encode()

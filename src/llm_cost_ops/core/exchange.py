@@ -14,7 +14,13 @@ from datetime import date
 from decimal import Decimal
 
 from llm_cost_ops.core.errors import DomainError
-from llm_cost_ops.core.money import EXACT, check_currency, parse_decimal, round_ratio
+from llm_cost_ops.core.money import (
+    EXACT,
+    check_currency,
+    parse_decimal,
+    round_ratio,
+    round_ratio_e10,
+)
 
 MAX_WHOLE_DIGITS = 12
 MAX_RATE_PLACES = 20
@@ -102,6 +108,14 @@ def converted(amount_e10: int, rate: Decimal) -> int:
     """An amount in units of 1e-10 times a rate, rounded once, half-even."""
     numerator, denominator = rate.as_integer_ratio()
     return round_ratio(amount_e10 * numerator, denominator)
+
+
+def converted_exactly(amount: Decimal, rate: Decimal) -> int:
+    """An amount of any number of places times a rate, in units of 1e-10, rounded once, half-even:
+    rounded before as well, it could be off by as much as the rate."""
+    numerator, denominator = amount.as_integer_ratio()
+    times, per = rate.as_integer_ratio()
+    return round_ratio_e10(numerator * times, denominator * per)
 
 
 def converted_parts(amounts_e10: Iterable[int], rate: Decimal) -> list[int]:

@@ -1,9 +1,10 @@
 """Our own exports of calls (JSON, JSON lines): what another installation counted, as it counted it.
 
 A cost stands as it was exported, whatever prices are known here. A call without one waits for a
-price, as it did there. Calls keep source and event id, so that the same export again adds nothing;
-where an export has no event ids, the ids of its rows are theirs. A later export of the same calls
-corrects those whose counts or costs have changed since.
+price, as it did there; where the export leaves out what a price depends on, it is refused, because
+any price would be a guess. Calls keep source and event id, so that the same export again adds
+nothing; where an export has no event ids, the ids of its rows are theirs. A later export of the
+same calls corrects those whose counts or costs have changed since.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _TEXTS = (
     "service_tier", "processing", "region",
 )  # fmt: skip
 _PARTIALLY = "partially_priced"
+_PRICED_BY = ("usage", "service_tier", "processing", "region")
+"""What a price depends on: a column that is missing is not the same as an empty one."""
 
 
 def is_export(keys: Iterable[str]) -> bool:
@@ -104,6 +107,11 @@ def _counted(row: Row, cost: object) -> Record:
 
 
 def _waiting(row: Row) -> Record:
+    for name in _PRICED_BY:
+        if name not in row:
+            raise RowError(
+                "is required of a call without a cost: export again with --type calls", field=name
+            )
     requests = count_of(row.get("requests"), "requests")
     usage = dict(_usage(row))
     if requests is not None and (requests > 1 or not usage):

@@ -2,9 +2,9 @@
 
 FOCUS has a row per kind of usage. Those of one charge period that share model, terms and labels are
 one record here: its cost is the sum of theirs, its counts hold theirs by kind, and it stands for as
-many calls. So the sums of costs, calls and kinds are those of the file. What FOCUS does not carry
-cannot come back: single calls with their event ids and instants, latency, and tokens of costs that
-came without kinds.
+many calls. So the sums of costs, calls and kinds are those of the file. Calls without a price are a
+record of their own, which waits for one. What FOCUS does not carry cannot come back: single calls
+with their event ids and instants, latency, and tokens of costs that came without kinds.
 """
 
 from __future__ import annotations
@@ -41,6 +41,21 @@ _FIELDS = {
 _UNPRICED, _PARTIALLY = "unpriced", "partially_priced"
 
 
+@dataclass(frozen=True, slots=True)
+class _Charge:
+    """A row, without what it shares with others. `price` is what rated its calls, if anything."""
+
+    line: int
+    status: str | None
+    price: tuple[str | None, str | None]
+    cost: Decimal
+    list_cost: Decimal
+    kind: str | None
+    quantity: Decimal
+    requests: Decimal
+    metadata: str | None
+
+
 @dataclass(slots=True)
 class _Group:
     """What rows with one key add up to."""
@@ -55,6 +70,59 @@ class _Group:
     is_partial: bool = False
     kinds: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     metadata: set[str | None] = field(default_factory=set[str | None])
+
+    def add(self, charge: _Charge) -> None:
+        self.cost += charge.cost
+        self.list_cost += charge.list_cost
+        self.requests += charge.requests
+        self.is_partial |= charge.status in (_UNPRICED, _PARTIALLY)
+        kind = charge.kind
+        if kind is not None and kind in ANCESTORS and kind != "requests":
+            self.kinds[kind] = self.kinds.get(kind, Decimal(0)) + charge.quantity
+        self.metadata.add(charge.metadata)
+
+
+_Identity = tuple[str | None, ...]
+
+
+class _Period:
+    """The groups of one charge period. Usage without a cost is that of calls without a price, or
+    what has none of calls that are priced in part: only the other rows of its group tell."""
+
+    def __init__(self) -> None:
+        self.groups: dict[_Identity, _Group] = {}
+        self._undecided: list[tuple[dict[str, str | None], str, _Charge]] = []
+        self._partial: set[tuple[_Identity, tuple[str | None, str | None]]] = set()
+
+    def add(self, key: dict[str, str | None], provider: str, charge: _Charge) -> None:
+        if charge.status == _PARTIALLY:
+            self._partial.add(((*key.values(), provider), charge.price))
+        if charge.status != _UNPRICED:
+            self._put(key, provider, charge, is_unpriced=False)
+        elif charge.price == (None, None):
+            self._put(key, provider, charge, is_unpriced=True)
+        elif key["ChargeClass"] is not None:
+            # What a correction takes back here it adds elsewhere: apart, it would count calls twice
+            self._put(key, provider, charge, is_unpriced=False)
+        elif charge.requests:  # the calls of a partial cost are counted where the cost stands
+            self._put(key, provider, charge, is_unpriced=True)
+        else:
+            self._undecided.append((key, provider, charge))
+
+    def records(self) -> Iterator[Record]:
+        for key, provider, charge in self._undecided:
+            is_partial = ((*key.values(), provider), charge.price) in self._partial
+            self._put(key, provider, charge, is_unpriced=not is_partial)
+        yield from _records(self.groups)
+
+    def _put(
+        self, key: dict[str, str | None], provider: str, charge: _Charge, *, is_unpriced: bool
+    ) -> None:
+        identity = (*key.values(), provider, str(is_unpriced))
+        group = self.groups.get(identity)
+        if group is None:
+            group = self.groups[identity] = _Group(charge.line, key, provider, is_unpriced)
+        group.add(charge)
 
 
 def is_focus(columns: Iterable[str]) -> bool:
@@ -88,24 +156,23 @@ def read_parquet_table(stream: IO[bytes], options: ImportOptions) -> ItemStream:
 
 def _items(rows: RowStream) -> ItemStream:
     """Records charge period by charge period, so that memory holds the groups of one."""
-    groups: dict[tuple[str | None, ...], _Group] = {}
-    current = ""
+    period, current = _Period(), ""
     for item in rows:
         if isinstance(item, ImportProblem):
             yield item
             continue
         try:
             key = _key(item.row)
-            period = key["ChargePeriodStart"] or ""
-            if period < current:
+            start = key["ChargePeriodStart"] or ""
+            if start < current:
                 raise RowError("must not be before that of the row above", field=_KEY[0])
-            if period != current:
-                yield from _records(groups)
-                groups, current = {}, period
-            _add(groups, item.line, key, item.row)
+            if start != current:
+                yield from period.records()
+                period, current = _Period(), start
+            period.add(key, _provider(item.row), _charge(item.line, item.row))
         except RowError as error:
             yield ImportProblem(item.line, error.field, error.message)
-    yield from _records(groups)
+    yield from period.records()
 
 
 def _key(row: Row) -> dict[str, str | None]:
@@ -124,27 +191,25 @@ def _text(row: Row, name: str) -> str | None:
     return text_of(value, name)
 
 
-def _add(
-    groups: dict[tuple[str | None, ...], _Group], line: int, key: dict[str, str | None], row: Row
-) -> None:
-    status = _text(row, "x_CostStatus")
-    priced_by = _text(row, "x_PriceVersion") or _text(row, "x_PriceRule")
-    is_unpriced = status == _UNPRICED and priced_by is None
+def _provider(row: Row) -> str:
     provider = (_text(row, "SkuId") or "").partition("/")[0].replace("%2F", "/")
     if not provider:
         raise RowError("is required", field="SkuId")
-    cost, listed = _number(row, "BilledCost"), _number(row, "ListCost")
-    quantity, requests = _number(row, "ConsumedQuantity"), _number(row, "x_RequestCount")
-    identity = (*key.values(), provider, str(is_unpriced))
-    group = groups.setdefault(identity, _Group(line, key, provider, is_unpriced))
-    group.cost += cost
-    group.list_cost += listed
-    group.requests += requests
-    group.is_partial |= status in (_UNPRICED, _PARTIALLY)
-    kind = _text(row, "x_TokenKind")
-    if kind is not None and kind in ANCESTORS and kind != "requests":
-        group.kinds[kind] = group.kinds.get(kind, Decimal(0)) + quantity
-    group.metadata.add(_text_of_any_length(row, "x_Metadata"))
+    return provider
+
+
+def _charge(line: int, row: Row) -> _Charge:
+    return _Charge(
+        line=line,
+        status=_text(row, "x_CostStatus"),
+        price=(_text(row, "x_PriceVersion"), _text(row, "x_PriceRule")),
+        cost=_number(row, "BilledCost"),
+        list_cost=_number(row, "ListCost"),
+        kind=_text(row, "x_TokenKind"),
+        quantity=_number(row, "ConsumedQuantity"),
+        requests=_number(row, "x_RequestCount"),
+        metadata=_text_of_any_length(row, "x_Metadata"),
+    )
 
 
 def _text_of_any_length(row: Row, name: str) -> str | None:
@@ -156,7 +221,7 @@ def _number(row: Row, name: str) -> Decimal:
     return amount_of(row.get(name), name) or Decimal(0)
 
 
-def _records(groups: Mapping[tuple[str | None, ...], _Group]) -> Iterator[Record]:
+def _records(groups: Mapping[_Identity, _Group]) -> Iterator[Record]:
     for identity, group in groups.items():
         key = group.key
         usage = _inclusive(group.kinds)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url
 
 from llm_cost_ops.server.bi.install import default_name, install, remove
-from llm_cost_ops.server.bi.views import VIEWS, ViewsError, _Said, statements
+from llm_cost_ops.server.bi.views import VIEWS, ViewsError, _Said, columns_of, statements
 from llm_cost_ops.server.db.urls import DatabaseKind
 from tests.server.bi.clients import PASSWORD, actor, client, operate, rows
 from tests.support.application import Application
@@ -80,7 +80,7 @@ def test_a_sql_client_sees_the_ledgers_sums_and_nothing_else(application: Applic
             assert str(day) == "2026-10-31"
             ((at,),) = rows(connection, "SELECT called_at FROM bi_calls WHERE event_id = 'a'")
             assert str(at).startswith("2026-11-05 12:30:00")
-            columns_are_those_of_the_page(connection)
+            columns_are_those_of_the_page(connection, application.database.kind)
             if made.role is not None:
                 refusals(application, connection)
     finally:
@@ -90,12 +90,40 @@ def test_a_sql_client_sees_the_ledgers_sums_and_nothing_else(application: Applic
             rows(connection, "SELECT * FROM bi_calls")
 
 
-def columns_are_those_of_the_page(connection: Any) -> None:
-    for view, (_, columns) in VIEWS.items():
+def columns_are_those_of_the_page(connection: Any, kind: DatabaseKind) -> None:
+    for view in VIEWS:
         cursor = connection.cursor()
         cursor.execute(f"SELECT * FROM {view}")
-        assert [each[0] for each in cursor.description] == [column.name for column in columns]
+        assert tuple(each[0] for each in cursor.description) == columns_of(kind, view)
         cursor.fetchall()
+
+
+def test_units_add_up_exactly_where_text_does_not(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    dollars = {"model": "m", "provider": "openai", "timestamp": AT}
+    for place, cost in enumerate(("99999999.0123456789", "88888888.1111111111", "0.0000000001")):
+        accepted(send(app, "/costs", {**dollars, "event_id": f"d{place}", "cost": cost}), 201)
+    made = install(app.database, actor(app))
+    try:
+        with client(app, made) as connection:
+            expected = proof(app).totals
+            for view in ("bi_calls", "bi_daily_costs"):
+                sums = rows(connection, f"SELECT currency, SUM(cost_e10) FROM {view} GROUP BY 1")
+                assert {c: Decimal(units).scaleb(-10) for c, units in sums} == expected
+            ((cost, listed),) = rows(
+                connection, "SELECT SUM(cost_e10), SUM(list_cost_e10) FROM bi_daily_costs "
+                "WHERE currency = 'USD'",
+            )  # fmt: skip
+            assert (type(cost), cost) == (int, listed)
+            unknown = "SELECT cost_e10 FROM bi_calls WHERE event_id = 'none'"
+            assert [tuple(row) for row in rows(connection, unknown)] == [(None,)]
+            ((amount, spent, reserved),) = rows(
+                connection, "SELECT amount_e10, spent_e10, reserved_e10 FROM bi_budgets"
+            )
+            assert (amount, spent, reserved) == (125_000_000_000, cost, 0)
+    finally:
+        remove(app.database, actor(app))
 
 
 def refusals(app: Application, connection: Any) -> None:

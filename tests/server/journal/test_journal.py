@@ -125,6 +125,27 @@ def test_the_month_is_that_of_the_organization(sqlite_application: Application) 
         ({"posting_date": "2026-11-01", "reverse": True}, "posting_date"),
         ({"accounts": {"debit_account": "6400"}}, "accounts.credit_account"),
         ({"accounts": {**ACCOUNTS, "project": {}}}, "accounts.project"),
+        ({"document": "=x\nY"}, "document"),
+        ({"document": " "}, "document"),
+        ({"accounts": {**ACCOUNTS, "debit_account": " "}}, "accounts.debit_account"),
+        ({"accounts": {**ACCOUNTS, "credit_account": "a\nb"}}, "accounts.credit_account"),
+        ({"accounts": {**ACCOUNTS, "cost_center": "a\u2028b"}}, "accounts.cost_center"),
+        (
+            {"accounts": {**ACCOUNTS, "projects": {"web": {"debit_account": "a\tb"}}}},
+            "accounts.projects.web.debit_account",
+        ),
+        (
+            {"accounts": {**ACCOUNTS, "teams": {"web": {"cost_center": "\u202e1"}}}},
+            "accounts.teams.web.cost_center",
+        ),
+        (
+            {"accounts": {**ACCOUNTS, "cost_centers": {"C": {"debit_account": "\r"}}}},
+            "accounts.cost_centers.C.debit_account",
+        ),
+        (
+            {"accounts": {**ACCOUNTS, "providers": {"openai": {"credit_account": "\x1b"}}}},
+            "accounts.providers.openai.credit_account",
+        ),
     ],
 )
 def test_what_cannot_be_booked_is_refused(
@@ -135,6 +156,13 @@ def test_what_cannot_be_booked_is_refused(
     assert refused.status_code == 422, refused.text
     assert list(refused.json()["error"]["field_errors"]) == [field]
     assert accepted(sqlite_application.get("/api/v1/audit?action=journal.created"))["data"] == []
+
+
+def test_blanks_around_an_account_are_no_part_of_it(sqlite_application: Application) -> None:
+    record(sqlite_application, usage("a", timestamp="2026-10-05T00:00:00Z"))
+    padded = {"debit_account": " 6400 ", "credit_account": "3300\n"}
+    (document,) = made(sqlite_application, accounts=padded)["documents"]
+    assert {line["account"] for line in document["lines"]} == {"6400", "3300"}
 
 
 def test_the_journal_of_a_closed_month_stays(sqlite_application: Application) -> None:

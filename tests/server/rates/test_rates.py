@@ -65,6 +65,39 @@ def test_rates_are_given_used_and_taken_back(application: Application) -> None:
     ]  # fmt: skip
 
 
+def test_an_amount_is_rounded_once(sqlite_application: Application) -> None:
+    app = sqlite_application
+    rupiah = {**RATE, "to_currency": "IDR", "rate": 16000}
+    accepted(send(app, PATH, rupiah), 201)
+    tiny = converted(app, "2026-11-29", "0.00000000004", "USD IDR")
+    assert (tiny["amount"], tiny["converted"]) == (Decimal("4E-11"), Decimal("6.4E-7"))
+    same = converted(app, "2026-11-29", "1.00000000005", "USD USD")
+    assert (same["amount"], same["converted"]) == (Decimal("1.00000000005"), 1)
+    none = converted(app, "2026-11-29", "1.00000000005", "EUR USD")
+    assert (none["amount"], none["converted"]) == (Decimal("1.00000000005"), None)
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        (
+            "/convert?amount=1&amount=2&from_currency=USD&to_currency=EUR&date=2026-11-29",
+            {"amount": "must be given once"},
+        ),
+        (
+            "?start_date=2026-11-01&start_date=2026-11-02&day=1&day=1",
+            {"start_date": "must be given once", "day": "is not a known parameter"},
+        ),
+    ],
+)
+def test_of_two_values_of_a_name_none_is_chosen(
+    sqlite_application: Application, query: str, fields: dict[str, str]
+) -> None:
+    refused = sqlite_application.get(f"{URL}{query}")
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["error"]["field_errors"] == fields
+
+
 def test_a_file_is_taken_whole_or_not_at_all(application: Application) -> None:
     good = HEADER + "USD,EUR,2026-10-30,0.92,ECB\r\n\r\nUSD,GBP,2026-10-30,0.78,ECB\r\n"
     imported = accepted(send(application, f"{PATH}/import", {"csv": "\ufeff" + good}), 200)

@@ -2,7 +2,8 @@
 
 Names and columns are promises; tables are not. Each view shows one organization: its id stands in
 the statement, so that no setting of a session can widen it. Money is decimal with ten places, on
-SQLite its digits as text, because SQLite has no decimal type.
+SQLite its digits as text, because SQLite has no decimal type; there, whole units of 1e-10 stand at
+the end of each view, because a SUM of text is a binary number.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class ViewsError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class ViewColumn:
-    """A column, what its values are (money, count, text, day, instant), and what it says."""
+    """A column, what its values are (money, count, text, day, instant, units), and what it says.
+    Units are on SQLite alone."""
 
     name: str
     kind: str
@@ -59,6 +61,7 @@ VIEWS: dict[str, tuple[str, tuple[ViewColumn, ...]]] = {
             ("cost", "money", "what it cost; null while no price is known"),
             ("currency", "text", "ISO 4217"),
             ("cost_status", "text", "priced, partially_priced, unpriced"),
+            ("cost_e10", "units", "`cost`"),
         ),
     ),
     "bi_daily_costs": (
@@ -78,6 +81,8 @@ VIEWS: dict[str, tuple[str, tuple[ViewColumn, ...]]] = {
             ("total_tokens", "count", "both"),
             ("cost", "money", "what they cost"),
             ("list_cost", "money", "what they would have cost without discounts"),
+            ("cost_e10", "units", "`cost`"),
+            ("list_cost_e10", "units", "`list_cost`"),
         ),
     ),
     "bi_budgets": (
@@ -94,6 +99,9 @@ VIEWS: dict[str, tuple[str, tuple[ViewColumn, ...]]] = {
             ("calls", "count", "how many"),
             ("unpriced_calls", "count", "how many of them have no price"),
             ("total_tokens", "count", "their tokens"),
+            ("amount_e10", "units", "`amount`"),
+            ("spent_e10", "units", "`spent`"),
+            ("reserved_e10", "units", "`reserved`"),
         ),
     ),
     "bi_exchange_rates": (
@@ -109,6 +117,12 @@ VIEWS: dict[str, tuple[str, tuple[ViewColumn, ...]]] = {
 }
 
 
+def columns_of(kind: DatabaseKind, view: str) -> tuple[str, ...]:
+    """The names of a view's columns on a kind of database."""
+    _, columns = VIEWS[view]
+    return tuple(each.name for each in columns if kind == "sqlite" or each.kind != "units")
+
+
 def statements(
     kind: DatabaseKind, organization_id: str, schema: str | None = None
 ) -> dict[str, str]:
@@ -121,6 +135,7 @@ def statements(
     at = "" if schema is None else f"{schema}."
     own = f"organization_id = '{organization_id}'"
     say = _Said(kind)
+    budgeted, reserved = "s.amount_e10 + s.adjusted_e10", "s.reserved_e10"
     return {
         "bi_calls": (
             "SELECT c.id, c.event_id, c.source, "
@@ -129,7 +144,8 @@ def statements(
             "COALESCE(t.name, c.team_id) AS team_name, c.user_id, c.environment, c.feature, "
             f"{say.whole('r.requests + COALESCE(k.requests, 0)')} AS calls, "
             "c.input_tokens, c.output_tokens, c.total_tokens, "
-            f"{say.same('c.total_cost')} AS cost, c.currency, c.cost_status "
+            f"{say.same('c.total_cost')} AS cost, c.currency, c.cost_status"
+            f"{say.also(cost_e10=_whole_units('c.total_cost'))} "
             f"FROM {at}cost_records c JOIN {at}usage_records r ON r.id = c.id "
             "LEFT JOIN (SELECT record_id, SUM(requests) AS requests "
             f"FROM {at}usage_corrections WHERE {own} GROUP BY record_id) k ON k.record_id = r.id "
@@ -143,17 +159,19 @@ def statements(
             "d.requests AS calls, d.unpriced AS unpriced_calls, d.input_tokens, "
             "d.output_tokens, d.total_tokens, "
             f"{say.parts('d.cost_whole', 'd.cost_fraction')} AS cost, "
-            f"{say.parts('d.list_whole', 'd.list_fraction')} AS list_cost "
+            f"{say.parts('d.list_whole', 'd.list_fraction')} AS list_cost"
+            f"{say.also(cost_e10=_sum('d.cost'), list_cost_e10=_sum('d.list'))} "
             f"FROM {at}rollup_daily d "
             f"LEFT JOIN {at}projects p ON p.{own} AND p.id = d.project_id WHERE d.{own}"
         ),
         "bi_budgets": (
             f"SELECT b.id, b.name, {say.member('b.definition', 'currency')} AS currency, "
             f"{say.instant('s.period_start')} AS period_start, "
-            f"{say.units('s.amount_e10 + s.adjusted_e10')} AS amount, "
+            f"{say.units(budgeted)} AS amount, "
             f"{say.parts('s.spent_whole', 's.spent_fraction')} AS spent, "
-            f"{say.units('s.reserved_e10')} AS reserved, s.requests AS calls, "
-            "s.unpriced AS unpriced_calls, s.tokens AS total_tokens "
+            f"{say.units(reserved)} AS reserved, s.requests AS calls, "
+            "s.unpriced AS unpriced_calls, s.tokens AS total_tokens"
+            f"{say.also(amount_e10=budgeted, spent_e10=_sum('s.spent'), reserved_e10=reserved)} "
             f"FROM {at}budgets b LEFT JOIN {at}spend_counters s "
             f"ON s.budget_id = b.id AND s.{own} WHERE b.{own} AND b.deleted_at IS NULL"
         ),
@@ -205,6 +223,12 @@ class _Said:
         """Money that is decimal already."""
         return column if self.kind == "sqlite" else f"CAST({column} AS {self._decimal})"
 
+    def also(self, **units: str) -> str:
+        """Columns in units of 1e-10, where money has no type of its own."""
+        if self.kind != "sqlite":
+            return ""
+        return "".join(f", {expression} AS {name}" for name, expression in units.items())
+
     def digits(self, column: str) -> str:
         """Digits in a text, with all their places."""
         if self.kind == "sqlite":
@@ -234,3 +258,13 @@ def _digits(whole: str, fraction: str, sign: str) -> str:
         f"CASE WHEN {sign} IS NOT NULL THEN CASE WHEN {sign} < 0 THEN '-' ELSE '' END || "
         f"printf('%d.%010d', abs({whole}), abs({fraction})) END"
     )
+
+
+def _sum(name: str) -> str:
+    """Units of 1e-10 of an amount in two parts."""
+    return f"{name}_whole * {E10} + {name}_fraction"
+
+
+def _whole_units(column: str) -> str:
+    """Units of 1e-10 of an amount that is a text with ten places."""
+    return f"CAST(REPLACE({column}, '.', '') AS INTEGER)"

@@ -47,8 +47,8 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens"
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "costs": (
         "timestamp", "id", "provider", "model", *_WHO, *_COUNTS, "requests", "total_cost",
-        "list_cost", "currency", "cost_status", "service_tier", "region", "price_version", "tags",
-        "metadata",
+        "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
+        "price_version", "tags", "metadata",
     ),
     "usage": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,12 +87,17 @@ class StrictRoute(APIRoute):
 
 
 def refuse_unknown(request: Request, known: Collection[str]) -> None:
-    """Raises Problem 422 for a query parameter that is not known: a misspelt filter that is
-    ignored gives a wrong total."""
-    unknown = sorted(set(request.query_params) - set(known))
-    if unknown:
-        errors = {name[:64]: "is not a known parameter" for name in unknown[:MAX_NAMED]}
-        raise Problem(422, "VALIDATION_ERROR", "The request is not valid.", errors)
+    """Raises Problem 422 for a query parameter that is not known, or given twice: a misspelt filter
+    that is ignored gives a wrong total, and so does one of two."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    errors = {
+        name[:64]: "must be given once" if name in known else "is not a known parameter"
+        for name in sorted(given)
+        if name not in known or given[name] > 1
+    }
+    if errors:
+        shown = dict(list(errors.items())[:MAX_NAMED])
+        raise Problem(422, "VALIDATION_ERROR", "The request is not valid.", shown)
 
 
 @dataclass(frozen=True, slots=True)

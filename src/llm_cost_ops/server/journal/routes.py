@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Request
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from llm_cost_ops.core.instant import parse_day
@@ -31,6 +31,7 @@ from llm_cost_ops.server.http import deps
 from llm_cost_ops.server.http.body import json_response
 from llm_cost_ops.server.http.openapi import answers
 from llm_cost_ops.server.http.routing import Wire, room_router
+from llm_cost_ops.server.identity.fields import PersonError, clean_name
 from llm_cost_ops.server.journal.month import costs_of, with_teams
 from llm_cost_ops.server.pricing.change import Untimed
 
@@ -40,9 +41,20 @@ Exporter = Depends(require("read:costs", "export:data"))
 _MONTH = re.compile(r"(19[7-9]\d|20\d\d)-(0[1-9]|1[0-2])", re.ASCII)
 _NUMBER = {"type": "number"}
 _DATE = {"type": "string", "format": "date"}
-Account = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _one_line(text: str) -> str:
+    """Text of a journal's cell: whoever reads lines of its CSV must not find others in it."""
+    try:
+        return clean_name(text)
+    except PersonError as error:
+        raise ValueError(error.message) from None
+
+
+Account = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_one_line)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
-Center = Annotated[str, Field(min_length=1, max_length=255)]
+Center = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_one_line)]
+Number = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_one_line)]
 SCHEMA = shape(
     period=TEXT,
     closed={"type": "boolean"},
@@ -108,7 +120,7 @@ class Asked(Named):
     period: Annotated[str, Field(max_length=7)]
     accounts: Mapping
     posting_date: Annotated[str, Field(max_length=10)] | None = None
-    document: Annotated[str, Field(min_length=1, max_length=40)] = "LLM"
+    document: Number = "LLM"
     reverse: bool = False
 
 

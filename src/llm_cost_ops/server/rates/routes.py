@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from fastapi import Depends, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from llm_cost_ops.core.exchange import converted
+from llm_cost_ops.core.exchange import converted_exactly
 from llm_cost_ops.core.instant import format_micros, parse_day
 from llm_cost_ops.core.money import check_currency, from_e10, parse_decimal, to_e10
 from llm_cost_ops.server.access.change import KEYED, Raw, change, changed
@@ -153,17 +154,18 @@ def convert_amount(
     `converted` is null: no rate is guessed, turned round or made of two others."""
     refuse_unknown(request, _ASKED)
     own_organization(principal, request.query_params.get("organization_id"))
-    given = to_e10(parse_decimal(amount, "amount"))
+    given = parse_decimal(amount, "amount")
+    units = to_e10(given)
     one, other = check_currency(from_currency, "from_currency"), to_currency
     check_currency(other, "to_currency")
     day = parse_day(date, "date")
     answer: dict[str, object] = {
-        "amount": from_e10(given), "from_currency": one, "to_currency": other,
+        "amount": given, "from_currency": one, "to_currency": other,
         "date": day.isoformat(), "converted": None, "rate": None, "rate_date": None,
         "source": None, "rate_id": None,
     }  # fmt: skip
     if one == other:
-        return json_response({**answer, "converted": from_e10(given)})
+        return json_response({**answer, "converted": from_e10(units)})
     with read(deps.database(request)) as session:
         kept = store.rate_on(session, principal.organization_id, one, other, day)
     return json_response(answer if kept is None else answer | _conversion(given, kept))
@@ -213,10 +215,10 @@ def wire(kept: Kept) -> dict[str, object]:
     }
 
 
-def _conversion(amount_e10: int, kept: Kept) -> dict[str, object]:
+def _conversion(amount: Decimal, kept: Kept) -> dict[str, object]:
     rate = kept.rate
     return {
-        "converted": from_e10(converted(amount_e10, rate.rate)),
+        "converted": from_e10(converted_exactly(amount, rate.rate)),
         "rate": rate.rate,
         "rate_date": rate.day.isoformat(),
         "source": rate.source,
