@@ -115,7 +115,7 @@ class _Groups:
         if self._money is not None and table.columns[self._money].name not in _COSTS:
             self.name = table.columns[self._money].name
         self._currency, self._time = table.place_of("currency"), table.place_of("timestamp")
-        names = _BY if self._time is not None or table.title != GROUPS else _dimensions(table)
+        names = _dimensions(table) if table.title == GROUPS else _BY
         self._by = {name: place for name in names if (place := table.place_of(name)) is not None}
         self._status = table.place_of("cost_status")
         counts = (table.place_of(name) for name in UNKNOWN.values())

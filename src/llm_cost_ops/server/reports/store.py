@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from llm_cost_ops.server.db.dialects import insert_ignore, lock_rows
@@ -53,6 +53,15 @@ def rows(
     return [dict(each) for each in found]
 
 
+def _pending(organization_id: str, report_id: str) -> tuple[ColumnElement[bool], ...]:
+    """One report, as long as it is to be made."""
+    return (
+        _ROW.organization_id == organization_id,
+        _ROW.id == report_id,
+        _ROW.status == PENDING,
+    )
+
+
 def claim(
     session: WriteSession, organization_id: str, report_id: str, now_us: int, until_us: int
 ) -> bool:
@@ -65,12 +74,7 @@ def claim(
     )
     found = session.execute(
         update(reports)
-        .where(
-            _ROW.organization_id == organization_id,
-            _ROW.id == report_id,
-            _ROW.status == PENDING,
-            free,
-        )
+        .where(*_pending(organization_id, report_id), free)
         .values(making_until=until_us)
     )
     return found.rowcount > 0
@@ -86,12 +90,7 @@ def move_claim(
     """Move the end of a claim that is still held, None gives it up."""
     session.execute(
         update(reports)
-        .where(
-            _ROW.organization_id == organization_id,
-            _ROW.id == report_id,
-            _ROW.status == PENDING,
-            _ROW.making_until == held_us,
-        )
+        .where(*_pending(organization_id, report_id), _ROW.making_until == held_us)
         .values(making_until=until_us)
     )
 
@@ -101,13 +100,7 @@ def finish(
 ) -> bool:
     """Write the outcome of a report that is pending; whether it was."""
     found = session.execute(
-        update(reports)
-        .where(
-            _ROW.organization_id == organization_id,
-            _ROW.id == report_id,
-            _ROW.status == PENDING,
-        )
-        .values(**values)
+        update(reports).where(*_pending(organization_id, report_id)).values(**values)
     )
     return found.rowcount > 0
 
