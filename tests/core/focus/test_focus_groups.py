@@ -327,3 +327,23 @@ def test_roundings_at_two_prices_of_a_sku_are_one_amount() -> None:
     assert [row["ChargeCategory"] for row in grouped] == ["Usage", "Adjustment", "Usage"]
     assert group_rows(grouped) == grouped
     assert to_e10(sum_of(grouped, "BilledCost")) == 1000 * (188 + 338)
+
+
+def test_an_amount_of_one_group_leaves_the_other_groups_whole() -> None:
+    rounded = rated_call({"input_tokens": 1}, {"input_tokens": ("0.01875", 10**6)})
+    exact = rated_call({"input_tokens": 1}, {"input_tokens": ("2", 10**6)}, model="gpt-6")
+    grouped = group_rows(row for _ in range(1000) for row in (*rows_of(rounded), *rows_of(exact)))
+    assert [row["ChargeCategory"] for row in grouped] == ["Usage", "Adjustment", "Usage"]
+    assert grouped[2]["BilledCost"] == Decimal("0.002")
+    assert to_e10(sum_of(grouped, "BilledCost")) == 1000 * (188 + 20_000)
+
+
+@pytest.mark.parametrize(("tokens", "categories"), [
+    (10**8, ["Usage"]),  # 1,000 x 0.5E-10 of 1,875: within 1e-9 of the cost
+    (10**6, ["Usage", "Adjustment"]),  # of 18.75: 2.7e-9 of it
+])  # fmt: skip
+def test_what_rounding_may_leave_grows_with_the_cost(tokens: int, categories: list[str]) -> None:
+    call = rated_call({"input_tokens": tokens + 1}, {"input_tokens": ("0.01875", 10**6)})
+    grouped = group_rows(row for _ in range(1000) for row in rows_of(call))
+    assert [row["ChargeCategory"] for row in grouped] == categories
+    assert [fault for row in grouped for fault in violations(row, "1.2")] == []
