@@ -10,6 +10,7 @@ from typing import Any
 from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import E10, PLACES
+from llm_cost_ops.server.exports.arrays import Values, array_of, listed
 from llm_cost_ops.server.exports.columns import Column, Kind
 
 _SECOND_US = 1_000_000
@@ -44,7 +45,7 @@ class Cells:
         self._text = self._arrow.large_string()
         self._delimiter = delimiter
         self._absent = absent(columns)
-        makers: dict[Kind, Callable[[Sequence[Any]], Any]] = {
+        makers: dict[Kind, Callable[[Values], Any]] = {
             Kind.TEXT: self._quoted,
             Kind.JSON: self._quoted,
             Kind.COUNT: self._counts,
@@ -55,7 +56,7 @@ class Cells:
             (makers.get(column.kind), write) for column, write in zip(columns, writes, strict=True)
         ]
 
-    def lines(self, values: Sequence[Sequence[Any]]) -> bytes:
+    def lines(self, values: Sequence[Values]) -> bytes:
         """The lines of rows that are given by columns."""
         made = [
             self._compute.coalesce(self._made(make, write, column), self._typed(self._absent))
@@ -66,13 +67,13 @@ class Cells:
         joined = self._join(*made, self._delimiter)
         return bytes(self._join(joined, "", "\r\n").buffers()[2])
 
-    def _made(self, make: Any, write: Callable[[Any], str], values: Sequence[Any]) -> Any:
+    def _made(self, make: Any, write: Callable[[Any], str], values: Values) -> Any:
         if make is not None:
             try:
                 return make(values)
             except (self._arrow.ArrowException, OverflowError, TypeError, UnicodeEncodeError):
                 pass  # such as a count of more than 64 bits, or half of a surrogate pair
-        texts = [None if value is None else write(value) for value in values]
+        texts = [None if value is None else write(value) for value in listed(values)]
         try:
             return self._arrow.array(texts, self._text)
         except UnicodeEncodeError:
@@ -86,23 +87,23 @@ class Cells:
     def _typed(self, part: Any) -> Any:
         return self._arrow.scalar(part, self._text) if isinstance(part, str) else part
 
-    def _quoted(self, values: Sequence[Any]) -> Any:
+    def _quoted(self, values: Values) -> Any:
         compute = self._compute
-        texts = self._arrow.array(values, self._text)
+        texts = array_of(self._arrow, values, self._text)
         known = texts.dictionary_encode()
         if len(known.dictionary) * _OFTEN < len(texts):
             made = [quoted(text) for text in known.dictionary.to_pylist()]
             return self._arrow.array(made, self._text).take(known.indices)
         if compute.any(compute.match_substring_regex(texts, _DOUBTFUL)).as_py():
-            made = [None if text is None else quoted(text) for text in values]
+            made = [None if text is None else quoted(text) for text in listed(values)]
             return self._arrow.array(made, self._text)
         inside = compute.replace_substring(texts, '"', '""')
         return self._join('"', inside, '"', "")
 
-    def _counts(self, values: Sequence[Any]) -> Any:
+    def _counts(self, values: Values) -> Any:
         return self._whole(values).cast(self._text)
 
-    def _amounts(self, values: Sequence[Any]) -> Any:
+    def _amounts(self, values: Values) -> Any:
         compute = self._compute
         units = self._whole(values)
         whole, fraction = self._divided(compute.abs_checked(units), E10)
@@ -111,7 +112,7 @@ class Cells:
         signs = compute.if_else(compute.less(units, 0), self._typed("-"), self._typed(""))
         return self._join(signs, digits, "")
 
-    def _instants(self, values: Sequence[Any]) -> Any:
+    def _instants(self, values: Values) -> Any:
         compute = self._compute
         micros = self._whole(values)
         if compute.any(compute.less(micros, 0)).as_py():  # division here is towards zero
@@ -133,8 +134,8 @@ class Cells:
         ]
         return self._arrow.array(texts, self._text).take(known.indices)
 
-    def _whole(self, values: Sequence[Any]) -> Any:
-        return self._arrow.array(values, self._arrow.int64())
+    def _whole(self, values: Values) -> Any:
+        return array_of(self._arrow, values, self._arrow.int64())
 
     def _divided(self, whole: Any, by: int) -> tuple[Any, Any]:
         """Quotient and remainder of numbers that are not negative."""

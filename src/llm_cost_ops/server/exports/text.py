@@ -15,6 +15,7 @@ from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import plain, plain_e10
+from llm_cost_ops.server.exports.arrays import Values, listed
 from llm_cost_ops.server.exports.cells import Cells, absent
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
@@ -56,7 +57,7 @@ def write_csv(
     for batch in table.batches:
         if totals is not None:
             totals.add(batch)
-        yield head.encode() + lines(table.values(batch))
+        yield head.encode() + lines(table.arrays(batch))
         head = ""
     last = [] if totals is None else totals.rows()
     ends = by_values([*zip(*last, strict=True)]) if last else b""
@@ -65,7 +66,7 @@ def write_csv(
 
 def _by_columns(
     columns: Sequence[Column], writes: Sequence[Write], zone: tzinfo | None, locale: Locale
-) -> Callable[[Sequence[Sequence[Any]]], bytes] | None:
+) -> Callable[[Sequence[Values]], bytes] | None:
     """What makes lines faster, where pyarrow is there."""
     plain = zone is None and locale.decimal == "."
     try:
@@ -75,10 +76,12 @@ def _by_columns(
 
 
 def _lines_of(
-    writes: Sequence[Write], locale: Locale, empty: str, values: Sequence[Sequence[Any]]
+    writes: Sequence[Write], locale: Locale, empty: str, values: Sequence[Values]
 ) -> bytes:
     """The lines of rows that are given by columns."""
-    columns = [_written(write, found, empty) for write, found in zip(writes, values, strict=True)]
+    columns = [
+        _written(write, listed(found), empty) for write, found in zip(writes, values, strict=True)
+    ]
     lines = [f"{locale.delimiter.join(row)}\r\n" for row in zip(*columns, strict=True)]
     return "".join(lines).encode("utf-8", "replace")
 
