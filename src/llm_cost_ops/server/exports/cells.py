@@ -1,13 +1,13 @@
-"""Cells of a CSV file made by whole columns with pyarrow: the same texts as value by value, several
-times as fast."""
+"""Values as text by whole columns with pyarrow: the same texts as value by value, several times as
+fast."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import E10, PLACES
 from llm_cost_ops.server.exports.arrays import Values, array_of, listed
@@ -17,14 +17,22 @@ _SECOND_US = 1_000_000
 _DAY = 86_400
 _OFTEN = 20
 """In how many rows a text stands on average where each is quoted by itself."""
-# All texts in which `quoted` changes more than the quotes, and some that it leaves: those are given
-# to it. Without lookahead, which RE2 has not.
-_DOUBTFUL = "(?:^|[,;\\t\\r\\n]) *[=+\\-@＝＋－＠]|^ *[\\t\\r\\n]|\\x00"
 
 
-def absent(columns: Sequence[Column]) -> str:
-    """The cell of no value: empty, but where it is the whole line. Readers skip those."""
-    return "" if len(columns) > 1 else '""'
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How lines are written: what stands `before` each value and at the `end`, and for `absent`
+    ones; how one text is quoted. `doubtful` is a regular expression (RE2) of all texts in which
+    that changes more than the quotes, which are `doubled`, or nothing is."""
+
+    before: Sequence[str]
+    end: str
+    absent: str
+    quote: Callable[[str], str]
+    doubtful: str
+    doubled: bool
+    documents: bool
+    """Whether JSON stays JSON and instants are texts in it; else JSON is a text like others."""
 
 
 class Cells:
@@ -35,37 +43,37 @@ class Cells:
         self,
         columns: Sequence[Column],
         writes: Sequence[Callable[[Any], str]],
-        delimiter: str,
+        spelling: Spelling,
         *,
-        plain: bool,
+        plain: Sequence[Kind],
     ) -> None:
-        """`plain`: amounts have a point, instants are in UTC."""
+        """`plain`: of amounts and instants those that have a point, and are in UTC."""
         self._arrow = importlib.import_module("pyarrow")
         self._compute = importlib.import_module("pyarrow.compute")
         self._text = self._arrow.large_string()
-        self._delimiter = delimiter
-        self._absent = absent(columns)
+        self._spelling = spelling
         makers: dict[Kind, Callable[[Values], Any]] = {
             Kind.TEXT: self._quoted,
-            Kind.JSON: self._quoted,
+            Kind.JSON: self._documents if spelling.documents else self._quoted,
             Kind.COUNT: self._counts,
         }
-        if plain:
-            makers |= {Kind.MONEY: self._amounts, Kind.INSTANT: self._instants}
+        of_kind = {Kind.MONEY: self._amounts, Kind.INSTANT: self._instants}
+        makers |= {kind: of_kind[kind] for kind in plain}
         self._columns = [
             (makers.get(column.kind), write) for column, write in zip(columns, writes, strict=True)
         ]
 
     def lines(self, values: Sequence[Values]) -> bytes:
         """The lines of rows that are given by columns."""
-        made = [
-            self._compute.coalesce(self._made(make, write, column), self._typed(self._absent))
-            for (make, write), column in zip(self._columns, values, strict=True)
-        ]
-        if not made:
+        parts: list[Any] = []
+        absent = self._typed(self._spelling.absent)
+        for before, (make, write), column in zip(
+            self._spelling.before, self._columns, values, strict=False
+        ):
+            parts += [before, self._compute.coalesce(self._made(make, write, column), absent)]
+        if not parts:
             return b""
-        joined = self._join(*made, self._delimiter)
-        return bytes(self._join(joined, "", "\r\n").buffers()[2])
+        return bytes(self._join(*parts, self._spelling.end, "").buffers()[2])
 
     def _made(self, make: Any, write: Callable[[Any], str], values: Values) -> Any:
         if make is not None:
@@ -88,17 +96,21 @@ class Cells:
         return self._arrow.scalar(part, self._text) if isinstance(part, str) else part
 
     def _quoted(self, values: Values) -> Any:
-        compute = self._compute
+        compute, spelling = self._compute, self._spelling
         texts = array_of(self._arrow, values, self._text)
         known = texts.dictionary_encode()
         if len(known.dictionary) * _OFTEN < len(texts):
-            made = [quoted(text) for text in known.dictionary.to_pylist()]
+            made = [spelling.quote(text) for text in known.dictionary.to_pylist()]
             return self._arrow.array(made, self._text).take(known.indices)
-        if compute.any(compute.match_substring_regex(texts, _DOUBTFUL)).as_py():
-            made = [None if text is None else quoted(text) for text in listed(values)]
+        if compute.any(compute.match_substring_regex(texts, spelling.doubtful)).as_py():
+            made = [None if text is None else spelling.quote(text) for text in listed(values)]
             return self._arrow.array(made, self._text)
-        inside = compute.replace_substring(texts, '"', '""')
+        inside = compute.replace_substring(texts, '"', '""') if spelling.doubled else texts
         return self._join('"', inside, '"', "")
+
+    def _documents(self, values: Values) -> Any:
+        texts = array_of(self._arrow, values, self._text)
+        return self._compute.replace_substring(texts, "\n", " ")
 
     def _counts(self, values: Values) -> Any:
         return self._whole(values).cast(self._text)
@@ -124,7 +136,8 @@ class Cells:
         clock = self._join(*(self._padded(part, 2) for part in (hour, minute, second)), ":")
         rest = self._join(".", self._padded(fraction, 6), "Z", "")
         rest = compute.if_else(compute.equal(fraction, 0), self._typed("Z"), rest)
-        return self._join(self._dates(days), "T", clock, rest, "")
+        quote = '"' if self._spelling.documents else ""
+        return self._join(quote, self._dates(days), "T", clock, rest, quote, "")
 
     def _dates(self, days: Any) -> Any:
         known = days.dictionary_encode()
