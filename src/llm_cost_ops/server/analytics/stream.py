@@ -37,6 +37,8 @@ from llm_cost_ops.server.ledger.tables import usage_corrections
 from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
 
 BATCH_ROWS = 2_000
+NARROW_ROWS = 5_000
+"""Rows at a time where only some columns are asked for."""
 Rows = Sequence[Sequence[Any]]
 
 _PLACE = {name: index for index, name in enumerate(COLUMNS)}
@@ -102,8 +104,9 @@ def call_batches(
     """
     position: tuple[int, str] | None = None
     left = limit
+    most = BATCH_ROWS if columns is None else NARROW_ROWS
     while left is None or left > 0:
-        size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
+        size = most if left is None else min(most, left)
         with report(database) as session:
             rows, position = _batch(session, selection, wanted, position, size, month, columns)
         if rows:
