@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import Select, and_, or_, select
@@ -119,14 +120,12 @@ def statement_of(
     selection: Selection,
     wanted: Order,
     columns: Sequence[str],
-    *,
-    listed: bool = False,
+    instead: Mapping[str, Expression] = MappingProxyType({}),
 ) -> Select[Any]:
-    """The calls of a selection in order, with these columns as they are stored; or, with `listed`
-    of calls that have no corrections, the cost for a list cost that is not."""
+    """The calls of a selection in order, with these columns as they are stored, or with what is
+    given `instead` of one."""
     conditions = [holds(item, calls.value, calls.kind) for item in selection.conditions]
-    lists = {"list_cost_e10": calls.column("list_cost_e10")} if listed else {}
-    statement = select(*(lists.get(name, CALL.c[name]) for name in columns))
+    statement = select(*(instead.get(name, CALL.c[name]) for name in columns))
     statement = statement.select_from(calls.tables).where(*calls.where, *conditions)
     order: list[Expression] = []
     for field, descending in wanted.by:

@@ -12,16 +12,24 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Text, literal_column, select
 
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import format_e10
 from llm_cost_ops.core.period import Window
-from llm_cost_ops.server.analytics.calls import listed_calls, plain_calls
+from llm_cost_ops.server.analytics.calls import (
+    CALL,
+    Calls,
+    Expression,
+    listed_calls,
+    plain_calls,
+)
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, rest, statement_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.joined import JoinedRows, joined
 from llm_cost_ops.server.db.session import ReadSession, report
+from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.imports import RELEASED
 from llm_cost_ops.server.ledger.late import event_ids_of, has_late, on_time
 from llm_cost_ops.server.ledger.store import apply_corrections
@@ -29,6 +37,9 @@ from llm_cost_ops.server.ledger.tables import usage_corrections
 from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
 
 BATCH_ROWS = 2_000
+NARROW_ROWS = 5_000
+"""Rows at a time where only some columns are asked for."""
+Rows = Sequence[Sequence[Any]]
 
 _PLACE = {name: index for index, name in enumerate(COLUMNS)}
 _OF_COLUMN = {
@@ -51,6 +62,14 @@ _COST, _LIST = _PLACE["cost_e10"], _PLACE["list_cost_e10"]
 _PROVIDER_COST = _PLACE["provider_cost_e10"]
 _TAGS, _METADATA = _PLACE["tags"], _PLACE["metadata"]
 _KINDS = tuple((kind, _PLACE[column]) for kind, column in COLUMN_KINDS.items())
+_MADE_USAGE = " || ".join(
+    f"CASE {CALL.name}.{column} WHEN 0 THEN '' ELSE ',\"{kind}\":' || {CALL.name}.{column} END"
+    for kind, column in COLUMN_KINDS.items()
+)
+_USAGE_TEXT: Expression = literal_column(
+    f"coalesce({CALL.name}.usage, '{{' || substr({_MADE_USAGE}, 2) || '}}')", Text()
+).label("usage")
+"""What `usage_text` makes, by SQLite."""
 _NO_TAGS, _NO_METADATA = msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
 
 
@@ -72,7 +91,7 @@ def call_batches(
     limit: int | None = None,
     month: str | None = None,
     columns: Sequence[str] | None = None,
-) -> Iterator[list[Sequence[Any]]]:
+) -> Iterator[Rows]:
     """All net rows, or those of the first `limit` calls, as values in the order of COLUMNS, some
     thousand at a time and never none.
 
@@ -85,8 +104,9 @@ def call_batches(
     """
     position: tuple[int, str] | None = None
     left = limit
+    most = BATCH_ROWS if columns is None else NARROW_ROWS
     while left is None or left > 0:
-        size = BATCH_ROWS if left is None else min(BATCH_ROWS, left)
+        size = most if left is None else min(most, left)
         with report(database) as session:
             rows, position = _batch(session, selection, wanted, position, size, month, columns)
         if rows:
@@ -104,7 +124,7 @@ def _batch(
     size: int,
     month: str | None,
     columns: Sequence[str] | None,
-) -> tuple[list[Sequence[Any]], tuple[int, str] | None]:
+) -> tuple[Rows, tuple[int, str] | None]:
     """Net rows, and the position of the last one when there may be more."""
     organization_id, window = selection.organization_id, selection.window
     if position is not None:
@@ -114,27 +134,54 @@ def _batch(
     corrected = calls is None
     if calls is None:
         calls = listed_calls(session.kind, organization_id, window, closed=late)
-    narrow = None
-    # Corrections need whole rows, and so does usage that was not stored: it is made from counts.
-    if columns is not None and not corrected and "usage" not in columns:
-        narrow = (*columns, "timestamp", "id")
-    statement = statement_of(calls, selection, wanted, narrow or COLUMNS, listed=narrow is not None)
+    # Corrections need whole rows, and elsewhere than on SQLite usage that was not stored does too.
+    usage = columns is not None and "usage" in columns and session.kind is not DatabaseKind.SQLITE
+    if columns is not None and not corrected and not usage:
+        return _narrow(session, calls, selection, wanted, position, size, columns)
+    statement = statement_of(calls, selection, wanted, COLUMNS)
     if position is not None:
         statement = statement.where(after(wanted, position))
     found = session.rows(statement.limit(size))
     if not found:
         return [], None
-    time, row_id = (_TIME, _ID) if narrow is None else (-2, -1)
     first, last = found[0], found[-1]
-    end = (int(last[time]), last[row_id]) if len(found) == size else None
+    end = (int(last[_TIME]), last[_ID]) if len(found) == size else None
     rows: list[Sequence[Any]] = list(found)
     if corrected:
         rows = _net(session, organization_id, first[_TIME], last[_TIME], found, late=late)
     if late:
         rows = with_event_ids(session, organization_id, rows)
-    if columns is not None and narrow is None:
+    if columns is not None:
         rows = list(map(picker(columns), rows))
     return rows, end
+
+
+def _narrow(
+    session: ReadSession,
+    calls: Calls,
+    selection: Selection,
+    wanted: Order,
+    position: tuple[int, str] | None,
+    size: int,
+    columns: Sequence[str],
+) -> tuple[Rows, tuple[int, str] | None]:
+    """The same of calls that have no corrections: nothing is read but these columns."""
+    asked = (*columns, "timestamp", "id")
+    read = tuple(dict.fromkeys(asked))
+    places = [read.index(name) for name in asked]
+    instead = {"list_cost_e10": calls.column("list_cost_e10"), "usage": _USAGE_TEXT}
+    statement = statement_of(calls, selection, wanted, read, instead)
+    if position is not None:
+        statement = statement.where(after(wanted, position))
+    page = joined(session, statement, size)
+    if page is not None:
+        *_, times, ids = found = [page.columns[place] for place in places]
+        end = (int(times.last()), ids.last()) if len(page) == size else None
+        return JoinedRows(found), end
+    rows = session.rows(statement.limit(size))
+    if len(read) < len(asked):
+        rows = list(map(itemgetter(*places), rows))
+    return rows, (int(rows[-1][-2]), rows[-1][-1]) if len(rows) == size else None
 
 
 def picker(columns: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:

@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 from llm_cost_ops.core.money import EXACT, from_e10
+from llm_cost_ops.server.exports.arrays import Values, array_of, listed
 from llm_cost_ops.server.exports.columns import Exported, Kind
 from llm_cost_ops.server.http.problems import Problem
 
 GROUP_ROWS = 50_000
 _DIGITS, _PLACES = 38, 10
-_INT64 = 1 << 63
 
 
 class FilesMissing(Problem):
@@ -122,9 +122,9 @@ def _schema(arrow: Any, table: Exported) -> Any:
 def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any]]) -> Any:
     """A batch of the rows. Columns that are alike, as the costs of FOCUS mostly are, share what is
     made of them."""
-    made: dict[Kind, list[tuple[Sequence[Any], Any]]] = {}
+    made: dict[Kind, list[tuple[Values, Any]]] = {}
     arrays: list[Any] = []
-    for place, (column, values) in enumerate(zip(table.columns, table.values(rows), strict=True)):
+    for place, (column, values) in enumerate(zip(table.columns, table.arrays(rows), strict=True)):
         of_kind = made.setdefault(column.kind, [])
         array = next((array for others, array in of_kind if others == values), None)
         if array is None:
@@ -134,16 +134,20 @@ def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any
     return arrow.record_batch(arrays, schema=schema)
 
 
-def _array(arrow: Any, kind: Kind, wanted: Any, values: Sequence[Any]) -> Any:
+def _array(arrow: Any, kind: Kind, wanted: Any, values: Values) -> Any:
     if kind is Kind.MONEY:
-        if any(v is not None and not -_INT64 <= v < _INT64 for v in values):
-            return arrow.array([None if v is None else from_e10(v) for v in values], wanted)
+        try:
+            units = array_of(arrow, values, arrow.int64())
+        except (OverflowError, arrow.ArrowInvalid):  # sums may be beyond 64 bits
+            found = listed(values)
+            return arrow.array([None if v is None else from_e10(v) for v in found], wanted)
         # The same bytes, and much faster: a whole number of 1e-10 is a decimal with ten places.
-        units = arrow.array(values, arrow.int64()).cast(arrow.decimal128(_DIGITS, 0))
+        units = units.cast(arrow.decimal128(_DIGITS, 0))
         return arrow.Array.from_buffers(wanted, len(units), units.buffers())
     if kind is Kind.NUMBER:
         quantum = Decimal(1).scaleb(-20)
-        values = [
-            None if v is None else Decimal(v).quantize(quantum, context=EXACT) for v in values
-        ]
-    return arrow.array(values, wanted)
+        found = listed(values)
+        values = [None if v is None else Decimal(v).quantize(quantum, context=EXACT) for v in found]
+    if kind is Kind.INSTANT:
+        return array_of(arrow, values, arrow.int64()).cast(wanted)
+    return array_of(arrow, values, wanted)

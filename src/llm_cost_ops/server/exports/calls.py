@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.prefetch import prefetched
 from llm_cost_ops.server.analytics.restated import difference_rows, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches, picker
@@ -105,7 +106,8 @@ def _rows(
     database: Database, selection: Selection, columns: tuple[Column, ...], month: str | None
 ) -> Iterator[Batch]:
     names = [_STORED[column.name][0] for column in columns]
-    yield from call_batches(database, selection, Order(), month=month, columns=names)
+    pages = call_batches(database, selection, Order(), month=month, columns=names)
+    yield from prefetched(pages)
     if month is None:
         return
     pick = picker(names)

@@ -1,29 +1,38 @@
-"""Cells of a CSV file made by whole columns with pyarrow: the same texts as value by value, several
-times as fast."""
+"""Values as text by whole columns with pyarrow: the same texts as value by value, several times as
+fast."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import E10, PLACES
+from llm_cost_ops.server.exports.arrays import Values, array_of, listed
 from llm_cost_ops.server.exports.columns import Column, Kind
 
 _SECOND_US = 1_000_000
 _DAY = 86_400
 _OFTEN = 20
 """In how many rows a text stands on average where each is quoted by itself."""
-# All texts in which `quoted` changes more than the quotes, and some that it leaves: those are given
-# to it. Without lookahead, which RE2 has not.
-_DOUBTFUL = "(?:^|[,;\\t\\r\\n]) *[=+\\-@＝＋－＠]|^ *[\\t\\r\\n]|\\x00"
 
 
-def absent(columns: Sequence[Column]) -> str:
-    """The cell of no value: empty, but where it is the whole line. Readers skip those."""
-    return "" if len(columns) > 1 else '""'
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How lines are written: what stands `before` each value and at the `end`, and for `absent`
+    ones; how one text is quoted. `doubtful` is a regular expression (RE2) of all texts in which
+    that changes more than the quotes, which are `doubled`, or nothing is."""
+
+    before: Sequence[str]
+    end: str
+    absent: str
+    quote: Callable[[str], str]
+    doubtful: str
+    doubled: bool
+    documents: bool
+    """Whether JSON stays JSON and instants are texts in it; else JSON is a text like others."""
 
 
 class Cells:
@@ -34,45 +43,45 @@ class Cells:
         self,
         columns: Sequence[Column],
         writes: Sequence[Callable[[Any], str]],
-        delimiter: str,
+        spelling: Spelling,
         *,
-        plain: bool,
+        plain: Sequence[Kind],
     ) -> None:
-        """`plain`: amounts have a point, instants are in UTC."""
+        """`plain`: of amounts and instants those that have a point, and are in UTC."""
         self._arrow = importlib.import_module("pyarrow")
         self._compute = importlib.import_module("pyarrow.compute")
         self._text = self._arrow.large_string()
-        self._delimiter = delimiter
-        self._absent = absent(columns)
-        makers: dict[Kind, Callable[[Sequence[Any]], Any]] = {
+        self._spelling = spelling
+        makers: dict[Kind, Callable[[Values], Any]] = {
             Kind.TEXT: self._quoted,
-            Kind.JSON: self._quoted,
+            Kind.JSON: self._documents if spelling.documents else self._quoted,
             Kind.COUNT: self._counts,
         }
-        if plain:
-            makers |= {Kind.MONEY: self._amounts, Kind.INSTANT: self._instants}
+        of_kind = {Kind.MONEY: self._amounts, Kind.INSTANT: self._instants}
+        makers |= {kind: of_kind[kind] for kind in plain}
         self._columns = [
             (makers.get(column.kind), write) for column, write in zip(columns, writes, strict=True)
         ]
 
-    def lines(self, values: Sequence[Sequence[Any]]) -> bytes:
+    def lines(self, values: Sequence[Values]) -> bytes:
         """The lines of rows that are given by columns."""
-        made = [
-            self._compute.coalesce(self._made(make, write, column), self._typed(self._absent))
-            for (make, write), column in zip(self._columns, values, strict=True)
-        ]
-        if not made:
+        parts: list[Any] = []
+        absent = self._typed(self._spelling.absent)
+        for before, (make, write), column in zip(
+            self._spelling.before, self._columns, values, strict=False
+        ):
+            parts += [before, self._compute.coalesce(self._made(make, write, column), absent)]
+        if not parts:
             return b""
-        joined = self._join(*made, self._delimiter)
-        return bytes(self._join(joined, "", "\r\n").buffers()[2])
+        return bytes(self._join(*parts, self._spelling.end, "").buffers()[2])
 
-    def _made(self, make: Any, write: Callable[[Any], str], values: Sequence[Any]) -> Any:
+    def _made(self, make: Any, write: Callable[[Any], str], values: Values) -> Any:
         if make is not None:
             try:
                 return make(values)
             except (self._arrow.ArrowException, OverflowError, TypeError, UnicodeEncodeError):
                 pass  # such as a count of more than 64 bits, or half of a surrogate pair
-        texts = [None if value is None else write(value) for value in values]
+        texts = [None if value is None else write(value) for value in listed(values)]
         try:
             return self._arrow.array(texts, self._text)
         except UnicodeEncodeError:
@@ -86,23 +95,27 @@ class Cells:
     def _typed(self, part: Any) -> Any:
         return self._arrow.scalar(part, self._text) if isinstance(part, str) else part
 
-    def _quoted(self, values: Sequence[Any]) -> Any:
-        compute = self._compute
-        texts = self._arrow.array(values, self._text)
+    def _quoted(self, values: Values) -> Any:
+        compute, spelling = self._compute, self._spelling
+        texts = array_of(self._arrow, values, self._text)
         known = texts.dictionary_encode()
         if len(known.dictionary) * _OFTEN < len(texts):
-            made = [quoted(text) for text in known.dictionary.to_pylist()]
+            made = [spelling.quote(text) for text in known.dictionary.to_pylist()]
             return self._arrow.array(made, self._text).take(known.indices)
-        if compute.any(compute.match_substring_regex(texts, _DOUBTFUL)).as_py():
-            made = [None if text is None else quoted(text) for text in values]
+        if compute.any(compute.match_substring_regex(texts, spelling.doubtful)).as_py():
+            made = [None if text is None else spelling.quote(text) for text in listed(values)]
             return self._arrow.array(made, self._text)
-        inside = compute.replace_substring(texts, '"', '""')
+        inside = compute.replace_substring(texts, '"', '""') if spelling.doubled else texts
         return self._join('"', inside, '"', "")
 
-    def _counts(self, values: Sequence[Any]) -> Any:
+    def _documents(self, values: Values) -> Any:
+        texts = array_of(self._arrow, values, self._text)
+        return self._compute.replace_substring(texts, "\n", " ")
+
+    def _counts(self, values: Values) -> Any:
         return self._whole(values).cast(self._text)
 
-    def _amounts(self, values: Sequence[Any]) -> Any:
+    def _amounts(self, values: Values) -> Any:
         compute = self._compute
         units = self._whole(values)
         whole, fraction = self._divided(compute.abs_checked(units), E10)
@@ -111,7 +124,7 @@ class Cells:
         signs = compute.if_else(compute.less(units, 0), self._typed("-"), self._typed(""))
         return self._join(signs, digits, "")
 
-    def _instants(self, values: Sequence[Any]) -> Any:
+    def _instants(self, values: Values) -> Any:
         compute = self._compute
         micros = self._whole(values)
         if compute.any(compute.less(micros, 0)).as_py():  # division here is towards zero
@@ -123,7 +136,8 @@ class Cells:
         clock = self._join(*(self._padded(part, 2) for part in (hour, minute, second)), ":")
         rest = self._join(".", self._padded(fraction, 6), "Z", "")
         rest = compute.if_else(compute.equal(fraction, 0), self._typed("Z"), rest)
-        return self._join(self._dates(days), "T", clock, rest, "")
+        quote = '"' if self._spelling.documents else ""
+        return self._join(quote, self._dates(days), "T", clock, rest, quote, "")
 
     def _dates(self, days: Any) -> Any:
         known = days.dictionary_encode()
@@ -133,8 +147,8 @@ class Cells:
         ]
         return self._arrow.array(texts, self._text).take(known.indices)
 
-    def _whole(self, values: Sequence[Any]) -> Any:
-        return self._arrow.array(values, self._arrow.int64())
+    def _whole(self, values: Values) -> Any:
+        return array_of(self._arrow, values, self._arrow.int64())
 
     def _divided(self, whole: Any, by: int) -> tuple[Any, Any]:
         """Quotient and remainder of numbers that are not negative."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from llm_cost_ops.server.db.joined import JoinedRows
+from llm_cost_ops.server.exports.arrays import Values
+
 
 class Kind(Enum):
     """What the values of a column are; None is an absent value in each."""
@@ -38,6 +41,13 @@ GROUPS = "aggregates"
 Batch = Sequence[Sequence[Any]]
 
 
+def values_at(batch: Batch, places: Sequence[int]) -> list[Sequence[Any]]:
+    """The values of the columns at these places."""
+    if isinstance(batch, JoinedRows):
+        return [batch.columns[place].values() for place in places]
+    return [[row[place] for row in batch] for place in places]
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """A table to be written: its columns, and its rows in batches, each a value per column of the
@@ -56,6 +66,14 @@ class Exported:
         every = enumerate((*self.columns, *self.hidden))
         return next((n for n, column in every if column.name == name), None)
 
-    def values(self, batch: Batch) -> list[tuple[Any, ...]]:
+    def values(self, batch: Batch) -> Sequence[Sequence[Any]]:
         """The values of each column that is shown; none of an empty batch."""
+        if isinstance(batch, JoinedRows):
+            return [column.values() for column in batch.columns[: len(self.columns)]]
         return list(zip(*batch, strict=True))[: len(self.columns)]
+
+    def arrays(self, batch: Batch) -> Sequence[Values]:
+        """The same, for `array_of`."""
+        if isinstance(batch, JoinedRows):
+            return batch.columns[: len(self.columns)]
+        return self.values(batch)

@@ -15,10 +15,14 @@ from llm_cost_ops.core.csvcell import quoted
 from llm_cost_ops.core.instant import format_micros, from_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import plain, plain_e10
-from llm_cost_ops.server.exports.cells import Cells, absent
+from llm_cost_ops.server.exports.arrays import Values, listed
+from llm_cost_ops.server.exports.cells import Cells, Spelling
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 from llm_cost_ops.server.exports.totals import Totals
 
+# All texts in which `quoted` changes more than the quotes, and some that it leaves. Without
+# lookahead, which RE2 has not.
+DOUBTFUL = "(?:^|[,;\\t\\r\\n]) *[=+\\-@＝＋－＠]|^ *[\\t\\r\\n]|\\x00"
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 Write = Callable[[Any], Any]
 
@@ -51,35 +55,49 @@ def write_csv(
     names = [c.name if c.name.isidentifier() else quoted(c.name) for c in table.columns]
     head = ("\ufeff" if locale.mark else "") + locale.delimiter.join(names) + "\r\n"
     writes = [_cell(column, zone, locale) for column in table.columns]
-    by_values = partial(_lines_of, writes, locale, absent(table.columns))
-    lines = _by_columns(table.columns, writes, zone, locale) or by_values
+    spelling = _of_csv(table.columns, locale)
+    by_values = partial(_lines_of, writes, spelling)
+    plain = [] if zone is not None else [Kind.INSTANT]
+    plain += [] if locale.decimal != "." else [Kind.MONEY]
+    lines = _by_columns(table.columns, writes, spelling, plain) or by_values
     for batch in table.batches:
         if totals is not None:
             totals.add(batch)
-        yield head.encode() + lines(table.values(batch))
+        yield head.encode() + lines(table.arrays(batch))
         head = ""
     last = [] if totals is None else totals.rows()
     ends = by_values([*zip(*last, strict=True)]) if last else b""
     yield head.encode() + ends
 
 
+def _of_csv(columns: Sequence[Column], locale: Locale) -> Spelling:
+    # Readers skip an empty line.
+    absent = "" if len(columns) > 1 else '""'
+    before = ["", *[locale.delimiter] * (len(columns) - 1)]
+    return Spelling(before, "\r\n", absent, quoted, DOUBTFUL, doubled=True, documents=False)
+
+
 def _by_columns(
-    columns: Sequence[Column], writes: Sequence[Write], zone: tzinfo | None, locale: Locale
-) -> Callable[[Sequence[Sequence[Any]]], bytes] | None:
+    columns: Sequence[Column],
+    writes: Sequence[Write],
+    spelling: Spelling,
+    plain: Sequence[Kind],
+) -> Callable[[Sequence[Values]], bytes] | None:
     """What makes lines faster, where pyarrow is there."""
-    plain = zone is None and locale.decimal == "."
     try:
-        return Cells(columns, writes, locale.delimiter, plain=plain).lines
+        return Cells(columns, writes, spelling, plain=plain).lines
     except ImportError:
         return None
 
 
-def _lines_of(
-    writes: Sequence[Write], locale: Locale, empty: str, values: Sequence[Sequence[Any]]
-) -> bytes:
+def _lines_of(writes: Sequence[Write], spelling: Spelling, values: Sequence[Values]) -> bytes:
     """The lines of rows that are given by columns."""
-    columns = [_written(write, found, empty) for write, found in zip(writes, values, strict=True)]
-    lines = [f"{locale.delimiter.join(row)}\r\n" for row in zip(*columns, strict=True)]
+    columns = [
+        _written(write, listed(found), spelling.absent)
+        for write, found in zip(writes, values, strict=True)
+    ]
+    delimiter = spelling.before[-1]
+    lines = [f"{delimiter.join(row)}{spelling.end}" for row in zip(*columns, strict=True)]
     return "".join(lines).encode("utf-8", "replace")
 
 
@@ -133,6 +151,34 @@ def write_json(table: Exported, zone: tzinfo | None, totals: Totals) -> Iterator
 
 def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
     """What turns rows into a line of JSON each: no text of JSON has a line's end in it."""
+    names = [dumps(column.name) for column in table.columns]
+    before = [f"{',' if place else '{'}{name}:" for place, name in enumerate(names)]
+    spelling = Spelling(
+        before, "}\n", "null", _json_of, r'["\\\x00-\x1f]', doubled=False, documents=True
+    )
+    plain = [Kind.MONEY] if zone is not None else [Kind.MONEY, Kind.INSTANT]
+    writes = [_json_text(column, zone) for column in table.columns]
+    by_columns = _by_columns(table.columns, writes, spelling, plain)
+    if by_columns is not None:
+        return lambda batch: by_columns(table.arrays(batch))
+    return _by_structs(table, zone)
+
+
+def _json_text(column: Column, zone: tzinfo | None) -> Callable[[Any], str]:
+    """What writes one value as JSON."""
+    write = _json_value(column, zone)
+
+    def text(value: Any) -> str:
+        return _json_of(value if write is None else write(value))
+
+    return text
+
+
+def _json_of(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _by_structs(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
     shape = msgspec.defstruct(
         "Exported",
         [(f"c{place}", Any) for place in range(len(table.columns))],
@@ -143,6 +189,8 @@ def _lines(table: Exported, zone: tzinfo | None) -> Callable[[Batch], bytes]:
     values = [_json_value(column, zone) for column in table.columns]
 
     def lines(batch: Batch) -> bytes:
+        if not batch:
+            return b""
         columns = [
             found if write is None else _written(write, found, None)
             for write, found in zip(values, table.values(batch), strict=True)

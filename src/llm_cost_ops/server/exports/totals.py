@@ -3,11 +3,13 @@ counted while they are written, so that the file says the sum of its own rows.""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from llm_cost_ops.core.money import from_e10
-from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
+from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind, values_at
 
 WORD = "TOTAL"
 UNKNOWN = {"unpriced": "unpriced_count", "partially_priced": "partially_priced_count"}
@@ -32,20 +34,33 @@ class Totals:
     def add(self, batch: Batch) -> None:
         """Count rows."""
         self.rows_written += len(batch)
-        if not self._adds_up:
+        if not self._adds_up or not batch:
             return
-        for row in batch:
-            currency = None if self._currency is None else row[self._currency]
-            sums = self._sums.get(currency)
-            if sums is None:
-                sums = self._sums[currency] = [None] * len(self._summed)
-                self._unknown[currency] = dict.fromkeys(UNKNOWN, 0)
-            for n, place in enumerate(self._summed):
-                value = row[place]
-                if value is not None:
-                    sums[n] = value + (sums[n] or 0)
-            if self._status is not None and row[self._status] in UNKNOWN:
-                self._unknown[currency][row[self._status]] += 1
+        currencies = self._of(batch, self._currency)
+        statuses = self._of(batch, self._status)
+        columns = values_at(batch, self._summed)
+        for currency in set(currencies):
+            chosen = [each == currency for each in currencies]
+            self._count(
+                currency,
+                [list(compress(column, chosen)) for column in columns],
+                Counter(compress(statuses, chosen)),
+            )
+
+    def _of(self, batch: Batch, place: int | None) -> Sequence[Any]:
+        return [None] * len(batch) if place is None else values_at(batch, [place])[0]
+
+    def _count(
+        self, currency: str | None, columns: Sequence[Sequence[Any]], statuses: Mapping[Any, int]
+    ) -> None:
+        sums = self._sums.setdefault(currency, [None] * len(self._summed))
+        unknown = self._unknown.setdefault(currency, dict.fromkeys(UNKNOWN, 0))
+        for n, column in enumerate(columns):
+            known = [value for value in column if value is not None]
+            if known:
+                sums[n] = sum(known, sums[n] or 0)
+        for status in UNKNOWN:
+            unknown[status] += statuses.get(status, 0)
 
     def rows(self) -> list[list[Any]]:
         """A row per currency in the columns of the table, marked in the first text that is not the

@@ -1,0 +1,21 @@
+"""Pages that are read while those before them are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def prefetched(pages: Iterator[T]) -> Iterator[T]:
+    """The same pages; from the second on a thread makes the next one while one is in use. Who does
+    not read to the end waits for at most one page."""
+    with ThreadPoolExecutor(1, "pages") as reader:
+        for page in pages:
+            coming = reader.submit(next, pages, None)
+            yield page
+            while (following := coming.result()) is not None:
+                coming = reader.submit(next, pages, None)
+                yield following

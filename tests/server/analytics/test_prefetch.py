@@ -1,0 +1,55 @@
+"""Pages are read ahead, in order, one at a time, and no further than they are wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from llm_cost_ops.server.analytics.prefetch import prefetched
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_pages_come_in_their_order(count: int) -> None:
+    assert list(prefetched(iter(range(1, count + 1)))) == list(range(1, count + 1))
+
+
+def test_the_next_page_is_made_while_one_is_used() -> None:
+    made = threading.Event()
+
+    def pages() -> Iterator[str]:
+        yield "first"
+        made.set()
+        yield "second"
+
+    found = prefetched(pages())
+    assert next(found) == "first"
+    assert made.wait(10)
+    assert list(found) == ["second"]
+
+
+def test_what_fails_fails_where_its_page_would_be() -> None:
+    def pages() -> Iterator[str]:
+        yield "first"
+        raise OSError("the disk")
+
+    found = prefetched(pages())
+    assert next(found) == "first"
+    with pytest.raises(OSError, match="the disk"):
+        next(found)
+
+
+def test_nothing_is_made_after_the_end_is_given_up() -> None:
+    made: list[int] = []
+
+    def pages() -> Iterator[int]:
+        for page in range(1, 100):
+            made.append(page)
+            yield page
+
+    found = prefetched(pages())
+    assert next(found) == 1
+    del found
+    assert made in ([1], [1, 2])
+    assert not [each for each in threading.enumerate() if each.name.startswith("pages")]
