@@ -137,8 +137,8 @@ def test_silent(server_settings: DatabaseSettings, launch: Launch) -> None:
 def _whole_pool_answers(server: ServerProcess) -> None:
     """No connection of the pool was left to wait for ever: all of them work at once."""
     with ThreadPoolExecutor(16) as askers:
-        statuses = list(askers.map(lambda _: server.get(READ).status_code, range(64)))
-    assert set(statuses) == {200}
+        answers = list(askers.map(lambda _: server.get(READ), range(64)))
+    assert [each.text for each in answers if each.status_code != 200] == []
 
 
 @contextlib.contextmanager
