@@ -16,6 +16,7 @@ from llm_cost_ops.server.analytics import stream
 from llm_cost_ops.server.analytics.pages import ROW_FIELDS, Order
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import stream_calls
+from llm_cost_ops.server.db.urls import DatabaseKind
 from tests.server.analytics.reading import API, ask, refusal
 from tests.support.application import Application
 from tests.support.factories import (
@@ -143,3 +144,32 @@ def test_memory_does_not_grow_with_the_number_of_rows(sqlite_application: Applic
         tracemalloc.stop()
     assert rows == 20_000
     assert peaks[1] < peaks[0] * 1.3
+
+
+def test_the_longer_rows_are_the_fewer_are_read_at_a_time(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "NARROW_FIRST", 3)
+    monkeypatch.setattr(stream, "NARROW_ROWS", 7)
+    monkeypatch.setattr(stream, "NARROW_CHARACTERS", 12_000)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 5)
+    organization = application.organization_id
+    for start, size in ((START, 5_000), (START + 100, 5)):
+        record_calls(
+            application.database,
+            [
+                make_call(start + n, organization_id=organization, metadata={"long": "x" * size})
+                for n in range(20)
+            ],
+        )
+    selection = Selection(organization, ALL_TIME, ZoneInfo("UTC"))
+    names = ["event_id", "metadata", "metadata"]
+    pages = list(stream.call_batches(application.database, selection, Order(), columns=names))
+    sizes = [len(page) for page in pages]
+    assert sum(sizes) == len({row[0] for page in pages for row in page}) == 40
+    assert all(row[1] == row[2] and len(row) == 5 for page in pages for row in page)
+    if application.database.kind is DatabaseKind.SQLITE:
+        assert sizes[:3] == [3, 1, 1]  # twice 5,000 characters a row
+        assert sizes[-2] == 7
+    else:
+        assert sizes[:3] == [3, 5, 5]

@@ -93,6 +93,7 @@ def test_every_format_adds_up_to_the_ledger(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "NARROW_ROWS", 7)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 7)
     monkeypatch.setattr(arrow, "GROUP_ROWS", 10)
     ids = some_calls(application, 40)
     void_calls(application.database, ids[3:5], application.organization_id)

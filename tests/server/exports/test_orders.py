@@ -37,6 +37,7 @@ def one(sqlite_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Desk]:
 
 def test_an_export_from_its_order_to_its_end(every: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "NARROW_ROWS", 4)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 4)
     monkeypatch.setattr(jobs, "PROGRESS_SECONDS", 0.0)
     every.calls(10)
     made = every.order(format="csv", start_date="2026-10-01", include_fields=["id", "cost"])
@@ -211,6 +212,7 @@ class Interrupted(Folder):
 def interrupted(one: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(jobs, "PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(stream, "NARROW_ROWS", 4)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 4)
     monkeypatch.setattr(jobs.OnFirstUse, "opened", lambda _: Interrupted(one.folder))
     one.calls(20)
     return one

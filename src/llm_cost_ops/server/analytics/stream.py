@@ -38,7 +38,9 @@ from llm_cost_ops.server.ledger.wire import COLUMN_KINDS
 
 BATCH_ROWS = 2_000
 NARROW_ROWS = 5_000
-"""Rows at a time where only some columns are asked for."""
+"""Rows at a time where only some columns are asked for; fewer where they are long."""
+NARROW_FIRST = 500
+NARROW_CHARACTERS = 4_000_000
 Rows = Sequence[Sequence[Any]]
 
 _PLACE = {name: index for index, name in enumerate(COLUMNS)}
@@ -104,7 +106,7 @@ def call_batches(
     """
     position: tuple[int, str] | None = None
     left = limit
-    most = BATCH_ROWS if columns is None else NARROW_ROWS
+    most = BATCH_ROWS if columns is None else min(NARROW_FIRST, NARROW_ROWS)
     while left is None or left > 0:
         size = most if left is None else min(most, left)
         with report(database) as session:
@@ -114,6 +116,7 @@ def call_batches(
         if position is None:
             return
         left = None if left is None else left - size
+        most = _rows_like(rows)
 
 
 def _batch(
@@ -154,6 +157,14 @@ def _batch(
     if columns is not None:
         rows = list(map(picker(columns), rows))
     return rows, end
+
+
+def _rows_like(page: Rows) -> int:
+    """How many rows to read after a page: as many as take little memory if they are alike."""
+    if not isinstance(page, JoinedRows):
+        return BATCH_ROWS
+    characters = sum(len(column.text) for column in page.columns)
+    return max(1, min(NARROW_ROWS, NARROW_CHARACTERS * len(page) // characters))
 
 
 def _narrow(
