@@ -6,9 +6,10 @@ import io
 
 from llm_cost_ops import importers
 from llm_cost_ops.importers import ImportProblem
+from tests.server.exports.test_back import EXPORT, bring, sums
 from tests.server.periods.books import Books
-from tests.server.periods.test_close import AT, NOVEMBER, OCTOBER, furnish
-from tests.support.calls import accepted, record, usage
+from tests.server.periods.test_close import AT, NOVEMBER, OCTOBER, furnish, rerate
+from tests.support.calls import accepted, assert_proven, record, select_all, usage
 
 
 def test_corrections_stand_before_what_is_later(quick: Books) -> None:
@@ -21,4 +22,31 @@ def test_corrections_stand_before_what_is_later(quick: Books) -> None:
     assert b",Correction," in data
     found = list(importers.read(io.BytesIO(data), format="focus"))
     problems = [item for item in found if isinstance(item, ImportProblem)]
-    assert problems == []
+    assert [each.field for each in problems] == ["ChargeClass"], "of the call that was taken back"
+
+
+def test_a_correction_that_takes_away_is_refused_whole(quick: Books) -> None:
+    app = quick.app
+    record(app, usage("gone", timestamp=AT, model="gpt-4o"))
+    record(app, usage("kept", timestamp=AT, model="gpt-4o"))
+    record(app, usage("priced later", timestamp=AT, model="own"))
+    accepted(quick.close(OCTOBER))
+    record(app, usage("late", timestamp=AT, model="gpt-4o-mini"))
+    query = "SELECT id FROM usage_records WHERE event_id = :event"
+    ((gone,),) = select_all(app, query, event="gone")
+    assert app.delete(f"/api/v1/costs/{gone}").status_code == 204
+    rerate(quick, "1")
+    october, november = quick.export(OCTOBER, "focus"), quick.export(NOVEMBER, "focus")
+    empty = app.another()
+    assert bring(empty, october)["created"] == 2
+    before = sums(empty)
+    brought = bring(empty, november, refused=2)
+    assert (brought["created"], brought["failed"]) == (1, 0)
+    late = {key: values for key, values in sums(empty).items() if key not in before}
+    assert {key[2] for key in late} == {"gpt-4o-mini"}
+    assert {key: values for key, values in sums(empty).items() if key not in late} == before
+    dates = {"format": "focus", "start_date": "2026-10-01", "end_date": "2026-11-30"}
+    whole = app.another()
+    bring(whole, app.get(EXPORT, params=dates).content)
+    assert sums(whole) == sums(app)
+    assert_proven(whole)
