@@ -152,3 +152,20 @@ def test_a_budget_with_some_unpriced_calls_is_not_ok(sqlite_application: Applica
               for each in chart.series}  # fmt: skip
     assert series["spent"] == {"room": None, "over": None, "known": 75_000_000}
     assert series["at least"] == {"room": 75_000_000, "over": 75_000_000, "known": None}
+
+
+@pytest.mark.parametrize("name", ["totals", "trend", "breakdown", "chargeback", "hours"])
+def test_a_custom_report_names_what_its_totals_lack(
+    sqlite_application: Application, name: str
+) -> None:
+    app = sqlite_application
+    calls_of(app, ("2026-10-05T10:00:00Z", "5", {}))
+    assert len(report(app, "custom", sections=[name], **OCTOBER).sections) == 2
+    calls_of(app, ("2026-10-05T10:00:00Z", "7", {"currency": "EUR"}))
+    calls_of(app, ("2026-10-05T10:00:00Z", None, {"project_id": "new"}))
+    made = report(app, "custom", sections=[name], **OCTOBER)
+    assert said(made).count("7.0000000000 EUR are in no total of this report") == 1
+    assert total(table(made, "Calls without a price"), "Unpriced") == 1
+    own = report(app, "custom", sections=["unpriced", name], **OCTOBER)
+    assert said(own).count("are in no total of this report") == 1
+    assert len(report(app, "custom", sections=["audit"], **OCTOBER).sections) == 2
