@@ -1,8 +1,10 @@
-"""A FOCUS file with corrections of a closed month can be read again."""
+"""Files with corrections of a closed month that are read again."""
 
 from __future__ import annotations
 
 import io
+
+import pytest
 
 from llm_cost_ops import importers
 from llm_cost_ops.importers import ImportProblem
@@ -50,3 +52,37 @@ def test_a_correction_that_takes_away_is_refused_whole(quick: Books) -> None:
     bring(whole, app.get(EXPORT, params=dates).content)
     assert sums(whole) == sums(app)
     assert_proven(whole)
+
+
+@pytest.mark.parametrize("kind", ["calls", "costs"])
+def test_a_difference_does_not_take_the_place_of_its_call(quick: Books, kind: str) -> None:
+    app = quick.app
+    furnish(quick)
+    accepted(quick.close(OCTOBER))
+    rerate(quick, "9")
+    record(app, usage("late", timestamp=AT, model="own", project_id="late"))
+    november = quick.export(NOVEMBER, "jsonl", type=kind)
+    differences = november.count(b'"requests":0,')
+    assert differences == 3, "of the calls that have another price"
+    before = sums(app)
+    bring(app, november, refused=differences)
+    if kind == "calls":
+        assert sums(app) == before, "at home nothing changes"
+    empty = app.another()
+    unpriced = 0 if kind == "calls" else 1
+    bring(empty, quick.export(OCTOBER, "jsonl", type=kind), refused=unpriced)
+    known = sums(empty)
+    brought = bring(empty, november, refused=differences)
+    assert (brought["created"], brought["corrected"], brought["failed"]) == (2, 0, 0)
+    found = sums(empty)
+    assert {key: found[key] for key in known} == known
+    assert_proven(empty)
+
+
+def test_an_export_without_the_number_of_calls_is_refused(quick: Books) -> None:
+    record(quick.app, usage("a", timestamp=AT))
+    fields = "timestamp,event_id,provider,model,total_cost,currency,cost_status"
+    data = quick.export(OCTOBER, "jsonl", type="calls", include_fields=fields)
+    (problem,) = importers.read(io.BytesIO(data), format="cost-ops")
+    assert isinstance(problem, ImportProblem)
+    assert problem.field == "requests"
