@@ -9,7 +9,7 @@ from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
-from llm_cost_ops.server.ledger.books import Line, told_cost, totals_of
+from llm_cost_ops.server.ledger.books import Line, told_cost, told_totals
 from llm_cost_ops.server.ledger.periods import CLOSED, REOPENING, Period
 from llm_cost_ops.server.ledger.rollup import Delta
 
@@ -134,8 +134,7 @@ def _totals(lines: Lines) -> list[Document]:
             "total_cost": _money(cost),
             "list_cost": _money(listed),
         }
-        for currency, delta in totals_of(lines).items()
-        for cost, listed in (told_cost(delta),)
+        for currency, (delta, cost, listed) in told_totals(lines).items()
     ]
 
 
