@@ -151,34 +151,32 @@ _CURRENCY, _STATUS, _CALLS = (
 
 
 class CallTally(Tally):
-    """Of FOCUS rows also the calls by currency, and those without a price: their cost of 0 is what
-    the specification wants, and unknown."""
+    """Of FOCUS rows also the calls by currency, with a price and without one: a cost of 0 is what
+    the specification wants there, and unknown. What corrections take back is no call of the file.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: dict[str, Decimal] = {}
+        self.priced: dict[str, Decimal] = {}
         self.unpriced: dict[str, Decimal] = {}
 
     def of_pages(self, pages: Iterator[list[Any]]) -> Iterator[list[Any]]:
         """The same pages of rows, counted."""
         for page in super().of_pages(pages):
             for row in page:
-                if count := row[_CALLS]:
-                    currency = row[_CURRENCY]
-                    self.calls[currency] = self.calls.get(currency, _NONE) + count
-                    if row[_STATUS] == UNPRICED:
-                        self.unpriced[currency] = self.unpriced.get(currency, _NONE) + count
+                count = row[_CALLS]
+                if count is not None and count > 0:
+                    found = self.unpriced if row[_STATUS] == UNPRICED else self.priced
+                    found[row[_CURRENCY]] = found.get(row[_CURRENCY], _NONE) + count
             yield page
 
     def told(self) -> dict[str, Decimal | None]:
-        """What is billed by currency; None where there are calls and none of them has a price."""
+        """What is billed by currency; None where no call has a price and nothing is known."""
+        unknown = self.unpriced.keys() - self.priced.keys()
         return {
-            currency: None if not billed and self._is_unknown(currency) else billed
+            currency: None if not billed and currency in unknown else billed
             for currency, billed in self.billed.items()
         }
-
-    def _is_unknown(self, currency: str) -> bool:
-        return 0 < self.calls.get(currency, _NONE) <= self.unpriced.get(currency, _NONE)
 
 
 _NONE = Decimal(0)
