@@ -83,7 +83,8 @@ def _close(
     """Freeze a month that is over: later facts become corrections in the next open month.
 
     Months are closed in order; the first closes those before it, too. It waits until the books are
-    added up; who stops it leaves them to the worker.
+    added up; who stops it leaves them to the server's worker, on the local database to whoever
+    closes the month again.
 
     $ cost-ops periods close 2026-10
     $ cost-ops periods close 2026-10 --strict

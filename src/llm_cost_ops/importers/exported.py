@@ -4,7 +4,8 @@ A cost stands as it was exported, whatever prices are known here. A call without
 price, as it did there; where the export leaves out what a price depends on, it is refused, because
 any price would be a guess. Calls keep source and event id, so that the same export again adds
 nothing; where an export has no event ids, the ids of its rows are theirs. A later export of the
-same calls corrects those whose counts or costs have changed since.
+same calls corrects those whose counts or costs have changed since. Rows of no call are refused: in
+the books of a month they are what an earlier, closed one lacks of a call, not the call as it is.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ _TEXTS = (
     "service_tier", "processing", "region",
 )  # fmt: skip
 _PARTIALLY = "partially_priced"
+_DIFFERENCE = (
+    "is of no call: corrections of a closed month are differences, which would take the place of "
+    "their calls; export dates that are not exactly one month, which have the calls as they are now"
+)
 _PRICED_BY = ("usage", "service_tier", "processing", "region")
 """What a price depends on: a column that is missing is not the same as an empty one."""
 
@@ -61,6 +66,7 @@ def read_export(stream: IO[bytes], options: ImportOptions) -> ItemStream:
 
 
 def _records(row: Row) -> Iterable[Record]:
+    _refuse_difference(row)
     record = _identified(row)
     record["timestamp"] = _required(row, "timestamp", "created_at")
     record["provider"] = _required(row, "provider")
@@ -72,6 +78,14 @@ def _records(row: Row) -> Iterable[Record]:
     record[GROWING] = True
     cost = next((row[name] for name in COSTS if row.get(name) is not None), None)
     yield record | (_waiting(row) if cost is None else _counted(row, cost))
+
+
+def _refuse_difference(row: Row) -> None:
+    if "requests" not in row:
+        raise RowError("an export must have the column requests", field="requests")
+    requests = row["requests"]
+    if isinstance(requests, int | Decimal) and requests <= 0:
+        raise RowError(_DIFFERENCE, field="requests")
 
 
 def _identified(row: Row) -> Record:

@@ -3,8 +3,10 @@
 FOCUS has a row per kind of usage. Those of one charge period that share model, terms and labels are
 one record here: its cost is the sum of theirs, its counts hold theirs by kind, and it stands for as
 many calls. So the sums of costs, calls and kinds are those of the file. Calls without a price are a
-record of their own, which waits for one. What FOCUS does not carry cannot come back: single calls
-with their event ids and instants, latency, and tokens of costs that came without kinds.
+record of their own, which waits for one. A correction that takes away more than it adds is no
+record: it is refused with all of its group, of which a part alone would count twice. What FOCUS
+does not carry cannot come back: single calls with their event ids and instants, latency, and tokens
+of costs that came without kinds.
 """
 
 from __future__ import annotations
@@ -39,6 +41,10 @@ _FIELDS = {
     "x_Environment": "environment", "x_Feature": "feature", "x_CredentialId": "api_key_id",
 }  # fmt: skip
 _UNPRICED, _PARTIALLY = "unpriced", "partially_priced"
+_TAKES_AWAY = (
+    "is a correction that takes away more than it adds, which no record can: import an export with "
+    "--type calls, or of dates that are not one whole month, which has the calls as they are now"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,12 @@ class _Group:
             self.kinds[kind] = self.kinds.get(kind, Decimal(0)) + charge.quantity
         self.metadata.add(charge.metadata)
 
+    @property
+    def takes_away(self) -> bool:
+        """Whether anything of it is below zero, as no record can be."""
+        sums = (self.cost, self.list_cost, self.requests, *self.kinds.values())
+        return min(sums) < 0
+
 
 _Identity = tuple[str | None, ...]
 
@@ -109,11 +121,18 @@ class _Period:
         else:
             self._undecided.append((key, provider, charge))
 
-    def records(self) -> Iterator[Record]:
+    def items(self) -> ItemStream:
         for key, provider, charge in self._undecided:
             is_partial = ((*key.values(), provider), charge.price) in self._partial
             self._put(key, provider, charge, is_unpriced=not is_partial)
-        yield from _records(self.groups)
+        lines: dict[_Identity, int] = {}
+        for (*shared, _), group in self.groups.items():
+            if group.takes_away and group.key["ChargeClass"] is not None:
+                lines.setdefault(tuple(shared), group.line)
+        for line in sorted(lines.values()):
+            yield ImportProblem(line, "ChargeClass", _TAKES_AWAY)
+        kept = {i: group for i, group in self.groups.items() if i[:-1] not in lines}
+        yield from _records(kept)
 
     def _put(
         self, key: dict[str, str | None], provider: str, charge: _Charge, *, is_unpriced: bool
@@ -167,12 +186,12 @@ def _items(rows: RowStream) -> ItemStream:
             if start < current:
                 raise RowError("must not be before that of the row above", field=_KEY[0])
             if start != current:
-                yield from period.records()
+                yield from period.items()
                 period, current = _Period(), start
             period.add(key, _provider(item.row), _charge(item.line, item.row))
         except RowError as error:
             yield ImportProblem(item.line, error.field, error.message)
-    yield from period.records()
+    yield from period.items()
 
 
 def _key(row: Row) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from llm_cost_ops.core import jsontext
 from llm_cost_ops.server.db import session
 from llm_cost_ops.server.db.session import ReadSession
 from tests.support.application import Application
-from tests.support.calls import accepted, proof, record, send, usage
+from tests.support.calls import accepted, error, proof, record, send, usage
 
 PATH = "/costs/journal"
 ACCOUNTS: dict[str, Any] = {
@@ -163,6 +163,45 @@ def test_blanks_around_an_account_are_no_part_of_it(sqlite_application: Applicat
     padded = {"debit_account": " 6400 ", "credit_account": "3300\n"}
     (document,) = made(sqlite_application, accounts=padded)["documents"]
     assert {line["account"] for line in document["lines"]} == {"6400", "3300"}
+
+
+def test_blanks_around_a_cost_centre_do_not_change_its_account(
+    sqlite_application: Application,
+) -> None:
+    app = sqlite_application
+    record(app, usage("web", timestamp="2026-10-01T00:00:00Z", project_id="web"))
+    centers = {" CC-1 ": {"debit_account": "6410"}}
+    for given in ("CC-1", " CC-1 "):
+        accounts = {**ACCOUNTS, "projects": {}, "cost_center": given, "cost_centers": centers}
+        (document,) = made(app, accounts=accounts)["documents"]
+        assert [line["account"] for line in document["lines"]] == ["6410", "3310"]
+
+
+@pytest.mark.parametrize(
+    ("named", "center"), [(" CC-200 ", "CC-200"), (200, "200"), ("", "CC-000"), (True, "CC-000")]
+)
+def test_the_cost_centre_of_a_team_is_one_line(
+    sqlite_application: Application, named: object, center: str
+) -> None:
+    app = sqlite_application
+    team = {"name": "Search", "team_id": "search", "metadata": {"cost_center": named}}
+    accepted(send(app, "/teams", team), 201)
+    record(app, usage("s", timestamp="2026-10-01T00:00:00Z", team_id="search"))
+    (document,) = made(app)["documents"]
+    assert [line["cost_center"] for line in document["lines"]] == [center, ""]
+
+
+def test_a_team_whose_cost_centre_is_no_line_is_named(sqlite_application: Application) -> None:
+    app = sqlite_application
+    team = {"name": "Search", "team_id": "search", "metadata": {"cost_center": "A\r\n9,9,9"}}
+    accepted(send(app, "/teams", team), 201)
+    assert made(app)["documents"] == [], "the team has spent nothing"
+    record(app, usage("s", timestamp="2026-10-01T00:00:00Z", team_id="search"))
+    refused = error(send(app, PATH, ASKED), 422, "VALIDATION_ERROR")
+    assert list(refused["field_errors"]) == ["accounts.teams.search.cost_center"]
+    own = {**ACCOUNTS, "teams": {"search": {"cost_center": "CC-5"}}}
+    (document,) = made(app, accounts=own)["documents"]
+    assert document["lines"][0]["cost_center"] == "CC-5"
 
 
 def test_the_journal_of_a_closed_month_stays(sqlite_application: Application) -> None:

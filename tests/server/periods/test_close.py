@@ -283,3 +283,24 @@ def test_a_cost_that_nobody_knows_is_not_zero(quick: Books) -> None:
     record(quick.app, usage("o", timestamp=AT, model="never"))
     assert accepted(quick.close(OCTOBER))["totals"] == [{"currency": "USD", "total_cost": 0}]
     quick.assert_balanced(SEPTEMBER, OCTOBER)
+
+
+def test_taking_back_a_call_without_a_price_prices_no_other(quick: Books) -> None:
+    record(quick.app, usage("o", timestamp=AT, model="later"))
+    ((taken,),) = select_all(quick.app, "SELECT id FROM usage_records")
+    accepted(quick.close(OCTOBER))
+    assert quick.app.delete(f"/api/v1/costs/{taken}").status_code == 204
+    record(quick.app, usage("n", timestamp="2026-11-02T00:00:00Z", model="later"))
+    quick.at("2026-12-02T00:00:00")
+    closed = accepted(quick.close(NOVEMBER))
+    said = quick.said(NOVEMBER)
+    for totals in (closed["totals"], said["totals"], said["calls"]["totals"]):
+        assert [each["total_cost"] for each in totals] == [None]
+    assert closed["unpriced_count"] == 1
+    quick.assert_balanced(OCTOBER, NOVEMBER)
+    quick.at("2027-01-02T00:00:00")
+    free = {"provider": "openai", "model": "m", "cost": "0", "timestamp": "2026-12-05T00:00:00Z"}
+    accepted(send(quick.app, "/costs", free), 201)
+    record(quick.app, usage("d", timestamp="2026-12-05T00:00:00Z", model="later"))
+    closed = accepted(quick.close("2026-12"))
+    assert closed["totals"] == [{"currency": "USD", "total_cost": 0}], "one call is known"

@@ -185,6 +185,8 @@ def test_all_goes_on_while_very_much_moves_back(
     files, moved = place.files(SEPTEMBER), len(stored(place))
     shown = accepted(place.reopen(OCTOBER), 202)
     assert (shown["status"], shown["totals"], shown["sha256"]) == ("reopening", None, None)
+    said = place.said(OCTOBER)
+    assert (said["status"], said["sha256"]) == ("reopening", None), "it is of other entries"
     assert len(stored(place)) in (moved - 2, moved - 1, moved), "one page"
     place.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)
     assert accepted(place.reopen(OCTOBER), 202)["status"] == "reopening"

@@ -152,3 +152,48 @@ def test_a_budget_with_some_unpriced_calls_is_not_ok(sqlite_application: Applica
               for each in chart.series}  # fmt: skip
     assert series["spent"] == {"room": None, "over": None, "known": 75_000_000}
     assert series["at least"] == {"room": 75_000_000, "over": 75_000_000, "known": None}
+
+
+@pytest.mark.parametrize("name", ["totals", "trend", "breakdown", "chargeback", "hours"])
+def test_a_custom_report_names_what_its_totals_lack(
+    sqlite_application: Application, name: str
+) -> None:
+    app = sqlite_application
+    calls_of(app, ("2026-10-05T10:00:00Z", "5", {}))
+    assert len(report(app, "custom", sections=[name], **OCTOBER).sections) == 2
+    calls_of(app, ("2026-10-05T10:00:00Z", "7", {"currency": "EUR"}))
+    calls_of(app, ("2026-10-05T10:00:00Z", None, {"project_id": "new"}))
+    made = report(app, "custom", sections=[name], **OCTOBER)
+    assert said(made).count("7.0000000000 EUR are in no total of this report") == 1
+    assert total(table(made, "Calls without a price"), "Unpriced") == 1
+    own = report(app, "custom", sections=["unpriced", name], **OCTOBER)
+    assert said(own).count("are in no total of this report") == 1
+    assert len(report(app, "custom", sections=["audit"], **OCTOBER).sections) == 2
+
+
+def test_a_chargeback_shows_nothing_unknown_as_zero(sqlite_application: Application) -> None:
+    app, at = sqlite_application, "2026-10-05T10:00:00Z"
+    calls_of(app, *((at, "1" if n < 2 else None, {"project_id": f"p{n:03}"}) for n in range(102)))
+    others = table(report(app, "chargeback", **OCTOBER), "Charged by project").rows[-1]
+    assert others == ("2 others", None, None)
+    calls_of(app, *((at, None, {"project_id": "p000", "model_name": f"m{n}"}) for n in range(102)))
+    own = table(report(app, "chargeback", **OCTOBER), "Statement of p000")
+    assert (own.rows[-1], own.totals) == (("3 others", "direct", None), ("Total", "", 10**10))
+
+
+def test_a_shared_cost_that_is_not_known_is_no_zero(sqlite_application: Application) -> None:
+    app, at = sqlite_application, "2026-10-05T10:00:00Z"
+    calls_of(app, (at, None, {"project_id": "shared"}), (at, "1", {"project_id": "own"}))
+    rule = {"name": "Shared", "shared": ["shared"], "by": "requests"}
+    made = report(app, "chargeback", allocation=[rule], **OCTOBER)
+    charged = table(made, "Charged by project")
+    assert charged.rows == (("own", 10**10, None, 10**10),)
+    assert charged.totals == ("Total", 10**10, None, 10**10)
+    assert table(made, "Statement of own").rows[-1] == ("Shared", "shared", None)
+    calls_of(app, (at, "3", {"project_id": "shared"}))
+    made = report(app, "chargeback", allocation=[rule], **OCTOBER)
+    assert total(table(made, "Charged by project"), "Shared") == 3 * 10**10
+    other = {"name": "Own", "shared": ["own", "shared"], "by": "fixed", "shares": {"new": 1}}
+    calls_of(app, (at, None, {"project_id": "new"}))
+    made = report(app, "chargeback", allocation=[other], **OCTOBER)
+    assert total(table(made, "Charged by project"), "Direct") is None

@@ -18,7 +18,7 @@ from llm_cost_ops.server.schedules import define, store
 from llm_cost_ops.server.schedules.folder import write_file
 from llm_cost_ops.server.schedules.tables import delivery_schedules
 from llm_cost_ops.server.storage.folder import Folder
-from tests.support.calls import accepted, send
+from tests.support.calls import accepted, select_all, send, usage
 from tests.support.roles import make_role, make_user, make_user_key
 from tests.support.schedules import START, Room
 
@@ -261,6 +261,37 @@ def test_what_a_message_says_is_counted_while_the_file_is_written(
     monkeypatch.setattr(Folder, "put", late)
     run = quick.run(made["id"])
     assert (run["status"], run["facts"]) == ("completed", expected)
+
+
+@pytest.mark.parametrize("grain", ["hour", "day"])
+def test_a_message_about_focus_says_what_has_no_price(quick: Room, grain: str) -> None:
+    """The column of billed cost has 0 there, because the specification wants a number."""
+    before = (START - timedelta(days=1)).isoformat()
+    for place in range(3):
+        call = usage(f"u{place}", model="no-such-model", timestamp=before)
+        accepted(send(quick.app, "/usage", call))
+    made = quick.schedule(format="focus", focus_grain=grain)
+    facts = quick.run(made["id"])["facts"]
+    assert (facts["Total cost"], facts["Without a price"]) == ("not priced yet", "3")
+    quick.spend("0", START - timedelta(days=1))
+    facts = quick.run(quick.schedule(format="focus", focus_grain=grain)["id"])["facts"]
+    assert (facts["Total cost"], facts["Without a price"]) == ("USD 0", "3")
+    quick.spend("2.5", START - timedelta(days=1))
+    facts = quick.run(quick.schedule(format="focus", focus_grain=grain)["id"])["facts"]
+    assert (facts["Total cost"], facts["Without a price"]) == ("USD 2.5", "3")
+
+
+def test_a_message_about_corrections_counts_no_call_that_they_take_back(quick: Room) -> None:
+    for event, at in (("jan", "2027-01-05T00:00:00Z"), ("feb", "2027-02-05T00:00:00Z")):
+        accepted(send(quick.app, "/usage", usage(event, model="later", timestamp=at)))
+        if event == "jan":
+            accepted(send(quick.app, "/periods/2027-01/close", {}), 200)
+    query = "SELECT id FROM usage_records WHERE event_id = 'jan'"
+    ((taken,),) = select_all(quick.app, query)
+    assert quick.app.delete(f"/api/v1/costs/{taken}").status_code == 204
+    made = quick.schedule(frequency="monthly", timezone="UTC", format="focus")
+    facts = quick.run(made["id"])["facts"]
+    assert (facts["Total cost"], facts["Without a price"]) == ("not priced yet", "1")
 
 
 def test_the_sum_of_a_month_is_that_of_its_books(quick: Room) -> None:

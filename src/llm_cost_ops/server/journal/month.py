@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import select
 
-from llm_cost_ops.core.journal import Accounts, Cost, Target
+from llm_cost_ops.core.journal import Accounts, Cost, JournalError, Target
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.core.money import PLACES
 from llm_cost_ops.core.period import days_window, time_zone
@@ -18,6 +18,7 @@ from llm_cost_ops.server.analytics.aggregate import Question, aggregate, dimensi
 from llm_cost_ops.server.analytics.request import Home
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.identity.fields import PersonError, clean_optional
 from llm_cost_ops.server.identity.tables import teams
 from llm_cost_ops.server.ledger.books import Line, books_of
 from llm_cost_ops.server.ledger.periods import CLOSED, closed_periods, period_of, stored_lines
@@ -62,20 +63,36 @@ def costs_of(session: ReadSession, at: Home, period: date) -> Costs:
     return Costs(costs, False, sum(cost.unpriced for cost in costs))
 
 
-def with_teams(session: ReadSession, organization_id: str, accounts: Accounts) -> Accounts:
-    """The mapping with the cost centres that teams name in their metadata, where it names none."""
+def with_teams(
+    session: ReadSession, organization_id: str, accounts: Accounts, spent: Container[str | None]
+) -> Accounts:
+    """The mapping with the cost centres that teams which `spent` something name in their metadata,
+    where it names none. Raises JournalError for one that is no line of plain text."""
     query = select(teams.c.id, teams.c.metadata).where(
         teams.c.organization_id == organization_id, teams.c.metadata.is_not(None)
     )
     found = dict(accounts.teams)
     for row in session.execute(query).mappings():
         team_id = str(row["id"])
-        known = cast("Mapping[str, object]", loads(row["metadata"]))
-        center = known.get(COST_CENTER)
-        if isinstance(center, str) and center:
-            target = found.get(team_id, Target())
-            found[team_id] = replace(target, cost_center=target.cost_center or center)
+        target = found.get(team_id, Target())
+        if target.cost_center is None and team_id in spent:
+            known = cast("Mapping[str, object]", loads(row["metadata"]))
+            center = _center(team_id, known.get(COST_CENTER))
+            found[team_id] = replace(target, cost_center=center)
     return replace(accounts, teams=found)
+
+
+def _center(team_id: str, named: object) -> str | None:
+    """A cost centre as a mapping would have it; numbers are their digits."""
+    if isinstance(named, int) and not isinstance(named, bool):
+        return str(named)
+    if not isinstance(named, str):
+        return None
+    try:
+        return clean_optional(named, "cost_center")
+    except PersonError as error:
+        field = f"accounts.teams.{team_id}.cost_center"
+        raise JournalError(f"{error.message} (metadata of the team)", field=field) from None
 
 
 def _booked(line: Line, delta: Delta) -> Cost:

@@ -98,7 +98,7 @@ class Mapping(Wire):
     cost_center: Center | None = None
     projects: Annotated[dict[Key, Booked], Field(max_length=10_000, default_factory=dict)]
     teams: Annotated[dict[Key, Booked], Field(max_length=10_000, default_factory=dict)]
-    cost_centers: Annotated[dict[Key, OfCenter], Field(max_length=10_000, default_factory=dict)]
+    cost_centers: Annotated[dict[Center, OfCenter], Field(max_length=10_000, default_factory=dict)]
     providers: Annotated[dict[Key, OfProvider], Field(max_length=1_000, default_factory=dict)]
 
     def accounts(self) -> Accounts:
@@ -140,7 +140,9 @@ def make_journal(request: Request, body: Asked, principal: Principal = Exporter)
     with report(database) as session:
         at = home(session, principal, deps.clock(request).now())
         found = costs_of(session, at, period)
-        accounts = with_teams(session, at.organization_id, body.accounts.accounts())
+        accounts = with_teams(
+            session, at.organization_id, body.accounts.accounts(), {c.team for c in found.costs}
+        )
     made = documents(
         found.costs,
         accounts,

@@ -223,13 +223,34 @@ def lines_digest(lines: Sequence[tuple[Line, Delta]]) -> str:
     return digest.hexdigest()
 
 
-def told_cost(delta: Delta) -> tuple[int | None, int | None]:
-    """Cost and list cost as they are told: None where no call of it has a price, because what is
-    unknown is not zero."""
+def told_cost(*deltas: Delta) -> tuple[int | None, int | None]:
+    """Cost and list cost of lines together as they are told: None where calls of one have no price
+    and nothing of the others is known, because what is unknown is not zero. What takes a call
+    without a price back makes no other one known."""
+    cost, listed = sum(each.cost for each in deltas), sum(each.list_cost for each in deltas)
+    if any(map(_is_unknown, deltas)) and not any(map(_is_known, deltas)):
+        return None, listed or None
+    return cost, listed
+
+
+def _is_unknown(delta: Delta) -> bool:
     requests, unpriced, *_ = delta.counts
-    if requests > 0 and unpriced >= requests and not delta.cost:
-        return None, delta.list_cost or None
-    return delta.cost, delta.list_cost
+    return requests > 0 and unpriced >= requests and not delta.cost
+
+
+def _is_known(delta: Delta) -> bool:
+    requests, unpriced, *_ = delta.counts
+    return requests > unpriced or delta.cost != 0
+
+
+def told_totals(
+    lines: Sequence[tuple[Line, Delta]],
+) -> dict[str, tuple[Delta, int | None, int | None]]:
+    """What lines come to by currency, with the cost and list cost that are told."""
+    apart: dict[str, list[Delta]] = {}
+    for line, delta in lines:
+        apart.setdefault(line.currency, []).append(delta)
+    return {name: (whole, *told_cost(*apart[name])) for name, whole in totals_of(lines).items()}
 
 
 def totals_of(lines: Sequence[tuple[Line, Delta]]) -> dict[str, Delta]:

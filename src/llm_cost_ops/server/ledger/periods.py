@@ -25,7 +25,7 @@ from llm_cost_ops.core.months import (
     window_of,
 )
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
-from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_cost, totals_of
+from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_totals
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
 from llm_cost_ops.server.ledger.late import (
     BEFORE_ALL,
@@ -258,9 +258,9 @@ def finish(
     """Store the books of a month that is being closed. None where somebody else has stored them, or
     opened the month again, meanwhile."""
     lines = frozen.lines
-    totals = totals_of(lines)
+    totals = told_totals(lines)
     whole = Delta()
-    for delta in totals.values():
+    for delta, *_ in totals.values():
         whole.merge(delta)
     requests, _, partial, _, _, tokens, *_ = whole.counts
     done = session.execute(
@@ -277,7 +277,7 @@ def finish(
             unpriced=frozen.unpriced,
             partially_priced=partial,
             total_tokens=tokens,
-            totals=dumps({name: _text(told_cost(delta)[0]) for name, delta in totals.items()}),
+            totals=dumps({name: _text(cost) for name, (_, cost, _) in totals.items()}),
             digest=frozen.digest,
             lines=len(lines),
             lines_digest=lines_digest(lines),

@@ -79,7 +79,8 @@ _PERIOD: Schema = {
 _WAIT: Schema = {
     "type": "boolean",
     "default": False,
-    "description": "Answer when it is done, however long that takes.",
+    "description": "Answer when it is done, however long that takes; 202 where somebody else is at"
+    " it already. No worker follows a request that waits and is stopped.",
 }
 _STATEMENT: Schema = {
     "type": "object",

@@ -9,7 +9,7 @@ from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.months import window_of
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
-from llm_cost_ops.server.ledger.books import Line, told_cost, totals_of
+from llm_cost_ops.server.ledger.books import Line, told_cost, told_totals
 from llm_cost_ops.server.ledger.periods import CLOSED, REOPENING, Period
 from llm_cost_ops.server.ledger.rollup import Delta
 
@@ -49,7 +49,7 @@ def shown(period: Period) -> Document:
             {"currency": name, "total_cost": _money(units)}
             for name, units in sorted(totals.items())
         ],
-        "sha256": None if totals is None else period.digest,
+        "sha256": _digest(period),
         "closed_at": _instant(period.closed_at),
         "closed_by": period.closed_by,
         "labels_erased_at": _instant(period.erased_at),
@@ -63,6 +63,11 @@ def told_of(period: Period) -> Document:
         count = period.unpriced
         warnings.append(f"{count} calls have no price: they cost nothing in these books.")
     return {**shown(period), "warnings": warnings}
+
+
+def _digest(period: Period) -> str | None:
+    """That of the entries of books that stay as they are; one being opened has the former one."""
+    return None if period.status == REOPENING else period.digest
 
 
 def _money(units: int | None) -> Any:
@@ -87,7 +92,7 @@ def statement(
         "organization_name": organization_name,
         "status": period.status,
         "closed_at": _instant(period.closed_at),
-        "sha256": period.digest,
+        "sha256": _digest(period),
         "labels_erased_at": _instant(period.erased_at),
         "totals": _totals(lines),
         "calls": _section([each for each in lines if not each[0].corrects]),
@@ -129,8 +134,7 @@ def _totals(lines: Lines) -> list[Document]:
             "total_cost": _money(cost),
             "list_cost": _money(listed),
         }
-        for currency, delta in totals_of(lines).items()
-        for cost, listed in (told_cost(delta),)
+        for currency, (delta, cost, listed) in told_totals(lines).items()
     ]
 
 

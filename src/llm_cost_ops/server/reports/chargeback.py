@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from llm_cost_ops.core.money import plain
 from llm_cost_ops.core.report.allocate import Allocation, Line, Statement, allocate
 from llm_cost_ops.core.report.document import (
@@ -41,6 +43,7 @@ def chargeback(material: Material, options: Options) -> Section:
     groups = material.groups((wanted.charge_by,))
     found = allocate(_lines(groups), rules)
     unknown = _unknown(groups)
+    lost = _lost(material, unknown, groups)
     money = material.currency
     table = Table(
         f"Charged by {name.lower()}",
@@ -49,8 +52,8 @@ def chargeback(material: Material, options: Options) -> Section:
             *(Column(rule.name, "money", money) for rule in rules),
             Column("Charged", "money", money),
         ),
-        _rows(found, unknown),
-        _totals(found, material),
+        _rows(found, unknown, lost),
+        _totals(found, material, unknown, lost),
         "The shares of a rule are rounded to 1e-10 by the largest remainder, so that they sum to "
         "what it divides; all that is charged is the total cost of the report.",
         material.query("/costs/aggregate", group_by=(wanted.charge_by,)),
@@ -74,6 +77,7 @@ def statements(material: Material, options: Options) -> Section:
     detail = material.groups((by, *MODELS))
     groups = material.groups((by,))
     found, unknown = allocate(_lines(groups), rules), _unknown(groups)
+    lost = _lost(material, unknown, groups)
     own: dict[str | None, list[tuple[Names, Cell, int]]] = {}
     for key, totals in detail.items():
         own.setdefault(key[0], []).append((key[1:], cost_cell(totals), totals.cost))
@@ -86,10 +90,11 @@ def statements(material: Material, options: Options) -> Section:
             (" / ".join(str(part) for part in key), "direct", cost)
             for key, cost, _ in lines[:MAX_ROWS]
         ]
-        if len(lines) > MAX_ROWS:
-            rest = sum(cost for _, _, cost in lines[MAX_ROWS:])
-            rows.append((f"{len(lines) - MAX_ROWS} others", "direct", rest))
-        for rule, units in zip(rules, statement.allocated_e10, strict=True):
+        if rest := lines[MAX_ROWS:]:
+            has_price = any(cell is not None for _, cell, _ in rest)
+            cost = sum(each for _, _, each in rest) if has_price else None
+            rows.append((f"{len(rest)} others", "direct", cost))
+        for rule, units in zip(rules, _known(statement.allocated_e10, lost), strict=True):
             rows.append((rule.name, "shared", units))
         blocks.append(
             Table(
@@ -135,30 +140,53 @@ def _ordered(found: Allocation) -> list[tuple[str | None, Statement]]:
     return sorted(found.statements.items(), key=lambda each: (-each[1].total_e10, str(each[0])))
 
 
-def _rows(found: Allocation, unknown: frozenset[str | None]) -> tuple[tuple[Cell, ...], ...]:
+def _rows(
+    found: Allocation, unknown: frozenset[str | None], lost: Sequence[bool]
+) -> tuple[tuple[Cell, ...], ...]:
     ordered = _ordered(found)
-    rows: list[tuple[Cell, ...]] = [
-        (
-            _label(name), None if name in unknown else each.direct_e10, *each.allocated_e10,
-            _charged(each, name in unknown),
-        )
-        for name, each in ordered[:MAX_ROWS]
-    ]  # fmt: skip
-    rest = [each for _, each in ordered[MAX_ROWS:]]
-    if rest:
-        shared = [sum(column) for column in zip(*(e.allocated_e10 for e in rest), strict=True)]
-        direct, total = sum(e.direct_e10 for e in rest), sum(e.total_e10 for e in rest)
-        rows.append((f"{len(rest)} others", direct, *shared, total))
+    rows = [_row(_label(name), [(name, each)], unknown, lost) for name, each in ordered[:MAX_ROWS]]
+    if rest := ordered[MAX_ROWS:]:
+        rows.append(_row(f"{len(rest)} others", rest, unknown, lost))
     if any(found.left):
         rows.append(("(borne by nobody)", 0, *found.left, sum(found.left)))
     return tuple(rows)
 
 
-def _totals(found: Allocation, material: Material) -> tuple[Cell, ...]:
+def _row(
+    label: str,
+    them: Sequence[tuple[str | None, Statement]],
+    unknown: frozenset[str | None],
+    lost: Sequence[bool],
+) -> tuple[Cell, ...]:
+    """What they are charged together; not known where of nobody's calls one has a price."""
+    parts = [(each.direct_e10, *each.allocated_e10) for _, each in them]
+    direct, *shared = (sum(column) for column in zip(*parts, strict=True))
+    is_unknown = all(name in unknown for name, _ in them)
+    charged = None if is_unknown and not any(shared) else direct + sum(shared)
+    return (label, None if is_unknown else direct, *_known(shared, lost), charged)
+
+
+def _known(shared: Sequence[int], lost: Sequence[bool]) -> Iterator[int | None]:
+    """Parts of what rules divide; None of what is not known."""
+    return (None if no else part for part, no in zip(shared, lost, strict=True))
+
+
+def _lost(material: Material, unknown: frozenset[str | None], groups: Grouped) -> list[bool]:
+    """For each rule whether it divides nothing but calls without a price."""
+    names = {key[0] for key in groups}
+    named = [names & rule.shared for rule in material.wanted.rules]
+    return [bool(shared) and shared <= unknown for shared in named]
+
+
+def _totals(
+    found: Allocation, material: Material, unknown: frozenset[str | None], lost: Sequence[bool]
+) -> tuple[Cell, ...]:
     if material.overview.is_unpriced:
         return ("Total", None, *(None for _ in found.pools), None)
     direct = sum(each.direct_e10 for each in found.statements.values())
-    return ("Total", direct, *found.pools, found.total_e10)
+    is_unknown = bool(found.statements) and found.statements.keys() <= unknown
+    pools = _known(found.pools, lost)
+    return ("Total", None if is_unknown else direct, *pools, found.total_e10)
 
 
 def _told(material: Material, found: Allocation, name: str) -> list[Block]:

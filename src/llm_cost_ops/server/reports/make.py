@@ -63,6 +63,10 @@ MAKERS: Mapping[str, Maker] = {
     "usage_trend": usage_trend,
 }
 
+_NAMING = {"executive", "unpriced"}
+"""Sections that name what is not in the totals."""
+_NOT_OF_CALLS = {"audit", "budgets"}
+
 _TRACED = (
     "Each request answers the figures beside it, as long as nothing is recorded, corrected or "
     "priced anew in the period."
@@ -76,6 +80,8 @@ def make_report(database: Database, wanted: Wanted, at: Home, now_us: int) -> Do
         material = Material(session, wanted, at)
         style = style_of(session, wanted.selection.organization_id)
         made: list[Made] = [MAKERS[name](material, options) for name, options in wanted.plan]
+        if _hides(material):
+            made.append(unpriced(material, {}))
     sections = [each if isinstance(each, Section) else each() for each in made]
     if not wanted.charts:
         sections = [_without_charts(each) for each in sections]
@@ -90,6 +96,14 @@ def make_report(database: Database, wanted: Wanted, at: Home, now_us: int) -> Do
         style,
         subtitle=None if wanted.reach.is_everything else f"Of {wanted.reach.text()} alone",
     )
+
+
+def _hides(material: Material) -> bool:
+    """Whether totals lack calls that no section names, as those of a custom report can."""
+    names = {name for name, _ in material.wanted.plan}
+    if names & _NAMING or names <= _NOT_OF_CALLS:
+        return False
+    return bool(material.elsewhere or material.overview.unpriced)
 
 
 def _without_charts(section: Section) -> Section:

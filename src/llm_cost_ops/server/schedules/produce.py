@@ -11,10 +11,12 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.focus.columns import COLUMNS
 from llm_cost_ops.core.money import plain
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.permissions import normalise
 from llm_cost_ops.core.pricing.book import PriceBook
+from llm_cost_ops.core.pricing.rate import UNPRICED
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.analytics.asked import Asked
 from llm_cost_ops.server.analytics.request import (
@@ -116,7 +118,7 @@ class Exports:
         found = self._wanted(parameters, principal, at).of_period(window)
         wanted, name = as_booked(database, principal.organization_id, found)
         sources = Sources(database, PriceBook.packaged, at.currency, name)
-        tally = Tally()
+        tally = CallTally()
 
         return Made(
             wanted.name.removesuffix(wanted.form.suffix),
@@ -143,16 +145,51 @@ def refuse_own(parameters: Parameters) -> None:
             raise ParametersError(message, field=name)
 
 
+_CURRENCY, _STATUS, _CALLS = (
+    list(COLUMNS).index(name) for name in ("BillingCurrency", "x_CostStatus", "x_RequestCount")
+)
+
+
+class CallTally(Tally):
+    """Of FOCUS rows also the calls by currency, with a price and without one: a cost of 0 is what
+    the specification wants there, and unknown. What corrections take back is no call of the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.priced: dict[str, Decimal] = {}
+        self.unpriced: dict[str, Decimal] = {}
+
+    def of_pages(self, pages: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        """The same pages of rows, counted."""
+        for page in super().of_pages(pages):
+            for row in page:
+                count = row[_CALLS]
+                if count is not None and count > 0:
+                    found = self.unpriced if row[_STATUS] == UNPRICED else self.priced
+                    found[row[_CURRENCY]] = found.get(row[_CURRENCY], _NONE) + count
+            yield page
+
+    def told(self) -> dict[str, Decimal | None]:
+        """What is billed by currency; None where no call has a price and nothing is known."""
+        unknown = self.unpriced.keys() - self.priced.keys()
+        return {
+            currency: None if not billed and currency in unknown else billed
+            for currency, billed in self.billed.items()
+        }
+
+
+_NONE = Decimal(0)
 _COSTS = ("total_cost", "cost", "amount", "calculated_cost")
 """The names that a column of costs may have."""
 
 
-def written_totals(tally: Tally, currency: str) -> dict[str, str]:
+def written_totals(tally: CallTally, currency: str) -> dict[str, str]:
     """Calls and cost of what a file holds, as far as its columns tell: counted while it is written,
     so that they are those of the file whatever arrives meanwhile. `currency` is that of nothing."""
     found = tally.totals()
     name = next((each for each in _COSTS if each in tally.names), None)
-    costs: dict[str, Any] = dict(tally.billed)
+    costs: dict[str, Any] = dict(tally.told())
     if name is not None:
         costs = {str(row.get("currency") or ""): row[name] for row in found}
         costs = costs or {currency: Decimal(0)}
@@ -165,6 +202,7 @@ def written_totals(tally: Tally, currency: str) -> dict[str, str]:
     else:
         facts["Rows"] = f"{tally.rows:,}"
     unpriced = sum(int(str(row.get("unpriced_count") or 0)) for row in found)
+    unpriced += int(sum(tally.unpriced.values()))
     if unpriced:
         facts["Without a price"] = f"{unpriced:,}"
     return facts
