@@ -4,8 +4,8 @@ A cost stands as it was exported, whatever prices are known here. A call without
 price, as it did there; where the export leaves out what a price depends on, it is refused, because
 any price would be a guess. Calls keep source and event id, so that the same export again adds
 nothing; where an export has no event ids, the ids of its rows are theirs. A later export of the
-same calls corrects those whose counts or costs have changed since. Rows of no call are refused: in
-the books of a month they are what an earlier, closed one lacks of a call, not the call as it is.
+same calls corrects those whose counts or costs have changed since. Rows that correct a closed month
+are refused: in the books of a later one they are what the closed one lacks of a call, not the call.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TEXTS = (
 )  # fmt: skip
 _PARTIALLY = "partially_priced"
 _DIFFERENCE = (
-    "is of no call: corrections of a closed month are differences, which would take the place of "
+    "is no call: corrections of a closed month are differences, which would take the place of "
     "their calls; export dates that are not exactly one month, which have the calls as they are now"
 )
 _PRICED_BY = ("usage", "service_tier", "processing", "region")
@@ -81,10 +81,14 @@ def _records(row: Row) -> Iterable[Record]:
 
 
 def _refuse_difference(row: Row) -> None:
+    if "corrects" in row:
+        if row["corrects"] is not None:
+            raise RowError(_DIFFERENCE, field="corrects")
+        return
     if "requests" not in row:
-        raise RowError("an export must have the column requests", field="requests")
+        raise RowError("an export must have the column corrects or requests", field="corrects")
     requests = row["requests"]
-    if isinstance(requests, int | Decimal) and requests <= 0:
+    if isinstance(requests, int | Decimal) and requests <= 0:  # of one that was not changed in it
         raise RowError(_DIFFERENCE, field="requests")
 
 

@@ -85,4 +85,56 @@ def test_an_export_without_the_number_of_calls_is_refused(quick: Books) -> None:
     data = quick.export(OCTOBER, "jsonl", type="calls", include_fields=fields)
     (problem,) = importers.read(io.BytesIO(data), format="cost-ops")
     assert isinstance(problem, ImportProblem)
-    assert problem.field == "requests"
+    assert problem.field == "corrects"
+    data = quick.export(OCTOBER, "jsonl", type="calls", include_fields=f"{fields},corrects")
+    (item,) = importers.read(io.BytesIO(data), format="cost-ops")
+    assert not isinstance(item, ImportProblem)
+
+
+@pytest.mark.parametrize("kind", ["calls", "costs", "usage"])
+def test_a_difference_of_more_calls_is_told_from_calls(quick: Books, kind: str) -> None:
+    """A record that stands for three calls, of which there are five when the month is closed."""
+    app = quick.app
+    counted = {
+        "event_id": "grows", "timestamp": AT, "provider": "openai", "model": "gpt-4o",
+        "cost": "0.0075", "requests": 3,
+    }  # fmt: skip
+    accepted(app.post("/api/v1/costs/bulk", json={"records": [counted]}))
+    record(app, usage("of november", timestamp="2026-11-02T00:00:00Z", model="gpt-4o"))
+    accepted(quick.close(OCTOBER))
+    grown = {**counted, "cost": "0.0125", "requests": 5}
+    answer = app.post("/api/v1/costs/bulk?correct=true", json={"records": [grown]})
+    assert accepted(answer)["corrected"] == 1
+    october, november = (quick.export(each, "jsonl", type=kind) for each in (OCTOBER, NOVEMBER))
+    assert b'"requests":2,' in november
+    assert november.count(b'"corrects":"2026-10"') == 1
+    assert b'"corrects":"' not in october
+    if kind == "usage":  # has no costs, and is for other tools
+        return
+    before = sums(app)
+    if kind == "calls":
+        bring(app, november, refused=1)
+        assert sums(app) == before, "at home nothing changes"
+    empty = app.another()
+    assert bring(empty, october)["created"] == 1
+    brought = bring(empty, november, refused=1)
+    assert (brought["created"], brought["corrected"], brought["failed"]) == (1, 0, 0)
+    assert_proven(empty)
+
+
+def test_what_corrects_a_closed_month_names_it(quick: Books) -> None:
+    """Not so calls that came late: they are whole."""
+    app = quick.app
+    ids = furnish(quick)
+    accepted(quick.close(OCTOBER))
+    record(app, usage("late", timestamp=AT, model="own", project_id="late"))
+    rerate(quick, "9")
+    assert app.delete(f"/api/v1/costs/{ids[0]}").status_code == 204
+    (gone,) = [row["event_id"] for row in quick.rows(OCTOBER, type="calls") if row["id"] == ids[0]]
+    found = {row["event_id"]: row for row in quick.rows(NOVEMBER, type="calls")}
+    told = {name: (row["corrects"], row["requests"]) for name, row in found.items()}
+    assert told.pop("late") == ("", "1")
+    assert told.pop(gone) == (OCTOBER, "-1")
+    assert len(told) > 1
+    assert set(told.values()) <= {(OCTOBER, "0"), ("", "1")}
+    assert {row["corrects"] for row in quick.rows(OCTOBER, type="calls")} == {""}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from llm_cost_ops.core.jsontext import dumps
+from llm_cost_ops.core.months import month_at
 from llm_cost_ops.server.analytics.calls import CALL, Calls, Net
 from llm_cost_ops.server.analytics.conditions import holds
 from llm_cost_ops.server.analytics.pages import COLUMNS
@@ -100,7 +101,8 @@ def _state(
 
 def difference_rows(restated: Restated) -> list[Row]:
     """What a month's books add to a call, as rows: of one that was there and is there in the same
-    currency the difference, else what is taken back and what is there instead."""
+    currency the difference, else what is taken back and what is there instead. What is not a whole
+    call has the month of its call in `corrects`."""
     before, after = restated
     if before is None or after is None or before["currency"] != after["currency"]:
         return [*([] if before is None else [_less(_nothing(before), before)]),
@@ -121,6 +123,7 @@ def _less(call: Row, other: Row) -> Row:
     usage, was = usage_of(call), usage_of(other)
     kinds = {kind: usage.get(kind, 0) - was.get(kind, 0) for kind in {**usage, **was}}
     made["usage"] = dumps({kind: amount for kind, amount in kinds.items() if amount})
+    made["corrects"] = month_at(int(call["timestamp"]))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
@@ -11,6 +12,7 @@ from llm_cost_ops.server.analytics.restated import difference_rows, restated_cal
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches, picker
 from llm_cost_ops.server.db.engine import Database
+from llm_cost_ops.server.db.joined import Joined, JoinedRows
 from llm_cost_ops.server.exports.columns import Batch, Column, Exported, Kind
 
 _TEXTS = (
@@ -36,10 +38,13 @@ _STORED: dict[str, tuple[str, Kind]] = {
     **dict.fromkeys(("total_cost", "cost", "amount", "calculated_cost"), ("cost_e10", Kind.MONEY)),
     "list_cost": ("list_cost_e10", Kind.MONEY),
     "provider_cost": ("provider_cost_e10", Kind.MONEY),
+    "corrects": ("corrects", Kind.TEXT),
     "usage": ("usage", Kind.JSON),
     "tags": ("tags", Kind.JSON),
     "metadata": ("metadata", Kind.JSON),
 }
+CORRECTS = "corrects"
+"""Not stored: the month whose closed books have the call, of which a row is what they lack."""
 _OF_TOTALS = ("currency", "cost_status")
 FIELDS = tuple(_STORED)
 """What a table of calls may have as a column."""
@@ -49,18 +54,18 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     "costs": (
         "timestamp", "id", "provider", "model", *_WHO, *_COUNTS, "requests", "total_cost",
         "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
-        "price_version", "tags", "metadata",
+        "price_version", "corrects", "tags", "metadata",
     ),
     "usage": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS,
-        "cache_write_tokens", "reasoning_tokens", "requests", "latency_ms", "status", "usage",
-        "tags", "metadata",
+        "cache_write_tokens", "reasoning_tokens", "requests", "latency_ms", "status", "corrects",
+        "usage", "tags", "metadata",
     ),
     "calls": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, "api_key_id",
         "requests", "total_tokens", "usage", "total_cost", "list_cost", "currency", "cost_status",
         "service_tier", "processing", "region", "latency_ms", "status", "price_version",
-        "price_rule", "tags", "metadata",
+        "price_rule", "corrects", "tags", "metadata",
     ),
 }  # fmt: skip
 """The columns of each type without `include_fields`."""
@@ -106,11 +111,28 @@ def _rows(
     database: Database, selection: Selection, columns: tuple[Column, ...], month: str | None
 ) -> Iterator[Batch]:
     names = [_STORED[column.name][0] for column in columns]
-    pages = call_batches(database, selection, Order(), month=month, columns=names)
-    yield from prefetched(pages)
+    place = names.index(CORRECTS) if CORRECTS in names else None
+    stored = [name for name in names if name != CORRECTS]
+    pages = prefetched(call_batches(database, selection, Order(), month=month, columns=stored))
+    yield from pages if place is None else (_without_corrections(page, place) for page in pages)
     if month is None:
         return
-    pick = picker(names)
+    pick = picker(stored)
     for restated in restated_calls(database, selection, month):
-        rows = (row for each in restated for row in difference_rows(each))
-        yield [pick([row[name] for name in COLUMNS]) for row in rows]
+        rows: list[Sequence[Any]] = []
+        for row in (row for each in restated for row in difference_rows(each)):
+            values = pick([row[name] for name in COLUMNS])
+            corrects = row.get(CORRECTS)
+            rows.append(values if place is None else _between(values, place, corrects))
+        yield rows
+
+
+def _without_corrections(page: Batch, place: int) -> Batch:
+    """The page with a column in which nothing stands."""
+    if isinstance(page, JoinedRows):
+        return JoinedRows(_between(page.columns, place, Joined("", len(page), 0, whole=False)))
+    return [_between(row, place, None) for row in page]
+
+
+def _between(values: Sequence[Any], place: int, value: Any) -> Sequence[Any]:
+    return (*values[:place], value, *values[place:])
