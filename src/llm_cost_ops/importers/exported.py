@@ -75,7 +75,8 @@ def _records(row: Row) -> Iterable[Record]:
     record["latency_ms"] = count_of(row.get("latency_ms"), "latency_ms")
     record["tags"] = texts_of(row.get("tags"), "tags") or None
     record["metadata"] = dict(object_of(row.get("metadata"), "metadata"))
-    record[GROWING] = True
+    if "usage" in row:  # counts of the usual kinds alone would take the others from a known call
+        record[GROWING] = True
     cost = next((row[name] for name in COSTS if row.get(name) is not None), None)
     yield record | (_waiting(row) if cost is None else _counted(row, cost))
 

@@ -122,6 +122,16 @@ def test_an_export_that_returns_home_changes_nothing(sqlite_application: Applica
     assert count(app, "usage_corrections") == corrections
 
 
+def test_usual_columns_that_return_home_change_nothing(sqlite_application: Application) -> None:
+    app = sqlite_application
+    furnish(app)
+    before, calls = sums(app), rows(app)
+    waiting = sum(row["cost_status"] == "unpriced" for row in calls)
+    brought = bring(app, exported(app, "format=jsonl"), refused=waiting)
+    assert (brought["created"], brought["corrected"]) == (0, 0)
+    assert (sums(app), rows(app)) == (before, calls)
+
+
 def test_a_later_export_corrects_what_has_changed(sqlite_application: Application) -> None:
     app = sqlite_application
     record(app, usage("a", timestamp="2026-10-05T10:00:00Z", model="own"))

@@ -52,8 +52,8 @@ _WHO = ("project_id", "team_id", "user_id", "environment", "feature")
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "costs": (
-        "timestamp", "id", "provider", "model", *_WHO, *_COUNTS, "requests", "total_cost",
-        "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
+        "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS, "requests",
+        "total_cost", "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
         "price_version", "corrects", "tags", "metadata",
     ),
     "usage": (
