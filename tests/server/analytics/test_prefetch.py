@@ -40,16 +40,24 @@ def test_what_fails_fails_where_its_page_would_be() -> None:
         next(found)
 
 
-def test_nothing_is_made_after_the_end_is_given_up() -> None:
+def test_who_gives_up_waits_for_no_page_and_has_no_other_made() -> None:
     made: list[int] = []
+    slow, ended = threading.Event(), threading.Event()
 
     def pages() -> Iterator[int]:
-        for page in range(1, 100):
-            made.append(page)
-            yield page
+        try:
+            for page in range(1, 100):
+                made.append(page)
+                if page == 2:
+                    slow.wait(30)
+                yield page
+        finally:
+            ended.set()
 
     found = prefetched(pages())
     assert next(found) == 1
     del found
+    assert not slow.is_set()
+    slow.set()
+    assert ended.wait(10)
     assert made in ([1], [1, 2])
-    assert not [each for each in threading.enumerate() if each.name.startswith("pages")]

@@ -11,11 +11,14 @@ T = TypeVar("T")
 
 def prefetched(pages: Iterator[T]) -> Iterator[T]:
     """The same pages; from the second on a thread makes the next one while one is in use. Who does
-    not read to the end waits for at most one page."""
-    with ThreadPoolExecutor(1, "pages") as reader:
+    not read to the end waits for nothing: a page that is being made then is made in vain."""
+    reader = ThreadPoolExecutor(1, "pages")
+    try:
         for page in pages:
             coming = reader.submit(next, pages, None)
             yield page
             while (following := coming.result()) is not None:
                 coming = reader.submit(next, pages, None)
                 yield following
+    finally:  # of a client that has gone the event loop may come by here, which must not wait
+        reader.shutdown(wait=False)

@@ -53,8 +53,8 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens"
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "costs": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS, "requests",
-        "total_cost", "list_cost", "currency", "cost_status", "service_tier", "processing", "region",
-        "price_version", "corrects", "tags", "metadata",
+        "total_cost", "list_cost", "currency", "cost_status", "service_tier", "processing",
+        "region", "price_version", "corrects", "tags", "metadata",
     ),
     "usage": (
         "timestamp", "id", "event_id", "source", "provider", "model", *_WHO, *_COUNTS,
