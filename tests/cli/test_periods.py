@@ -19,7 +19,7 @@ def test_a_month_is_closed_told_and_opened_again(run: Run, place: Path) -> None:
     assert run("periods", "close", "2025-05", "--strict").code != 0
     closed = run("periods", "close", "2025-05")
     assert closed.code == 0
-    assert "1 calls have no price" in closed.err
+    assert "1 call has no price" in closed.err
     assert run("periods", "show", "2025-05", "-o", "json").json()["status"] == "closed"
     listed = run("periods", "list").out
     assert "0.0075 USD" in listed

@@ -12,6 +12,7 @@ import typer
 from llm_cost_ops.cli.command import single
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.profile import Profile
+from llm_cost_ops.core.wording import calls
 
 STANDARD_OUTPUT = "-"
 
@@ -75,8 +76,6 @@ def _tell(profile: Profile, answer: Mapping[str, Any]) -> None:
     if not answer["documents"]:
         profile.note(f"Nothing was spent in {answer['period']}.")
     if answer["unpriced_calls"]:
-        profile.note(
-            f"{answer['unpriced_calls']:,} calls have no price: their cost is not in the journal."
-        )
+        profile.note(f"Not in the journal: {calls(answer['unpriced_calls'])} without a price.")
     if not answer["closed"]:
         profile.note(f"{answer['period']} is not closed: its costs may still change.")

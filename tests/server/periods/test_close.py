@@ -53,7 +53,7 @@ def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
     before_closing = place.all_files(OCTOBER)
     closed = accepted(place.close(OCTOBER))
     assert closed["status"] == "closed"
-    assert closed["warnings"] == ["1 calls have no price: they cost nothing in these books."]
+    assert closed["warnings"] == ["1 call has no price: 0 in these books."]
     closed_files = {SEPTEMBER: place.files(SEPTEMBER), OCTOBER: place.files(OCTOBER)}
     all_files = place.all_files(OCTOBER)
     for name in ("csv", "parquet", "usage", "focus", "focus parquet", "by dates"):
@@ -240,7 +240,7 @@ def test_a_price_that_comes_hides_no_other_call_without_one(quick: Books) -> Non
     assert without_price(quick) == 1
     closed = accepted(quick.close(OCTOBER))
     assert closed["unpriced_count"] == 1
-    assert closed["warnings"] == ["1 calls have no price: they cost nothing in these books."]
+    assert closed["warnings"] == ["1 call has no price: 0 in these books."]
     assert without_price(quick) == 1
     told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
     assert [json.loads(row[0])["unpriced_count"] for row in told] == [1, 0, 1]
@@ -259,7 +259,7 @@ def test_strict_asks_for_the_price_of_late_calls_too(place: Books) -> None:
     rerate(place, "1", since="2026-09-01")
     accepted(place.close(SEPTEMBER, strict=True))
     record(place.app, usage("late", timestamp="2026-09-10T00:00:00Z", model="later"))
-    assert "1 calls" in error(place.close(OCTOBER, strict=True), 409, "CONFLICT")["message"]
+    assert "1 call has" in error(place.close(OCTOBER, strict=True), 409, "CONFLICT")["message"]
     set_price(place.app, "later", effective_date="2026-01-01")
     rerate(place, "2", since="2026-09-01")
     assert accepted(place.close(OCTOBER, strict=True))["unpriced_count"] == 0

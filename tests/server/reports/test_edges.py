@@ -93,7 +93,7 @@ def test_what_came_late_is_told_with_its_amount(application: Application) -> Non
     record(app, usage("late", timestamp=when, team_id="web", tags=["x"]))
     record(app, usage("other", timestamp=when, team_id="data", model="no-such-model"))
     void_calls(app.database, ids[1:], organization_id)
-    assert late_amounts(app) == ["For 2026-10 -19.9925 USD and 1 calls without a price"]
+    assert late_amounts(app) == ["For 2026-10 -19.9925 USD and 1 call without a price"]
     web = "For 2026-10 0.0075 USD"
     assert late_amounts(app, tag="x") == [web]
     assert late_amounts(app, team_id="ops") == []

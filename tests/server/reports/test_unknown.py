@@ -62,7 +62,7 @@ def test_an_unfinished_period_and_unpriced_calls_are_named(
     )
     made = report(app, period="this-month")
     assert "This period is not over" in (table(made, "Period comparison").note or "")
-    assert "1 calls of" in said(made)
+    assert "1 call without a price" in said(made)
     assert column(table(made, "Period comparison"), "Unpriced calls")[:2] == [0, 1]
     assert "not over" in said(report(app, "executive", period="this-month"))
 

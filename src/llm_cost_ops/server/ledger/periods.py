@@ -24,6 +24,7 @@ from llm_cost_ops.core.months import (
     months_between,
     window_of,
 )
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.ledger.books import Frozen, Line, lines_digest, told_totals
 from llm_cost_ops.server.ledger.closed import CLOSED_TEXT, DayClosed, closed_of
@@ -212,7 +213,9 @@ def freeze(
     unpriced = unpriced_in(session, organization_id, months)
     unpriced += unpriced_late(session, organization_id, months[0])  # in no later one of them
     if strict and unpriced:
-        raise MonthClosed(f"{unpriced} calls have no price yet, so {month} was not closed.")
+        raise MonthClosed(
+            f"{calls(unpriced, 'has', 'have')} no price yet, so {month} was not closed."
+        )
     rows = [
         {
             "organization_id": organization_id,

@@ -8,6 +8,7 @@ from typing import Any
 from llm_cost_ops.core.instant import format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.months import window_of
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
 from llm_cost_ops.server.ledger.books import Line, told_cost, told_totals
 from llm_cost_ops.server.ledger.periods import CLOSED, REOPENING, Period
@@ -61,7 +62,7 @@ def told_of(period: Period) -> Document:
     warnings: list[str] = []
     if period.unpriced and period.status == CLOSED:
         count = period.unpriced
-        warnings.append(f"{count} calls have no price: they cost nothing in these books.")
+        warnings.append(f"{calls(count, 'has', 'have')} no price: 0 in these books.")
     return {**shown(period), "warnings": warnings}
 
 

@@ -6,6 +6,7 @@ from llm_cost_ops.core.money import plain_e10
 from llm_cost_ops.core.months import month_at
 from llm_cost_ops.core.period import ALL_TIME
 from llm_cost_ops.core.report.document import Block, Text
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.analytics.belated import Belated, belated
 from llm_cost_ops.server.reports.material import API, Material, last_moment
 
@@ -45,5 +46,5 @@ def _told(late: Belated) -> str:
     """The amounts in words, empty where there is nothing to tell."""
     told = [f"{plain_e10(e10)} {name}" for name, e10 in sorted(late.amounts.items()) if e10]
     if late.unpriced:
-        told.append(f"{late.unpriced} calls without a price")
+        told.append(f"{calls(late.unpriced)} without a price")
     return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))

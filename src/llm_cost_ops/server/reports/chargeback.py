@@ -16,6 +16,7 @@ from llm_cost_ops.core.report.document import (
     Table,
     Text,
 )
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
     NONE,
@@ -201,6 +202,6 @@ def _told(material: Material, found: Allocation, name: str) -> list[Block]:
             blocks.append(Text(f"Nobody can bear {rule.name}: there is no {name} to divide it by."))
     if material.overview.unpriced:
         blocks.append(
-            Text(f"{material.overview.unpriced} calls have no price yet and are charged to nobody.")
+            Text(f"Charged to nobody: {calls(material.overview.unpriced)} without a price.")
         )
     return [*blocks, *of_books(material)]

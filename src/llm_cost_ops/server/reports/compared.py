@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.material import Earlier, Material, period_text, ratio
 
@@ -54,7 +55,7 @@ def remarks(material: Material, other: Earlier) -> list[str]:
     """What a comparison with another period lacks, a sentence each."""
     when = period_text(other.window, material.wanted)
     said = [
-        f"{found.requests} calls of {when} were paid in {currency}, which no rate converts; "
+        f"{calls(found.requests)} of {when} paid in {currency}, which no rate converts: "
         f"{found.total_cost} {currency} are not in it, and the change is not known."
         for currency, found in sorted(other.elsewhere.items())
     ]
@@ -63,7 +64,7 @@ def remarks(material: Material, other: Earlier) -> list[str]:
         said.append(f"Calls of this period were paid in {paid}: the change is not known.")
     unpriced = other.totals.unpriced
     if unpriced:
-        said.append(f"{unpriced} calls of {when} have no price yet and are not in its cost.")
+        said.append(f"Not in the cost of {when}: {calls(unpriced)} without a price.")
     return said
 
 

@@ -17,6 +17,7 @@ from llm_cost_ops.core.report.document import (
     Table,
     Text,
 )
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.reports.blocks import (
     MAX_ROWS,
@@ -217,8 +218,8 @@ def unpriced(material: Material, options: Options) -> Section:
     for currency, found in sorted(material.elsewhere.items()):
         blocks.append(
             Text(
-                f"{found.requests} calls were paid in {currency}, and no rate converts them: "
-                f"{found.total_cost} {currency} are in no total of this report."
+                f"{calls(found.requests, 'was', 'were')} paid in {currency}, which no rate "
+                f"converts: {found.total_cost} {currency} are in no total of this report."
             )
         )
     if not blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llm_cost_ops.core.report.decompose import Effect, decompose, together
 from llm_cost_ops.core.report.document import Block, Section, Text
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.reports import cost_summary
 from llm_cost_ops.server.reports.blocks import Options, group_table, titled, trend_chart
 from llm_cost_ops.server.reports.compared import difference
@@ -27,8 +28,8 @@ def executive(material: Material, options: Options) -> Section:
     if material.overview.unpriced:
         blocks.append(
             Text(
-                f"{material.overview.unpriced} calls have no price yet; their cost is not known "
-                "and is in no figure."
+                f"{calls(material.overview.unpriced, 'has', 'have')} no price yet: that cost is "
+                "not known and is in no figure."
             )
         )
     for currency, found in sorted(material.elsewhere.items()):

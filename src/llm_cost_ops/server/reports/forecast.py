@@ -22,6 +22,7 @@ from llm_cost_ops.core.report.document import (
     Table,
     Text,
 )
+from llm_cost_ops.core.wording import calls
 from llm_cost_ops.server.forecasts.make import make_forecast, read_past
 from llm_cost_ops.server.forecasts.terms import Terms
 from llm_cost_ops.server.reports.blocks import Made, Options, titled
@@ -96,7 +97,7 @@ def _blocks(found: Row, query: str) -> tuple[Block, ...]:
     blocks: list[Block] = [figures, text, _band(found, currency, query)]
     if found["unpriced_requests"]:
         blocks.append(
-            Text(f"{found['unpriced_requests']} calls of the past have no price and are not in it.")
+            Text(f"Not in it: {calls(found['unpriced_requests'])} of the past without a price.")
         )
     blocks.append(_table(found, currency, query))
     return tuple(blocks)
