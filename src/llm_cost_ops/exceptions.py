@@ -127,6 +127,12 @@ class ValidationError(APIError):
         )
         self.field_errors: dict[str, str] = dict(field_errors or {})
 
+    def __str__(self) -> str:
+        """The message, with the fields that it does not tell."""
+        told = {name: text for name, text in self.field_errors.items() if text not in self.message}
+        details = "; ".join(f"{name}: {text}" for name, text in told.items())
+        return f"{self.message} ({details})" if details else self.message
+
     @property
     def errors(self) -> dict[str, str]:
         return self.field_errors

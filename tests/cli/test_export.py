@@ -76,6 +76,30 @@ class TestLocal:
         assert ran.code == 2
         assert run("export").code == 2
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("export",),
+            ("periods", "statement", "2026-10"),
+            ("journal", "2026-10", "--map", "accounts.toml"),
+        ],
+    )
+    def test_a_full_disk_is_no_fault_of_the_arguments(
+        self, run: Run, place: Path, command: tuple[str, ...]
+    ) -> None:
+        (place / "accounts.toml").write_text('debit_account = "1"\ncredit_account = "2"')
+        ran = run(*command, "--output", "/dev/full")
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err == "Error [IO_ERROR]: /dev/full: No space left on device\n"
+        before = place / "there"
+        before.write_text("kept")
+        (place / "link").symlink_to(before)
+        assert run(*command, "--output", "link").code == 0
+        assert before.read_bytes() != b"kept"
+        assert (place / "link").is_symlink()
+        assert run(*command, "--output", "no/folder").code == 2
+
 
 def test_a_connection_that_is_lost_begins_the_file_again(
     run: Run, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, place: Path
@@ -124,6 +148,9 @@ def test_an_export_that_a_worker_makes(
     ran = run("exports", "download", made["id"], "--output", "c.jsonl")
     assert (ran.code, "bytes written to c.jsonl" in ran.err) == (0, True)
     assert (place / "c.jsonl").read_bytes() == b'{"model":"gpt-4o","cost":0.0075}\n'
+    ran = run("exports", "download", made["id"], "--output", "-")
+    assert (ran.code, ran.out) == (0, '{"model":"gpt-4o","cost":0.0075}\n')
+    assert not (place / "-").exists()
     assert run("exports", "cancel", made["id"]).code == 0
     ran = run("exports", "download", made["id"], "--output", "c.jsonl")
     assert (ran.code, "no longer there" in ran.err) == (4, True)

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from llm_cost_ops.cli import tables
 from llm_cost_ops.cli.output import Column, Listing, cell, pretty, show_object, show_rows, yaml_text
 from llm_cost_ops.cli.profile import Output, Profile
 from llm_cost_ops.cli.tables import amount, money, safe, shown, time_text
@@ -158,6 +160,21 @@ class TestRows:
         long = "x" * 500
         show_rows(Profile(), [{"name": long}], Listing((Column("name"),)))
         assert long in capsys.readouterr().out
+
+    @pytest.mark.parametrize("width", [1, 10, 25, 40])
+    def test_no_column_vanishes_on_a_narrow_screen(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+    ) -> None:
+        monkeypatch.setattr(tables, "console_of", lambda _: Console(width=width))
+        columns = (Column("provider"), Column("model"), Column("cost", kind="money"))
+        row = {"provider": "anthropic", "model": "claude-sonnet-4-5", "cost": Decimal("0.8201")}
+        show_rows(Profile(), [row], Listing(columns))
+        head, _, *lines = capsys.readouterr().out.splitlines()
+        assert head.split() == ["provider", "model", "cost"]
+        second, third = head.index("model"), len(head) - len("0.8201")
+        assert "".join(line[:second].strip() for line in lines) == "anthropic"
+        assert "".join(line[second:third].strip() for line in lines) == "claude-sonnet-4-5"
+        assert lines[0].endswith("0.8201")
 
     def test_columns_without_a_value_are_left_out(self, capsys: pytest.CaptureFixture[str]) -> None:
         listing = Listing((Column("name"), Column("note", optional=True)))

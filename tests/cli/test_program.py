@@ -10,6 +10,7 @@ import pytest
 
 from llm_cost_ops.cli import app as application
 from llm_cost_ops.cli.failure import failure_of
+from llm_cost_ops.exceptions import ValidationError
 from tests.cli.conftest import Run, program
 
 EVERY = [(name, *application.COMMANDS[name]) for name in application.COMMANDS]
@@ -143,6 +144,14 @@ def test_a_missing_extra_is_named_with_its_command() -> None:
     assert failure.line == (
         "Error [MISSING_EXTRA]: this needs the package fastapi: pip install 'llm-cost-ops[server]'"
     )
+
+
+def test_a_field_is_told_once() -> None:
+    text = "date must be a day"
+    twice = ValidationError(f"line 3 {text}; nothing was imported", field_errors={"line 3": text})
+    assert failure_of(twice).line == f"Error [API_ERROR]: {twice.message}"
+    apart = ValidationError("The request is not valid.", field_errors={"line 3": text})
+    assert failure_of(apart).line.endswith(f"not valid. (line 3: {text})")
 
 
 def blocked(tmp_path: Path, *packages: str) -> dict[str, str]:

@@ -58,7 +58,23 @@ def test_fields_at_fault_make_a_validation_error(status: int) -> None:
     assert type(error) is errors.ValidationError
     assert error.field_errors == error.errors == fields
     assert error.message == "prompt_tokens must be greater than 0"
+    assert str(error) == error.message
     assert error.status_code == status
+
+
+def test_the_text_of_a_validation_error_names_the_fields() -> None:
+    fields = {"format": "must be one of: csv, json", "nope": "is not a known parameter"}
+    error = failure(
+        422, {"error": {"message": "The request is not valid.", "field_errors": fields}}
+    )
+    assert error.message == "The request is not valid."
+    assert str(error) == (
+        "The request is not valid. "
+        "(format: must be one of: csv, json; nope: is not a known parameter)"
+    )
+    told = {"message": "line 3 date must be a day; nothing was imported",
+            "field_errors": {"line 3": "date must be a day"}}  # fmt: skip
+    assert str(failure(422, {"error": told})) == told["message"]
 
 
 def test_fields_with_another_status_do_not() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_cost_ops.client.policy import Flow, Sleep
 from llm_cost_ops.client.resources.reports import WAIT_SECONDS, Report, asked_for
-from llm_cost_ops.exceptions import TimeoutError
+from llm_cost_ops.exceptions import CostOpsError, TimeoutError
 
 
 class Answering:
@@ -64,3 +66,25 @@ def test_waiting_ends() -> None:
     with pytest.raises(TimeoutError, match="rpt_1 is not made after 600 s"):
         played(answering, {"wait": True})
     assert WAIT_SECONDS / 2 <= len(answering.asked) < WAIT_SECONDS
+
+
+def test_a_file_that_is_here_may_be_awaited(tmp_path: Path) -> None:
+    report = Report({"id": "rpt_1"}).holding(b"%PDF")
+
+    async def awaited() -> tuple[bytes, Path]:
+        return await report.download(), await report.save(tmp_path / "awaited.pdf")
+
+    assert asyncio.run(awaited()) == (b"%PDF", tmp_path / "awaited.pdf")
+    assert report.download() + b"-1.7" == b"%PDF-1.7"
+    saved = report.save(str(tmp_path / "plain.pdf"))
+    assert saved == tmp_path / "plain.pdf"
+    assert saved.with_suffix(".md").name == "plain.md"
+    assert [each.read_bytes() for each in sorted(tmp_path.iterdir())] == [b"%PDF"] * 2
+
+
+def test_a_file_that_is_not_whole_leaves_the_one_that_was_there(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        Report({"id": "rpt_1"}).holding(b"%PDF").save(tmp_path)
+    with pytest.raises(CostOpsError, match=r"client.reports.download\('rpt_1'\)"):
+        Report({"id": "rpt_1"}).save(tmp_path / "none.pdf")
+    assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,12 @@ def server(live_server: LiveServer) -> LiveServer:
     return own
 
 
+@pytest.fixture
+def own(live_server: LiveServer) -> LiveServer:
+    organization_id, key = live_server.new_organization()
+    return replace(live_server, organization_id=organization_id, api_key=key)
+
+
 def test_costs_are_written_with_all_their_digits(server: LiveServer, tmp_path: Path) -> None:
     ran = run(server, "track_costs.py", tmp_path)
     assert ran.returncode == 0, ran.stderr
@@ -58,13 +64,67 @@ def test_costs_are_written_with_all_their_digits(server: LiveServer, tmp_path: P
     assert Decimal(str(written["costs"][0]["total_cost"])) == Decimal("0.8")
 
 
-@pytest.mark.parametrize(("threshold", "code"), [("0.81", 0), ("0.8", 1), ("0.5", 1), ("much", 2)])
+@pytest.mark.parametrize(
+    ("threshold", "code"),
+    [
+        ("0.81", 0),
+        ("0.8", 1),
+        ("0.5", 1),
+        ("much", 2),
+        ("nan", 2),
+        ("inf", 2),
+        ("-1", 2),
+        ("1000", 0),
+    ],
+)
 def test_a_budget_that_reached_the_threshold_fails(
     server: LiveServer, tmp_path: Path, threshold: str, code: int
 ) -> None:
     ran = run(server, "check_budget.py", tmp_path, BUDGET_THRESHOLD=threshold)
     assert ran.returncode == code, ran.stderr
     assert code == 2 or "ci: 80.0% used, USD 0.8" in ran.stdout
+
+
+def test_a_threshold_above_1_is_an_amount(own: LiveServer, tmp_path: Path) -> None:
+    with CostOpsClient(own.api_key, own.base_url) as client:
+        client.budgets.create("large", 100)
+        client.usage.create(
+            provider="openai", model="gpt-4o", prompt_tokens=4_000_000, completion_tokens=0
+        )
+    ran = run(own, "check_budget.py", tmp_path, BUDGET_THRESHOLD="10")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "REACHED  large: 10.0% used, USD 10" in ran.stdout
+    assert run(own, "check_budget.py", tmp_path, BUDGET_THRESHOLD="10.01").returncode == 0
+
+
+def test_calls_without_a_price_are_told(own: LiveServer, tmp_path: Path) -> None:
+    with CostOpsClient(own.api_key, own.base_url) as client:
+        client.budgets.create("dark", 100)
+        client.usage.create(
+            provider="openai", model="not-known", prompt_tokens=1_000, completion_tokens=0
+        )
+        ran = run(own, "check_budget.py", tmp_path)
+        assert (ran.returncode, ran.stderr) == (2, "")
+        assert "unknown  dark: 0.0% used, USD 0, and 1 calls" in ran.stdout
+        client.usage.create(
+            provider="openai", model="gpt-4o", prompt_tokens=400_000, completion_tokens=0
+        )
+    ran = run(own, "check_budget.py", tmp_path)
+    assert ran.returncode == 0
+    assert "ok       dark: 1.0% used, USD 1, and 1 calls" in ran.stdout
+
+
+@pytest.mark.parametrize("script", ["track_costs.py", "generate_report.py"])
+def test_what_cannot_be_written_is_told(server: LiveServer, tmp_path: Path, script: str) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    ran = run(
+        server, script, tmp_path,
+        COST_FILE=str(taken / "costs.json"), REPORT_DIR=str(taken), REPORT_FORMAT="markdown",
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "cannot be written: " in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_what_is_not_known_is_not_well(server: LiveServer, tmp_path: Path) -> None:

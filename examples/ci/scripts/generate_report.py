@@ -34,8 +34,12 @@ def main() -> int:
     except CostOpsError as error:
         print(f"The report cannot be made: {error}", file=sys.stderr)
         return 2
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        print(f"The report cannot be written: {error}", file=sys.stderr)
+        return 2
     print(f"{len(content):,} bytes written to {file}")
     return 0
 

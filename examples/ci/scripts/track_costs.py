@@ -30,9 +30,13 @@ def main() -> int:
     except CostOpsError as error:
         print(f"The costs cannot be read: {error}", file=sys.stderr)
         return 2
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"days": int(days), "costs": rows}, indent=1, default=str)
-    file.write_text(text + "\n", encoding="utf-8")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"The costs cannot be written: {error}", file=sys.stderr)
+        return 2
     print(f"{len(rows)} groups written to {file}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from llm_cost_ops.cli.costs import (
     filters_of,
     period_of,
 )
-from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
+from llm_cost_ops.cli.failure import ARGUMENTS, GENERAL, OK, CommandError
 from llm_cost_ops.cli.profile import Profile
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 ALL_TIME = "all-time"
 STANDARD_OUTPUT = "-"
 LOST = "the connection was lost in the middle of the file"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What is no fault of the arguments."""
 
 Format = Annotated[
     str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
@@ -217,4 +220,18 @@ def replacing(profile: Profile, path: Path) -> Generator[_Part]:
         with files.replacing(path) as file, download(profile, path.name) as tick:
             yield _Part(file, tick)
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror or error}", exit_code=ARGUMENTS) from None
+        told = f"{path}: {error.strerror or error}"
+        if error.errno in _NO_ROOM:
+            raise CommandError(told, code="IO_ERROR", exit_code=GENERAL) from None
+        raise CommandError(told, exit_code=ARGUMENTS) from None
+
+
+def put(profile: Profile, content: bytes, file: str) -> None:
+    """Write what is there whole to a file, or to standard output for `-`."""
+    if file == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    with replacing(profile, Path(file)) as target:
+        target.write(content)
+    profile.note(f"{target.size:,} bytes written to {file}.")

@@ -72,7 +72,8 @@ class Failure:
     def line(self) -> str:
         """One line, whatever the message holds."""
         details = [f"{name}: {text}" for name, text in self.fields.items()]
-        shown = f"{self.message} ({'; '.join(details)})" if details else self.message
+        more = [each for each in details if each.partition(": ")[2] not in self.message]
+        shown = f"{self.message} ({'; '.join(more)})" if more else self.message
         said = {*self.fields.values(), *(f"{name} {text}" for name, text in self.fields.items())}
         if self.message in said:
             shown = "; ".join(details)

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from llm_cost_ops.cli.command import single
+from llm_cost_ops.cli.exports import STANDARD_OUTPUT, put
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.profile import Profile
 from llm_cost_ops.core.wording import calls
-
-STANDARD_OUTPUT = "-"
 
 
 @single("journal", organization=True, prints=False)
@@ -50,10 +49,7 @@ def journal(
         body["posting_date"] = posting_date
     with connected(profile) as api:
         answer = api.change("POST", "/costs/journal", body)
-    if file == STANDARD_OUTPUT:
-        print(answer["csv"], end="")
-    else:
-        Path(file).write_text(answer["csv"], encoding="utf-8", newline="")
+    put(profile, answer["csv"].encode(), file)
     _tell(profile, answer)
     return OK
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,8 +35,8 @@ from llm_cost_ops.cli.exports import (
     Period,
     Totals,
     Type,
+    fetch,
     query_of,
-    replacing,
 )
 from llm_cost_ops.cli.failure import OK
 from llm_cost_ops.cli.output import Column, Listing, rows_of, show_object, show_rows, tail_of
@@ -158,7 +157,9 @@ def _cancel(profile: Profile, export: ExportId) -> int:
 def _download(
     profile: Profile,
     export: ExportId,
-    file: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Where to.")],
+    file: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
+    ],
 ) -> int:
     """Fetch the file of an export that is made.
 
@@ -166,7 +167,6 @@ def _download(
     """
     from llm_cost_ops.cli.connect import connected, path_of
 
-    with connected(profile) as api, replacing(profile, Path(file)) as target:
-        api.download(path_of("export", export, "download"), {}, target)
-    profile.note(f"{target.size:,} bytes written to {file}.")
+    with connected(profile) as api:
+        fetch(profile, api, path_of("export", export, "download"), {}, file)
     return OK

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from llm_cost_ops.cli.command import command, group
+from llm_cost_ops.cli.exports import put
 from llm_cost_ops.cli.failure import ARGUMENTS, OK, CommandError
 from llm_cost_ops.cli.output import Column, Listing, rows_of, show_object, show_rows
 from llm_cost_ops.cli.profile import Profile
@@ -137,12 +136,7 @@ def _statement(
     content = _Whole()
     with connected(profile) as api:
         api.download(path_of("periods", month, "statement"), {"format": form}, content)
-    if file == "-":
-        sys.stdout.buffer.write(content.data)
-        sys.stdout.flush()
-    else:
-        Path(file).write_bytes(content.data)
-        profile.note(f"{len(content.data):,} bytes written to {file}.")
+    put(profile, content.data, file)
     return OK
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,9 @@ from llm_cost_ops.core.money import PLACES, plain
 
 UNPRICED = "unpriced"
 LEAST_PLACES = 2
+LEAST_TEXT = 10
+"""What a column of text keeps of its width; numbers keep all of it."""
+GAP = 3
 WIDE = 10_000
 """Width where nobody's screen bounds it: a pipe must not lose what a line cannot hold."""
 
@@ -50,12 +54,17 @@ def print_listing(profile: Profile, rows: Sequence[Row], listing: Listing) -> No
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     texts: list[list[str]] = []
+    least = -GAP
     for column in columns:
         right = column.kind != "text" and column.kind != "time"
         table.add_column(
             column.heading, justify="right" if right else "left", no_wrap=right, overflow="fold"
         )
         texts.append(_texts(column, rows))
+        longest = max(map(cell_len, (column.heading, *texts[-1])))
+        least += GAP + (longest if right else min(longest, LEAST_TEXT))
+    # Columns would vanish on a narrower screen, and numbers stand there without their names.
+    console.width = max(console.width, least)
     for line in zip(*texts, strict=True):
         table.add_row(*(Text(text) for text in line))
     console.print(table)

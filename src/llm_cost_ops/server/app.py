@@ -150,6 +150,7 @@ ROOMS: tuple[Room, ...] = (
     Room("journal", router=journal.router),
     # Schedules before exports: /exports/schedules is no id of one.
     Room("schedules", router=schedules.router),
+    Room("schedules of an export", router=schedules.singular),
     Room("schedules of reports", router=schedules.reports),
     # Exports before analytics: /costs/export is no id of a call.
     Room("exports", router=exports.router),

@@ -341,6 +341,11 @@ def test_instants_in_a_time_zone(sqlite_application: Application) -> None:
     some_calls(sqlite_application, 1)
     (row,) = table(sqlite_application, timezone="Europe/Berlin")
     assert row["timestamp"] == "2026-10-01T14:00:00.250000+02:00"
+    for form in ("csv", "jsonl", "json"):
+        asked = [{"format": form}, {"format": form, "timezone": "UTC"}]
+        plain, named = (sqlite_application.get(EXPORT, params=each).content for each in asked)
+        assert b"12:00:00.250000Z" in plain
+        assert named == plain
     assert table(sqlite_application, start_date="2026-10-02") == []
 
 

@@ -111,6 +111,14 @@ def test_what_cannot_be_closed(quick: Books) -> None:
     ]  # fmt: skip
 
 
+def test_closing_needs_no_body(quick: Books) -> None:
+    furnish(quick)
+    path = f"/api/v1/periods/{OCTOBER}/close"
+    assert quick.app.post(path, content=b"[]").status_code == 400
+    assert quick.app.post(path, json={"nope": 1}).status_code == 422
+    assert accepted(quick.app.post(path))["status"] == "closed"
+
+
 def test_the_last_month_can_be_opened_again(quick: Books) -> None:
     furnish(quick)
     accepted(quick.close(OCTOBER))

@@ -21,7 +21,7 @@ from llm_cost_ops.server.schedules.destinations import Destination
 from llm_cost_ops.server.schedules.objects import settings_of
 from llm_cost_ops.server.settings import DeliverySettings
 from tests.support import objectstores
-from tests.support.calls import send
+from tests.support.calls import accepted, send
 from tests.support.objectstores import (
     ACCESS_KEY,
     ACCOUNT,
@@ -304,3 +304,16 @@ def test_what_is_refused_names_its_field(quick: Room, delivery: Any, field: str)
     answer = send(quick.app, "/exports/schedules", body)
     assert answer.status_code == 422, answer.text
     assert list(answer.json()["error"]["field_errors"]) == [field]
+
+
+def test_schedules_stand_beside_an_export_under_both_of_its_names(quick: Room) -> None:
+    mail = {"type": "email", "recipients": ["a@b.example", "x"]}
+    body: dict[str, Any] = {"frequency": "daily", "delivery": mail}
+    wrong = send(quick.app, "/export/schedules", body).json()["error"]["field_errors"]
+    told = "must be mail addresses in ASCII, such as ops@example.com; number 2 is none"
+    assert wrong == {"delivery.recipients": told}
+    body["delivery"] = "download"
+    made = accepted(send(quick.app, "/export/schedules", body), 201)
+    found = quick.app.get("/api/v1/export/schedules").json()["data"]
+    assert [each["id"] for each in found] == [made["id"]]
+    assert quick.app.get(f"/api/v1/export/schedules/{made['id']}").json()["id"] == made["id"]

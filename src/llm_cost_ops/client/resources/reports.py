@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from llm_cost_ops.client.caller import Caller, many, one, segment
 from llm_cost_ops.client.endpoint import AsyncResource, SyncResource, endpoint
+from llm_cost_ops.client.files import replacing
 from llm_cost_ops.client.pages import Page
 from llm_cost_ops.client.policy import Flow, Sleep
 from llm_cost_ops.client.resources.lists import listed, scoped
@@ -17,20 +18,42 @@ from llm_cost_ops.client.resources.schedules import ReportSchedulingCalls
 from llm_cost_ops.client.rows import Row
 from llm_cost_ops.exceptions import CostOpsError, TimeoutError
 
+if sys.platform == "win32":
+    from pathlib import WindowsPath as _SystemPath
+else:
+    from pathlib import PosixPath as _SystemPath
+
 _PATH = "/reports"
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.2, 2.0
 WAIT_SECONDS = 600.0
+
+
+class Content(bytes):
+    """The bytes of a file. They are here; who writes `await` before them, as before those of an
+    export of the asynchronous client, gets them too."""
+
+    def __await__(self) -> Generator[Any, None, Content]:
+        yield from ()
+        return self
+
+
+class Place(_SystemPath):
+    """Where a file was written; may be awaited, as `Content`."""
+
+    def __await__(self) -> Generator[Any, None, Place]:
+        yield from ()
+        return self
 
 
 class Report(Row):
     """A report: `.id`, `.type`, `.title`, `.status` (pending, completed, failed, cancelled).
 
     One that `generate` waited for has its file: `.download()` gives the bytes, `.save(path)` writes
-    them.
+    them. On the asynchronous client both may be awaited, and need not be.
     """
 
     __slots__ = ("_content",)
-    _content: bytes | None
+    _content: Content | None
 
     id: str
     type: str
@@ -42,7 +65,7 @@ class Report(Row):
     finished_at: str | None
     expires_at: str
 
-    def download(self) -> bytes:
+    def download(self) -> Content:
         """The bytes of the file. Raises CostOpsError for one that was not waited for: give its id
         to `client.reports.download`."""
         content = getattr(self, "_content", None)
@@ -50,15 +73,17 @@ class Report(Row):
             raise CostOpsError(f"the file is not here: client.reports.download({self.id!r})")
         return content
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file, and where it is. Raises CostOpsError as `download`."""
-        place = Path(path)
-        place.write_bytes(self.download())
+    def save(self, path: str | os.PathLike[str]) -> Place:
+        """Write the file, and where it is; what stood there is replaced when it is whole. Raises
+        CostOpsError as `download`."""
+        content, place = self.download(), Place(path)
+        with replacing(place) as file:
+            file.write(content)
         return place
 
     def holding(self, content: bytes) -> Report:
         """The same report with its file."""
-        self._content = content
+        self._content = Content(content)
         return self
 
 

@@ -207,7 +207,7 @@ def _wrong_recipients(recipients: tuple[str, ...]) -> str | None:
         return f"from 1 to {MAX_RECIPIENTS} mail addresses"
     wrong = [number for number, text in enumerate(recipients, start=1) if not is_address(text)]
     if wrong:
-        return f"number {wrong[0]} is not a mail address in ASCII, such as ops@example.com"
+        return f"mail addresses in ASCII, such as ops@example.com; number {wrong[0]} is none"
     if len({address.lower() for address in recipients}) < len(recipients):
         return "each address once"
     return None

@@ -329,13 +329,14 @@ def _focus(asked: Asked) -> Focus:
 
 
 def _zone(asked: Asked) -> tzinfo | None:
-    """The zone in which instants are written, if one was named: it is that of the days, too."""
+    """The zone in which instants are written, if another one than UTC was named: it is that of the
+    days, too."""
     name = asked.text(*ZONE_NAMES)
     if name is None:
         return None
     asked.put(ZONE_NAMES[0], name)
     try:
-        return time_zone(name)
+        return None if name == "UTC" else time_zone(name)
     except DomainError:
         return None  # `selection_of` refuses it
 

@@ -106,6 +106,8 @@ class Edge:
         head = scope["method"] == "HEAD"
         if head:
             inner["method"] = "GET"
+            # A range is of GET alone (RFC 9110, section 14.2).
+            inner["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             inner["path"] = path.rstrip("/") or "/"

@@ -64,9 +64,9 @@ def conflicts(description: str) -> dict[int | str, dict[str, Any]]:
     return {409: _error(description)}
 
 
-def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
+def json_body(schema: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:
     """The part of an operation that says which JSON it reads."""
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": dict(schema)}}}}
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": dict(schema)}}}}
 
 
 def list_of(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from llm_cost_ops.server.ledger.books import Line, books_of
 from llm_cost_ops.server.ledger.periods import CLOSED, CLOSING, REOPENING, Period
 from llm_cost_ops.server.ledger.reopening import reopen
 from llm_cost_ops.server.ledger.rollup import Delta
-from llm_cost_ops.server.ledger.routes import Body
+from llm_cost_ops.server.ledger.routes import Body, json_object
 from llm_cost_ops.server.periods.closing import (
     REOPENED_TOPIC,
     Overdue,
@@ -97,7 +97,8 @@ _CLOSE = json_body(
             "wait": _WAIT,
             "organization_id": {"type": ["string", "null"]},
         },
-    }
+    },
+    required=False,
 )
 _REOPEN = json_body(
     {
@@ -138,6 +139,11 @@ def get_period(period: str, request: Request, principal: Principal = Reader) -> 
         return json_response(told_of(ledger.period_of(session, principal.organization_id, month)))
 
 
+async def _wishes(request: Request) -> dict[str, object]:
+    """The body as a JSON object; none is no wish. Raises JsonError."""
+    return await json_object(request) if await request.body() else {}
+
+
 @router.post(
     "/{period}/close",
     operation_id="closePeriod",
@@ -151,7 +157,7 @@ def get_period(period: str, request: Request, principal: Principal = Reader) -> 
 def close_period(
     period: str,
     request: Request,
-    body: dict[str, object] = Body,
+    body: dict[str, object] = Depends(_wishes),
     raw: bytes = Raw,
     principal: Principal = Closer,
 ) -> Response:

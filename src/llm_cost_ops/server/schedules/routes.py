@@ -26,7 +26,7 @@ from llm_cost_ops.server.http.pagination import (
 )
 from llm_cost_ops.server.http.problems import invalid, not_found
 from llm_cost_ops.server.http.request_id import request_id
-from llm_cost_ops.server.http.routing import refuse_unknown
+from llm_cost_ops.server.http.routing import beside, refuse_unknown
 from llm_cost_ops.server.ledger.routes import Body
 from llm_cost_ops.server.pricing.change import Untimed
 from llm_cost_ops.server.schedules import define, openapi, store, wire
@@ -371,3 +371,6 @@ def _changed(
         return json_response(shown, status)
 
     return change(request, principal, raw, run)
+
+
+singular = beside(router, "/api/v1/exports", "/api/v1/export", "Singular")

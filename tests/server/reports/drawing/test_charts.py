@@ -88,6 +88,15 @@ def test_texts_on_a_line_do_not_run_into_each_other(each: Chart) -> None:
             assert before[1] <= after[0] + 1
 
 
+@pytest.mark.parametrize("days", [*range(1, 32), 90, 92])
+def test_dates_do_not_run_into_each_other_at_the_edge(days: int) -> None:
+    dates = tuple(f"2026-11-{day:02}" for day in range(1, days + 1))
+    drawn = chart("stacked", dates, Series("x", tuple(Decimal(day) for day in range(days))))
+    named = [x for x, _, text in Picture(drawn).texts if text.startswith("2026-")]
+    assert named
+    assert all(next_ - x >= FONT.measure(dates[0], 7) for x, next_ in pairwise(named))
+
+
 def test_layers_add_up_and_what_is_negative_goes_down() -> None:
     series = (Series("x", (money(60),)), Series("y", (money(40),)), Series("z", (-money(50),)))
     picture = Picture(chart("stacked", ("a",), *series))

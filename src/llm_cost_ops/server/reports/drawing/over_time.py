@@ -189,15 +189,20 @@ def _frame(svg: Svg, chart: Chart, scale: Scale, top: float) -> _Frame:
 
 
 def _categories(svg: Svg, frame: _Frame, categories: Sequence[str]) -> None:
-    """As many names as fit beside each other, the first always."""
+    """As many names as fit beside each other, the first always. Names at the edges move inwards:
+    one that would reach into the one before is left out."""
     slot = frame.width / len(categories)
     widest = min(_LONGEST, max(svg.measure(name, _LABEL) for name in categories))
     every = max(1, -int(-(widest + 6) // slot))
+    taken = 0.0
     for at in range(0, len(categories), every):
         name = svg.fit(categories[at], max(widest, slot * every - 6), _LABEL)
         half = svg.measure(name, _LABEL) / 2
         x = min(max(_middle(frame, at), half), frame.left + frame.width - half)
+        if x - half < taken:
+            continue
         svg.text(x, frame.bottom + 10, name, size=_LABEL, anchor="middle", colour=QUIET)
+        taken = x + half + 2
 
 
 def _legend(svg: Svg, names: Sequence[tuple[str, str]]) -> float:
