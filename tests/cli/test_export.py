@@ -52,6 +52,26 @@ class TestLocal:
         assert run("export", "-f", "excel", "-o", "c.xlsx").code == 0
         assert (place / "c.xlsx").read_bytes()[:2] == b"PK"
 
+    @pytest.mark.parametrize(
+        ("arguments", "begins"),
+        [
+            (("-o", "c.parquet"), b"PAR1"),
+            (("-o", "c.XLSX"), b"PK"),
+            (("-o", "c.json"), b'{"type":'),
+            (("-o", "c.jsonl.gz", "--compress", "gzip"), b"\x1f\x8b"),
+            (("-o", "c.arrow", "-f", "csv"), b"timestamp,"),
+            (("-o", "c.dat"), b"timestamp,"),
+        ],
+    )
+    def test_a_file_is_of_the_format_that_its_name_says(
+        self, run: Run, place: Path, arguments: tuple[str, ...], begins: bytes
+    ) -> None:
+        assert run("export", *arguments).code == 0
+        data = (place / arguments[1]).read_bytes()
+        assert data.startswith(begins)
+        if "gzip" in arguments:
+            assert gzip.decompress(data).startswith(b'{"timestamp":')
+
     def test_standard_output(self, run: Run) -> None:
         ran = run("export", "-o", "-", "--fields", "model,cost", "--provider", "openai")
         assert ran.out.replace("\r\n", "\n") == (

@@ -38,9 +38,13 @@ LOST = "the connection was lost in the middle of the file"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What is no fault of the arguments."""
 
-Format = Annotated[
-    str, typer.Option("-f", "--format", help="csv, json, jsonl, xlsx, parquet, arrow, focus.")
-]
+_FORMATS = {
+    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx",
+    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow",
+}  # fmt: skip
+_PACKED = (".gz", ".zst")
+_OF_FORMAT = "csv, json, jsonl, xlsx, parquet, arrow, focus"
+Format = Annotated[str, typer.Option("-f", "--format", help=f"{_OF_FORMAT}.")]
 Period = Annotated[str | None, typer.Option(help="Named period; else all calls.")]
 Fields = Annotated[str | None, typer.Option(help="The columns, with commas, in this order.")]
 GroupBy = Annotated[
@@ -77,7 +81,10 @@ def export(
     file: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="Where to; - is standard output.")
     ],
-    form: Format = "csv",
+    form: Annotated[
+        str | None,
+        typer.Option("-f", "--format", help=f"{_OF_FORMAT}; else by the file's name, or csv."),
+    ] = None,
     type_: Type = "costs",
     start_date: StartDate = None,
     end_date: EndDate = None,
@@ -114,7 +121,14 @@ def export(
     $ cost-ops export -f focus --billing-period 2026-10 --output october.csv
     $ cost-ops export -f focus --focus-version 1.3 --period last-month --output focus.csv
     """
-    return _exported(profile, query_of(locals()), file)
+    return _exported(profile, query_of({**locals(), "form": form or _named(file)}), file)
+
+
+def _named(file: str) -> str:
+    """The format that the name of a file says, such as `costs.jsonl.gz`."""
+    path = Path(file.lower())
+    path = path.with_suffix("") if path.suffix in _PACKED else path
+    return _FORMATS.get(path.suffix, "csv")
 
 
 def query_of(given: Mapping[str, Any]) -> dict[str, Any]:
