@@ -46,7 +46,10 @@ held against the column table below by our tests.
   the cost of a call (`x_UnitPriceBasis` is `Derived`, and added-up rows have the mean). The usage
   of such a call has rows at a price of 0.0, with `x_CostStatus` `included`.
 - A purchase of credits or of a commitment has the payment as BilledCost and an EffectiveCost of 0;
-  usage that it pays has a BilledCost of 0, and what is drawn as EffectiveCost.
+  usage that it pays has a BilledCost of 0, and what is drawn as EffectiveCost. Only the functions
+  of `llm_cost_ops.core.focus.charges` make such rows, and those of granted credits, for a program
+  that calls them: no operation records purchases, credits or commitments yet, so the exports of
+  the server have usage, corrections and adjustments alone.
 - Amounts of different currencies are never in one row.
 - Charge and billing periods are in UTC, and so are the days that an export is asked for, unless
   `timezone` names a zone: its days then begin in other hours than charge periods of a day do.

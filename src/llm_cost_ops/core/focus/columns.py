@@ -107,7 +107,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "ChargeCategory", STRING, _M, False,
-        "`Usage` of calls; `Purchase` and `Credit` as they are entered; `Adjustment` for amounts "
+        "`Usage` of calls; `Purchase` and `Credit` of charges that are no calls; `Adjustment` for amounts "
         "without a quantity: what rounding call by call makes, and corrections of cost alone.",
         allowed=CHARGE_CATEGORIES,
     ),
@@ -119,7 +119,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column("ChargeDescription", STRING, _M, True, "Meter, model and provider in words."),
     Column(
         "ChargeFrequency", STRING, _R, False,
-        "`Usage-Based`, and for purchases as entered; `One-Time` for credits and adjustments.",
+        "`Usage-Based`, and for purchases what they say; `One-Time` for credits and adjustments.",
         allowed=("One-Time", "Recurring", "Usage-Based"),
     ),
     Column("ChargePeriodEnd", DATETIME, _M, False, "The end of the charge period, excluded."),
@@ -142,7 +142,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
         "`Used` for drawn usage, `Unused` for what expired.",
         allowed=("Used", "Unused"),
     ),
-    Column("CommitmentDiscountType", STRING, _C, True, "Of the commitment, as entered."),
+    Column("CommitmentDiscountType", STRING, _C, True, "Of the commitment, in the provider's words."),
     Column("CommitmentDiscountUnit", STRING, _C, True, "The currency for Spend, else the unit."),
     Column(
         "CommitmentProgramEligibilityDetails", JSON, _C, True,
