@@ -107,8 +107,8 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "ChargeCategory", STRING, _M, False,
-        "`Usage` of calls; `Purchase` and `Credit` of charges that are no calls; `Adjustment` for amounts "
-        "without a quantity: what rounding call by call makes, and corrections of cost alone.",
+        "`Usage` of calls; `Purchase` and `Credit` of charges that are none; `Adjustment` for "
+        "amounts without a quantity: what rounding call by call makes, and corrections of cost alone.",
         allowed=CHARGE_CATEGORIES,
     ),
     Column(
@@ -142,7 +142,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
         "`Used` for drawn usage, `Unused` for what expired.",
         allowed=("Used", "Unused"),
     ),
-    Column("CommitmentDiscountType", STRING, _C, True, "Of the commitment, in the provider's words."),
+    Column("CommitmentDiscountType", STRING, _C, True, "Of the commitment: the provider's word."),
     Column("CommitmentDiscountUnit", STRING, _C, True, "The currency for Spend, else the unit."),
     Column(
         "CommitmentProgramEligibilityDetails", JSON, _C, True,
