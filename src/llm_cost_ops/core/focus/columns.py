@@ -108,7 +108,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column(
         "ChargeCategory", STRING, _M, False,
         "`Usage` of calls; `Purchase` and `Credit` of charges that are none; `Adjustment` for "
-        "amounts without a quantity: what rounding call by call makes, and corrections of cost alone.",
+        "amounts without a quantity: what rounding call by call makes, corrections of cost alone.",
         allowed=CHARGE_CATEGORIES,
     ),
     Column(
