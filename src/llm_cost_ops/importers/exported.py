@@ -89,7 +89,7 @@ def _refuse_difference(row: Row) -> None:
     if "requests" not in row:
         raise RowError("an export must have the column corrects or requests", field="corrects")
     requests = row["requests"]
-    if isinstance(requests, int | Decimal) and requests <= 0:  # of one that was not changed in it
+    if isinstance(requests, int | Decimal) and requests <= 0:  # a call taken back, or none
         raise RowError(_DIFFERENCE, field="requests")
 
 

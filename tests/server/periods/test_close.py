@@ -53,7 +53,7 @@ def test_later_facts_are_corrections_in_the_open_month(place: Books) -> None:
     before_closing = place.all_files(OCTOBER)
     closed = accepted(place.close(OCTOBER))
     assert closed["status"] == "closed"
-    assert closed["warnings"] == ["1 call has no price: 0 in these books."]
+    assert closed["warnings"] == ["1 call has no price: that cost is in no sum of these books."]
     closed_files = {SEPTEMBER: place.files(SEPTEMBER), OCTOBER: place.files(OCTOBER)}
     all_files = place.all_files(OCTOBER)
     for name in ("csv", "parquet", "usage", "focus", "focus parquet", "by dates"):
@@ -248,7 +248,7 @@ def test_a_price_that_comes_hides_no_other_call_without_one(quick: Books) -> Non
     assert without_price(quick) == 1
     closed = accepted(quick.close(OCTOBER))
     assert closed["unpriced_count"] == 1
-    assert closed["warnings"] == ["1 call has no price: 0 in these books."]
+    assert closed["warnings"] == ["1 call has no price: that cost is in no sum of these books."]
     assert without_price(quick) == 1
     told = select_all(quick.app, "SELECT payload FROM outbox WHERE topic = 'period.closed'")
     assert [json.loads(row[0])["unpriced_count"] for row in told] == [1, 0, 1]

@@ -91,7 +91,7 @@ def test_a_worker_adds_up_what_takes_longer_than_a_request(
     assert asked == [SEPTEMBER, OCTOBER]
     shown = accepted(place.app.get(f"/api/v1/periods/{OCTOBER}"))
     assert (shown["status"], shown["requests"]) == ("closed", 5)
-    assert shown["warnings"] == ["1 call has no price: 0 in these books."]
+    assert shown["warnings"] == ["1 call has no price: that cost is in no sum of these books."]
     assert accepted(place.close(OCTOBER), 200) == shown
     assert told(place, "period.closed") == 2
     place.assert_balanced(SEPTEMBER, OCTOBER, NOVEMBER)

@@ -138,8 +138,8 @@ def _batch(
     if calls is None:
         calls = listed_calls(session.kind, organization_id, window, closed=late)
     # Corrections need whole rows, and elsewhere than on SQLite usage that was not stored does too.
-    usage = columns is not None and "usage" in columns and session.kind is not DatabaseKind.SQLITE
-    if columns is not None and not corrected and not usage:
+    makes_usage = session.kind is DatabaseKind.SQLITE
+    if columns is not None and not corrected and (makes_usage or "usage" not in columns):
         return _narrow(session, calls, selection, wanted, position, size, columns)
     statement = statement_of(calls, selection, wanted, COLUMNS)
     if position is not None:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from llm_cost_ops.server.db.joined import JoinedRows
-from llm_cost_ops.server.exports.arrays import Values
+from llm_cost_ops.server.exports.arrays import Values, listed
 
 
 class Kind(Enum):
@@ -68,12 +68,9 @@ class Exported:
 
     def values(self, batch: Batch) -> Sequence[Sequence[Any]]:
         """The values of each column that is shown; none of an empty batch."""
-        if isinstance(batch, JoinedRows):
-            return [column.values() for column in batch.columns[: len(self.columns)]]
-        return list(zip(*batch, strict=True))[: len(self.columns)]
+        return [listed(each) for each in self.arrays(batch)]
 
     def arrays(self, batch: Batch) -> Sequence[Values]:
         """The same, for `array_of`."""
-        if isinstance(batch, JoinedRows):
-            return batch.columns[: len(self.columns)]
-        return self.values(batch)
+        columns = batch.columns if isinstance(batch, JoinedRows) else list(zip(*batch, strict=True))
+        return columns[: len(self.columns)]

@@ -62,7 +62,9 @@ def told_of(period: Period) -> Document:
     warnings: list[str] = []
     if period.unpriced and period.status == CLOSED:
         count = period.unpriced
-        warnings.append(f"{calls(count, 'has', 'have')} no price: 0 in these books.")
+        warnings.append(
+            f"{calls(count, 'has', 'have')} no price: that cost is in no sum of these books."
+        )
     return {**shown(period), "warnings": warnings}
 
 
