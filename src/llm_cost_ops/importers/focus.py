@@ -195,11 +195,13 @@ def _items(rows: RowStream) -> ItemStream:
 
 
 def _key(row: Row) -> dict[str, str | None]:
+    if _text(row, "x_ModelId") is None:
+        raise RowError("must be of a call: enter other charges as such", field="ChargeCategory")
     key = {name: _text(row, name) for name in _KEY if name != "Tags"}
     key["Tags"] = _text_of_any_length(row, "Tags")
     for name in ("ChargePeriodStart", "BillingCurrency", "x_ModelId"):
         if key[name] is None:
-            raise RowError("is required: only charges of calls can be imported", field=name)
+            raise RowError("is required", field=name)
     return key
 
 
@@ -222,7 +224,7 @@ def _charge(line: int, row: Row) -> _Charge:
         line=line,
         status=_text(row, "x_CostStatus"),
         price=(_text(row, "x_PriceVersion"), _text(row, "x_PriceRule")),
-        cost=_number(row, "BilledCost"),
+        cost=_number(row, "ContractedCost"),
         list_cost=_number(row, "ListCost"),
         kind=_text(row, "x_TokenKind"),
         quantity=_number(row, "ConsumedQuantity"),
