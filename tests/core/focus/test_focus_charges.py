@@ -15,6 +15,7 @@ from llm_cost_ops.core.focus.charges import (
     Periods,
     credit_row,
     drawn_rows,
+    fee_day_row,
     fee_row,
     in_virtual_currency,
     purchase_row,
@@ -38,7 +39,7 @@ ACCOUNT = Account(
 PRICES = {"input_tokens": ("5", 10**6), "output_tokens": ("25", 10**6)}
 SEATS = Fee(
     id="chg_1", name="Seats", account=ACCOUNT, amount_e10=75 * E10, quantity=Decimal(3),
-    unit="Seats", is_recurring=True,
+    unit="Seats", is_recurring=True, days=31,
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def _all_charges() -> dict[str, list[Row]]:
         "late credit": [credit_row(ACCOUNT, LATE, 5 * E10, "Goodwill")],
         "fee": [fee_row(SEATS, PERIODS)],
         "late fee": [fee_row(SEATS, LATE)],
+        "days of a fee": [fee_day_row(SEATS, PERIODS, 0), fee_day_row(SEATS, LATE, 30)],
         "name is id": [purchase_row(_commitment(name="com_1"), PERIODS)],
     }
 
@@ -109,15 +111,24 @@ def test_a_purchase_is_billed_and_has_no_effect_yet() -> None:
     assert (late["ChargeClass"], late["BilledCost"]) == ("Correction", 80)
 
 
-def test_a_purchase_of_anything_else_has_its_effect_at_once() -> None:
+def test_a_purchase_of_anything_else_has_its_effect_day_by_day() -> None:
     row = fee_row(SEATS, PERIODS)
     assert (row["ChargeCategory"], row["ChargeFrequency"]) == ("Purchase", "Recurring")
-    assert row["BilledCost"] == row["EffectiveCost"] == row["ContractedCost"] == 75
+    assert (row["BilledCost"], row["EffectiveCost"], row["ContractedCost"]) == (75, 0, 75)
     assert (row["PricingQuantity"], row["PricingUnit"], row["ListUnitPrice"]) == (3, "Seats", 25)
     assert row["SkuId"] == "openai/Seats/purchase"
     assert row["CommitmentDiscountId"] is None
-    once = fee_row(Fee(id="chg_2", name="Setup", account=ACCOUNT, amount_e10=1), PERIODS)
-    assert (once["ChargeFrequency"], once["PricingUnit"]) == ("One-Time", "Units")
+    days = [fee_day_row(SEATS, PERIODS, day) for day in range(31)]
+    assert {(row["ChargeCategory"], row["BilledCost"]) for row in days} == {("Usage", 0)}
+    assert sum_of(days, "EffectiveCost") == 75
+    assert {row["EffectiveCost"] for row in days} == {
+        Decimal("2.4193548387"), Decimal("2.4193548388"),
+    }  # fmt: skip
+    assert {row["SkuPriceId"] for row in days} == {row["SkuPriceId"]}
+    once = Fee(id="chg_2", name="Setup", account=ACCOUNT, amount_e10=1)
+    row = fee_row(once, PERIODS)
+    assert (row["ChargeFrequency"], row["PricingUnit"]) == ("One-Time", "Units")
+    assert fee_day_row(once, PERIODS, 0)["EffectiveCost"] == Decimal("1e-10")
 
 
 def test_drawn_usage_has_an_effect_and_is_not_billed_again() -> None:

@@ -114,6 +114,7 @@ def test_what_is_not_said_is_understood(sqlite_application: Application) -> None
         (SEATS, {"quantity": "1000000000000"}, "quantity"),
         (SEATS, {"unit": "s" * 65}, "unit"),
         (SEATS, {"frequency": "daily"}, "frequency"),
+        (SEATS, {"end_date": "2035-11-10"}, "end_date"),
         (PREPAID, {"colour": "red"}, "colour"),
     ],
 )

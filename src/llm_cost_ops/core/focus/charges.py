@@ -39,13 +39,14 @@ class Periods:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fee:
-    """What was bought and is no commitment, such as seats. `amount_e10` is the price of all of its
-    `quantity`, in units of 1e-10."""
+    """What was bought for some `days` and is no commitment, such as seats. `amount_e10` is the
+    price of all of its `quantity` for all days, in units of 1e-10."""
 
     id: str
     name: str
     account: Account
     amount_e10: int
+    days: int = 1
     quantity: Decimal = Decimal(1)
     unit: str = "Units"
     is_recurring: bool = False
@@ -81,14 +82,38 @@ def unused_row(commitment: Commitment, periods: Periods, drawn_e10: int) -> Row:
 
 
 def fee_row(fee: Fee, periods: Periods) -> Row:
-    """A purchase that covers no calls: its EffectiveCost is the payment."""
-    row = _account_row(fee.account, periods)
-    identifier = sku.sku_id(fee.account.provider, fee.name, "purchase")
+    """A purchase of anything else: its EffectiveCost is in the rows of its days."""
+    row = _fee_row(fee, periods)
     row["ChargeCategory"] = PURCHASE
     row["ChargeFrequency"] = "Recurring" if fee.is_recurring else "One-Time"
+    row["ChargeDescription"] = f"Purchase of {fee.name}"
+    row["PricingQuantity"] = fee.quantity
+    set_costs(row, fee.amount_e10, fee.amount_e10)
+    row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = from_e10(0)
+    return row
+
+
+def fee_day_row(fee: Fee, periods: Periods, day: int) -> Row:
+    """A day (the first is 0) of a purchase: its share of the quantity and of the payment."""
+    row = _fee_row(fee, periods)
+    row["ChargeCategory"] = USAGE
+    row["ChargeFrequency"] = "Usage-Based"
     row["ChargeDescription"] = fee.name
+    share = decimal_from_fraction(Fraction(fee.quantity) / fee.days)
+    row["ConsumedQuantity"] = row["PricingQuantity"] = share
+    row["ConsumedUnit"] = fee.unit
+    until = round_ratio(fee.amount_e10 * (day + 1), fee.days)
+    cost = until - round_ratio(fee.amount_e10 * day, fee.days)
+    set_costs(row, cost, cost)
+    row["BilledCost"] = from_e10(0)
+    return row
+
+
+def _fee_row(fee: Fee, periods: Periods) -> Row:
+    row = _account_row(fee.account, periods)
+    identifier = sku.sku_id(fee.account.provider, fee.name, "purchase")
     row["PricingCategory"] = "Standard"
-    row["PricingQuantity"], row["PricingUnit"] = fee.quantity, fee.unit
+    row["PricingUnit"] = fee.unit
     row["SkuId"], row["SkuPriceId"] = identifier, sku.sku_price_id(identifier)
     row["SkuMeter"] = fee.name
     row["ResourceId"], row["ResourceType"] = fee.id, "Purchase"
@@ -96,7 +121,6 @@ def fee_row(fee: Fee, periods: Periods) -> Row:
     for name in ("ContractedUnitPrice", "ListUnitPrice"):
         row[name] = row[f"PricingCurrency{name}"] = price
     row["x_UnitPriceBasis"] = PRICE_LIST
-    set_costs(row, fee.amount_e10, fee.amount_e10)
     return row
 
 

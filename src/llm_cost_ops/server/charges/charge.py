@@ -59,6 +59,11 @@ class Charge:
         return None if self.end_day is None else (self.end_day + 1) * DAY_US
 
     @property
+    def days(self) -> int:
+        """How many days it is for: one without an end."""
+        return 1 if self.end_day is None else self.end_day - self.start_day + 1
+
+    @property
     def month(self) -> str:
         """The month of its first day."""
         return month_at(self.start_us)
@@ -97,6 +102,7 @@ class Charge:
             name=self.name,
             account=self.account(organization_name),
             amount_e10=self.amount_e10,
+            days=self.days,
             quantity=self.quantity or Decimal(1),
             unit=self.unit or UNIT,
             is_recurring=self.frequency == RECURRING,

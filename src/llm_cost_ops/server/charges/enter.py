@@ -47,6 +47,8 @@ from llm_cost_ops.server.ledger.late import BEFORE_ALL, MonthClosed, closed_unti
 MAX_CHARGES = 10_000
 """An export has all of them in memory."""
 MAX_WHOLE_DIGITS = 12
+MAX_DAYS = 3_660
+"""Ten years, of which a purchase has a row for each day."""
 _TYPE = "charge"
 _ONLY: Mapping[str, str] = {
     "granted": COMMITMENT,
@@ -93,6 +95,8 @@ def charge_of(fields: Mapping[str, object], actor: Actor, first_open: str = "") 
         raise ChargeError("does not belong to a credit", field="end_date")
     if end is not None and end < start:
         raise ChargeError("must not be before start_date", field="end_date")
+    if end is not None and end - start > MAX_DAYS:
+        raise ChargeError(f"must be within {MAX_DAYS} days of start_date", field="end_date")
     named = str(fields.get("provider") or "").strip()
     provider = clean_name(provider_id(named) or named, "provider")
     if len(provider) > 64:

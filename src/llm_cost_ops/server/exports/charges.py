@@ -14,6 +14,7 @@ from llm_cost_ops.core.focus.charges import (
     Periods,
     credit_row,
     drawn_rows,
+    fee_day_row,
     fee_row,
     purchase_row,
     unused_row,
@@ -29,7 +30,7 @@ from llm_cost_ops.server.analytics.restated import Restated, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.charges import store
-from llm_cost_ops.server.charges.charge import COMMITMENT, CREDIT, Charge
+from llm_cost_ops.server.charges.charge import COMMITMENT, CREDIT, PURCHASE, Charge
 from llm_cost_ops.server.charges.draw import draw_late, drawn_before, drawn_before_books
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, report
@@ -97,16 +98,19 @@ class Charges:
     def until(self, start_us: int) -> list[Values]:
         """The rows that come before the calls of a charge period. What was left unused in it comes
         behind them: they draw first."""
-        rows: list[Row] = []
-        while self._waiting and _in_time(self._waiting[-1])[:2] <= (start_us, 0):
-            rows.append(self._row(self._waiting.pop()))
-        return list(map(values_of, rows))
+        due: list[_Shown] = []
+        while self._waiting and _in_time(self._waiting[-1])[:2] <= (start_us, False):
+            due.append(self._waiting.pop())
+        return self._made(due)
 
     def rest(self) -> list[Values]:
         """The rows that are left, when all calls have drawn."""
-        rows = [self._row(each) for each in reversed(self._waiting)]
+        due = self._waiting[::-1]
         self._waiting.clear()
-        return list(map(values_of, rows))
+        return self._made(due)
+
+    def _made(self, due: Sequence[_Shown]) -> list[Values]:
+        return [values_of(row) for each in due if (row := self._row(each)) is not None]
 
     def _shown(self) -> Iterator[_Shown]:
         dataset = self._dataset
@@ -115,13 +119,21 @@ class Charges:
                 continue
             start = charge.start_us
             if start <= dataset.now_us and self._has(charge, start):
-                yield _Shown(charge, self._periods((start, self._last(charge))), False)
+                yield _Shown(charge, self._periods((start, self._last(charge))), _ITSELF)
+            if charge.kind == PURCHASE:
+                yield from self._days(charge)
             end = charge.end_us
             if charge.kind != COMMITMENT or end is None or end > dataset.now_us:
                 continue
             if self._has(charge, end - 1):
                 last = charge_period(end - 1, dataset.grain)
-                yield _Shown(charge, self._periods(last), True)
+                yield _Shown(charge, self._periods(last), _UNUSED)
+
+    def _days(self, charge: Charge) -> Iterator[_Shown]:
+        for day in range(charge.days):
+            start = charge.start_us + day * DAY_US
+            if start <= self._dataset.now_us and self._has(charge, start):
+                yield _Shown(charge, self._periods((start, start + DAY_US)), _DAY, day)
 
     def _has(self, charge: Charge, at_us: int) -> bool:
         """Whether the dataset has what of a charge happens at an instant: in the books of a month
@@ -143,32 +155,42 @@ class Charges:
         window = window_of(month)
         return Periods(period, (window.start_us, window.end_us), corrects_closed=month != own)
 
-    def _row(self, shown: _Shown) -> Row:
+    def _row(self, shown: _Shown) -> Row | None:
+        """The row; None where nothing was left unused."""
         charge, periods = shown.charge, shown.periods
         name = self._dataset.organization_name
         if charge.kind == CREDIT:
             return credit_row(charge.account(name), periods, charge.amount_e10, charge.name)
-        if charge.kind != COMMITMENT:
-            return fee_row(charge.fee(name), periods)
+        if charge.kind == PURCHASE:
+            fee = charge.fee(name)
+            if shown.what == _DAY:
+                return fee_day_row(fee, periods, shown.day)
+            return fee_row(fee, periods)
         commitment = charge.commitment(name)
-        if shown.is_unused:
-            if self._all is not None:
-                self._all.reach(periods.charge[1])
-            return unused_row(commitment, periods, self._drawdown.of(commitment))
-        return purchase_row(commitment, periods)
+        if shown.what == _ITSELF:
+            return purchase_row(commitment, periods)
+        if self._all is not None:
+            self._all.reach(periods.charge[1])
+        drawn = self._drawdown.of(commitment)
+        return None if drawn == commitment.granted_e10 else unused_row(commitment, periods, drawn)
+
+
+_ITSELF, _DAY, _UNUSED = range(3)
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A row to come: of the charge itself, or of what was left unused."""
+    """A row to come: of the charge itself, of a day of what was bought, or of what was left unused,
+    which comes behind the calls that draw in its charge period."""
 
     charge: Charge
     periods: Periods
-    is_unused: bool
+    what: int
+    day: int = 0
 
 
-def _in_time(shown: _Shown) -> tuple[int, int, str]:
-    return shown.periods.charge[0], int(shown.is_unused), shown.charge.id
+def _in_time(shown: _Shown) -> tuple[int, bool, str, int]:
+    return shown.periods.charge[0], shown.what == _UNUSED, shown.charge.id, shown.what
 
 
 class _Beside:
