@@ -2,6 +2,8 @@
 
 pyarrow (extra `files`) writes a row group or record batch at a time into a buffer that is sent on
 and emptied. What it is made of becomes columns as it is read: rows would be several times as large.
+Where a group ends its rows alone decide, not the pages they were read by: those are others once a
+closed month has a late call, and its file has to stay the same.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from llm_cost_ops.server.exports.columns import Exported, Kind
 from llm_cost_ops.server.http.problems import Problem
 
 GROUP_ROWS = 50_000
+GROUP_BYTES = 32 * 2**20
+"""A group ends with the row by which it has so many rows, or so many bytes of texts."""
 _DIGITS, _PLACES = 38, 10
 
 
@@ -71,7 +75,8 @@ class Sink:
 
 
 def write_parquet(table: Exported) -> Iterator[bytes]:
-    """Parquet, zstd inside, a row group per 50,000 rows. Raises FilesMissing."""
+    """Parquet, zstd inside, a row group per 50,000 rows, or fewer long ones. Raises
+    FilesMissing."""
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     schema, sink = _schema(arrow, table), Sink()
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
@@ -87,24 +92,52 @@ def write_arrow(table: Exported) -> Iterator[bytes]:
     schema, sink = _schema(arrow, table), Sink()
     with arrow.ipc.new_file(sink, schema) as writer:
         for group in _groups(arrow, schema, table):
-            writer.write_table(group.combine_chunks())
+            writer.write_table(group)
             yield sink.taken()
     yield sink.taken()
 
 
 def _groups(arrow: Any, schema: Any, table: Exported) -> Iterator[Any]:
     parts: list[Any] = []
-    rows = 0
+    rows = size = 0
     for batch in table.batches:
         if not batch:
             continue
-        parts.append(_batch(arrow, schema, table, batch))
-        rows += len(batch)
-        if rows >= GROUP_ROWS:
-            yield arrow.Table.from_batches(parts)
-            parts, rows = [], 0
+        part = _batch(arrow, schema, table, batch)
+        ends = _text_ends(part)
+        start = before = 0
+        while start < len(part):
+            fitting = _count_below(ends, before + GROUP_BYTES - size)
+            stop = min(fitting + 1, start + GROUP_ROWS - rows, len(part))
+            parts.append(part.slice(start, stop - start))
+            passed = ends[stop - 1].as_py()
+            rows, size = rows + stop - start, size + passed - before
+            start, before = stop, passed
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+                yield _whole(arrow, schema, parts)
+                parts, rows, size = [], 0, 0
     if parts:
-        yield arrow.Table.from_batches(parts)
+        yield _whole(arrow, schema, parts)
+
+
+def _text_ends(part: Any) -> Any:
+    """How many bytes of texts a batch has up to the end of each row, as int64."""
+    arrow, compute = library("pyarrow"), library("pyarrow.compute")
+    total = arrow.repeat(arrow.scalar(0, arrow.int64()), len(part))
+    for column in part.columns:
+        if arrow.types.is_string(column.type):
+            total = compute.add(total, compute.coalesce(compute.binary_length(column), 0))
+    return compute.cumulative_sum(total)
+
+
+def _count_below(ends: Any, limit: int) -> int:
+    return library("pyarrow.compute").sum(library("pyarrow.compute").less(ends, limit)).as_py()
+
+
+def _whole(arrow: Any, schema: Any, parts: Sequence[Any]) -> Any:
+    """The batches as one, copied: of a slice the writers keep bits that are not its own."""
+    columns = (arrow.concat_arrays([part.column(n) for part in parts]) for n in range(len(schema)))
+    return arrow.Table.from_arrays([*columns], schema=schema)
 
 
 def _schema(arrow: Any, table: Exported) -> Any:
