@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from llm_cost_ops.server.analytics import stream
+from llm_cost_ops.server.db import joined
 from llm_cost_ops.server.exports import arrow
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
 from llm_cost_ops.server.exports.forms import Form, written
@@ -103,3 +105,34 @@ def test_a_late_call_does_not_change_the_file_of_a_closed_month(
     before = application.get("/api/v1/costs/export", params=asked).content
     accepted(send(application, "/usage", usage("late", timestamp="2026-10-03T00:00:00Z")), 201)
     assert application.get("/api/v1/costs/export", params=asked).content == before
+
+
+def test_rows_that_grow_suddenly_are_read_in_smaller_pages(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joined, "LONGEST", 4_000)
+    monkeypatch.setattr(stream, "NARROW_FIRST", 30)
+    monkeypatch.setattr(stream, "NARROW_CHARACTERS", 4_000)
+    own, sizes = sqlite_application.organization_id, [10] * 60 + [300] * 40 + [5_000] * 2 + [10] * 9
+    calls = [
+        make_call(f"2026-10-01T00:{n // 60:02}:{n % 60:02}Z", "1", organization_id=own,
+                  metadata={"n": "é" * size})
+        for n, size in enumerate(sizes)
+    ]  # fmt: skip
+    ids = record_calls(sqlite_application.database, calls)
+    longest: list[int] = []
+    made = stream.joined
+
+    def watched(*arguments: Any) -> Any:
+        page = made(*arguments)
+        longest.extend([] if page is None else [len(each.text.encode()) for each in page.columns])
+        return page
+
+    monkeypatch.setattr(stream, "joined", watched)
+    asked = {"format": "jsonl", "include_fields": "id,metadata"}
+    found = sqlite_application.get("/api/v1/costs/export", params=asked).text
+    lines = [json.loads(line) for line in found.split("\n")[:-1]]
+    assert [(line["id"], len(line["metadata"]["n"])) for line in lines] == [
+        *zip(ids, sizes, strict=True)
+    ]
+    assert 300 * 2 < max(longest) <= 4_000
