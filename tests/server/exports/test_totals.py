@@ -164,6 +164,33 @@ def test_a_sum_says_what_is_not_in_it(sqlite_application: Application) -> None:
     assert "unpriced_count" in texts(export(sqlite_application, format="xlsx"))
 
 
+def test_groups_by_price_count_their_calls(sqlite_application: Application) -> None:
+    for status, count in (("unpriced", 5), ("partially_priced", 2), ("priced", 1)):
+        for _ in range(count):
+            paid(sqlite_application, None if status == "unpriced" else "1", cost_status=status)
+    asked = {"type": "aggregates", "group_by": "cost_status"}
+    (found,) = totals(sqlite_application, **asked)
+    assert (found["requests"], found["unpriced_count"], found["partially_priced_count"]) == (
+        8, 5, 2,
+    )  # fmt: skip
+    last = export(sqlite_application, totals="true", **asked).decode().splitlines()[-1]
+    assert last.startswith('"TOTAL, 5 unpriced, 2 partially priced"')
+    book = Book(export(sqlite_application, format="xlsx", **asked))
+    assert book.row("Summary", "unpriced")[1:4] == ["USD", None, 5]
+    assert book.row("Summary", "unpriced_count USD")[1] == 5
+
+
+def test_counts_add_up_under_each_of_their_names(sqlite_application: Application) -> None:
+    for tokens, model in ((7, "a"), (5, "b")):
+        fields = {"input_tokens": tokens, "model_name": model, "cost_status": "unpriced"}
+        paid(sqlite_application, None, **fields)
+    (found,) = totals(sqlite_application, include_fields="id,tokens_used,tokens,latency_ms")
+    assert found == {"tokens_used": 12, "tokens": 12}
+    asked = {"type": "aggregates", "group_by": "model", "metrics": "unpriced,partially_priced"}
+    (found,) = totals(sqlite_application, **asked)
+    assert (found["unpriced"], found["partially_priced"]) == (2, 0)
+
+
 def test_totals_are_marked_where_the_currency_is_the_only_text(
     sqlite_application: Application,
 ) -> None:

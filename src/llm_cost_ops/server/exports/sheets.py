@@ -21,7 +21,7 @@ from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.exports.columns import GROUPS, Exported, Kind
-from llm_cost_ops.server.exports.totals import UNKNOWN, Totals
+from llm_cost_ops.server.exports.totals import UNKNOWN, Totals, status_of
 
 MAX_ROWS = 1_048_576
 MAX_TEXT = 32_767
@@ -117,7 +117,7 @@ class _Groups:
         self._currency, self._time = table.place_of("currency"), table.place_of("timestamp")
         names = _dimensions(table) if table.title == GROUPS else _BY
         self._by = {name: place for name in names if (place := table.place_of(name)) is not None}
-        self._status = table.place_of("cost_status")
+        self._status = status_of(table)
         counts = (table.place_of(name) for name in UNKNOWN.values())
         self._counts = [place for place in counts if place is not None]
         self.sums: dict[tuple[str, str], dict[str, _Sum]] = {}
