@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import random
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -136,3 +138,25 @@ def test_rows_that_grow_suddenly_are_read_in_smaller_pages(
         *zip(ids, sizes, strict=True)
     ]
     assert 300 * 2 < max(longest) <= 4_000
+
+
+def test_a_workbook_whose_rows_cannot_be_read_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    while_writing: list[Path] = []
+
+    def broken() -> Iterator[Sequence[Row]]:
+        yield some_rows(3)
+        while_writing.extend(tmp_path.iterdir())
+        raise OSError("The database is away.")
+
+    table = Exported("x", COLUMNS, broken())
+    with pytest.raises(OSError, match="away"):
+        list(written(table, Form("xlsx")))
+    assert while_writing
+    assert not [*tmp_path.iterdir()]
+    some = written(Exported("x", COLUMNS, batches(some_rows(3), 3)), Form("xlsx"))
+    assert next(some)
+    del some  # a client that has gone
+    assert not [*tmp_path.iterdir()]

@@ -63,8 +63,9 @@ def write_xlsx(
         xlsxwriter = importlib.import_module("xlsxwriter")
     except ImportError:
         raise FilesMissing("Excel workbooks", "reports") from None
-    with tempfile.TemporaryFile() as file:
-        book: Any = xlsxwriter.Workbook(file, _OPTIONS)
+    # XlsxWriter leaves its own files where rows cannot be read: they are in a folder that goes.
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile(dir=folder) as file:
+        book: Any = xlsxwriter.Workbook(file, {**_OPTIONS, "tmpdir": folder})
         properties: dict[str, Any] = {"title": table.title, "author": "LLM Cost Ops"}
         if created_us is not None:
             properties["created"] = from_micros(created_us).replace(tzinfo=None)
@@ -74,10 +75,20 @@ def write_xlsx(
         # no file of its own to be closed.
         book.constant_memory = summary.row_data_fh_closed = True
         groups = _Groups(table, days or UTC)
-        _write_rows(book, table, zone or UTC, totals, groups)
-        _write_summary(book, summary, table, totals, groups)
-        book.close()
+        try:
+            _write_rows(book, table, zone or UTC, totals, groups)
+            _write_summary(book, summary, table, totals, groups)
+            book.close()
+        finally:
+            _close_rows(book)
         yield from _chunks(file)
+
+
+def _close_rows(book: Any) -> None:
+    """Close what an unfinished workbook has open."""
+    for sheet in book.worksheets():
+        if not sheet.row_data_fh_closed:
+            sheet.row_data_fh.close()
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
