@@ -14,6 +14,7 @@ import pytest
 
 from llm_cost_ops.server.exports import sheets
 from tests.support.application import Application
+from tests.support.calls import error
 from tests.support.factories import make_call, record_calls
 from tests.support.workbooks import Book
 
@@ -67,6 +68,25 @@ def test_amounts_of_any_size_are_columns(sqlite_application: Application) -> Non
     found = export(sqlite_application, format="parquet", type="aggregates")
     (row,) = pq.read_table(io.BytesIO(found)).to_pylist()
     assert row["total_cost"] == exact
+
+
+def test_counts_beyond_64_bits_are_refused_where_a_file_has_no_room(
+    sqlite_application: Application,
+) -> None:
+    most = 2**53 - 1
+    for day in (5, 6):
+        calls = [
+            make_call(f"2026-10-{day:02}", "1", input_tokens=most,
+                      organization_id=sqlite_application.organization_id)
+            for _ in range(600)
+        ]  # fmt: skip
+        record_calls(sqlite_application.database, calls)
+    asked = {"type": "aggregates"}
+    (row,) = json.loads(export(sqlite_application, format="json", **asked))["data"]
+    assert row["total_tokens"] == 1200 * most > 2**63
+    for form in ("parquet", "arrow"):
+        refused = sqlite_application.get(EXPORT, params={"format": form, **asked})
+        assert "total_tokens" in error(refused, 422, "VALIDATION_ERROR")["field_errors"]["format"]
 
 
 def test_a_call_of_two_tags_is_not_added_twice(sqlite_application: Application) -> None:

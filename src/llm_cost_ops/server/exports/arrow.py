@@ -16,7 +16,7 @@ from typing import Any
 from llm_cost_ops.core.money import EXACT, from_e10
 from llm_cost_ops.server.exports.arrays import Values, array_of, listed
 from llm_cost_ops.server.exports.columns import Exported, Kind
-from llm_cost_ops.server.http.problems import Problem
+from llm_cost_ops.server.http.problems import Problem, invalid
 
 GROUP_ROWS = 50_000
 GROUP_BYTES = 32 * 2**20
@@ -154,17 +154,28 @@ def _schema(arrow: Any, table: Exported) -> Any:
 
 def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any]]) -> Any:
     """A batch of the rows. Columns that are alike, as the costs of FOCUS mostly are, share what is
-    made of them."""
+    made of them. Raises Problem 422 for what is beyond the type of its column."""
     made: dict[Kind, list[tuple[Values, Any]]] = {}
     arrays: list[Any] = []
     for place, (column, values) in enumerate(zip(table.columns, table.arrays(rows), strict=True)):
         of_kind = made.setdefault(column.kind, [])
         array = next((array for others, array in of_kind if others == values), None)
         if array is None:
-            array = _array(arrow, column.kind, schema.field(place).type, values)
+            try:
+                array = _array(arrow, column.kind, schema.field(place).type, values)
+            except (OverflowError, arrow.ArrowInvalid):
+                raise _too_large(column.name) from None
             of_kind.append((values, array))
         arrays.append(array)
     return arrow.record_batch(arrays, schema=schema)
+
+
+def _too_large(name: str) -> Problem:
+    return invalid(
+        "format",
+        f"Parquet and Arrow have no room for a number of the column {name[:64]!r}: counts have 64 "
+        "bits there. CSV and JSON have all its digits.",
+    )
 
 
 def _array(arrow: Any, kind: Kind, wanted: Any, values: Values) -> Any:
