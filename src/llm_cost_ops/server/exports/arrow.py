@@ -9,9 +9,10 @@ closed month has a late call, and its file has to stay the same.
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_cost_ops.core.money import EXACT, from_e10
 from llm_cost_ops.server.exports.arrays import Values, array_of, listed
@@ -98,18 +99,18 @@ def write_arrow(table: Exported) -> Iterator[bytes]:
 
 
 def _groups(arrow: Any, schema: Any, table: Exported) -> Iterator[Any]:
-    parts: list[Any] = []
+    parts: list[_Part] = []
     rows = size = 0
     for batch in table.batches:
         if not batch:
             continue
-        part = _batch(arrow, schema, table, batch)
-        ends = _text_ends(part)
+        arrays = _arrays(arrow, schema, table, batch)
+        ends = _text_ends(arrays)
         start = before = 0
-        while start < len(part):
+        while start < len(ends):
             fitting = _count_below(ends, before + GROUP_BYTES - size)
-            stop = min(fitting + 1, start + GROUP_ROWS - rows, len(part))
-            parts.append(part.slice(start, stop - start))
+            stop = min(fitting + 1, start + GROUP_ROWS - rows, len(ends))
+            parts.append(_Part(arrays, start, stop))
             passed = ends[stop - 1].as_py()
             rows, size = rows + stop - start, size + passed - before
             start, before = stop, passed
@@ -120,13 +121,23 @@ def _groups(arrow: Any, schema: Any, table: Exported) -> Iterator[Any]:
         yield _whole(arrow, schema, parts)
 
 
-def _text_ends(part: Any) -> Any:
+class _Part(NamedTuple):
+    """Rows of a batch from `start` to before `stop`; columns that are alike are one object."""
+
+    arrays: Sequence[Any]
+    start: int
+    stop: int
+
+
+def _text_ends(arrays: Sequence[Any]) -> Any:
     """How many bytes of texts a batch has up to the end of each row, as int64."""
     arrow, compute = library("pyarrow"), library("pyarrow.compute")
-    total = arrow.repeat(arrow.scalar(0, arrow.int64()), len(part))
-    for column in part.columns:
-        if arrow.types.is_string(column.type):
-            total = compute.add(total, compute.coalesce(compute.binary_length(column), 0))
+    total = arrow.repeat(arrow.scalar(0, arrow.int64()), len(arrays[0]))
+    times = Counter(map(id, arrays))
+    for array in {id(array): array for array in arrays}.values():
+        if arrow.types.is_string(array.type):
+            lengths = compute.multiply(compute.binary_length(array), times[id(array)])
+            total = compute.add(total, compute.coalesce(lengths, 0))
     return compute.cumulative_sum(total)
 
 
@@ -134,10 +145,17 @@ def _count_below(ends: Any, limit: int) -> int:
     return library("pyarrow.compute").sum(library("pyarrow.compute").less(ends, limit)).as_py()
 
 
-def _whole(arrow: Any, schema: Any, parts: Sequence[Any]) -> Any:
-    """The batches as one, copied: of a slice the writers keep bits that are not its own."""
-    columns = (arrow.concat_arrays([part.column(n) for part in parts]) for n in range(len(schema)))
-    return arrow.Table.from_arrays([*columns], schema=schema)
+def _whole(arrow: Any, schema: Any, parts: Sequence[_Part]) -> Any:
+    """The parts as one, copied: of a slice the writers keep bits that are not its own."""
+    made: dict[tuple[int, ...], Any] = {}
+    columns: list[Any] = []
+    for n in range(len(schema)):
+        alike = tuple(id(part.arrays[n]) for part in parts)
+        if alike not in made:
+            own = [each.arrays[n].slice(each.start, each.stop - each.start) for each in parts]
+            made[alike] = arrow.concat_arrays(own)
+        columns.append(made[alike])
+    return arrow.Table.from_arrays(columns, schema=schema)
 
 
 def _schema(arrow: Any, table: Exported) -> Any:
@@ -152,9 +170,11 @@ def _schema(arrow: Any, table: Exported) -> Any:
     return arrow.schema([(column.name, types[column.kind]) for column in table.columns])
 
 
-def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any]]) -> Any:
-    """A batch of the rows. Columns that are alike, as the costs of FOCUS mostly are, share what is
-    made of them. Raises Problem 422 for what is beyond the type of its column."""
+def _arrays(
+    arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any]]
+) -> Sequence[Any]:
+    """The columns of the rows. Those that are alike, as the costs of FOCUS mostly are, are made
+    once. Raises Problem 422 for what is beyond the type of its column."""
     made: dict[Kind, list[tuple[Values, Any]]] = {}
     arrays: list[Any] = []
     for place, (column, values) in enumerate(zip(table.columns, table.arrays(rows), strict=True)):
@@ -167,7 +187,7 @@ def _batch(arrow: Any, schema: Any, table: Exported, rows: Sequence[Sequence[Any
                 raise _too_large(column.name) from None
             of_kind.append((values, array))
         arrays.append(array)
-    return arrow.record_batch(arrays, schema=schema)
+    return arrays
 
 
 def _too_large(name: str) -> Problem:
