@@ -9,19 +9,31 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import delete, insert
 
+from llm_cost_ops.core.months import window_of
+from llm_cost_ops.core.period import DAY_US
+from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.analytics import stream
+from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db import joined
+from llm_cost_ops.server.db.session import write
 from llm_cost_ops.server.exports import arrow
+from llm_cost_ops.server.exports.asked import Sources, Wanted
+from llm_cost_ops.server.exports.books import as_booked
+from llm_cost_ops.server.exports.calls import columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
 from llm_cost_ops.server.exports.forms import Form, written
+from llm_cost_ops.server.ledger.closed import DayClosed
+from llm_cost_ops.server.ledger.tables import closed_days, usage_records
 from tests.support.application import Application
 from tests.support.calls import accepted, send, usage
-from tests.support.factories import make_call, record_calls
+from tests.support.factories import make_call, micros, record_calls
 
 COLUMNS = (
     Column("id", Kind.TEXT), Column("tokens", Kind.COUNT), Column("total_cost", Kind.MONEY),
@@ -164,3 +176,35 @@ def test_a_workbook_whose_rows_cannot_be_read_leaves_no_file(
     assert next(some)
     del some  # a client that has gone
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_closed_month_that_is_archived_meanwhile_is_no_whole_file(
+    sqlite_application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "NARROW_FIRST", 3)
+    app = sqlite_application
+    own = app.organization_id
+    calls = [make_call(f"2026-10-{1 + n:02}", "1", organization_id=own) for n in range(20)]
+    record_calls(app.database, calls)
+    accepted(send(app, "/periods/2026-10/close", {}))
+    made = stream.joined
+
+    def archived(*arguments: Any) -> Any:
+        page = made(*arguments)
+        monkeypatch.setattr(stream, "joined", made)
+        last = micros("2026-10-20")
+        with write(app.database) as session:
+            session.execute(delete(usage_records).where(usage_records.c.timestamp >= last))
+            day = {"organization_id": own, "day": last // DAY_US, "digest": "", "records": 1,
+                   "closed_at": 0}  # fmt: skip
+            session.execute(insert(closed_days), day)
+        return page
+
+    monkeypatch.setattr(stream, "joined", archived)
+    selection = Selection(own, window_of("2026-10"), ZoneInfo("UTC"))
+    columns = columns_of("costs", ("id",))
+    wanted = Wanted("costs", Form(), selection, columns, month="2026-10")
+    wanted, name = as_booked(app.database, own, wanted)
+    chunks = wanted.chunks(Sources(app.database, PriceBook.packaged, "USD", name))
+    with pytest.raises(DayClosed):
+        list(chunks)
