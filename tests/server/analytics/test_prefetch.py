@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from llm_cost_ops.server.analytics.prefetch import prefetched
+from llm_cost_ops.server.http import request_id
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
@@ -27,6 +28,20 @@ def test_the_next_page_is_made_while_one_is_used() -> None:
     assert next(found) == "first"
     assert made.wait(10)
     assert list(found) == ["second"]
+
+
+def test_what_is_logged_of_a_page_names_the_request() -> None:
+    def pages() -> Iterator[str]:
+        for _ in range(3):
+            yield request_id.current.get()
+
+    token = request_id.current.set("req_of_the_export")
+    try:
+        found = prefetched(pages())
+        first = next(found)
+    finally:
+        request_id.current.reset(token)
+    assert [first, *found] == ["req_of_the_export"] * 3
 
 
 def test_what_fails_fails_where_its_page_would_be() -> None:

@@ -24,8 +24,9 @@ from sqlalchemy import (
     select,
 )
 
+from llm_cost_ops.server.db import joined as pages
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.joined import ABSENT, SEPARATOR, joined
+from llm_cost_ops.server.db.joined import ABSENT, SEPARATOR, TooLong, joined
 from llm_cost_ops.server.db.session import ReadSession, read
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.tables import usage_records
@@ -101,6 +102,20 @@ def test_what_is_computed_may_be_absent() -> None:
         page = joined(session, select(total).order_by(things.c.place), 10)
         assert page is not None
         assert list(page) == [(None,), (7,)]
+
+
+def test_a_page_that_is_too_long_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "LONGEST", 1_000)
+    long = "é" * 300
+    with stored([("a", long, None, 0), ("a", long, None, 0), ("a", long * 2, None, 0)]) as session:
+        with pytest.raises(TooLong):
+            joined(session, ordered(), 2)
+        assert joined(session, ordered(), 1) is None
+        rest = ordered().offset(1)
+        page = joined(session, rest, 1)
+        assert page is not None
+        assert list(page) == [("a", long, None, 0)]
+        assert len(session.rows(ordered())) == 3  # other statements are as long as they want
 
 
 def test_other_databases_give_rows(database: Database) -> None:

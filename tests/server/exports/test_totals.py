@@ -14,6 +14,7 @@ import pytest
 
 from llm_cost_ops.server.exports import sheets
 from tests.support.application import Application
+from tests.support.calls import error
 from tests.support.factories import make_call, record_calls
 from tests.support.workbooks import Book
 
@@ -67,6 +68,25 @@ def test_amounts_of_any_size_are_columns(sqlite_application: Application) -> Non
     found = export(sqlite_application, format="parquet", type="aggregates")
     (row,) = pq.read_table(io.BytesIO(found)).to_pylist()
     assert row["total_cost"] == exact
+
+
+def test_counts_beyond_64_bits_are_refused_where_a_file_has_no_room(
+    sqlite_application: Application,
+) -> None:
+    most = 2**53 - 1
+    for day in (5, 6):
+        calls = [
+            make_call(f"2026-10-{day:02}", "1", input_tokens=most,
+                      organization_id=sqlite_application.organization_id)
+            for _ in range(600)
+        ]  # fmt: skip
+        record_calls(sqlite_application.database, calls)
+    asked = {"type": "aggregates"}
+    (row,) = json.loads(export(sqlite_application, format="json", **asked))["data"]
+    assert row["total_tokens"] == 1200 * most > 2**63
+    for form in ("parquet", "arrow"):
+        refused = sqlite_application.get(EXPORT, params={"format": form, **asked})
+        assert "total_tokens" in error(refused, 422, "VALIDATION_ERROR")["field_errors"]["format"]
 
 
 def test_a_call_of_two_tags_is_not_added_twice(sqlite_application: Application) -> None:
@@ -162,6 +182,33 @@ def test_a_sum_says_what_is_not_in_it(sqlite_application: Application) -> None:
     last = export(sqlite_application, **chosen).decode().splitlines()[-1]
     assert last == '"TOTAL USD, 2 unpriced, 1 partially priced",1.75'
     assert "unpriced_count" in texts(export(sqlite_application, format="xlsx"))
+
+
+def test_groups_by_price_count_their_calls(sqlite_application: Application) -> None:
+    for status, count in (("unpriced", 5), ("partially_priced", 2), ("priced", 1)):
+        for _ in range(count):
+            paid(sqlite_application, None if status == "unpriced" else "1", cost_status=status)
+    asked = {"type": "aggregates", "group_by": "cost_status"}
+    (found,) = totals(sqlite_application, **asked)
+    assert (found["requests"], found["unpriced_count"], found["partially_priced_count"]) == (
+        8, 5, 2,
+    )  # fmt: skip
+    last = export(sqlite_application, totals="true", **asked).decode().splitlines()[-1]
+    assert last.startswith('"TOTAL, 5 unpriced, 2 partially priced"')
+    book = Book(export(sqlite_application, format="xlsx", **asked))
+    assert book.row("Summary", "unpriced")[1:4] == ["USD", None, 5]
+    assert book.row("Summary", "unpriced_count USD")[1] == 5
+
+
+def test_counts_add_up_under_each_of_their_names(sqlite_application: Application) -> None:
+    for tokens, model in ((7, "a"), (5, "b")):
+        fields = {"input_tokens": tokens, "model_name": model, "cost_status": "unpriced"}
+        paid(sqlite_application, None, **fields)
+    (found,) = totals(sqlite_application, include_fields="id,tokens_used,tokens,latency_ms")
+    assert found == {"tokens_used": 12, "tokens": 12}
+    asked = {"type": "aggregates", "group_by": "model", "metrics": "unpriced,partially_priced"}
+    (found,) = totals(sqlite_application, **asked)
+    assert (found["unpriced"], found["partially_priced"]) == (2, 0)
 
 
 def test_totals_are_marked_where_the_currency_is_the_only_text(

@@ -27,7 +27,7 @@ from llm_cost_ops.server.analytics.calls import (
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order, after, rest, statement_of
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.joined import JoinedRows, joined
+from llm_cost_ops.server.db.joined import JoinedRows, TooLong, joined
 from llm_cost_ops.server.db.session import ReadSession, report
 from llm_cost_ops.server.db.urls import DatabaseKind
 from llm_cost_ops.server.ledger.imports import RELEASED
@@ -41,6 +41,8 @@ NARROW_ROWS = 5_000
 """Rows at a time where only some columns are asked for; fewer where they are long."""
 NARROW_FIRST = 500
 NARROW_CHARACTERS = 4_000_000
+FEWER = 8
+"""By which the rows are divided when they turn out to be much longer than those before them."""
 Rows = Sequence[Sequence[Any]]
 
 _PLACE = {name: index for index, name in enumerate(COLUMNS)}
@@ -109,8 +111,12 @@ def call_batches(
     most = BATCH_ROWS if columns is None else min(NARROW_FIRST, NARROW_ROWS)
     while left is None or left > 0:
         size = most if left is None else min(most, left)
-        with report(database) as session:
-            rows, position = _batch(session, selection, wanted, position, size, month, columns)
+        try:
+            with report(database) as session:
+                rows, position = _batch(session, selection, wanted, position, size, month, columns)
+        except TooLong:
+            most = max(1, size // FEWER)
+            continue
         if rows:
             yield rows
         if position is None:

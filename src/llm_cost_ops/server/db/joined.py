@@ -7,12 +7,14 @@ of Arrow gets them without an object of each value in between.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
 from sqlalchemy import ColumnElement, Integer, Select, String, func, literal_column, select
+from sqlalchemy.exc import DataError
 
 from llm_cost_ops.server.db.session import ReadSession
 from llm_cost_ops.server.db.urls import DatabaseKind
@@ -20,9 +22,16 @@ from llm_cost_ops.server.db.urls import DatabaseKind
 SEPARATOR = "\x1f"
 ABSENT = "\x1e"
 """What stands for NULL. Texts with it, or with the separator, are read row by row."""
+LONGEST = 16 * 2**20
+"""Bytes of the text of a column: a page of rows that are much longer than those before it would
+take hundreds of megabytes."""
 # As literals: a parameter or a function would be looked at again for every value.
 _SEPARATOR: ColumnElement[str] = literal_column(f"'{SEPARATOR}'", String())
 _ABSENT: ColumnElement[str] = literal_column(f"'{ABSENT}'", String())
+
+
+class TooLong(Exception):
+    """A column of a page is longer than LONGEST: fewer rows have to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,9 @@ class JoinedRows(Sequence[Sequence[Any]]):
 def joined(session: ReadSession, statement: Select[Any], limit: int) -> JoinedRows | None:
     """At most `limit` rows of an ordered statement, whose columns differ in name and are whole
     numbers or texts; None where the rows have to be read as such: there are none, the database
-    is another, or a text has a separator in it."""
+    is another, a text has a separator in it, or a single row is longer than LONGEST.
+
+    Raises TooLong where several are."""
     if session.kind is not DatabaseKind.SQLITE:
         return None
     page = statement.limit(limit).subquery("page")
@@ -100,7 +111,14 @@ def joined(session: ReadSession, statement: Select[Any], limit: int) -> JoinedRo
         value = func.coalesce(column, _ABSENT) if nullable else column
         known = func.count(column) if nullable else func.count()
         parts += [func.group_concat(value, _SEPARATOR), known]
-    found: Any = session.execute(select(func.count(), *parts).select_from(page)).one()
+    try:
+        found = _bounded(session, select(func.count(), *parts).select_from(page))
+    except DataError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_TOOBIG:
+            raise
+        if limit > 1:
+            raise TooLong from None
+        return None
     rows = int(found[0])
     if not rows:
         return None
@@ -109,3 +127,13 @@ def joined(session: ReadSession, statement: Select[Any], limit: int) -> JoinedRo
         for n, column in enumerate(page.c)
     ]
     return JoinedRows(columns) if all(column.is_sound for column in columns) else None
+
+
+def _bounded(session: ReadSession, statement: Select[*tuple[Any, ...]]) -> Any:
+    """The row of a statement on SQLite, which makes no text that is longer than LONGEST."""
+    driver: sqlite3.Connection = session.driver
+    usual = driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    try:
+        return session.execute(statement).one()
+    finally:
+        driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, usual)

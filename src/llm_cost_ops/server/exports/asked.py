@@ -30,7 +30,7 @@ from llm_cost_ops.server.analytics.request import (
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.audit.store import Filters
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import report
+from llm_cost_ops.server.db.session import read, report
 from llm_cost_ops.server.exports import records
 from llm_cost_ops.server.exports.calls import calls, columns_of
 from llm_cost_ops.server.exports.columns import Column, Exported
@@ -49,6 +49,7 @@ from llm_cost_ops.server.exports.records import AUDIT, Records
 from llm_cost_ops.server.exports.tally import Tally
 from llm_cost_ops.server.exports.text import DELIMITERS, Locale
 from llm_cost_ops.server.exports.totals import mark_of
+from llm_cost_ops.server.ledger.periods import refuse_archived
 from llm_cost_ops.server.pricing import catalogue
 
 COSTS, USAGE, AGGREGATES, CALLS = "costs", "usage", "aggregates", "calls"
@@ -95,7 +96,18 @@ class Wanted:
     """The billing period whose books are exported."""
 
     def chunks(self, sources: Sources, tally: Tally | None = None) -> Iterator[bytes]:
-        """The file, piece by piece; `tally` counts its rows. Raises FilesMissing."""
+        """The file, piece by piece; `tally` counts its rows. Raises FilesMissing, and of a closed
+        month, behind the last piece, DomainError if calls were archived meanwhile."""
+        made = self._made(sources, tally)
+        return made if self.form.created_us is None else self._still_booked(sources, made)
+
+    def _still_booked(self, sources: Sources, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        yield from chunks
+        if self.month is not None:
+            with read(sources.database) as session:
+                refuse_archived(session, self.selection.organization_id, self.month)
+
+    def _made(self, sources: Sources, tally: Tally | None) -> Iterator[bytes]:
         focus = self.form.focus
         if focus is None:
             table = self._table(sources)

@@ -21,7 +21,7 @@ from llm_cost_ops.core.instant import from_micros
 from llm_cost_ops.core.money import from_e10, plain
 from llm_cost_ops.server.exports.arrow import FilesMissing
 from llm_cost_ops.server.exports.columns import GROUPS, Exported, Kind
-from llm_cost_ops.server.exports.totals import UNKNOWN, Totals
+from llm_cost_ops.server.exports.totals import UNKNOWN, Totals, status_of
 
 MAX_ROWS = 1_048_576
 MAX_TEXT = 32_767
@@ -63,8 +63,9 @@ def write_xlsx(
         xlsxwriter = importlib.import_module("xlsxwriter")
     except ImportError:
         raise FilesMissing("Excel workbooks", "reports") from None
-    with tempfile.TemporaryFile() as file:
-        book: Any = xlsxwriter.Workbook(file, _OPTIONS)
+    # XlsxWriter leaves its own files where rows cannot be read: they are in a folder that goes.
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile(dir=folder) as file:
+        book: Any = xlsxwriter.Workbook(file, {**_OPTIONS, "tmpdir": folder})
         properties: dict[str, Any] = {"title": table.title, "author": "LLM Cost Ops"}
         if created_us is not None:
             properties["created"] = from_micros(created_us).replace(tzinfo=None)
@@ -74,10 +75,20 @@ def write_xlsx(
         # no file of its own to be closed.
         book.constant_memory = summary.row_data_fh_closed = True
         groups = _Groups(table, days or UTC)
-        _write_rows(book, table, zone or UTC, totals, groups)
-        _write_summary(book, summary, table, totals, groups)
-        book.close()
+        try:
+            _write_rows(book, table, zone or UTC, totals, groups)
+            _write_summary(book, summary, table, totals, groups)
+            book.close()
+        finally:
+            _close_rows(book)
         yield from _chunks(file)
+
+
+def _close_rows(book: Any) -> None:
+    """Close what an unfinished workbook has open."""
+    for sheet in book.worksheets():
+        if not sheet.row_data_fh_closed:
+            sheet.row_data_fh.close()
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -117,7 +128,7 @@ class _Groups:
         self._currency, self._time = table.place_of("currency"), table.place_of("timestamp")
         names = _dimensions(table) if table.title == GROUPS else _BY
         self._by = {name: place for name in names if (place := table.place_of(name)) is not None}
-        self._status = table.place_of("cost_status")
+        self._status = status_of(table)
         counts = (table.place_of(name) for name in UNKNOWN.values())
         self._counts = [place for place in counts if place is not None]
         self.sums: dict[tuple[str, str], dict[str, _Sum]] = {}

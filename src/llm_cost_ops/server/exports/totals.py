@@ -23,7 +23,7 @@ class Totals:
     def __init__(self, table: Exported) -> None:
         self._columns = table.columns
         self._currency = table.place_of("currency")
-        self._status = table.place_of("cost_status")
+        self._status = status_of(table)
         self._unknown: dict[str | None, dict[str, int]] = {}
         self._adds_up = table.adds_up
         columns = enumerate(table.columns) if table.adds_up else ()
@@ -111,6 +111,13 @@ class Totals:
         return sorted(self._sums.items(), key=lambda item: item[0] or "")
 
 
+def status_of(table: Exported) -> int | None:
+    """Where rows say whether they have a price; None where they count their calls that have none,
+    even if their calls are grouped by that."""
+    counted = any(table.place_of(name) is not None for name in UNKNOWN.values())
+    return None if counted else table.place_of("cost_status")
+
+
 def mark_of(columns: Sequence[Column]) -> int | None:
     """Where a row of totals says that it is one."""
     texts = [n for n, column in enumerate(columns) if column.kind is Kind.TEXT]
@@ -120,7 +127,7 @@ def mark_of(columns: Sequence[Column]) -> int | None:
 def _adds_up(column: Column) -> bool:
     if column.kind is Kind.MONEY:
         return column.name not in ("min", "max")
-    counts = column.name in ("requests", "count")
+    counts = column.name in ("requests", "count", "tokens_used", *UNKNOWN)
     return column.kind is Kind.COUNT and (
         counts or column.name.endswith(("tokens", "_count", "_requests"))
     )
