@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from llm_cost_ops.core import jsontext
+from llm_cost_ops.core.money import E10, to_e10
 from llm_cost_ops.core.report.document import Table
 from llm_cost_ops.core.report.text import from_text
 from llm_cost_ops.server.reports import commitments
@@ -33,21 +34,20 @@ def test_what_is_left_of_commitments_is_told(application: Application) -> None:
     spend(app, "11.0000000001", "2026-10-05T12:00:00Z")
     made = report(app, "optimization", **OCTOBER)
     euro, dollar = [b for b in blocks(made) if isinstance(b, Table) and b.title == "Commitments"]
-    assert column(euro, "Left") == [10]
+    assert column(euro, "Left") == [10 * E10]
     assert dollar.rows == (
-        ("forever", "openai", "", Decimal("7.5"), Decimal("1.0000000001"),
-         Decimal("6.4999999999"), Decimal("6.4999999999")),
-        ("soon", "openai", "2026-12-31", 10, 10, 0, 0),
+        ("forever", "openai", "", 75_000_000_000, E10 + 1, 64_999_999_999, 64_999_999_999),
+        ("soon", "openai", "2026-12-31", 10 * E10, 10 * E10, 0, 0),
     )  # fmt: skip
     assert (total(dollar, "Granted"), total(dollar, "Paid for what is left")) == (
-        Decimal("17.5"),
-        Decimal("6.4999999999"),
+        175_000_000_000,
+        64_999_999_999,
     )
     assert (dollar.note or "").endswith("of all calls.")
     assert dollar.query == "GET /api/v1/charges?kind=commitment"
     answer = jsontext.loads(app.get("/api/v1/charges?kind=commitment").text)["data"]
     drawn = {row["name"]: row["drawn"] for row in answer}
-    assert column(dollar, "Drawn") == [drawn["forever"], drawn["soon"]]
+    assert column(dollar, "Drawn") == [to_e10(drawn["forever"]), to_e10(Decimal(drawn["soon"]))]
 
 
 def test_many_commitments_are_the_ones_with_most_left_and_a_total(
@@ -59,7 +59,7 @@ def test_many_commitments_are_the_ones_with_most_left_and_a_total(
     enter(app, name="much")
     found = table(report(app, "optimization"), "Commitments")
     assert column(found, "Commitment") == ["much"]
-    assert total(found, "Left") == 11
+    assert total(found, "Left") == 11 * E10
     assert "1 more, of which less is left" in (found.note or "")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from llm_cost_ops.core.focus.commitments import Commitment, Drawdown
 from llm_cost_ops.core.instant import format_minute, to_micros
-from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.report.document import Block, Cell, Column, Table
 from llm_cost_ops.server.charges import store
 from llm_cost_ops.server.charges.charge import COMMITMENT, Charge, day_of
@@ -48,7 +47,7 @@ def _table(
     drawn = sum(drawdown.of(each) for each in found)
     granted = sum(each.granted_e10 for each in found)
     unspent = sum(each.paid_e10 - each.value_of(drawdown.of(each)) for each in found)
-    totals = ("Total", "", "", *map(from_e10, (granted, drawn, granted - drawn, unspent)))
+    totals = ("Total", "", "", granted, drawn, granted - drawn, unspent)
     money = ("Granted", "Drawn", "Left", "Paid for what is left")
     columns = (
         Column("Commitment"), Column("Provider"), Column("Last day"),
@@ -59,10 +58,7 @@ def _table(
 
 def _row(commitment: Commitment, charge: Charge, drawn_e10: int) -> tuple[Cell, ...]:
     last = "" if charge.end_day is None else day_of(charge.end_day).isoformat()
-    amounts = (
-        commitment.granted_e10,
-        drawn_e10,
-        commitment.granted_e10 - drawn_e10,
-        commitment.paid_e10 - commitment.value_of(drawn_e10),
-    )
-    return (commitment.name, charge.provider, last, *map(from_e10, amounts))
+    left = commitment.granted_e10 - drawn_e10
+    unspent = commitment.paid_e10 - commitment.value_of(drawn_e10)
+    amounts = (commitment.granted_e10, drawn_e10, left, unspent)
+    return (commitment.name, charge.provider, last, *amounts)
