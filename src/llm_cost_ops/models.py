@@ -8,6 +8,7 @@ from llm_cost_ops.server.access import tables as access
 from llm_cost_ops.server.access.tokens import tables as tokens
 from llm_cost_ops.server.alerts import tables as alerts
 from llm_cost_ops.server.audit import tables as audit
+from llm_cost_ops.server.charges import tables as charges
 from llm_cost_ops.server.db.base import metadata
 from llm_cost_ops.server.exports import tables as exports
 from llm_cost_ops.server.forecasts import tables as forecasts
@@ -30,6 +31,7 @@ __all__ = [
     "access",
     "alerts",
     "audit",
+    "charges",
     "exports",
     "forecasts",
     "http",

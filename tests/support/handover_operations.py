@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.support.operation import Operation
 
 _RATE = {"from_currency": "USD", "to_currency": "EUR", "date": "2025-10-31", "rate": "0.9213"}
+
+CHARGES: Sequence[Mapping[str, object]] = (
+    {
+        "kind": "commitment",
+        "provider": "openai",
+        "name": "Credits of autumn",
+        "currency": "USD",
+        "amount": "900",
+        "start_date": "2025-10-01",
+        "end_date": "2026-09-30",
+        "granted": 1000,
+        "type": "Prepaid Credits",
+        "virtual_currency": "Credits",
+        "virtual_units": 100,
+        "contract_id": "C-7",
+        "invoice_id": "INV-1",
+        "invoice_issuer": "A Marketplace",
+    },
+    {
+        "kind": "purchase",
+        "provider": "openai",
+        "name": "Seats",
+        "currency": "USD",
+        "amount": 75,
+        "start_date": "2025-11-01",
+        "end_date": "2025-11-30",
+        "quantity": 3,
+        "unit": "Seats",
+        "frequency": "recurring",
+    },
+    {
+        "kind": "credit",
+        "provider": "openai",
+        "name": "Goodwill",
+        "currency": "USD",
+        "amount": "12.5",
+        "start_date": "2025-11-02",
+    },
+)
 
 HANDOVER: Mapping[str, Operation] = {
     **dict.fromkeys(("listExchangeRates", "getExchangeRate"), Operation("read:costs")),
@@ -40,4 +79,7 @@ HANDOVER: Mapping[str, Operation] = {
         also=("read:costs",),
     ),
     "deleteExchangeRate": Operation("write:pricing"),
+    **dict.fromkeys(("listCharges", "getCharge"), Operation("read:costs")),
+    "createCharge": Operation("write:budgets", tuple(CHARGES)),
+    "deleteCharge": Operation("write:budgets"),
 }

@@ -15,6 +15,7 @@ from llm_cost_ops.server.forecasts.store import anomalies_since
 from llm_cost_ops.server.forecasts.watch import keep
 from tests.support.application import Application
 from tests.support.export_operations import SCHEDULE
+from tests.support.handover_operations import CHARGES
 from tests.support.operations import PRICE, RECORD, RULE, STRUCTURES, Body, fresh, new_text
 from tests.support.report_operations import reports_of
 
@@ -110,6 +111,7 @@ def made(application: Application, canary: str = "canary") -> dict[str, str]:
             {"provider": "openai", "name": canary, "secret": "opens-the-provider"},
         ).json()["id"],
         "rate_id": created("/api/v1/exchange-rates", exchange).json()["id"],
+        "charge_id": created("/api/v1/charges", {**CHARGES[0], "name": canary}).json()["id"],
         **{name: created(path, body).json()["id"] for name, path, body in reports_of(canary)},
         "idp_id": created("/api/v1/sso/providers", {**IDP, "name": canary}).json()["id"],
         "role_id": created("/api/v1/roles", role).json()["id"],

@@ -45,11 +45,13 @@ held against the column table below by our tests.
 - A cost that is known only for the call as a whole is a row of the meter `Call`: its unit price is
   the cost of a call (`x_UnitPriceBasis` is `Derived`, and added-up rows have the mean). The usage
   of such a call has rows at a price of 0.0, with `x_CostStatus` `included`.
-- A purchase of credits or of a commitment has the payment as BilledCost and an EffectiveCost of 0;
-  usage that it pays has a BilledCost of 0, and what is drawn as EffectiveCost. Only the functions
-  of `llm_cost_ops.core.focus.charges` make such rows, and those of granted credits, for a program
-  that calls them: no operation records purchases, credits or commitments yet, so the exports of
-  the server have usage, corrections and adjustments alone.
+- [Charges that are no calls](../howto/commitments.md) are rows as they were entered. A purchase of
+  a commitment has the payment as BilledCost and an EffectiveCost of 0; usage that it pays has a
+  BilledCost of 0, and as EffectiveCost what was paid for what is drawn. What is left when it ends
+  is a row with CommitmentDiscountStatus `Unused`. So the sums of both columns are the same then.
+  Other purchases have their EffectiveCost in rows of their days, credits are negative.
+- A row that two commitments pay, as the last of one and the first of the next, names the one that
+  pays more, and CommitmentDiscountQuantity is of that one. ContractApplied (1.3) has both.
 - Amounts of different currencies are never in one row.
 - Charge and billing periods are in UTC, and so are the days that an export is asked for, unless
   `timezone` names a zone: its days then begin in other hours than charge periods of a day do.
@@ -73,8 +75,12 @@ a price, a currency or an account changes.
 DEVIATIONS = """\
 - `InvoiceId` is null where no invoice is known. The validator reports `InvoiceId-C-004-C` or
   `InvoiceId-C-005-C` for any file, and passes the rule that needs one of them.
-- With commitments the validator reports `CommitmentDiscountStatus-C-004-C` for any file: in its
-  model the rule is one for the rows without a commitment.
+- Charges can have an invoice. The rules want one answer for all rows, so that the validator then
+  reports `InvoiceId-C-003-C` and `InvoiceId-C-000-O`, too.
+- With the criterion of commitments the validator reports `CommitmentDiscountStatus-C-004-C` (and
+  `C-002-C` and `C-000-C` above it) for any file: in its model the rule is one for rows without a
+  commitment. With a virtual currency it reports `PricingCurrency-C-003-M`, which knows ISO 4217
+  alone.
 - The metadata of 1.3 and 1.4 has no `Recency` (no time sectors, no completeness). It describes the
   dataset, not a file of it: a file has what was recorded until it was made, and late calls can be
   added to any period. Only a month that is closed stays as it is.

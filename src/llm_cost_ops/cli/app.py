@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pricing": ("pricing:pricing", "Prices: list, set, import, compare, re-rate."),
     "journal": ("journal:journal", "A month of costs as entries of a general ledger."),
     "bi": ("bi:bi", "Views for SQL tools, with a role that reads them alone."),
+    "charges": ("charges:charges", "Charges that are no calls: commitments, purchases, credits."),
     "rates": ("rates:rates", "Exchange rates: give, import, list, convert."),
     "forecast": ("forecasts:forecast", "Forecasts, anomalies, and when a budget is exceeded."),
     "auth": ("keys:auth", "Sign in and out, API keys, SCIM tokens, OAuth clients."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.api_keys import AsyncApiKeys
     from llm_cost_ops.client.resources.audit import AsyncAudit
     from llm_cost_ops.client.resources.budgets import AsyncBudgets
+    from llm_cost_ops.client.resources.charges import AsyncCharges
     from llm_cost_ops.client.resources.costs import AsyncCosts
     from llm_cost_ops.client.resources.exchange_rates import AsyncExchangeRates
     from llm_cost_ops.client.resources.exports import AsyncExports
@@ -179,6 +180,12 @@ class AsyncCostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.journal import AsyncJournal
 
         return AsyncJournal(self._caller, self._driver)
+
+    @cached_property
+    def charges(self) -> AsyncCharges:
+        from llm_cost_ops.client.resources.charges import AsyncCharges
+
+        return AsyncCharges(self._caller, self._driver)
 
     @cached_property
     def exchange_rates(self) -> AsyncExchangeRates:

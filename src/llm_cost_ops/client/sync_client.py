@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_cost_ops.client.resources.api_keys import ApiKeys
     from llm_cost_ops.client.resources.audit import Audit
     from llm_cost_ops.client.resources.budgets import Budgets
+    from llm_cost_ops.client.resources.charges import Charges
     from llm_cost_ops.client.resources.costs import Costs
     from llm_cost_ops.client.resources.exchange_rates import ExchangeRates
     from llm_cost_ops.client.resources.exports import Exports
@@ -182,6 +183,12 @@ class CostOpsClient(BaseClient):
         from llm_cost_ops.client.resources.journal import Journal
 
         return Journal(self._caller, self._driver)
+
+    @cached_property
+    def charges(self) -> Charges:
+        from llm_cost_ops.client.resources.charges import Charges
+
+        return Charges(self._caller, self._driver)
 
     @cached_property
     def exchange_rates(self) -> ExchangeRates:

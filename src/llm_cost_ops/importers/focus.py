@@ -23,7 +23,13 @@ from llm_cost_ops.importers.fields import amount_of, object_of, text_of
 from llm_cost_ops.importers.identity import content_digest
 from llm_cost_ops.importers.lines import peek
 from llm_cost_ops.importers.parquet import parquet_rows
-from llm_cost_ops.importers.problem import ImportFormatError, ImportProblem, RowError
+from llm_cost_ops.importers.problem import (
+    ImportFormatError,
+    ImportProblem,
+    NothingToBill,
+    RowError,
+    problem_at,
+)
 from llm_cost_ops.importers.record import LINE, ImportOptions, ItemStream, Record, Row, RowStream
 from llm_cost_ops.importers.tabular import csv_rows, mapped, mapping_for
 
@@ -40,6 +46,7 @@ _FIELDS = {
     "SubAccountId": "project_id", "x_Team": "team_id", "x_ConsumerId": "user_id",
     "x_Environment": "environment", "x_Feature": "feature", "x_CredentialId": "api_key_id",
 }  # fmt: skip
+_BOUGHT = ("Commitment", "Purchase")
 _UNPRICED, _PARTIALLY = "unpriced", "partially_priced"
 _TAKES_AWAY = (
     "is a correction that takes away more than it adds, which no record can: import an export with "
@@ -190,17 +197,24 @@ def _items(rows: RowStream) -> ItemStream:
                 period, current = _Period(), start
             period.add(key, _provider(item.row), _charge(item.line, item.row))
         except RowError as error:
-            yield ImportProblem(item.line, error.field, error.message)
+            yield problem_at(item.line, error)
     yield from period.items()
 
 
 def _key(row: Row) -> dict[str, str | None]:
     key = {name: _text(row, name) for name in _KEY if name != "Tags"}
     key["Tags"] = _text_of_any_length(row, "Tags")
+    if key["x_ModelId"] is None and _is_no_call(row):
+        raise NothingToBill("is of no call: enter the charge itself", field="ChargeCategory")
     for name in ("ChargePeriodStart", "BillingCurrency", "x_ModelId"):
         if key[name] is None:
             raise RowError("is required: only charges of calls can be imported", field=name)
     return key
+
+
+def _is_no_call(row: Row) -> bool:
+    """Whether a row is of a commitment, of another purchase, or a credit."""
+    return _text(row, "ResourceType") in _BOUGHT or _text(row, "ChargeCategory") == "Credit"
 
 
 def _text(row: Row, name: str) -> str | None:
@@ -222,7 +236,7 @@ def _charge(line: int, row: Row) -> _Charge:
         line=line,
         status=_text(row, "x_CostStatus"),
         price=(_text(row, "x_PriceVersion"), _text(row, "x_PriceRule")),
-        cost=_number(row, "BilledCost"),
+        cost=_number(row, "ContractedCost"),
         list_cost=_number(row, "ListCost"),
         kind=_text(row, "x_TokenKind"),
         quantity=_number(row, "ConsumedQuantity"),

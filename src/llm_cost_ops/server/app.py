@@ -43,6 +43,7 @@ from llm_cost_ops.server.budgets import reserve_routes as reservations
 from llm_cost_ops.server.budgets import routes as budgets
 from llm_cost_ops.server.budgets.desk import Desk
 from llm_cost_ops.server.budgets.on_behalf import OnBehalf
+from llm_cost_ops.server.charges import routes as charges
 from llm_cost_ops.server.clock import Clock, SystemClock
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import PASSING, DatabaseUnavailable, SerializationRetry
@@ -147,6 +148,7 @@ ROOMS: tuple[Room, ...] = (
     Room("pricing", router=pricing.create_router(ledger.backfill)),
     Room("estimates", router=estimates.router),
     Room("rates", router=rates.router),
+    Room("charges", router=charges.router),
     Room("journal", router=journal.router),
     # Schedules before exports: /exports/schedules is no id of one.
     Room("schedules", router=schedules.router),

@@ -12,13 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
-from llm_cost_ops.core.focus.charges import (
-    Account,
-    Commitment,
-    drawn_rows,
-    in_virtual_currency,
-)
+from llm_cost_ops.core.focus.charges import drawn_rows, in_virtual_currency
 from llm_cost_ops.core.focus.columns import VERSIONS
+from llm_cost_ops.core.focus.commitments import Account, Commitment, Drawn
 from llm_cost_ops.core.focus.groups import KEY, SUMMED, group_rows, grouped_pages
 from llm_cost_ops.core.focus.rows import Row, rows_of
 from llm_cost_ops.core.focus.spread import spread
@@ -246,9 +242,10 @@ def test_rounding_of_what_a_commitment_pays_is_not_billed() -> None:
     call = rated_call({"input_tokens": 1}, {"input_tokens": ("0.01875", 10**6)})
     account = Account(organization_id="org_1", currency="USD", provider="openai")
     commitment = Commitment(
-        id="com_1", name="Credits", type="Prepaid", account=account, granted=Decimal(1), paid_e10=1
-    )
-    drawn = drawn_rows(rows_of(call), commitment, 100)
+        id="com_1", name="Credits", type="Prepaid", account=account, granted_e10=188,
+        paid_e10=100, start_us=0,
+    )  # fmt: skip
+    drawn = drawn_rows(rows_of(call), [Drawn(commitment, 188, 100)])
     usage, rounding = group_rows(row for _ in range(1000) for row in drawn)
     assert (usage["EffectiveCost"], usage["BilledCost"]) == (Decimal("0.00001"), 0)
     assert (rounding["EffectiveCost"], rounding["BilledCost"]) == (0, 0)

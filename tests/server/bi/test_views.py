@@ -19,6 +19,7 @@ from llm_cost_ops.server.db.urls import DatabaseKind
 from tests.server.bi.clients import PASSWORD, actor, client, operate, rows
 from tests.support.application import Application
 from tests.support.calls import accepted, proof, record, send, usage
+from tests.support.handover_operations import CHARGES
 
 AT = "2026-11-05T12:30:00.250000Z"
 
@@ -45,6 +46,9 @@ def furnish(app: Application) -> None:
     rate = {"from_currency": "USD", "to_currency": "EUR", "date": "2026-10-31",
             "rate": "0.92134567890123456789", "source": "ECB"}  # fmt: skip
     accepted(send(app, "/exchange-rates", rate), 201)
+    prepaid, _, credit = CHARGES
+    accepted(send(app, "/charges", {**prepaid, "granted": "0.0000000001"}), 201)
+    accepted(send(app, "/charges", {**credit}), 201)
     accepted(app.request("PATCH", "/api/v1/projects/web", json={"name": "Web shop"}), 200)
 
 
@@ -78,6 +82,14 @@ def test_a_sql_client_sees_the_ledgers_sums_and_nothing_else(application: Applic
             ((rate, day),) = rows(connection, "SELECT rate, day FROM bi_exchange_rates")
             assert Decimal(rate) == Decimal("0.92134567890123456789")
             assert str(day) == "2026-10-31"
+            charged = rows(connection, "SELECT amount, granted, start_day, end_day FROM bi_charges")
+            assert {
+                Decimal(paid): (granted and Decimal(granted), str(start), str(end))
+                for paid, granted, start, end in charged
+            } == {
+                Decimal("12.5"): (None, "2025-11-02", "None"),
+                Decimal(900): (Decimal("1e-10"), "2025-10-01", "2026-09-30"),
+            }
             ((at,),) = rows(connection, "SELECT called_at FROM bi_calls WHERE event_id = 'a'")
             assert str(at).startswith("2026-11-05 12:30:00")
             columns_are_those_of_the_page(connection, application.database.kind)

@@ -205,6 +205,6 @@ def test_a_closed_month_that_is_archived_meanwhile_is_no_whole_file(
     columns = columns_of("costs", ("id",))
     wanted = Wanted("costs", Form(), selection, columns, month="2026-10")
     wanted, name = as_booked(app.database, own, wanted)
-    chunks = wanted.chunks(Sources(app.database, PriceBook.packaged, "USD", name))
+    chunks = wanted.chunks(Sources(app.database, PriceBook.packaged, "USD", name, 0))
     with pytest.raises(DayClosed):
         list(chunks)

@@ -25,6 +25,7 @@ from tests.support.calls import accepted, error, record, send, set_price, usage
 from tests.support.focus import sum_of, violations
 
 EXPORT = "/api/v1/costs/export"
+NOW_US = 1_795_867_200_000_000
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 AT = "2026-10-05T12:30:00Z"
 CONTRACT = {"label": "deal", "factor": "0.8", "effective_date": "2026-10-06", "provider": "openai"}
@@ -65,7 +66,7 @@ def furnish(app: Application) -> None:
 
 def dataset(app: Application, **focus: str) -> list[Row]:
     selection = Selection(app.organization_id, ALL_TIME, time_zone("UTC"))
-    pages = list(focus_rows(app.database, selection, Focus(**focus), "Acme"))
+    pages = list(focus_rows(app.database, selection, Focus(**focus), "Acme", NOW_US))
     return [row for page in pages for row in page]
 
 

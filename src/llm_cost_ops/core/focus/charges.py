@@ -1,5 +1,5 @@
-"""Charges that are not calls: purchases of credits and commitments, what is drawn from them, what
-is left unused, and credits that a provider grants.
+"""Charges that are not calls: purchases of commitments and of anything else, what is drawn from
+commitments, what is left unused, and credits that a provider grants.
 
 As the specification's example of a prepayment that is drawn down: the purchase has the payment as
 BilledCost and no EffectiveCost; usage that it pays has no BilledCost, and what is drawn as
@@ -8,154 +8,120 @@ EffectiveCost. So each is counted once in either column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import cast
 
 from llm_cost_ops.core.focus import entities, sku
-from llm_cost_ops.core.focus.columns import FocusError
+from llm_cost_ops.core.focus.commitments import Account, Commitment, Drawn
 from llm_cost_ops.core.focus.contracts import applied
 from llm_cost_ops.core.focus.rows import BLANK, ZERO, Row, set_account, set_costs, set_seller
-from llm_cost_ops.core.focus.values import CREDIT, PRICE_LIST, PURCHASE, USAGE
-from llm_cost_ops.core.money import E10, EXACT, decimal_from_fraction, from_e10, split
+from llm_cost_ops.core.focus.values import CORRECTION, CREDIT, PRICE_LIST, PURCHASE, USAGE
+from llm_cost_ops.core.money import E10, decimal_from_fraction, from_e10, round_ratio, to_e10
 
 SPEND = "Spend"
-UNITS = "Usage"
-_CATEGORIES = (SPEND, UNITS)
 USED = "Used"
 UNUSED = "Unused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Whose bill a charge is on, and who sends it. `currency` is ISO 4217."""
-
-    organization_id: str
-    currency: str
-    provider: str
-    organization_name: str | None = None
-    invoice_issuer: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commitment:
-    """Prepaid credits, a spend commitment or reserved throughput.
-
-    `category` Spend counts money (`granted` in the account's currency), Usage counts `unit`s.
-    `paid_e10` is the price of the whole in units of 1e-10. `type` is the provider's word for it.
-    """
-
-    id: str
-    name: str
-    type: str
-    account: Account
-    granted: Decimal
-    paid_e10: int
-    category: str = SPEND
-    unit: str | None = None
-    contract_id: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.category not in _CATEGORIES:
-            raise FocusError(f"must be one of {', '.join(_CATEGORIES)}", field="category")
-        if self.category == UNITS and not self.unit:
-            raise FocusError("must be given for a commitment of usage", field="unit")
-        if self.granted <= 0 or self.paid_e10 < 0:
-            raise FocusError(
-                "must be greater than 0, at a price that is not negative", field="granted"
-            )
-
-    @property
-    def counted_in(self) -> str:
-        """The unit of the commitment: its currency for Spend."""
-        return self.unit if self.category == UNITS and self.unit else self.account.currency
-
-    @property
-    def unit_price(self) -> Decimal:
-        """What was paid for one unit, half-even at twenty places."""
-        return decimal_from_fraction(Fraction(self.paid_e10, E10) / Fraction(self.granted))
-
-    @property
-    def list_unit_price(self) -> Decimal:
-        """A unit of currency is worth itself; what other units cost publicly is not known here."""
-        return Decimal(1) if self.category == SPEND else self.unit_price
-
-
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Of a charge: instants in microseconds since 1970, start included, end excluded."""
+    """Of a charge: instants in microseconds since 1970, start included, end excluded.
+    `corrects_closed` says that the billing period is not that of the charge, which was closed."""
 
     charge: tuple[int, int]
     billing: tuple[int, int]
+    corrects_closed: bool = False
 
 
-def purchase_row(
-    commitment: Commitment,
-    periods: Periods,
-    *,
-    frequency: str = "One-Time",
-    covers_future: bool = True,
-) -> Row:
-    """The purchase of a commitment. Its EffectiveCost is 0 when it covers charges to come."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee:
+    """What was bought for some `days` and is no commitment, such as seats. `amount_e10` is the
+    price of all of its `quantity` for all days, in units of 1e-10."""
+
+    id: str
+    name: str
+    account: Account
+    amount_e10: int
+    days: int = 1
+    quantity: Decimal = Decimal(1)
+    unit: str = "Units"
+    is_recurring: bool = False
+
+
+def purchase_row(commitment: Commitment, periods: Periods) -> Row:
+    """The purchase of a commitment. Its EffectiveCost is 0: it covers charges to come."""
     row = _commitment_row(commitment, periods)
     row["ChargeCategory"] = PURCHASE
-    row["ChargeFrequency"] = frequency
+    row["ChargeFrequency"] = "One-Time"
     row["ChargeDescription"] = f"Purchase of {commitment.name}"
     row["PricingCategory"] = "Standard"
     row["CommitmentDiscountStatus"] = None
-    _set_units(row, commitment, commitment.granted)
-    list_cost = EXACT.multiply(commitment.granted, commitment.list_unit_price)
-    set_costs(row, commitment.paid_e10, _e10(list_cost))
-    if covers_future:
-        row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = from_e10(0)
-    return row
+    _set_units(row, commitment, commitment.granted_e10)
+    set_costs(row, commitment.paid_e10, commitment.granted_e10)
+    row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = from_e10(0)
+    return _in_its_currency(row, commitment)
 
 
-def unused_row(commitment: Commitment, periods: Periods, quantity: Decimal, value_e10: int) -> Row:
-    """What of a commitment expired in a charge period: its quantity, and what was paid for it."""
+def unused_row(commitment: Commitment, periods: Periods, drawn_e10: int) -> Row:
+    """What of a commitment was not drawn until it ended: of all but `drawn_e10` the price paid."""
     row = _commitment_row(commitment, periods)
     row["ChargeCategory"] = USAGE
     row["ChargeFrequency"] = "Usage-Based"
     row["ChargeDescription"] = f"Unused part of {commitment.name}"
     row["PricingCategory"] = "Committed"
     row["CommitmentDiscountStatus"] = UNUSED
-    _set_units(row, commitment, quantity)
-    listed = EXACT.multiply(quantity, commitment.list_unit_price)
-    set_costs(row, _e10(EXACT.multiply(quantity, commitment.unit_price)), _e10(listed))
+    left = commitment.granted_e10 - drawn_e10
+    _set_units(row, commitment, left)
+    set_costs(row, commitment.paid_e10 - commitment.value_of(drawn_e10), left)
     row["BilledCost"] = from_e10(0)
-    row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = from_e10(value_e10)
+    return _in_its_currency(row, commitment)
+
+
+def fee_row(fee: Fee, periods: Periods) -> Row:
+    """A purchase of anything else: its EffectiveCost is in the rows of its days."""
+    row = _fee_row(fee, periods)
+    row["ChargeCategory"] = PURCHASE
+    row["ChargeFrequency"] = "Recurring" if fee.is_recurring else "One-Time"
+    row["ChargeDescription"] = f"Purchase of {fee.name}"
+    row["PricingQuantity"] = fee.quantity
+    set_costs(row, fee.amount_e10, fee.amount_e10)
+    row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = from_e10(0)
     return row
 
 
-def drawn_rows(rows: Sequence[Row], commitment: Commitment, drawn_e10: int) -> list[Row]:
-    """Rows of usage that a commitment pays: nothing is billed, and EffectiveCost is what is drawn,
-    shared by ContractedCost (largest remainder) so that it sums to `drawn_e10`.
+def fee_day_row(fee: Fee, periods: Periods, day: int) -> Row:
+    """A day (the first is 0) of a purchase: its share of the quantity and of the payment."""
+    row = _fee_row(fee, periods)
+    row["ChargeCategory"] = USAGE
+    row["ChargeFrequency"] = "Usage-Based"
+    row["ChargeDescription"] = fee.name
+    share = decimal_from_fraction(Fraction(fee.quantity) / fee.days)
+    row["ConsumedQuantity"] = row["PricingQuantity"] = share
+    row["ConsumedUnit"] = fee.unit
+    until = round_ratio(fee.amount_e10 * (day + 1), fee.days)
+    cost = until - round_ratio(fee.amount_e10 * day, fee.days)
+    set_costs(row, cost, cost)
+    row["BilledCost"] = from_e10(0)
+    return row
 
-    Rows without any cost share nothing but with each other. Raises FocusError without rows.
-    """
-    if not rows:
-        raise FocusError("must have a row", field="rows")
-    weights = [abs(_e10(row["ContractedCost"])) for row in rows]
-    shares = split(drawn_e10, weights if any(weights) else [1] * len(rows))
-    return [_drawn(row, commitment, share) for row, share in zip(rows, shares, strict=True)]
 
-
-def _drawn(row: Row, commitment: Commitment, share_e10: int) -> Row:
-    drawn = row.copy()
-    value = from_e10(share_e10)
-    drawn["BilledCost"] = from_e10(0)
-    drawn["EffectiveCost"] = drawn["PricingCurrencyEffectiveCost"] = value
-    _set_commitment(drawn, commitment)
-    quantity = value if commitment.category == SPEND else row["ConsumedQuantity"]
-    drawn["ContractApplied"] = _applied(commitment, quantity)
-    if row["ChargeCategory"] == USAGE:
-        drawn["PricingCategory"] = "Committed"
-        drawn["CommitmentDiscountStatus"] = USED
-        if row["ChargeClass"] is None:  # may be null in a correction, and the validator insists
-            drawn["CommitmentDiscountQuantity"] = quantity
-            drawn["CommitmentDiscountUnit"] = commitment.counted_in
-    return drawn
+def _fee_row(fee: Fee, periods: Periods) -> Row:
+    row = _account_row(fee.account, periods)
+    identifier = sku.sku_id(fee.account.provider, fee.name, "purchase")
+    row["PricingCategory"] = "Standard"
+    row["PricingUnit"] = fee.unit
+    row["SkuId"], row["SkuPriceId"] = identifier, sku.sku_price_id(identifier)
+    row["SkuMeter"] = fee.name
+    row["ResourceId"], row["ResourceType"] = fee.id, "Purchase"
+    price = decimal_from_fraction(Fraction(fee.amount_e10, E10) / Fraction(fee.quantity))
+    for name in ("ContractedUnitPrice", "ListUnitPrice"):
+        row[name] = row[f"PricingCurrency{name}"] = price
+    row["x_UnitPriceBasis"] = PRICE_LIST
+    return row
 
 
 def credit_row(account: Account, periods: Periods, amount_e10: int, description: str) -> Row:
@@ -168,10 +134,74 @@ def credit_row(account: Account, periods: Periods, amount_e10: int, description:
     return row
 
 
+def drawn_rows(rows: Sequence[Row], drawn: Sequence[Drawn]) -> list[Row]:
+    """Rows of a call with what commitments pay of them: that is not billed, and has what was paid
+    for it as EffectiveCost.
+
+    What is drawn is at most the ContractedCost of the rows. One commitment that pays all of it pays
+    each row; else those of the first rows, as far as it goes. A row that two pay is said to be of
+    the one that pays more, and ContractApplied has both.
+    """
+    costs = [_contracted(row) for row in rows]
+    parts: list[list[Drawn]] = [[] for _ in rows]
+    left = [max(cost, 0) for cost in costs]
+    for each in drawn:
+        amounts = costs if each.amount_e10 == sum(costs) else _filled(left, each.amount_e10)
+        left = [have - amount for have, amount in zip(left, amounts, strict=True)]
+        for place, (amount, value) in enumerate(_valued(each, amounts)):
+            if amount:
+                parts[place].append(Drawn(each.commitment, amount, value))
+    return [_drawn(*pair) if pair[1] else pair[0] for pair in zip(rows, parts, strict=True)]
+
+
+def _contracted(row: Row) -> int:
+    """Units of 1e-10."""
+    return to_e10(cast("Decimal", row["ContractedCost"]))
+
+
+def _filled(left: Sequence[int], amount: int) -> list[int]:
+    """The amount laid into what each has left, the first ones first."""
+    filled: list[int] = []
+    for have in left:
+        filled.append(min(have, amount))
+        amount -= filled[-1]
+    return filled
+
+
+def _valued(drawn: Drawn, amounts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The amounts, each with its share of the value, which they sum to."""
+    until = [
+        round_ratio(drawn.value_e10 * amount, drawn.amount_e10)
+        for amount in accumulate(amounts, initial=0)
+    ]
+    return zip(amounts, (after - before for before, after in pairwise(until)), strict=True)
+
+
+def _drawn(row: Row, parts: Sequence[Drawn]) -> Row:
+    made = row.copy()
+    main = max(parts, key=lambda part: part.amount_e10)
+    billed = _contracted(row) - sum(part.amount_e10 for part in parts)
+    effective = from_e10(billed + sum(part.value_e10 for part in parts))
+    made["BilledCost"] = from_e10(billed)
+    made["EffectiveCost"] = made["PricingCurrencyEffectiveCost"] = effective
+    _set_commitment(made, main.commitment)
+    made["ContractApplied"] = applied(
+        (part.commitment.contract_id or part.commitment.id, part.commitment.id,
+         from_e10(part.amount_e10))
+        for part in parts
+    )  # fmt: skip
+    if row["ChargeCategory"] == USAGE:
+        made["PricingCategory"] = "Committed"
+        made["CommitmentDiscountStatus"] = USED
+        if row["ChargeClass"] is None:  # may be null in a correction, and the validator insists
+            made["CommitmentDiscountQuantity"] = from_e10(main.amount_e10)
+            made["CommitmentDiscountUnit"] = main.commitment.account.currency
+    return _in_its_currency(made, main.commitment)
+
+
 def in_virtual_currency(row: Row, name: str, units: Decimal) -> Row:
     """The row priced in a virtual currency (`Credits`), of which `units` are worth one unit of the
-    billing currency: the columns PricingCurrency*, half-even at twenty places. What is drawn from a
-    commitment is drawn first."""
+    billing currency: the columns PricingCurrency*, half-even at twenty places."""
     priced = row.copy()
     priced["PricingCurrency"] = name
     for column, source in (
@@ -185,13 +215,21 @@ def in_virtual_currency(row: Row, name: str, units: Decimal) -> Row:
     return priced
 
 
+def _in_its_currency(row: Row, commitment: Commitment) -> Row:
+    if commitment.virtual_currency is None:
+        return row
+    return in_virtual_currency(row, commitment.virtual_currency, commitment.virtual_units)
+
+
 def _account_row(account: Account, periods: Periods) -> Row:
     row = BLANK.copy()
     row["ChargePeriodStart"], row["ChargePeriodEnd"] = periods.charge
     row["BillingPeriodStart"], row["BillingPeriodEnd"] = periods.billing
+    row["ChargeClass"] = CORRECTION if periods.corrects_closed else None
     set_account(row, account.organization_id, account.organization_name, account.currency)
     set_seller(row, entities.seller_name(account.provider), account.invoice_issuer)
     row["ServiceName"] = entities.service_name(account.provider)
+    row["InvoiceId"] = account.invoice_id
     row["x_CostStatus"] = "priced"
     row["x_RequestCount"] = ZERO
     return row
@@ -207,7 +245,6 @@ def _commitment_row(commitment: Commitment, periods: Periods) -> Row:
     row["ResourceName"] = None if commitment.name == commitment.id else commitment.name
     row["ResourceType"] = "Commitment"
     _set_commitment(row, commitment)
-    row["CommitmentDiscountUnit"] = commitment.counted_in
     return row
 
 
@@ -215,28 +252,19 @@ def _set_commitment(row: Row, commitment: Commitment) -> None:
     row["CommitmentDiscountId"] = commitment.id
     row["CommitmentDiscountName"] = commitment.name
     row["CommitmentDiscountType"] = commitment.type
-    row["CommitmentDiscountCategory"] = commitment.category
+    row["CommitmentDiscountCategory"] = SPEND
 
 
-def _set_units(row: Row, commitment: Commitment, quantity: Decimal) -> None:
-    row["PricingQuantity"] = row["CommitmentDiscountQuantity"] = quantity
-    row["PricingUnit"] = commitment.counted_in
+def _set_units(row: Row, commitment: Commitment, quantity_e10: int) -> None:
+    """Money as a quantity: a unit of the currency is worth itself, at the price that was paid."""
+    quantity = from_e10(quantity_e10)
+    row["PricingQuantity"] = quantity
+    row["PricingUnit"] = commitment.account.currency
+    if row["ChargeClass"] is None:  # as in `_drawn`
+        row["CommitmentDiscountQuantity"] = quantity
+        row["CommitmentDiscountUnit"] = commitment.account.currency
     row["ContractedUnitPrice"] = row["PricingCurrencyContractedUnitPrice"] = commitment.unit_price
-    row["ListUnitPrice"] = row["PricingCurrencyListUnitPrice"] = commitment.list_unit_price
+    row["ListUnitPrice"] = row["PricingCurrencyListUnitPrice"] = Decimal(1)
     row["x_UnitPriceBasis"] = PRICE_LIST
-    row["ContractApplied"] = _applied(commitment, quantity)
-
-
-def _applied(commitment: Commitment, quantity: object) -> str | None:
-    """None for a charge without a quantity of the commitment's unit."""
-    if not isinstance(quantity, Decimal):
-        return None
     contract = commitment.contract_id or commitment.id
-    if commitment.category == SPEND:
-        return applied(contract, commitment.id, cost=quantity)
-    return applied(contract, commitment.id, quantity=quantity, unit=commitment.counted_in)
-
-
-def _e10(amount: object) -> int:
-    """Units of 1e-10, half-even."""
-    return int(EXACT.scaleb(Decimal(str(amount)), 10).to_integral_value(context=EXACT))
+    row["ContractApplied"] = applied([(contract, commitment.id, quantity)])

@@ -119,7 +119,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column("ChargeDescription", STRING, _M, True, "Meter, model and provider in words."),
     Column(
         "ChargeFrequency", STRING, _R, False,
-        "`Usage-Based`, and for purchases what they say; `One-Time` for credits and adjustments.",
+        "`Usage-Based`; for purchases what was entered; `One-Time` for credits and adjustments.",
         allowed=("One-Time", "Recurring", "Usage-Based"),
     ),
     Column("ChargePeriodEnd", DATETIME, _M, False, "The end of the charge period, excluded."),
@@ -128,14 +128,14 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
         "The hour (or day) of the call in UTC, also for corrections.",
     ),
     Column(
-        "CommitmentDiscountCategory", STRING, _C, True, "Of the commitment that pays.",
+        "CommitmentDiscountCategory", STRING, _C, True, "`Spend`, of the commitment that pays.",
         allowed=("Spend", "Usage"),
     ),
     Column("CommitmentDiscountId", STRING, _C, True, "Of the commitment that pays."),
     Column("CommitmentDiscountName", STRING, _C, True, "Of the commitment that pays."),
     Column(
         "CommitmentDiscountQuantity", DECIMAL, _C, True,
-        "What is bought, drawn or left: money for Spend, units for Usage.",
+        "What is bought, drawn or left, in money. Null in corrections.",
     ),
     Column(
         "CommitmentDiscountStatus", STRING, _C, True,
@@ -143,7 +143,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
         allowed=("Used", "Unused"),
     ),
     Column("CommitmentDiscountType", STRING, _C, True, "Of the commitment: the provider's word."),
-    Column("CommitmentDiscountUnit", STRING, _C, True, "The currency for Spend, else the unit."),
+    Column("CommitmentDiscountUnit", STRING, _C, True, "The currency, where there is a quantity."),
     Column(
         "CommitmentProgramEligibilityDetails", JSON, _C, True,
         "Null: which programs a provider would have offered is not recorded.",
@@ -157,7 +157,7 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     Column("ConsumedUnit", STRING, _C, True, "`Tokens`, `Seconds`, `Requests` and so on."),
     Column(
         "ContractApplied", JSON, _C, True,
-        "The commitment that pays, with the cost or the quantity drawn.", versions=_FROM_1_3,
+        "The commitments that pay, each with the cost drawn.", versions=_FROM_1_3,
     ),
     Column(
         "ContractedCost", DECIMAL, _M, False, "The cost after negotiated prices.",
@@ -231,12 +231,12 @@ FOCUS_COLUMNS: tuple[Column, ...] = (
     ),
     Column("RegionId", STRING, _C, True, "The region of the call, where it was reported."),
     Column("RegionName", STRING, _C, True, "As RegionId."),
-    Column("ResourceId", STRING, _C, True, "The id of the API key that made the call."),
+    Column("ResourceId", STRING, _C, True, "The API key that made the call, or the charge."),
     Column(
         "ResourceName", STRING, _C, True,
         "The name of the API key or of the provider's credential with this id, if there is one.",
     ),
-    Column("ResourceType", STRING, _C, True, "`API Key`, where ResourceId is not null."),
+    Column("ResourceType", STRING, _C, True, "`API Key`, `Commitment` or `Purchase`."),
     Column(
         "ServiceCategory", STRING, _M, False, "`AI and Machine Learning`.",
         allowed=(SERVICE_CATEGORY,),

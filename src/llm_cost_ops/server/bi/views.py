@@ -114,6 +114,24 @@ VIEWS: dict[str, tuple[str, tuple[ViewColumn, ...]]] = {
             ("source", "text", "who says so"),
         ),
     ),
+    "bi_charges": (
+        "What providers charged that is no call: commitments, other purchases, and credits.",
+        _columns(
+            ("id", "text", "the charge"),
+            ("kind", "text", "commitment, purchase, credit"),
+            ("provider", "text", "who sells"),
+            ("name", "text", "what it is"),
+            ("currency", "text", "ISO 4217"),
+            ("amount", "money", "what was paid, or what a credit gives"),
+            ("granted", "money", "what calls may draw from a commitment"),
+            ("start_day", "day", "its first day, UTC"),
+            ("end_day", "day", "its last day; null without one"),
+            ("billing_period", "text", "the month in whose books it is: `2026-10`"),
+            ("invoice_id", "text", "the provider's invoice"),
+            ("amount_e10", "units", "`amount`"),
+            ("granted_e10", "units", "`granted`"),
+        ),
+    ),
 }
 
 
@@ -178,6 +196,14 @@ def statements(
         "bi_exchange_rates": (
             f"SELECT x.from_currency, x.to_currency, {say.day('x.day')} AS day, "
             f"{say.digits('x.rate')} AS rate, x.source FROM {at}exchange_rates x WHERE x.{own}"
+        ),
+        "bi_charges": (
+            "SELECT g.id, g.kind, g.provider, g.name, g.currency, "
+            f"{say.units('g.amount_e10')} AS amount, {say.units('g.granted_e10')} AS granted, "
+            f"{say.day('g.start_day')} AS start_day, {say.day('g.end_day')} AS end_day, "
+            "g.billing_period, g.invoice_id"
+            f"{say.also(amount_e10='g.amount_e10', granted_e10='g.granted_e10')} "
+            f"FROM {at}charges g WHERE g.{own}"
         ),
     }
 

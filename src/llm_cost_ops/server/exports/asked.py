@@ -71,12 +71,14 @@ _TYPE_NAMES = {"cost": COSTS, "analytics": AGGREGATES, "aggregate": AGGREGATES,
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a file is made from, for an organization of this name and currency."""
+    """What a file is made from, for an organization of this name and currency. What is dated after
+    `now_us` has not happened."""
 
     database: Database
     book: Callable[[], PriceBook]
     currency: str
     name: str | None
+    now_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Wanted:
             form = replace(self.form, days=days)
             return written(table if tally is None else tally.of(table), form)
         pages = focus_pages(
-            sources.database, self.selection, focus, sources.name, self.month,
+            sources.database, self.selection, focus, sources.name, sources.now_us, self.month,
             named=self.form.created_us is None,  # what is closed does not change with a name
         )  # fmt: skip
         if tally is not None:

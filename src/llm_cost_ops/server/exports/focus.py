@@ -1,4 +1,5 @@
-"""Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period.
+"""Calls as a FOCUS dataset: each call's usage on the card that rated it, added up by charge period,
+and the charges that are no calls.
 
 Calls are read in the order of time: what is added up is written when the charge period is over, or
 when its groups are many, so that memory holds a page of them.
@@ -15,6 +16,7 @@ from typing import Any, cast
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.columns import DATETIME, DECIMAL, columns_of
 from llm_cost_ops.core.focus.columns import JSON as JSON_TYPE
+from llm_cost_ops.core.focus.commitments import Drawn
 from llm_cost_ops.core.focus.groups import pages_of_values
 from llm_cost_ops.core.focus.labels import key_values
 from llm_cost_ops.core.focus.periods import charge_period
@@ -31,6 +33,7 @@ from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read
+from llm_cost_ops.server.exports.charges import Charges, Dataset, paid
 from llm_cost_ops.server.exports.columns import Column, Exported, Kind
 from llm_cost_ops.server.exports.labels import UNNAMED, Labels, labels_of, own_cost_center
 from llm_cost_ops.server.ledger.wire import stored_json, usage_of
@@ -51,10 +54,14 @@ class Focus:
 
 
 def focus_rows(
-    database: Database, selection: Selection, focus: Focus, organization_name: str | None
+    database: Database,
+    selection: Selection,
+    focus: Focus,
+    organization_name: str | None,
+    now_us: int,
 ) -> Iterator[list[Row]]:
     """The pages of `focus_pages` with rows by the names of their columns."""
-    for page in focus_pages(database, selection, focus, organization_name):
+    for page in focus_pages(database, selection, focus, organization_name, now_us):
         yield list(map(row_of, page))
 
 
@@ -63,6 +70,7 @@ def focus_pages(
     selection: Selection,
     focus: Focus,
     organization_name: str | None,
+    now_us: int,
     month: str | None = None,
     *,
     named: bool = True,
@@ -72,35 +80,55 @@ def focus_pages(
     `named`: with ids in the place of names, which change."""
     labels = labels_of(database, selection.organization_id) if named else UNNAMED
     known = _Known(_Cards(database), labels, organization_name)
-    calls = (
-        _focus_call(dict(zip(COLUMNS, values, strict=True)), known)
-        for batch in call_batches(database, selection, Order(), month=month)
-        for values in batch
-    )
+    dataset = Dataset(selection, month, focus.grain, organization_name, now_us)
+    charges = Charges(database, dataset)
     if month is not None:  # first, because they are of earlier charge periods: files are by time
+        if early := charges.until(window_of(month).start_us - 1):
+            yield early
         for restated in restated_calls(database, selection, month):
-            corrections = _corrections(restated, known, month)
+            corrections = _corrections(restated, known, charges, month)
             yield from _by_charge_period(corrections, focus)
-    yield from _by_charge_period(calls, focus)
+    calls = (
+        (_focus_call(call, known), charges.drawn(call))
+        for batch in call_batches(database, selection, Order(), month=month)
+        for call in (dict(zip(COLUMNS, values, strict=True)) for values in batch)
+    )
+    yield from _by_charge_period(calls, focus, charges)
+    if left := charges.rest():
+        yield left
 
 
-def _by_charge_period(calls: Iterable[FocusCall], focus: Focus) -> Iterator[list[Values]]:
+_Drawing = tuple[FocusCall, Sequence[Drawn]]
+"""A call, and what it draws from commitments."""
+
+
+def _by_charge_period(
+    calls: Iterable[_Drawing], focus: Focus, charges: Charges | None = None
+) -> Iterator[list[Values]]:
     grain = focus.grain
-    for _, period in groupby(calls, lambda call: charge_period(call.occurred_us, grain)):
-        yield from pages_of_values(row for call in period for row in values_of_call(call, grain))
+    for period, some in groupby(calls, lambda call: charge_period(call[0].occurred_us, grain)):
+        if charges is not None and (before := charges.until(period[0])):
+            yield before
+        yield from pages_of_values(
+            row for call, drawn in some for row in paid(values_of_call(call, grain), drawn)
+        )
 
 
-def _corrections(restated: Iterable[Restated], known: _Known, month: str) -> Iterator[FocusCall]:
+def _corrections(
+    restated: Iterable[Restated], known: _Known, charges: Charges, month: str
+) -> Iterator[_Drawing]:
     """Each call as it was, taken back, and as it is since."""
     window = window_of(month)
     billing = (window.start_us, window.end_us)
-    for before, after in restated:
-        if before is not None:
-            call = reversal_of(_focus_call(before, known))
-            yield call._replace(corrects_closed=True, billing_period=billing)
-        if after is not None:
-            call = _focus_call(after, known)
-            yield call._replace(is_correction=True, corrects_closed=True, billing_period=billing)
+    for each in restated:
+        drawn = charges.drawn_late(each)
+        if each.before is not None:
+            call = reversal_of(_focus_call(each.before, known))
+            yield call._replace(corrects_closed=True, billing_period=billing), ()
+        if each.after is not None:
+            call = _focus_call(each.after, known)
+            call = call._replace(is_correction=True, corrects_closed=True, billing_period=billing)
+            yield call, drawn
 
 
 def focus_csv(pages: Iterator[list[Values]], focus: Focus) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from llm_cost_ops.core.errors import DomainError
+from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.clock import Clock
@@ -123,7 +124,7 @@ class _Making:
     def _make(self, row: dict[str, Any], storage: Storage) -> None:
         wanted, at = wanted_again(row)
         wanted, name = as_booked(self._database, self._organization_id, wanted)
-        sources = Sources(self._database, self._book, at.currency, name)
+        sources = Sources(self._database, self._book, at.currency, name, to_micros(at.now))
         began = {
             "status": store.PROCESSING,
             "file_key": self._key,

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from llm_cost_ops.core.focus.columns import VERSIONS
 from llm_cost_ops.core.focus.metadata import metadata_document
 from llm_cost_ops.core.focus.periods import GRAINS
+from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.months import MONTH_PATTERN
 from llm_cost_ops.core.pricing.book import PriceBook
 from llm_cost_ops.server.access.change import actor_of
@@ -173,7 +174,8 @@ def _export(request: Request, principal: Principal, asked: Asked) -> Response:
         at = home(session, principal, deps.clock(request).now())
     wanted = wanted_of(asked, within, at)
     wanted, name = as_booked(database, principal.organization_id, wanted)
-    chunks = wanted.chunks(Sources(database, prices_of(request), at.currency, name))
+    sources = Sources(database, prices_of(request), at.currency, name, to_micros(at.now))
+    chunks = wanted.chunks(sources)
     # The first piece is made before the answer begins: what cannot be read is an error still.
     first = next(chunks, b"")
     actor = actor_of(request, principal)

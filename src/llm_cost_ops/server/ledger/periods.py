@@ -130,6 +130,34 @@ def empty_period(month: str, following: Period) -> Period:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was drawn from commitments until the end of a closed month, in 1e-10 by id."""
+
+    month: str
+    drawn: Mapping[str, int]
+
+
+def drawn_until(session: ReadSession, organization_id: str, month: str) -> Kept | None:
+    """What the last closed month before a month kept of what was drawn, if one did."""
+    query = (
+        select(_P.month, _P.drawn)
+        .where(
+            _P.organization_id == organization_id,
+            _P.month < month,
+            _P.status == CLOSED,
+            _P.drawn.is_not(None),
+        )
+        .order_by(_P.month.desc())
+        .limit(1)
+    )
+    row = session.execute(query).mappings().first()
+    if row is None:
+        return None
+    drawn: Mapping[str, str] = loads(row["drawn"])
+    return Kept(row["month"], {name: int(units) for name, units in drawn.items()})
+
+
 def all_periods(session: ReadSession, organization_id: str, now_us: int) -> list[Period]:
     """Closed and open months from the first with calls to that of now, the oldest first, without
     the closed ones in which there was nothing."""
@@ -256,10 +284,14 @@ def _first_to_close(
 
 
 def finish(
-    session: WriteSession, organization_id: str, before: Period, frozen: Frozen
+    session: WriteSession,
+    organization_id: str,
+    before: Period,
+    frozen: Frozen,
+    drawn: Mapping[str, int] | None = None,
 ) -> Period | None:
-    """Store the books of a month that is being closed. None where somebody else has stored them, or
-    opened the month again, meanwhile."""
+    """Store the books of a month that is being closed, and what was drawn from commitments until
+    its end. None where somebody else has stored them, or opened the month again, meanwhile."""
     lines = frozen.lines
     totals = told_totals(lines)
     whole = Delta()
@@ -284,6 +316,7 @@ def finish(
             digest=frozen.digest,
             lines=len(lines),
             lines_digest=lines_digest(lines),
+            drawn=None if drawn is None else dumps({k: str(v) for k, v in sorted(drawn.items())}),
         )
     )
     if not done.rowcount:

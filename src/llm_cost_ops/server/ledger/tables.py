@@ -228,6 +228,7 @@ periods = Table(
     Column("digest", String(64)),
     count("lines"),
     Column("lines_digest", String(64)),
+    Column("drawn", Text),
     Column("closed_by", Id),
     micros("closed_at"),
     micros("erased_at", nullable=True),
@@ -237,7 +238,8 @@ periods = Table(
 """Closed months, `2026-10`. A month is `closing` until the totals are there, and `reopening` while
 what came late goes back. One without a row before one that has one is closed and empty.
 `totals` in 1e-10 by currency as JSON, `digest` of the entries, `lines_digest` of the lines.
-`erased_at` is when labels of a person in calls of the month were last erased."""
+`drawn` is what calls until its end have drawn from commitments, in 1e-10 by id as JSON, null where
+there was none. `erased_at` is when labels of a person in calls of the month were last erased."""
 
 period_lines = Table(
     "period_lines",

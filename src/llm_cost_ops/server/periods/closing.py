@@ -8,11 +8,13 @@ what the request left, also where that was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from llm_cost_ops.core.money import from_e10
+from llm_cost_ops.server.charges.draw import drawn_after_books
+from llm_cost_ops.server.charges.store import opened_again
 from llm_cost_ops.server.clock import Clock
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read, report, write_retrying
@@ -107,7 +109,8 @@ def finish_all(database: Database, organization_id: str, now_us: int, turn: Turn
             if period.status != CLOSING:
                 continue
             frozen = books_of(session, organization_id, month, turn.go_on)
-        turn.write(partial(_stored, organization_id, period, frozen, now_us))
+        drawn = drawn_after_books(database, organization_id, month, turn.go_on)
+        turn.write(partial(_stored, organization_id, period, frozen, drawn, now_us))
     while True:
         with read(database) as session:
             if not reopening(session, organization_id):
@@ -117,9 +120,14 @@ def finish_all(database: Database, organization_id: str, now_us: int, turn: Turn
 
 
 def _stored(
-    organization_id: str, period: Period, frozen: Frozen, now_us: int, session: WriteSession
+    organization_id: str,
+    period: Period,
+    frozen: Frozen,
+    drawn: Mapping[str, int] | None,
+    now_us: int,
+    session: WriteSession,
 ) -> None:
-    done = finish(session, organization_id, period, frozen)
+    done = finish(session, organization_id, period, frozen, drawn)
     if done is not None:
         told(session, organization_id, CLOSED_TOPIC, done, now_us)
 
@@ -127,6 +135,7 @@ def _stored(
 def _moved(organization_id: str, now_us: int, session: WriteSession) -> None:
     was = move_page(session, organization_id)
     if was is not None:
+        opened_again(session, organization_id, was.month)
         told(session, organization_id, REOPENED_TOPIC, was, now_us)
 
 

@@ -14,6 +14,7 @@ from llm_cost_ops.server.access.change import KEYED, Raw, change
 from llm_cost_ops.server.access.deps import own_fields, require
 from llm_cost_ops.server.access.principal import Principal
 from llm_cost_ops.server.audit.actor import Actor
+from llm_cost_ops.server.charges.store import opened_again
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import WriteSession, read, report
 from llm_cost_ops.server.exports.forms import MEDIA_TYPES, Form, written
@@ -244,6 +245,7 @@ def reopen_period(
             after: dict[str, object] = {"reason": reason.strip()}
             actor.record(session, "periods.reopen", "period", month, before, after)
         if found is not None and found.is_open:
+            opened_again(session, actor.organization_id, month)
             told(session, actor.organization_id, REOPENED_TOPIC, found.was, actor.now_us)
         elif found is not None and not waits:
             leave(session, actor.organization_id, actor.now_us)

@@ -23,6 +23,7 @@ from llm_cost_ops.server.alerts.tables import (
     alert_rules,
     alerts,
 )
+from llm_cost_ops.server.charges.tables import charges
 from llm_cost_ops.server.exports.tables import exports
 from llm_cost_ops.server.forecasts.tables import anomalies, forecasts
 from llm_cost_ops.server.identity.tables import (
@@ -139,6 +140,7 @@ PLACES: tuple[Place, ...] = (
     *_each(cost_centers, TEXT, RENAME, "name", "owner"),
     *_each(cost_centers, JSON, RENAME, "metadata"),
     *_each(exchange_rates, ID, RENAME, "created_by"),
+    *_each(charges, ID, RENAME, "created_by"),
     *_each(provider_credentials, TEXT, RENAME, "name"),
     *_each(provider_credentials, ID, RENAME, "created_by"),
     *_each(roles, TEXT, RENAME, "description"),
@@ -250,7 +252,7 @@ APART: dict[str, str] = {
         reports report_templates
         forecasts anomalies organizations projects providers roles teams usage_records
         usage_corrections imports invitations scim_tokens identity_providers
-        provider_credentials exchange_rates
+        provider_credentials exchange_rates charges
         retention_archives sessions token_families oauth_clients
         price_versions price_adjustments price_cards reratings outbox jobs schedules budgets
         budget_changes spend_counters reservations webhook_endpoints webhook_events
@@ -385,6 +387,24 @@ APART: dict[str, str] = {
     "exchange_rates.source": "who publishes a rate",
     "exchange_rates.from_currency": "a code",
     "exchange_rates.to_currency": "a code",
+    **dict.fromkeys(
+        ("charges.kind", "charges.frequency", "charges.unit", "charges.virtual_currency"), "a word"
+    ),
+    **dict.fromkeys(("charges.quantity", "charges.virtual_units"), "digits"),
+    **dict.fromkeys(
+        (
+            "charges.name",
+            "charges.type",
+            "charges.contract_id",
+            "charges.invoice_id",
+            "charges.invoice_issuer",
+        ),
+        "what a provider sold, which the books of closed months say",
+    ),
+    "charges.provider": "a provider",
+    "charges.currency": "a code",
+    "charges.billing_period": "a month",
+    "periods.drawn": "amounts by ids of things",
     "provider_credentials.sealed": "sealed, and no person's",
     "webhook_endpoints.secret": "sealed, and no person's",
     "webhook_endpoints.previous_secret": "sealed, and no person's",

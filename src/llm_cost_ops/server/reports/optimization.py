@@ -16,6 +16,7 @@ from llm_cost_ops.server.reports.blocks import (
     label_of,
     titled,
 )
+from llm_cost_ops.server.reports.commitments import commitments
 from llm_cost_ops.server.reports.compared import cost_cell
 from llm_cost_ops.server.reports.material import Material, ratio
 
@@ -25,7 +26,8 @@ _HUNDREDTH = Decimal("0.01")
 
 
 def optimization(material: Material, options: Options) -> Section:
-    """Where the money goes, how much of the input was cached, and what list prices would cost."""
+    """Where the money goes, how much of the input was cached, what list prices would cost, and what
+    is left of commitments."""
     whole, query = material.overview, material.query("/costs/summary")
     listed = None if whole.is_unpriced else whole.list_cost
     cost = cost_cell(whole)
@@ -47,7 +49,8 @@ def optimization(material: Material, options: Options) -> Section:
         "those to judge who know what the calls are for."
     )
     table = group_table(material, "Where the money goes", MODELS, groups, most=MOST)
-    return Section(titled(options, "What is known"), (Figures(figures), text, table))
+    blocks = (Figures(figures), text, table, *commitments(material))
+    return Section(titled(options, "What is known"), blocks)
 
 
 def cache(material: Material, options: Options) -> Section:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.focus.columns import COLUMNS
+from llm_cost_ops.core.instant import to_micros
 from llm_cost_ops.core.money import plain
 from llm_cost_ops.core.period import Window
 from llm_cost_ops.core.permissions import normalise
@@ -117,7 +118,7 @@ class Exports:
     ) -> Made:
         found = self._wanted(parameters, principal, at).of_period(window)
         wanted, name = as_booked(database, principal.organization_id, found)
-        sources = Sources(database, PriceBook.packaged, at.currency, name)
+        sources = Sources(database, PriceBook.packaged, at.currency, name, to_micros(at.now))
         tally = CallTally()
 
         return Made(
