@@ -26,7 +26,7 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, read, report
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.late import has_late
-from llm_cost_ops.server.ledger.periods import drawn_until
+from llm_cost_ops.server.ledger.periods import closed_periods, drawn_until
 
 UTC = ZoneInfo("UTC")
 GoOn = Callable[[], object]
@@ -98,7 +98,8 @@ def _booked(
     database: Database, organization_id: str, charges: Sequence[Charge], month: str, go_on: GoOn
 ) -> Drawdown:
     """The drawdown at the beginning of the books of a month: from the last closed month that kept
-    one, month by month."""
+    one, month by month. What is recorded later for a month that was empty when it was closed is in
+    no books before those that were open then."""
     bought = [each for each in charges if each.kind == COMMITMENT]
 
     def at(which: str, drawn: dict[str, int]) -> Drawdown:
@@ -108,10 +109,14 @@ def _booked(
     first = min((each.billing_period for each in bought), default=month)
     with read(database) as session:
         kept = drawn_until(session, organization_id, month)
+        frozen = {each.month: each for each in closed_periods(session, organization_id)}
+    last = max(frozen, default="")
     drawn: dict[str, int] = {}
     if kept is not None:
         first, drawn = max(first, month_after(kept.month)), dict(kept.drawn)
     for each in months_between(first, month_before(month)):
+        if each <= last and (each not in frozen or frozen[each].is_empty):
+            continue
         drawdown = at(each, drawn)
         _draw_books(database, drawdown, organization_id, each, go_on)
         drawn = drawdown.drawn

@@ -1,0 +1,63 @@
+"""What closed months keep of what calls drew, whatever becomes of the ledger since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from llm_cost_ops.core.jsontext import loads
+from llm_cost_ops.server.charges import store
+from llm_cost_ops.server.clock import FixedClock
+from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.settings import DatabaseSettings
+from tests.server.charges.test_charges import spend
+from tests.server.charges.test_datasets import FOREVER, enter, focus
+from tests.server.periods.books import Books
+from tests.server.privacy.test_retention import Place, _place
+from tests.support.calls import accepted, select_all
+
+
+@pytest.fixture
+def kept(sqlite_settings: DatabaseSettings, tmp_path: Path) -> Iterator[tuple[Books, Place]]:
+    """The app on 1 November, that keeps calls from the middle of September on."""
+    for place in _place(sqlite_settings, tmp_path / "archives"):
+        place.keep("usage", 45)
+        yield Books(place.app, cast("FixedClock", place.app.clock)), place
+
+
+def test_what_came_for_an_empty_month_is_drawn_in_no_closed_one_when_it_is_archived(
+    kept: tuple[Books, Place],
+) -> None:
+    books, place = kept
+    app = books.app
+    enter(app, {**FOREVER, "start_date": "2026-05-01", "granted": "10"})
+    spend(app, "3", "2026-05-10T00:00:00Z")
+    spend(app, "6.5", "2026-09-20T00:00:00Z")
+    accepted(books.close("2026-09"))
+    closed = focus(app, billing_period="2026-09")
+    billed = [row for row in closed if row["BilledCost"] != "0.0"]
+    assert billed == [], "7 were left"
+    spend(app, "4", "2026-07-10T00:00:00Z")
+    books.at("2026-11-01T11:00:00")
+    accepted(books.close("2026-10"))
+    place.run()
+    assert select_all(app, "SELECT day FROM closed_days WHERE day = 20644"), "10 July is gone"
+    assert focus(app, billing_period="2026-09") == closed
+
+
+def test_a_month_keeps_what_was_drawn_from_thousands(place: Books) -> None:
+    """MySQL and MariaDB end a plain text at 64 kB."""
+    app = place.app
+    (first,) = enter(app, FOREVER)
+    with write(app.database) as session:
+        one = store.get(session, app.organization_id, first)
+        assert one is not None
+        for number in range(2_000):
+            store.add(session, replace(one, id=f"chg_{number:026}"))
+    accepted(place.close("2026-10"))
+    ((drawn,),) = select_all(app, "SELECT drawn FROM periods WHERE month = '2026-10'")
+    assert len(loads(drawn)) == 2_001
