@@ -61,3 +61,24 @@ def test_a_month_keeps_what_was_drawn_from_thousands(place: Books) -> None:
     accepted(place.close("2026-10"))
     ((drawn,),) = select_all(app, "SELECT drawn FROM periods WHERE month = '2026-10'")
     assert len(loads(drawn)) == 2_001
+
+
+def test_what_retention_removed_has_drawn(kept: tuple[Books, Place]) -> None:
+    books, place = kept
+    app = books.app
+    enter(app, {**FOREVER, "start_date": "2026-08-01", "end_date": "2026-08-25", "granted": "10"},
+          {**FOREVER, "start_date": "2026-08-24", "granted": "20"})  # fmt: skip
+    spend(app, "4", "2026-08-21T00:00:00Z", project_id="web")
+    spend(app, "7", "2026-08-24T00:00:00Z")
+    spend(app, "12", "2026-08-28T00:00:00Z", project_id="web")
+    spend(app, "9", "2026-10-10T00:00:00Z", project_id="web")
+    conditions = ({}, {"project_id": "web"}, {"billing_period": "2026-10"},
+                  {"start_date": "2026-08-24", "end_date": "2026-10-31", "project_id": "web"},
+                  {"end_date": "2026-10-10"})  # fmt: skip
+    before = [focus(app, **asked) for asked in conditions]
+    assert before[0][-1]["BilledCost"] == "2.0"
+    place.run()
+    for asked, was in zip(conditions, before, strict=True):
+        rows = focus(app, **asked)
+        calls = [row for row in was if row["x_ModelId"]]
+        assert rows == [row for row in was if row not in calls or row == calls[-1]], asked
