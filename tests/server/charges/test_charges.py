@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from llm_cost_ops.core import jsontext
-from llm_cost_ops.server.charges import enter
+from llm_cost_ops.server.charges import enter, store
+from llm_cost_ops.server.db.session import write
 from tests.server.periods.books import Books
 from tests.support.application import Application
 from tests.support.calls import accepted, send
@@ -169,6 +170,23 @@ def test_what_calls_drew_is_of_now(place: Books) -> None:
         planned: (0, 10, "planned"),
     }
     assert shown(app, last) == told[last]
+
+
+def test_what_is_taken_back_while_it_is_listed_is_shown(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = (accepted(send(application, PATH, {**PREPAID}), 201)["id"] for _ in range(2))
+    listed = store.listed
+
+    def then_removed(*asked: Any, **more: Any) -> Any:
+        found = listed(*asked, **more)
+        with write(application.database) as session:
+            store.remove(session, application.organization_id, gone)
+        return found
+
+    monkeypatch.setattr(store, "listed", then_removed)
+    assert {row["id"] for row in accepted(application.get(URL))["data"]} == {gone, kept}
+    assert [row["id"] for row in accepted(application.get(URL))["data"]] == [kept]
 
 
 def test_a_charge_of_a_closed_month_stays(place: Books) -> None:
