@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
+from sqlalchemy import event
 
 from llm_cost_ops.core.jsontext import loads
 from llm_cost_ops.server.charges import store
@@ -61,6 +63,35 @@ def test_a_month_keeps_what_was_drawn_from_thousands(place: Books) -> None:
     accepted(place.close("2026-10"))
     ((drawn,),) = select_all(app, "SELECT drawn FROM periods WHERE month = '2026-10'")
     assert len(loads(drawn)) == 2_001
+
+
+def test_many_commitments_take_few_statements(place: Books) -> None:
+    """Credits that are bought again each week, for three years, and one that runs for longer."""
+    app = place.app
+    (first,) = enter(app, {**FOREVER, "start_date": "2022-01-01", "end_date": "2026-11-30",
+                           "granted": "100"})  # fmt: skip
+    spend(app, "2", "2022-01-01T00:00:00Z")
+    spend(app, "3", "2023-05-05T12:00:00Z")
+    with write(app.database) as session:
+        one = store.get(session, app.organization_id, first)
+        assert one is not None
+        for week in range(150):
+            day = 19_700 + 7 * week  # from 9 December 2023 to 24 October 2026
+            store.add(session, replace(one, id=f"chg_{week:026}", granted_e10=10**10,
+                                       start_day=day, end_day=day + 6))  # fmt: skip
+    for week in (0, 1, 70, 149):
+        at = f"{date(2023, 12, 9) + timedelta(days=7 * week)}"
+        spend(app, "0.75", f"{at}T00:00:00Z")
+        spend(app, "0.5", f"{at}T23:59:59.999999Z")
+    seen: list[str] = []
+    event.listen(app.database.reader, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    listed = loads(app.get("/api/v1/charges?limit=1000").text)["data"]
+    drawn = {row["id"]: row["drawn"] for row in listed if row["drawn"]}
+    weeks = {f"chg_{week:026}": 1 for week in (0, 1, 70, 149)}
+    assert drawn == {first: 6, **weeks}
+    (call,) = focus(app, start_date="2026-10-17T12:00:00Z", end_date="2026-10-18T00:00:00Z")
+    assert call["BilledCost"] == "0.0"
+    assert len(seen) < 100
 
 
 def test_what_retention_removed_has_drawn(kept: tuple[Books, Place]) -> None:

@@ -25,7 +25,7 @@ from llm_cost_ops.core.focus.rows import Row, Values, row_of, values_of
 from llm_cost_ops.core.months import month_at, window_of
 from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.conditions import AnyOf, Condition
-from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.pages import Order
 from llm_cost_ops.server.analytics.restated import Restated, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
@@ -41,9 +41,8 @@ from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, report
 from llm_cost_ops.server.ledger.closed import closed_of
 
-_ID, _TIME, _PROVIDER, _COST, _CURRENCY = (
-    COLUMNS.index(name) for name in ("id", "timestamp", "provider", "cost_e10", "currency")
-)
+_DRAWING = ("provider", "currency", "cost_e10")
+"""What is read of calls beside a dataset; their time and id come behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ class _Beside:
                     drawn = draw_late(drawdown, each)
                     if drawn and each.after is not None:
                         self._late[each.after["id"]] = drawn
-        batches = call_batches(database, whole, Order(), month=dataset.month)
+        batches = call_batches(database, whole, Order(), month=dataset.month, columns=_DRAWING)
         self._calls = (call for batch in batches for call in batch)
         self._last: tuple[tuple[int, str], Sequence[Drawn]] = ((-(2**63), ""), ())
 
@@ -250,11 +249,10 @@ class _Beside:
         call = next(self._calls, None)
         if call is None:
             return False
-        place = int(call[_TIME]), call[_ID]
-        cost = int(call[_COST] or 0)
-        self._removed.until(place[0])
-        drawn = self._drawdown.draw(call[_PROVIDER], call[_CURRENCY], place[0], cost)
-        self._last = place, drawn
+        provider, currency, cost, at_us, call_id = call
+        self._removed.until(int(at_us))
+        drawn = self._drawdown.draw(provider, currency, int(at_us), int(cost or 0))
+        self._last = (int(at_us), call_id), drawn
         return True
 
 
