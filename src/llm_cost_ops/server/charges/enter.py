@@ -51,6 +51,10 @@ MAX_VIRTUAL_DIGITS = 9
 MAX_UNIT_PRICE = 100_000_000
 """Files have 18 whole digits for a price, also for one in a virtual currency."""
 _TYPE = "charge"
+_ALSO_TOLD = (
+    "type", "quantity", "unit", "frequency", "virtual_currency", "virtual_units", "contract_id",
+    "invoice_id", "invoice_issuer",
+)  # fmt: skip
 _TOO_DEAR = f"is too little for the amount: a unit must cost at most {MAX_UNIT_PRICE}"
 _ONLY: Mapping[str, str] = {
     "granted": COMMITMENT,
@@ -168,6 +172,10 @@ def told(charge: Charge) -> dict[str, object]:
         values["end_date"] = day_of(charge.end_day).isoformat()
     if charge.granted_e10 is not None:
         values["granted"] = plain(from_e10(charge.granted_e10))
+    for name in _ALSO_TOLD:
+        value = getattr(charge, name)
+        if value is not None:
+            values[name] = plain(value) if isinstance(value, Decimal) else value
     return values
 
 
@@ -183,6 +191,10 @@ def _checked(charge: Charge) -> Charge:
         if (charge.virtual_currency is None) != (charge.virtual_units is None):
             raise ChargeError("needs virtual_units beside it", field="virtual_currency")
         granted = charge.amount_e10 if charge.granted_e10 is None else charge.granted_e10
+        if charge.amount_e10 < 0:
+            raise ChargeError("must not be negative", field="amount")
+        if granted <= 0:
+            raise ChargeError("must be greater than 0", field="granted")
         charge = replace(charge, granted_e10=granted, type=charge.type or PREPAID)
         if charge.commitment().unit_price > MAX_UNIT_PRICE:
             raise ChargeError(_TOO_DEAR, field="granted")
