@@ -136,21 +136,30 @@ def _booked(
     no books before those that were open then."""
     bought = [each for each in charges if each.kind == COMMITMENT]
 
-    def at(which: str, drawn: dict[str, int]) -> Drawdown:
-        known = [each.commitment() for each in bought if each.billing_period <= which]
-        return Drawdown(known, drawn, window_of(which).start_us)
+    def at(which: str, drawn: dict[str, int], until: str = "") -> Drawdown:
+        known = [each for each in bought if each.billing_period <= max(which, until)]
+        start_us = window_of(which).start_us
+        return Drawdown([each.commitment() for each in known], drawn, start_us)
 
     first = min((each.billing_period for each in bought), default=month)
     with read(database) as session:
         kept = drawn_until(session, organization_id, month)
         frozen = {each.month: each for each in closed_periods(session, organization_id)}
     last = max(frozen, default="")
+    following = month_after(last) if last else ""
     drawn: dict[str, int] = {}
     if kept is not None:
         first, drawn = max(first, month_after(kept.month)), dict(kept.drawn)
     for each in months_between(first, month_before(month)):
         if each <= last and (each not in frozen or frozen[each].is_empty):
             continue
+        if each > following:  # of these nothing is late
+            until = month_before(month)
+            drawdown = at(each, drawn, until)
+            window = Window(window_of(each).start_us, window_of(until).end_us)
+            with report(database) as session:
+                draw_sums(session, drawdown, organization_id, window)
+            return at(month, drawdown.drawn)
         drawdown = at(each, drawn)
         _draw_books(database, drawdown, organization_id, each, go_on)
         drawn = drawdown.drawn
