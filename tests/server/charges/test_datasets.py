@@ -348,6 +348,19 @@ def test_a_parquet_file_has_the_same(quick: Books) -> None:
     assert sum(billed) == total(wanted, "BilledCost")
 
 
+def test_a_parquet_file_has_room_for_the_dearest(quick: Books) -> None:
+    dear = {"amount": "100000000", "start_date": "2026-11-01"}
+    enter(quick.app, {**SEATS, **dear, "quantity": "1", "end_date": None},
+          {**FOREVER, **dear, "granted": "1", "end_date": "2026-11-02",
+           "virtual_currency": "Credits", "virtual_units": "999999999.9999999999"})  # fmt: skip
+    for version in VERSIONS:
+        asked = {"format": "focus", "focus_file": "parquet", "focus_version": version}
+        answer = quick.app.get(EXPORT, params=asked)
+        assert answer.status_code == 200, answer.text
+        costs: list[Decimal] = pq.read_table(io.BytesIO(answer.content))["BilledCost"].to_pylist()
+        assert sum(costs) == 200_000_000
+
+
 def test_our_file_comes_back_with_the_costs_of_calls(quick: Books) -> None:
     furnish(quick.app)
     text = quick.app.get(EXPORT, params={"format": "focus"}).text

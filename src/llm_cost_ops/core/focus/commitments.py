@@ -8,6 +8,7 @@ call costs less than nothing: so sums of calls do where single calls are not ask
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -103,6 +104,10 @@ class Drawdown:
             if each.end_us is None or each.end_us > since_us:
                 account = each.account.provider, each.account.currency
                 self._running.setdefault(account, []).append(each)
+        self._edges = {account: _edges_of(own) for account, own in self._running.items()}
+        self._open: dict[tuple[str, str], tuple[int, list[Commitment]]] = {}
+        """Of each account the place of a time among its edges, and what had something left in it
+        when a call drew last: most calls are of the same time as the one before."""
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -116,17 +121,33 @@ class Drawdown:
     def draw(self, provider: str, currency: str, at_us: int, cost_e10: int) -> tuple[Drawn, ...]:
         """Draw the cost of a call, or of calls between which no commitment begins or ends: what of
         it each commitment pays, which may be less than all."""
+        account = provider, currency
+        if cost_e10 <= 0 or account not in self._running:
+            return ()
         found: list[Drawn] = []
-        for each in self._running.get((provider, currency), ()):
-            if cost_e10 <= 0:
-                break
+        used_up = 0
+        left = self._left_at(account, at_us)
+        for each in left:
             before = self._drawn[each.id]
             part = min(cost_e10, each.granted_e10 - before)
-            if part > 0 and each.runs(at_us):
+            if part > 0:
                 after = self._drawn[each.id] = before + part
                 found.append(Drawn(each, part, each.value_of(after) - each.value_of(before)))
                 cost_e10 -= part
+            if not cost_e10:
+                break
+            used_up += 1
+        del left[:used_up]
         return tuple(found)
+
+    def _left_at(self, account: tuple[str, str], at_us: int) -> list[Commitment]:
+        place = bisect_right(self._edges[account], at_us)
+        known = self._open.get(account)
+        if known is None or known[0] != place:
+            left = [each for each in self._running[account]
+                    if each.runs(at_us) and self._drawn[each.id] < each.granted_e10]  # fmt: skip
+            known = self._open[account] = place, left
+        return known[1]
 
     def edges(self, start_us: int, end_us: int) -> list[int]:
         """The start and the end of a time, and the instants between at which a commitment begins or
@@ -135,10 +156,13 @@ class Drawdown:
         if not any(each.start_us < end_us and each.runs(max(start_us, each.start_us))
                    for each in running):  # fmt: skip
             return []
-        ends = {each.end_us for each in running if each.end_us is not None}
-        inside = {at for at in ends.union(each.start_us for each in running)
-                  if start_us < at < end_us}  # fmt: skip
+        inside = {at for at in _edges_of(running) if start_us < at < end_us}
         return sorted({start_us, end_us, *inside})
+
+
+def _edges_of(commitments: Sequence[Commitment]) -> list[int]:
+    ends = {each.end_us for each in commitments if each.end_us is not None}
+    return sorted(ends.union(each.start_us for each in commitments))
 
 
 def _order(commitment: Commitment) -> tuple[int, int, str]:

@@ -7,8 +7,9 @@ read call by call, once: a closed month keeps what was drawn until its end.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from llm_cost_ops.core.focus.commitments import Commitment, Drawdown, Drawn
@@ -19,18 +20,20 @@ from llm_cost_ops.server.analytics.groups import read_groups
 from llm_cost_ops.server.analytics.pages import COLUMNS, Order
 from llm_cost_ops.server.analytics.restated import Restated, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection, grouping
+from llm_cost_ops.server.analytics.sources import BASE
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.charges import store
-from llm_cost_ops.server.charges.charge import COMMITMENT, Charge
+from llm_cost_ops.server.charges.charge import COMMITMENT, Charge, day_number
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, read, report
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.late import has_late
-from llm_cost_ops.server.ledger.periods import drawn_until
+from llm_cost_ops.server.ledger.periods import closed_periods, drawn_until
 
 UTC = ZoneInfo("UTC")
 GoOn = Callable[[], object]
-_BY_PROVIDER = dimensions(("provider",))
+_BY_PROVIDER, _BY_DAY = dimensions(("provider",)), dimensions(("provider", "day"))
+_AT_ONCE_US = 366 * DAY_US
 _PROVIDER, _TIME, _COST, _CURRENCY = (
     COLUMNS.index(name) for name in ("provider", "timestamp", "cost_e10", "currency")
 )
@@ -53,11 +56,42 @@ def draw_sums(
     """Draw what the calls of a window cost, as they are now."""
     if window.is_empty:
         return
-    for start, end in pairwise(drawdown.edges(window.start_us, window.end_us)):
-        part = Selection(organization_id, Window(start, end), UTC)
-        bounded, by = grouping(session, part, _BY_PROVIDER)
-        for (provider, currency), totals in read_groups(session, bounded, by).items():
-            drawdown.draw(str(provider), str(currency), start, totals.cost)
+    edges = drawdown.edges(window.start_us, window.end_us)
+    while len(edges) > 1:
+        # Where edges are many, some hundred days are read at once: to read for each edge takes as
+        # many statements as there are commitments.
+        near = bisect_right(edges, edges[0] + _AT_ONCE_US)
+        if near <= 2:
+            _draw_part(session, drawdown, organization_id, edges[:2])
+        else:
+            _draw_parts(session, drawdown, organization_id, edges[:near])
+        edges = edges[max(near, 2) - 1 :]
+
+
+def _draw_part(
+    session: ReadSession, drawdown: Drawdown, organization_id: str, edges: Sequence[int]
+) -> None:
+    part = Selection(organization_id, Window(edges[0], edges[1]), UTC)
+    bounded, by = grouping(session, part, _BY_PROVIDER)
+    for (provider, currency), totals in read_groups(session, bounded, by, BASE).items():
+        drawdown.draw(str(provider), str(currency), edges[0], totals.cost)
+
+
+def _draw_parts(
+    session: ReadSession, drawdown: Drawdown, organization_id: str, edges: Sequence[int]
+) -> None:
+    """The same of times that follow each other; no commitment begins or ends within a day."""
+    whole = Selection(organization_id, Window(edges[0], edges[-1]), UTC)
+    bounded, by = grouping(session, whole, _BY_DAY)
+    if bounded.window.is_empty:
+        return
+    costs: dict[tuple[int, str, str], int] = {}
+    for (provider, day, currency), totals in read_groups(session, bounded, by, BASE).items():
+        at_us = day_number(date.fromisoformat(str(day))) * DAY_US
+        part = max(bisect_right(edges, at_us) - 1, 0), str(provider), str(currency)
+        costs[part] = costs.get(part, 0) + totals.cost
+    for (part, provider, currency), cost in sorted(costs.items()):
+        drawdown.draw(provider, currency, edges[part], cost)
 
 
 def drawn_before_books(
@@ -98,20 +132,34 @@ def _booked(
     database: Database, organization_id: str, charges: Sequence[Charge], month: str, go_on: GoOn
 ) -> Drawdown:
     """The drawdown at the beginning of the books of a month: from the last closed month that kept
-    one, month by month."""
+    one, month by month. What is recorded later for a month that was empty when it was closed is in
+    no books before those that were open then."""
     bought = [each for each in charges if each.kind == COMMITMENT]
 
-    def at(which: str, drawn: dict[str, int]) -> Drawdown:
-        known = [each.commitment() for each in bought if each.billing_period <= which]
-        return Drawdown(known, drawn, window_of(which).start_us)
+    def at(which: str, drawn: dict[str, int], until: str = "") -> Drawdown:
+        known = [each for each in bought if each.billing_period <= max(which, until)]
+        start_us = window_of(which).start_us
+        return Drawdown([each.commitment() for each in known], drawn, start_us)
 
     first = min((each.billing_period for each in bought), default=month)
     with read(database) as session:
         kept = drawn_until(session, organization_id, month)
+        frozen = {each.month: each for each in closed_periods(session, organization_id)}
+    last = max(frozen, default="")
+    following = month_after(last) if last else ""
     drawn: dict[str, int] = {}
     if kept is not None:
         first, drawn = max(first, month_after(kept.month)), dict(kept.drawn)
     for each in months_between(first, month_before(month)):
+        if each <= last and (each not in frozen or frozen[each].is_empty):
+            continue
+        if each > following:  # of these nothing is late
+            until = month_before(month)
+            drawdown = at(each, drawn, until)
+            window = Window(window_of(each).start_us, window_of(until).end_us)
+            with report(database) as session:
+                draw_sums(session, drawdown, organization_id, window)
+            return at(month, drawdown.drawn)
         drawdown = at(each, drawn)
         _draw_books(database, drawdown, organization_id, each, go_on)
         drawn = drawdown.drawn

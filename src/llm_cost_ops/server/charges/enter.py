@@ -49,7 +49,15 @@ MAX_CHARGES = 10_000
 MAX_WHOLE_DIGITS = 12
 MAX_DAYS = 3_660
 """Ten years, of which a purchase has a row for each day."""
+MAX_VIRTUAL_DIGITS = 9
+MAX_UNIT_PRICE = 100_000_000
+"""Files have 18 whole digits for a price, also for one in a virtual currency."""
 _TYPE = "charge"
+_ALSO_TOLD = (
+    "type", "quantity", "unit", "frequency", "virtual_currency", "virtual_units", "contract_id",
+    "invoice_id", "invoice_issuer",
+)  # fmt: skip
+_TOO_DEAR = f"is too little for the amount: a unit must cost at most {MAX_UNIT_PRICE}"
 _ONLY: Mapping[str, str] = {
     "granted": COMMITMENT,
     "type": COMMITMENT,
@@ -118,7 +126,7 @@ def charge_of(fields: Mapping[str, object], actor: Actor, first_open: str = "") 
         unit=_text(fields, "unit", 64),
         frequency=_text(fields, "frequency"),
         virtual_currency=_text(fields, "virtual_currency", 64),
-        virtual_units=_positive(fields, "virtual_units"),
+        virtual_units=_positive(fields, "virtual_units", MAX_VIRTUAL_DIGITS),
         contract_id=_text(fields, "contract_id"),
         invoice_id=_text(fields, "invoice_id"),
         invoice_issuer=_text(fields, "invoice_issuer"),
@@ -168,6 +176,10 @@ def told(charge: Charge) -> dict[str, object]:
         values["end_date"] = day_of(charge.end_day).isoformat()
     if charge.granted_e10 is not None:
         values["granted"] = plain(from_e10(charge.granted_e10))
+    for name in _ALSO_TOLD:
+        value = getattr(charge, name)
+        if value is not None:
+            values[name] = plain(value) if isinstance(value, Decimal) else value
     return values
 
 
@@ -183,8 +195,13 @@ def _checked(charge: Charge) -> Charge:
         if (charge.virtual_currency is None) != (charge.virtual_units is None):
             raise ChargeError("needs virtual_units beside it", field="virtual_currency")
         granted = charge.amount_e10 if charge.granted_e10 is None else charge.granted_e10
+        if charge.amount_e10 < 0:
+            raise ChargeError("must not be negative", field="amount")
+        if granted <= 0:
+            raise ChargeError("must be greater than 0", field="granted")
         charge = replace(charge, granted_e10=granted, type=charge.type or PREPAID)
-        charge.commitment()
+        if charge.commitment().unit_price > MAX_UNIT_PRICE:
+            raise ChargeError(_TOO_DEAR, field="granted")
         return charge
     if charge.amount_e10 <= 0:
         raise ChargeError("must be greater than 0", field="amount")
@@ -194,6 +211,8 @@ def _checked(charge: Charge) -> Charge:
     if frequency not in FREQUENCIES:
         raise ChargeError(f"must be one of: {', '.join(FREQUENCIES)}", field="frequency")
     quantity = Decimal(1) if charge.quantity is None else charge.quantity
+    if from_e10(charge.amount_e10) > MAX_UNIT_PRICE * quantity:
+        raise ChargeError(_TOO_DEAR, field="quantity")
     return replace(charge, quantity=quantity, unit=charge.unit or UNIT, frequency=frequency)
 
 
@@ -216,7 +235,9 @@ def _money(fields: Mapping[str, object], name: str) -> int | None:
     return units
 
 
-def _positive(fields: Mapping[str, object], name: str) -> Decimal | None:
+def _positive(
+    fields: Mapping[str, object], name: str, most: int = MAX_WHOLE_DIGITS
+) -> Decimal | None:
     value = fields.get(name)
     if value is None:
         return None
@@ -225,10 +246,8 @@ def _positive(fields: Mapping[str, object], name: str) -> Decimal | None:
         raise ChargeError("must be greater than 0", field=name)
     digits = plain(number)
     whole, _, places = digits.partition(".")
-    if len(whole) > MAX_WHOLE_DIGITS or len(places) > PLACES:
-        raise ChargeError(
-            f"must have at most {MAX_WHOLE_DIGITS} whole digits and {PLACES} places", field=name
-        )
+    if len(whole) > most or len(places) > PLACES:
+        raise ChargeError(f"must have at most {most} whole digits and {PLACES} places", field=name)
     return Decimal(digits)
 
 

@@ -159,11 +159,13 @@ def delete_charge(
 def _drawdown(
     session: ReadSession, organization_id: str, shown: Sequence[Charge], now_us: int
 ) -> Drawdown:
-    """The drawdown as calls are now, of all commitments: they share calls."""
-    if not any(each.kind == COMMITMENT for each in shown):
+    """The drawdown as calls are now, of all commitments: they share calls. Of those that are shown
+    it tells also where they were taken back since they were read."""
+    bought = {each.id: each for each in shown if each.kind == COMMITMENT}
+    if not bought:
         return Drawdown([])
-    bought = store.listed(session, organization_id, COMMITMENT)
-    commitments = [each.commitment() for each in bought]
+    bought |= {each.id: each for each in store.listed(session, organization_id, COMMITMENT)}
+    commitments = [each.commitment() for each in bought.values()]
     return drawn_before(session, organization_id, commitments, now_us + 1)
 
 

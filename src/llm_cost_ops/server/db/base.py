@@ -37,6 +37,9 @@ Json = (
 )
 """JSON text as it was validated; JSONB on PostgreSQL so that BI tools can look inside."""
 
+LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+"""Text that may be longer than 64 kB, where MySQL and MariaDB end `Text`."""
+
 
 def micros(name: str, *, nullable: bool = False) -> Column[Any]:
     """A point in time in microseconds since 1970 UTC."""

@@ -1,7 +1,8 @@
 """Charges that are no calls in a FOCUS dataset, and what its calls draw from commitments.
 
 What a call draws depends on all calls before it, whether a dataset has them or not: where
-conditions leave some out, all are read beside it, page by page.
+conditions leave some out, all are read beside it, page by page; calls that retention has removed
+draw as the sums of their days.
 """
 
 from __future__ import annotations
@@ -23,21 +24,26 @@ from llm_cost_ops.core.focus.commitments import Drawdown, Drawn
 from llm_cost_ops.core.focus.periods import charge_period
 from llm_cost_ops.core.focus.rows import Row, Values, row_of, values_of
 from llm_cost_ops.core.months import month_at, window_of
-from llm_cost_ops.core.period import DAY_US
+from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.conditions import AnyOf, Condition
-from llm_cost_ops.server.analytics.pages import COLUMNS, Order
+from llm_cost_ops.server.analytics.pages import Order
 from llm_cost_ops.server.analytics.restated import Restated, restated_calls
 from llm_cost_ops.server.analytics.selection import Selection
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.charges import store
 from llm_cost_ops.server.charges.charge import COMMITMENT, CREDIT, PURCHASE, Charge
-from llm_cost_ops.server.charges.draw import draw_late, drawn_before, drawn_before_books
+from llm_cost_ops.server.charges.draw import (
+    draw_late,
+    draw_sums,
+    drawn_before,
+    drawn_before_books,
+)
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import read, report
+from llm_cost_ops.server.ledger.closed import closed_of
 
-_ID, _TIME, _PROVIDER, _COST, _CURRENCY = (
-    COLUMNS.index(name) for name in ("id", "timestamp", "provider", "cost_e10", "currency")
-)
+_DRAWING = ("provider", "currency", "cost_e10")
+"""What is read of calls beside a dataset; their time and id come behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,11 @@ class Charges:
                     session, selection.organization_id, commitments, selection.window.start_us
                 )
         self._draws = bool(bought)
-        self._all = _Beside(database, dataset, self._drawdown) if selection.conditions else None
+        removed = _Removed(database, selection, self._drawdown)
+        self._removed = removed
+        self._all = None
+        if selection.conditions:
+            self._all = _Beside(database, dataset, self._drawdown, removed)
         self._waiting = sorted(self._shown(), key=_in_time, reverse=True)
         """The next one last."""
 
@@ -85,6 +95,7 @@ class Charges:
             return ()
         if self._all is not None:
             return self._all.drawn(call)
+        self._removed.until(int(call["timestamp"]))
         return _draw(self._drawdown, call)
 
     def drawn_late(self, restated: Restated) -> Sequence[Drawn]:
@@ -171,6 +182,7 @@ class Charges:
             return purchase_row(commitment, periods)
         if self._all is not None:
             self._all.reach(periods.charge[1])
+        self._removed.until(periods.charge[1])
         drawn = self._drawdown.of(commitment)
         return None if drawn == commitment.granted_e10 else unused_row(commitment, periods, drawn)
 
@@ -193,11 +205,41 @@ def _in_time(shown: _Shown) -> tuple[int, bool, str, int]:
     return shown.periods.charge[0], shown.what == _UNUSED, shown.charge.id, shown.what
 
 
+class _Removed:
+    """The days of a window whose calls retention has removed. Days that follow each other draw
+    together, before the first call behind them."""
+
+    def __init__(self, database: Database, selection: Selection, drawdown: Drawdown) -> None:
+        self._database, self._drawdown = database, drawdown
+        self._organization_id, self._windows = selection.organization_id, list[Window]()
+        """The next one last."""
+        if not drawdown.drawn:
+            return
+        with read(database) as session:
+            days = sorted(closed_of(session, selection.organization_id), reverse=True)
+        for day in days:
+            window = selection.window.clip(Window(day * DAY_US, (day + 1) * DAY_US))
+            if window.is_empty:
+                continue
+            if self._windows and self._windows[-1].start_us == window.end_us:
+                window = Window(window.start_us, self._windows.pop().end_us)
+            self._windows.append(window)
+
+    def until(self, at_us: int) -> None:
+        """Draw those that begin before an instant."""
+        while self._windows and self._windows[-1].start_us < at_us:
+            with report(self._database) as session:
+                window = self._windows.pop()
+                draw_sums(session, self._drawdown, self._organization_id, window)
+
+
 class _Beside:
     """All calls of a window beside those that meet conditions, drawing in the order of time."""
 
-    def __init__(self, database: Database, dataset: Dataset, drawdown: Drawdown) -> None:
-        self._drawdown = drawdown
+    def __init__(
+        self, database: Database, dataset: Dataset, drawdown: Drawdown, removed: _Removed
+    ) -> None:
+        self._drawdown, self._removed = drawdown, removed
         whole = replace(dataset.selection, conditions=())
         self._late: dict[str, Sequence[Drawn]] = {}
         if dataset.month is not None:
@@ -206,7 +248,7 @@ class _Beside:
                     drawn = draw_late(drawdown, each)
                     if drawn and each.after is not None:
                         self._late[each.after["id"]] = drawn
-        batches = call_batches(database, whole, Order(), month=dataset.month)
+        batches = call_batches(database, whole, Order(), month=dataset.month, columns=_DRAWING)
         self._calls = (call for batch in batches for call in batch)
         self._last: tuple[tuple[int, str], Sequence[Drawn]] = ((-(2**63), ""), ())
 
@@ -229,10 +271,10 @@ class _Beside:
         call = next(self._calls, None)
         if call is None:
             return False
-        place = int(call[_TIME]), call[_ID]
-        cost = int(call[_COST] or 0)
-        drawn = self._drawdown.draw(call[_PROVIDER], call[_CURRENCY], place[0], cost)
-        self._last = place, drawn
+        provider, currency, cost, at_us, call_id = call
+        self._removed.until(int(at_us))
+        drawn = self._drawdown.draw(provider, currency, int(at_us), int(cost or 0))
+        self._last = (int(at_us), call_id), drawn
         return True
 
 

@@ -77,6 +77,11 @@ class Period:
         """Whether calls of the month are still in its books when they are recorded now."""
         return self.status == OPEN
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is closed, and no entry is in its books."""
+        return self.status == CLOSED and self.digest == NO_ENTRIES
+
 
 def _period(row: Mapping[Any, Any]) -> Period:
     totals: Any = None if row["totals"] is None else loads(row["totals"])

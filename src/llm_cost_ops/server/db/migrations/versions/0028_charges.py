@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0028"
 down_revision = "0027"
@@ -55,7 +56,8 @@ def upgrade() -> None:
         **TABLE_OPTIONS,
     )
     op.create_index("ix_charges_organization_id", "charges", ["organization_id", "id"])
-    op.add_column("periods", sa.Column("drawn", sa.Text(), nullable=True))
+    drawn = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+    op.add_column("periods", sa.Column("drawn", drawn, nullable=True))
 
 
 def downgrade() -> None:
