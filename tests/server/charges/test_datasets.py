@@ -25,6 +25,7 @@ from llm_cost_ops.core.period import ALL_TIME
 from llm_cost_ops.importers.focus import read_focus
 from llm_cost_ops.importers.lines import binary
 from llm_cost_ops.importers.record import ImportOptions
+from llm_cost_ops.server.analytics import restated
 from llm_cost_ops.server.analytics.conditions import condition
 from llm_cost_ops.server.analytics.fields import find_field
 from llm_cost_ops.server.analytics.selection import Selection
@@ -425,3 +426,25 @@ def test_whatever_is_spent_and_bought_is_counted_once(
     assert total([*earlier, *later], "BilledCost", ChargeCategory="Usage") == total(
         spent, "BilledCost"
     )
+
+
+def test_late_calls_draw_lot_by_lot_for_who_filters_too(
+    quick: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restated, "BATCH_ROWS", 2)
+    enter(quick.app, {**FOREVER, "amount": "9", "granted": "9"},
+          {**SOON, "start_date": "2026-08-01", "end_date": "2026-09-20"})  # fmt: skip
+    spend(quick.app, "1", "2026-09-05T00:00:00Z")
+    accepted(quick.close("2026-09"))
+    (_,) = enter(quick.app, {**SOON, "start_date": "2026-08-01", "end_date": "2026-08-31"})
+    for day in range(1, 10):
+        project = "web" if day % 3 else "app"
+        spend(quick.app, "1.5", f"2026-09-{10 - day:02}T00:00:00Z", project_id=project)
+    spend(quick.app, "0.25", "2026-10-02T00:00:00Z", project_id="web")
+    whole = focus(quick.app, billing_period="2026-10")
+    assert total(whole, "BilledCost", x_ModelId="m") == 9 * Decimal("1.5") + Decimal("0.25") - 9
+    for project in ("web", "app"):
+        wanted = [row for row in whole if row["SubAccountId"] == project]
+        assert focus(quick.app, billing_period="2026-10", project_id=project) == wanted
+    by_provider = focus(quick.app, billing_period="2026-10", provider="openai")
+    assert by_provider == whole

@@ -180,7 +180,7 @@ class Charges:
         commitment = charge.commitment(name)
         if shown.what == _ITSELF:
             return purchase_row(commitment, periods)
-        if self._all is not None:
+        if self._all is not None and not periods.corrects_closed:
             self._all.reach(periods.charge[1])
         self._removed.until(periods.charge[1])
         drawn = self._drawdown.of(commitment)
@@ -241,13 +241,10 @@ class _Beside:
     ) -> None:
         self._drawdown, self._removed = drawdown, removed
         whole = replace(dataset.selection, conditions=())
+        month = dataset.month
+        self._lots = iter(()) if month is None else restated_calls(database, whole, month)
         self._late: dict[str, Sequence[Drawn]] = {}
-        if dataset.month is not None:
-            for some in restated_calls(database, whole, dataset.month):
-                for each in some:
-                    drawn = draw_late(drawdown, each)
-                    if drawn and each.after is not None:
-                        self._late[each.after["id"]] = drawn
+        self._last_late = ""
         batches = call_batches(database, whole, Order(), month=dataset.month, columns=_DRAWING)
         self._calls = (call for batch in batches for call in batch)
         self._last: tuple[tuple[int, str], Sequence[Drawn]] = ((-(2**63), ""), ())
@@ -260,7 +257,26 @@ class _Beside:
         return self._last[1] if self._last[0] == wanted else _draw(self._drawdown, call)
 
     def drawn_late(self, restated: Restated) -> Sequence[Drawn]:
-        return () if restated.after is None else self._late.pop(restated.after["id"], ())
+        """The same of a call of an earlier month. Lots of them are by id, each by time."""
+        if restated.after is None:
+            return ()
+        wanted = restated.after["id"]
+        while self._last_late < wanted and self._next_lot():
+            pass
+        return self._late.get(wanted, ())
+
+    def _next_lot(self) -> bool:
+        lot = next(self._lots, None)
+        if lot is None:
+            return False
+        self._late = {}
+        for each in lot:
+            drawn = draw_late(self._drawdown, each)
+            call = each.after or each.before
+            if call is not None:
+                self._late[call["id"]] = drawn
+                self._last_late = max(self._last_late, call["id"])
+        return True
 
     def reach(self, at_us: int) -> None:
         """Let all calls before an instant draw."""
@@ -268,6 +284,8 @@ class _Beside:
             pass
 
     def _step(self) -> bool:
+        while self._next_lot():  # they draw before the month's own calls
+            pass
         call = next(self._calls, None)
         if call is None:
             return False
