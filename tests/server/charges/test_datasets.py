@@ -439,6 +439,7 @@ def test_late_calls_draw_lot_by_lot_for_who_filters_too(
     (_,) = enter(quick.app, {**SOON, "start_date": "2026-08-01", "end_date": "2026-08-31"})
     for day in range(1, 10):
         project = "web" if day % 3 else "app"
+        quick.at(f"2026-11-03T12:00:{day:02}")  # lots are in the order in which they came
         spend(quick.app, "1.5", f"2026-09-{10 - day:02}T00:00:00Z", project_id=project)
     spend(quick.app, "0.25", "2026-10-02T00:00:00Z", project_id="web")
     whole = focus(quick.app, billing_period="2026-10")
