@@ -88,3 +88,9 @@ def test_a_bare_date_ends_a_period_at_its_own_end(text: str, end: datetime) -> N
 def test_a_minute_for_people(zone: str, shown: str) -> None:
     micros = instant.to_micros(datetime(2026, 11, 27, 13, 5, 59, tzinfo=UTC))
     assert instant.format_minute(micros, ZoneInfo(zone)) == shown
+
+
+def test_days_are_counted_from_1970() -> None:
+    days = (date(1970, 1, 1), date(1970, 2, 1), date(1969, 12, 31))
+    assert [instant.day_number(day) for day in days] == [0, 31, -1]
+    assert [instant.day_of(instant.day_number(day)) for day in days] == list(days)

@@ -61,6 +61,16 @@ def parse_day(value: object, field: str) -> date:
     return parse_instant(value, field).date()
 
 
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - EPOCH.date()).days
+
+
+def day_of(number: int) -> date:
+    """The day of a number of days since 1970."""
+    return EPOCH.date() + timedelta(days=number)
+
+
 def is_bare_date(value: str) -> bool:
     """Whether the text names a whole day rather than an instant."""
     return len(value) == 10

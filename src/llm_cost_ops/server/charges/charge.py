@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from decimal import Decimal
 
 from llm_cost_ops.core.focus.charges import Fee
@@ -15,7 +14,6 @@ COMMITMENT, PURCHASE, CREDIT = KINDS = ("commitment", "purchase", "credit")
 ONE_TIME, RECURRING = FREQUENCIES = ("one_time", "recurring")
 PREPAID = "Prepaid Credits"
 UNIT = "Units"
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +105,3 @@ class Charge:
             unit=self.unit or UNIT,
             is_recurring=self.frequency == RECURRING,
         )
-
-
-def day_number(day: date) -> int:
-    """Days since 1970."""
-    return (day - _EPOCH).days
-
-
-def day_of(number: int) -> date:
-    """The day of a number."""
-    return _EPOCH + timedelta(days=number)

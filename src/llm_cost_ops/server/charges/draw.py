@@ -13,6 +13,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from llm_cost_ops.core.focus.commitments import Commitment, Drawdown, Drawn
+from llm_cost_ops.core.instant import day_number
 from llm_cost_ops.core.months import month_after, month_before, months_between, window_of
 from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.aggregate import dimensions
@@ -23,7 +24,7 @@ from llm_cost_ops.server.analytics.selection import Selection, grouping
 from llm_cost_ops.server.analytics.sources import BASE
 from llm_cost_ops.server.analytics.stream import call_batches
 from llm_cost_ops.server.charges import store
-from llm_cost_ops.server.charges.charge import COMMITMENT, Charge, day_number
+from llm_cost_ops.server.charges.charge import COMMITMENT, Charge
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, read, report
 from llm_cost_ops.server.ledger.closed import closed_of

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.ids import single_id
-from llm_cost_ops.core.instant import parse_day
+from llm_cost_ops.core.instant import day_number, day_of, parse_day
 from llm_cost_ops.core.money import (
     PLACES,
     check_currency,
@@ -37,8 +37,6 @@ from llm_cost_ops.server.charges.charge import (
     PURCHASE,
     UNIT,
     Charge,
-    day_number,
-    day_of,
 )
 from llm_cost_ops.server.db.session import WriteSession
 from llm_cost_ops.server.identity.fields import clean_name, clean_optional

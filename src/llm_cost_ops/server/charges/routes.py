@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from llm_cost_ops.core.focus.commitments import Drawdown
-from llm_cost_ops.core.instant import format_micros
+from llm_cost_ops.core.instant import day_of, format_micros
 from llm_cost_ops.core.money import from_e10
 from llm_cost_ops.core.providers.names import provider_id
 from llm_cost_ops.server.access.change import KEYED, Raw, change
@@ -22,7 +22,7 @@ from llm_cost_ops.server.admin.lists import paged
 from llm_cost_ops.server.admin.wire import INSTANT, MAYBE, TEXT, shape
 from llm_cost_ops.server.audit.actor import Actor
 from llm_cost_ops.server.charges import store
-from llm_cost_ops.server.charges.charge import COMMITMENT, FREQUENCIES, KINDS, Charge, day_of
+from llm_cost_ops.server.charges.charge import COMMITMENT, FREQUENCIES, KINDS, Charge
 from llm_cost_ops.server.charges.draw import drawn_before
 from llm_cost_ops.server.charges.enter import ChargeUnknown, enter, take_back
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, read

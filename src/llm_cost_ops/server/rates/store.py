@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import delete, insert, select, tuple_
 
 from llm_cost_ops.core.exchange import ExchangeRate, ExchangeRates
+from llm_cost_ops.core.instant import day_number, day_of
 from llm_cost_ops.server.db.session import ReadSession, WriteSession
 from llm_cost_ops.server.rates.tables import exchange_rates
 
 _ROW = exchange_rates.c
-_EPOCH = date(1970, 1, 1)
 _LOOKED_UP = 500
 Key = tuple[str, str, date]
 
@@ -56,7 +56,7 @@ def add(session: WriteSession, organization_id: str, rates: Sequence[Kept]) -> N
 
 def known(session: ReadSession, organization_id: str, keys: Iterable[Key]) -> dict[Key, Kept]:
     """What is kept of these pairs and days."""
-    wanted = [(one, other, days_of(day)) for one, other, day in keys]
+    wanted = [(one, other, day_number(day)) for one, other, day in keys]
     found: dict[Key, Kept] = {}
     for start in range(0, len(wanted), _LOOKED_UP):
         part = wanted[start : start + _LOOKED_UP]
@@ -102,9 +102,9 @@ def listed(
     if wanted.to_currency is not None:
         query = query.where(_ROW.to_currency == wanted.to_currency)
     if wanted.first is not None:
-        query = query.where(_ROW.day >= days_of(wanted.first))
+        query = query.where(_ROW.day >= day_number(wanted.first))
     if wanted.last is not None:
-        query = query.where(_ROW.day <= days_of(wanted.last))
+        query = query.where(_ROW.day <= day_number(wanted.last))
     if after is not None:
         query = query.where(_ROW.id > after)
     rows = session.execute(query.order_by(_ROW.id).limit(limit).offset(offset)).mappings()
@@ -121,7 +121,7 @@ def rate_on(
             _ROW.organization_id == organization_id,
             _ROW.from_currency == from_currency,
             _ROW.to_currency == to_currency,
-            _ROW.day <= days_of(day),
+            _ROW.day <= day_number(day),
         )
         .order_by(_ROW.day.desc())
         .limit(1)
@@ -138,11 +138,6 @@ def rates_to(session: ReadSession, organization_id: str, to_currency: str) -> Ex
     return ExchangeRates(_kept(row).rate for row in session.execute(query).mappings())
 
 
-def days_of(day: date) -> int:
-    """Days since 1970."""
-    return (day - _EPOCH).days
-
-
 def _values(organization_id: str, kept: Kept) -> dict[str, object]:
     rate = kept.rate
     return {
@@ -150,7 +145,7 @@ def _values(organization_id: str, kept: Kept) -> dict[str, object]:
         "organization_id": organization_id,
         "from_currency": rate.from_currency,
         "to_currency": rate.to_currency,
-        "day": days_of(rate.day),
+        "day": day_number(rate.day),
         "rate": f"{rate.rate:f}",
         "source": rate.source,
         "created_by": kept.created_by,
@@ -159,8 +154,11 @@ def _values(organization_id: str, kept: Kept) -> dict[str, object]:
 
 
 def _kept(row: Mapping[Any, Any]) -> Kept:
-    day = _EPOCH + timedelta(days=int(row["day"]))
     rate = ExchangeRate(
-        row["from_currency"], row["to_currency"], day, Decimal(row["rate"]), row["source"]
+        row["from_currency"],
+        row["to_currency"],
+        day_of(int(row["day"])),
+        Decimal(row["rate"]),
+        row["source"],
     )
     return Kept(row["id"], rate, row["created_by"], int(row["created_at"]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from llm_cost_ops.core.focus.commitments import Commitment, Drawdown
-from llm_cost_ops.core.instant import format_minute, to_micros
+from llm_cost_ops.core.instant import day_of, format_minute, to_micros
 from llm_cost_ops.core.report.document import Block, Cell, Column, Table
 from llm_cost_ops.server.charges import store
-from llm_cost_ops.server.charges.charge import COMMITMENT, Charge, day_of
+from llm_cost_ops.server.charges.charge import COMMITMENT, Charge
 from llm_cost_ops.server.charges.draw import drawn_before
 from llm_cost_ops.server.reports.blocks import MAX_ROWS
 from llm_cost_ops.server.reports.material import API, Material
