@@ -66,7 +66,8 @@ null as an empty field. Texts are as they were reported: a spreadsheet may take 
 where a call names no region, or the size of the prompt selects no price. A region that is named is
 always there, whether it has a price of its own or not: the id stays when it gets one. `%` and what
 is not ASCII are percent-encoded, and so is `/` in every part but the model. Both stay the same when
-a price, a currency or an account changes.
+a price, a currency or an account changes. Charges that are no calls have `provider/type/commitment`
+(the type is the provider's word) and `provider/name/purchase`.
 
 ## Deviations
 
