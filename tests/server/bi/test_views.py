@@ -47,7 +47,7 @@ def furnish(app: Application) -> None:
             "rate": "0.92134567890123456789", "source": "ECB"}  # fmt: skip
     accepted(send(app, "/exchange-rates", rate), 201)
     prepaid, _, credit = CHARGES
-    accepted(send(app, "/charges", {**prepaid, "granted": "0.0000000001"}), 201)
+    accepted(send(app, "/charges", {**prepaid, "granted": "0.0001000001"}), 201)
     accepted(send(app, "/charges", {**credit}), 201)
     accepted(app.request("PATCH", "/api/v1/projects/web", json={"name": "Web shop"}), 200)
 
@@ -88,7 +88,7 @@ def test_a_sql_client_sees_the_ledgers_sums_and_nothing_else(application: Applic
                 for paid, granted, start, end in charged
             } == {
                 Decimal("12.5"): (None, "2025-11-02", "None"),
-                Decimal(900): (Decimal("1e-10"), "2025-10-01", "2026-09-30"),
+                Decimal(900): (Decimal("0.0001000001"), "2025-10-01", "2026-09-30"),
             }
             ((at,),) = rows(connection, "SELECT called_at FROM bi_calls WHERE event_id = 'a'")
             assert str(at).startswith("2026-11-05 12:30:00")
