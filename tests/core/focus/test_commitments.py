@@ -38,6 +38,14 @@ def test_calls_draw_until_nothing_is_left() -> None:
     assert drawdown.of(_commitment()) == 100
 
 
+def test_a_commitment_that_is_drawn_to_its_last_part_gives_way_to_the_next() -> None:
+    drawdown = Drawdown([_commitment(), _commitment("next", end_us=2_000)])
+    assert _draw(drawdown, 5, 100) == [("a", 100, 70)]
+    assert _draw(drawdown, 6, 5) == [("next", 5, 4)]
+    assert _draw(drawdown, 7, 95) == [("next", 95, 66)]
+    assert _draw(drawdown, 8, 1) == _draw(drawdown, 9, 1) == []
+
+
 def test_the_values_of_what_is_drawn_sum_to_what_was_paid() -> None:
     drawdown = Drawdown([_commitment(granted_e10=7, paid_e10=3)])
     values = [_draw(drawdown, 5, 1)[0][2] for _ in range(7)]
