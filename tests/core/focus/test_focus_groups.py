@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from llm_cost_ops.core.errors import UsageError
 from llm_cost_ops.core.focus.calls import FocusCall, reversal_of
 from llm_cost_ops.core.focus.charges import drawn_rows, in_virtual_currency
 from llm_cost_ops.core.focus.columns import VERSIONS
@@ -83,7 +84,11 @@ def calls(draw: st.DrawFn) -> FocusCall:
         Adjustment(f"f{index}", "", Decimal(factor), None, scope)
         for index, (factor, scope) in enumerate(draw(FACTORS))
     ]
-    call = rated_call(usage, draw(CARDS), factors, **place)
+    card = draw(CARDS)
+    try:
+        call = rated_call(usage, card, factors, **place)
+    except UsageError:  # it costs more than a record holds
+        reject()
     return reversal_of(call) if draw(st.booleans()) else call
 
 
