@@ -449,3 +449,23 @@ def test_late_calls_draw_lot_by_lot_for_who_filters_too(
         assert focus(quick.app, billing_period="2026-10", project_id=project) == wanted
     by_provider = focus(quick.app, billing_period="2026-10", provider="openai")
     assert by_provider == whole
+
+
+def test_a_purchase_that_came_late_has_all_of_its_days(quick: Books) -> None:
+    spend(quick.app, "1", "2026-09-05T00:00:00Z")
+    accepted(quick.close("2026-09"))
+    enter(quick.app, {**SEATS, "start_date": "2026-09-20", "end_date": "2026-11-02"})
+    months = {month: focus(quick.app, billing_period=month) for month in MONTHS}
+    days = {
+        month: [row["ChargePeriodStart"][5:10] for row in rows if row["ConsumedUnit"] == "Seats"]
+        for month, rows in months.items()
+    }
+    assert days["2026-09"] == days["2026-08"] == []
+    assert (days["2026-10"][0], days["2026-10"][-1], len(days["2026-10"])) == ("09-20", "10-31", 42)
+    assert days["2026-11"] == ["11-01", "11-02"]
+    late = [row for row in months["2026-10"] if row["ChargeClass"] == "Correction"]
+    assert len(late) == 1 + 11
+    booked = [row for rows in months.values() for row in rows]
+    assert total(booked, "EffectiveCost", ResourceType="Purchase") == 75
+    one = focus(quick.app, start_date="2026-10-07", end_date="2026-10-07")
+    assert [row["ChargePeriodStart"][5:10] for row in one] == ["10-07"]

@@ -141,9 +141,17 @@ class Charges:
                 yield _Shown(charge, self._periods(last), _UNUSED)
 
     def _days(self, charge: Charge) -> Iterator[_Shown]:
-        for day in range(charge.days):
+        """Of the days of a purchase only those near the window are looked at: there may be ten
+        years of them, and many purchases."""
+        dataset, window = self._dataset, self._dataset.selection.window
+        until_us = min(window.end_us, dataset.now_us + 1)
+        first = max(0, (window.start_us - charge.start_us) // DAY_US)
+        if charge.billing_period == dataset.month:  # its books have the days before it came, too
+            first = 0
+        last = min(charge.days, -((charge.start_us - until_us) // DAY_US))
+        for day in range(first, last):
             start = charge.start_us + day * DAY_US
-            if start <= self._dataset.now_us and self._has(charge, start):
+            if self._has(charge, start):
                 yield _Shown(charge, self._periods((start, start + DAY_US)), _DAY, day)
 
     def _has(self, charge: Charge, at_us: int) -> bool:
