@@ -154,3 +154,13 @@ def test_currency_must_be_three_capital_letters(value: object) -> None:
 def test_currency_passes() -> None:
     assert money.check_currency("EUR") == "EUR"
     assert ROUND_HALF_EVEN == money.EXACT.rounding
+
+
+def test_an_amount_that_is_given_has_ten_places_at_most() -> None:
+    assert money.parse_e10("1.00000000010", "amount") == 10_000_000_001
+    with pytest.raises(AmountError) as refused:
+        money.parse_e10("0.00000000001", "amount")
+    assert (refused.value.field, refused.value.message) == (
+        "amount",
+        "must have at most 10 decimal places",
+    )

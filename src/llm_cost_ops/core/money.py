@@ -41,6 +41,15 @@ def parse_decimal(value: object, field: str) -> Decimal:
     return number
 
 
+def parse_e10(value: object, field: str) -> int:
+    """Units of 1e-10 of what is given with at most ten decimal places. Raises AmountError."""
+    amount = parse_decimal(value, field)
+    units = to_e10(amount, field)
+    if from_e10(units) != amount:
+        raise AmountError(f"must have at most {PLACES} decimal places", field=field)
+    return units
+
+
 def to_e10(amount: Decimal, field: str = "amount") -> int:
     """Units of 1e-10, rounded half-even. Raises AmountError when out of range."""
     units = int(amount.quantize(_QUANTUM, context=EXACT).scaleb(PLACES))

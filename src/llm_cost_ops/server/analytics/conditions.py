@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, not_, or_
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.instant import parse_instant, to_micros
-from llm_cost_ops.core.money import PLACES, parse_decimal, to_e10
+from llm_cost_ops.core.money import parse_e10
 from llm_cost_ops.server.analytics.fields import Field, Shape
 from llm_cost_ops.server.db.dialects import contains, exactly, json_text, json_texts
 from llm_cost_ops.server.db.urls import DatabaseKind
@@ -115,14 +115,6 @@ def _count(given: object, name: str) -> int:
     raise ConditionError("must be a whole number", field=name)
 
 
-def _money(given: object, name: str) -> int:
-    amount = parse_decimal(given, name)
-    units = to_e10(amount, name)
-    if Decimal(units).scaleb(-PLACES) != amount:
-        raise ConditionError(f"must have at most {PLACES} decimal places", field=name)
-    return units
-
-
 def _instant(given: object, name: str) -> int:
     return to_micros(parse_instant(given, name))
 
@@ -132,7 +124,7 @@ _PARSERS: dict[Shape, Callable[[object, str], str | int]] = {
     Shape.TAGS: _text,
     Shape.METADATA: _metadata_value,
     Shape.COUNT: _count,
-    Shape.MONEY: _money,
+    Shape.MONEY: parse_e10,
     Shape.INSTANT: _instant,
 }
 

@@ -19,8 +19,8 @@ from llm_cost_ops.core.money import (
     check_currency,
     from_e10,
     parse_decimal,
+    parse_e10,
     plain,
-    to_e10,
 )
 from llm_cost_ops.core.months import month_at
 from llm_cost_ops.core.period import DAY_US
@@ -226,11 +226,7 @@ def _money(fields: Mapping[str, object], name: str) -> int | None:
         if name == "amount":
             raise ChargeError("is required", field=name)
         return None
-    amount = parse_decimal(value, name)
-    units = to_e10(amount, name)
-    if from_e10(units) != amount:
-        raise ChargeError(f"must have at most {PLACES} decimal places", field=name)
-    return units
+    return parse_e10(value, name)
 
 
 def _positive(
