@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from llm_cost_ops.server.db.engine import Database, open_database
 from llm_cost_ops.server.db.errors import DatabaseConfiguration, DatabaseUnavailable, Reason
@@ -204,3 +204,29 @@ def test_a_connection_that_is_given_back_after_the_end_is_closed(database: Datab
         driver.cursor().execute("SELECT 1")
     with read(database) as session:
         assert session.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("moment", ["checkout", "connect"])
+def test_what_comes_back_after_dispose_is_closed(
+    database_settings: DatabaseSettings, moment: str
+) -> None:
+    """A thread of a server that stops has a connection, or is making one."""
+    database = open_database(database_settings)
+    made, closed = list[object](), list[object]()
+    event.listen(database.reader, "connect", lambda connection, _: made.append(connection))
+    event.listen(database.reader, "close", lambda connection, _: closed.append(connection))
+
+    @event.listens_for(database.reader, moment)
+    def stop(*_: object) -> None:
+        if not closed and len(made) == 1:
+            database.dispose()
+
+    with read(database) as session:
+        assert session.scalar(text("SELECT 1")) == 1
+    assert len(made) == 1
+    assert closed == made
+    with read(database):
+        assert len(made) == 2
+    assert closed == made[:1]
+    database.dispose()
+    assert closed == made

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pymysql.connections import Connection as PyMySQLConnection
 from pymysql.err import Error as MySQLError
-from sqlalchemy import URL, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 
 from llm_cost_ops.server.db.dialects.strings import unpadded_collation
+from llm_cost_ops.server.db.pool import ClosingPool
 from llm_cost_ops.server.db.waits import Waits
 from llm_cost_ops.server.settings import DatabaseSettings
 
@@ -81,7 +82,7 @@ class TimedConnection(_Connection):
 def mysql_engine(url: URL, settings: DatabaseSettings, waits: Waits) -> Engine:
     engine = create_engine(
         url,
-        poolclass=QueuePool,
+        poolclass=ClosingPool,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout_seconds,

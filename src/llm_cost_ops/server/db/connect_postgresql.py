@@ -10,8 +10,9 @@ from typing import Any
 
 import psycopg
 from psycopg.waiting import Ready
-from sqlalchemy import URL, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 
+from llm_cost_ops.server.db.pool import ClosingPool
 from llm_cost_ops.server.db.waits import Waits
 from llm_cost_ops.server.settings import DatabaseSettings
 
@@ -58,7 +59,7 @@ class TimedConnection(psycopg.Connection[Any]):
 def postgresql_engine(url: URL, settings: DatabaseSettings, waits: Waits) -> Engine:
     engine = create_engine(
         url,
-        poolclass=QueuePool,
+        poolclass=ClosingPool,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout_seconds,

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from llm_cost_ops.server.db.errors import DatabaseConfiguration
+from llm_cost_ops.server.db.pool import ClosingPool
 from llm_cost_ops.server.settings import DatabaseSettings
 
 MINIMUM_VERSION = (3, 38, 0)
@@ -53,7 +54,7 @@ def _engine(url: URL, settings: DatabaseSettings, **pool: Any) -> Engine:
         )
     return create_engine(
         url,
-        poolclass=QueuePool,
+        poolclass=ClosingPool,
         creator=opener(url, settings, create=False),
         hide_parameters=True,
         echo=settings.echo,

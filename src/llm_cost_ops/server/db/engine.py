@@ -78,7 +78,6 @@ def _open(
         ) from None
     for engine in {reader, writer}:
         log_slow_statements(engine, settings.slow_query_threshold_ms, monotonic)
-        _close_late_returns(engine)
         if kind is not DatabaseKind.SQLITE:
             _ask_idle_connections(engine, settings, monotonic)
     return Database(kind, reader, writer, Circuit(monotonic), settings)
@@ -101,20 +100,6 @@ def _engines(
     from llm_cost_ops.server.db.connect_sqlite import reader_engine, writer_engine
 
     return reader_engine(url, settings), writer_engine(url, settings)
-
-
-def _close_late_returns(engine: Engine) -> None:
-    """A connection that was in use during `dispose` would lie open in a pool nobody asks again."""
-
-    def connect(_connection: object, record: Any) -> None:
-        record.info["pool"] = engine.pool
-
-    def checkin(_connection: object, record: Any) -> None:
-        if record.info.get("pool", engine.pool) is not engine.pool:
-            record.close()
-
-    event.listen(engine, "connect", connect)
-    event.listen(engine, "checkin", checkin)
 
 
 def _ask_idle_connections(
