@@ -314,6 +314,7 @@ APART: dict[str, str] = {
             "retention_archives.file",
             "retention_archives.sha256",
             "closed_days.digest",
+            "team_days.digest",
             "closed_days.archive_id",
             "periods.digest",
             "periods.lines_digest",
@@ -324,6 +325,7 @@ APART: dict[str, str] = {
         "an id or a digest",
     ),
     "alerts.status": "a word",
+    "team_days.grain": "a word",
     **dict.fromkeys(
         ("reports.type", "reports.status", "reports.format", "reports.needs"), "a word"
     ),
