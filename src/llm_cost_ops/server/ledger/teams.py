@@ -60,8 +60,7 @@ def known_days(
     if not stored:
         return {}
     true = _digests(session, organization_id, (min(stored), max(stored) + 1))
-    closed = closed_of(session, organization_id)
-    known = (day for day, row in stored.items() if true.get(day) == row[1] and day not in closed)
+    known = (day for day, row in stored.items() if true.get(day) == row[1])
     return {day: str(stored[day][2]) for day in sorted(known)}
 
 
@@ -93,7 +92,7 @@ def make(database: Database, organization_id: str, before_day: int, write: Write
     for day in due:
         with report(database) as session:  # one state of the ledger: the digest is of these sums
             digest = _digests(session, organization_id, (day, day + 1)).get(day)
-            if digest is None:  # a negative cost came meanwhile
+            if digest is None:  # closed meanwhile, or a negative cost came
                 continue
             grain, groups = _finest(session, organization_id, day)
         write(_storing({"organization_id": organization_id, "day": day, "digest": digest,
@@ -112,8 +111,7 @@ def _due(session: ReadSession, organization_id: str, before_day: int) -> list[in
     true = _digests(session, organization_id, (EVER[0], before_day))
     query = select(_DAY.day, _DAY.digest).where(_DAY.organization_id == organization_id)
     stored = {int(day): str(digest) for day, digest in _rows(session, query)}
-    closed = closed_of(session, organization_id)
-    return [day for day in sorted(true) if true[day] != stored.get(day) and day not in closed]
+    return [day for day in sorted(true) if true[day] != stored.get(day)]
 
 
 def _finest(session: ReadSession, organization_id: str, day: int) -> tuple[str, dict[Key, Delta]]:
@@ -143,7 +141,8 @@ def _storing(row: dict[str, Any], groups: Mapping[Key, Delta]) -> Callable[[Writ
 
 
 def _digests(session: ReadSession, organization_id: str, days: Days) -> dict[int, str]:
-    """A digest of how each day with calls is now; none of those with negative costs."""
+    """A digest of how each day with calls is now; none of those with negative costs, and of closed
+    days, whose sums stay while their calls are removed."""
     kind = session.kind
     sums = [part for name in _SUMS for part in exact_sum(kind, _MODEL[name], name)]
     held = _within(_MODEL.organization_id, _MODEL.bucket, organization_id, days)
@@ -155,11 +154,12 @@ def _digests(session: ReadSession, organization_id: str, days: Days) -> dict[int
                    (max(first, -(2**62)), min(last, 2**62)))  # fmt: skip
     counted = _rows(session, select(day, func.count()).where(*ours).group_by(day))
     corrections = {int(each): int(number) for each, number in counted}
+    closed = closed_of(session, organization_id)
     found: dict[int, str] = {}
     for row in session.execute(query).mappings():
-        if row["low"] is not None and int(row["low"]) < 0:
-            continue
         at = int(row["bucket"])
+        if at in closed or (row["low"] is not None and int(row["low"]) < 0):
+            continue
         values = [corrections.get(at, 0), *(read_sum(row, name) for name in _SUMS)]
         found[at] = sha256(repr(values).encode()).hexdigest()
     return found
