@@ -254,6 +254,24 @@ def test_sums_that_became_too_many_are_no_sums(
     assert (found.rollup, found.ledger) == ("rollup_teams", None)
 
 
+def test_a_corrected_call_without_a_request_keeps_its_extremes(house: House) -> None:
+    """As in a cost report that is imported again when it has grown."""
+    name = accepted(send(house.app, "/imports", {}), 201)["id"]
+    for cost in ("5", "7"):
+        call = {"model": "gpt-4o", "provider": "openai", "cost": cost, "requests": 0,
+                "tokens_used": 0, "event_id": "grows", "team_id": "a",
+                "timestamp": "2025-06-15T12:00:00Z"}  # fmt: skip
+        path = f"/costs/bulk?import_id={name}&correct=true"
+        accepted(send(house.app, path, [call]), 200, 201, 207)
+    assert_proven(house.app)
+    house.work()
+    assert_proven(house.app)
+    asked = {"start_date": "2025-06-15", "end_date": "2025-06-15", "metrics": "max"}
+    for by in ("team_id", "model", "user_id"):
+        found = house.app.get("/api/v1/costs/aggregate", params={**asked, "group_by": by})
+        assert body_of(found)["data"][0]["max"] == 7
+
+
 def test_a_stopping_worker_goes_on_later(quick: House, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = iter([False, True])
     with monkeypatch.context() as patch:
