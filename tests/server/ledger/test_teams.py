@@ -144,11 +144,39 @@ def rerated(house: House) -> None:
     accepted(send(house.app, "/pricing/rerate", day))
 
 
+def uncounted(house: House, *calls: tuple[str, str, str]) -> None:
+    """Calls of an import that count no request, by team, cost and cost before discounts."""
+    name = accepted(send(house.app, "/imports", {}), 201)["id"]
+    body = [
+        {"model": "gpt-4o", "provider": "openai", "cost": cost, "list_cost": listed, "requests": 0,
+         "tokens_used": 0, "team_id": team, "timestamp": "2025-06-15T12:00:00Z"}
+        for team, cost, listed in calls
+    ]  # fmt: skip
+    accepted(send(house.app, f"/costs/bulk?import_id={name}", body), 200, 201, 207)
+
+
+def credited(house: House) -> None:
+    """What a negative cost takes away, another call adds for another team."""
+    uncounted(house, ("a", "-0.001", "-0.001"), ("b", "0.001", "0.001"))
+
+
+def discounted(house: House) -> None:
+    uncounted(house, ("a", "0", "-1"), ("b", "0", "1"))
+
+
+def free(house: House) -> None:
+    """It adds to no sum and is the smallest cost of its team all the same."""
+    uncounted(house, ("b", "0", "0"))
+
+
 CHANGES: list[tuple[Callable[[House], None], dict[str, str]]] = [
     (late, {"a": "0.008", "b": "0.012"}),
     (late_and_free, TEAMS),
     (moved, {"a": "0.004", "b": "0.014"}),
     (rerated, {"a": "0.008", "b": "0.016"}),
+    (credited, {"a": "0.005", "b": "0.013"}),
+    (discounted, TEAMS),
+    (free, TEAMS),
 ]
 
 
@@ -226,37 +254,22 @@ def test_sums_that_became_too_many_are_no_sums(
     assert (found.rollup, found.ledger) == ("rollup_teams", None)
 
 
-def test_a_day_with_a_credit_has_no_sums(house: House) -> None:
-    """What a negative cost takes away, another call without requests may add for another team."""
-    house.work()
+def test_a_corrected_call_without_a_request_keeps_its_extremes(house: House) -> None:
+    """As in a cost report that is imported again when it has grown."""
     name = accepted(send(house.app, "/imports", {}), 201)["id"]
-    credits = [
-        {"model": "gpt-4o", "provider": "openai", "cost": cost, "requests": 0, "tokens_used": 0,
-         "team_id": team, "timestamp": "2025-06-15T12:00:00Z"}
-        for team, cost in (("a", "-0.001"), ("b", "0.001"))
-    ]  # fmt: skip
-    accepted(send(house.app, f"/costs/bulk?import_id={name}", credits), 200, 201, 207)
-    assert house.known() == (DAYS[0], DAYS[2])
-    assert house.costs() == {"a": "0.005", "b": "0.013"}
-    house.work()
-    assert house.known() == (DAYS[0], DAYS[2])
-    assert house.costs() == {"a": "0.005", "b": "0.013"}
+    for cost in ("5", "7"):
+        call = {"model": "gpt-4o", "provider": "openai", "cost": cost, "requests": 0,
+                "tokens_used": 0, "event_id": "grows", "team_id": "a",
+                "timestamp": "2025-06-15T12:00:00Z"}  # fmt: skip
+        path = f"/costs/bulk?import_id={name}&correct=true"
+        accepted(send(house.app, path, [call]), 200, 201, 207)
     assert_proven(house.app)
-
-
-def test_a_credit_that_comes_while_its_day_is_summed(
-    quick: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = iter([dict.fromkeys(DAYS, "before")])
-    true = teams._digests
-    monkeypatch.setattr(
-        teams, "_digests",
-        lambda session, of, days: next(asked, None) or (
-            {} if days[0] == DAYS[0] else true(session, of, days)),
-    )  # fmt: skip
-    found = teams.make(quick.app.database, quick.app.organization_id, DAYS[-1] + 1,
-                       lambda work: write_retrying(quick.app.database, work))  # fmt: skip
-    assert [*found] == [*DAYS[1:]]
+    house.work()
+    assert_proven(house.app)
+    asked = {"start_date": "2025-06-15", "end_date": "2025-06-15", "metrics": "max"}
+    for by in ("team_id", "model", "user_id"):
+        found = house.app.get("/api/v1/costs/aggregate", params={**asked, "group_by": by})
+        assert body_of(found)["data"][0]["max"] == 7
 
 
 def test_a_stopping_worker_goes_on_later(quick: House, monkeypatch: pytest.MonkeyPatch) -> None:

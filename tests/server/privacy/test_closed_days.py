@@ -361,6 +361,23 @@ def test_closed_days_have_no_sums_by_team(place: Place) -> None:
     proof(place)
 
 
+def test_a_day_that_is_closed_while_days_are_summed_gets_no_sums(place: Place) -> None:
+    """They would be of the calls that are left, and be taken for those of the day put back."""
+    furnish(place)
+    own = place.app.organization_id
+    made = teams.make(place.app.database, own, 2**40,
+                      lambda work: write_retrying(place.app.database, work))  # fmt: skip
+    next(made)
+    place.keep("usage", DAYS)
+    place.run()
+    assert len([*made]) == 2
+    for archive in place.archives():
+        back(place, archive["id"])
+    with snapshot(place.app.database) as session:
+        assert len(teams.known_days(session, own)) == 2
+    proof(place)
+
+
 def test_a_sum_that_somebody_changed_is_found(quick: Place) -> None:
     furnish(quick)
     quick.keep("usage", DAYS)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 
@@ -205,31 +206,27 @@ def _plain_extremes(
 def _corrected_extremes(
     kind: DatabaseKind, organization_id: str, day: int, grain: Grain
 ) -> Select[Any]:
-    """A call and its corrections, per currency: together they count requests when the call stands
-    there, and none as unpriced when it has a price there."""
+    """A call and its corrections together cost something in the currency of the last of these,
+    unless that took the call back or its price away."""
     records, corrections = usage_records.c, usage_corrections.c
-    touched = select(corrections.record_id).where(*_of_day(corrections, organization_id, day))
-    measures = _call_measures()
+    here = _of_day(corrections, organization_id, day)
+    last = select(func.max(corrections.id)).where(*here).group_by(corrections.record_id)
+    standing = select(corrections.record_id, corrections.currency).where(
+        corrections.id.in_(last), corrections.kind != "void", corrections.cost_status != "unpriced"
+    )
     calls = select(
         records.id.label("record_id"),
         *_grained(kind, records, grain),
-        *(measures[name] for name in ("requests", "unpriced", "cost_e10")),
-    ).where(*_of_day(records, organization_id, day), records.id.in_(touched))
+        _call_measures()["cost_e10"],
+    ).where(
+        *_of_day(records, organization_id, day), tuple_(records.id, records.currency).in_(standing)
+    )
     changes = select(
-        corrections.record_id,
-        *_grained(kind, corrections, grain),
-        corrections.requests,
-        corrections.unpriced,
-        corrections.cost_e10,
-    ).where(*_of_day(corrections, organization_id, day))
+        corrections.record_id, *_grained(kind, corrections, grain), corrections.cost_e10
+    ).where(*here, tuple_(corrections.record_id, corrections.currency).in_(standing))
     both = union_all(calls, changes).subquery()
     keys = [both.c[name] for name in ("record_id", *grain)]
-    net = (
-        select(*keys, func.sum(both.c.cost_e10).label("net"))
-        .group_by(*keys)
-        .having(func.sum(both.c.requests) > 0, func.sum(both.c.unpriced) == 0)
-        .subquery()
-    )
+    net = select(*keys, func.sum(both.c.cost_e10).label("net")).group_by(*keys).subquery()
     return _extremes_of(net, "net", grain)
 
 

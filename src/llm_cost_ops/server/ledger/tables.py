@@ -234,6 +234,18 @@ team_days = Table(
 whether anything came since. `grain` is `project` where there are rows by team and project, `team`
 where these would be too many, and `none` where those by team would be, too."""
 
+uncounted_calls = Table(
+    "uncounted_calls",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("day", BigInteger, nullable=False),
+    count("calls"),
+    PrimaryKeyConstraint("organization_id", "day"),
+    **TABLE_OPTIONS,
+)
+"""How many calls that count no request, such as credits, were ever recorded of a UTC day since
+1970. They may add to no sum, or cancel each other: no rollup tells that they came."""
+
 closed_days = Table(
     "closed_days",
     metadata,

@@ -1,31 +1,33 @@
 """Sums by team of days that are over: made by the worker, answered from while nothing has changed.
 
 No call adds to them: that would be one more statement for every batch recorded. Whether a day is
-still what it was is told by a digest of its sums in `rollup_models` and the number of its
-corrections. Calls and corrections are only ever added, and teams of calls never change: while no
-count or cost of a call is negative, what was added under the same digest adds nothing. Days with
-negative costs, which a provider's cost report may have, get no sums.
+still what it was is told by the requests in `rollup_models`, the number of its corrections and, of
+its calls that count no request, the number in `uncounted_calls`. Calls and corrections are only
+ever added, and teams of calls never change: each call that comes moves one of the three up, and
+what takes one down is a correction, which moves another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, select
 
-from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum
+from llm_cost_ops.server.db.dialects import exact_sum, floor_divide, read_sum, upsert_add
 from llm_cost_ops.server.db.engine import Database
 from llm_cost_ops.server.db.session import ReadSession, WriteSession, report
 from llm_cost_ops.server.ledger.closed import closed_of
+from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.projection import TEAM_PROJECTS, TEAMS, TooFine, day_deltas
 from llm_cost_ops.server.ledger.rollup import DAY_US, Delta, Key, rows_of
 from llm_cost_ops.server.ledger.tables import (
-    MEASURES,
     rollup_models,
     rollup_teams,
     team_days,
+    uncounted_calls,
     usage_corrections,
 )
 
@@ -36,11 +38,11 @@ MOST_LINES = 20_000
 """Of one day and grain. With more, or with hardly fewer than calls, these are read."""
 FEW_LINES = 1_000
 _CALLS_TO_A_LINE = 10
-_SUMS = (*MEASURES, "min_cost_e10", "max_cost_e10")
 _DAY = team_days.c
 _LINE = rollup_teams.c
 _MODEL = rollup_models.c
 _CORRECTION = usage_corrections.c
+_UNCOUNTED = uncounted_calls.c
 
 Write = Callable[[Callable[[WriteSession], object]], object]
 Days = tuple[int, int]
@@ -60,8 +62,7 @@ def known_days(
     if not stored:
         return {}
     true = _digests(session, organization_id, (min(stored), max(stored) + 1))
-    closed = closed_of(session, organization_id)
-    known = (day for day, row in stored.items() if true.get(day) == row[1] and day not in closed)
+    known = (day for day, row in stored.items() if true.get(day) == row[1])
     return {day: str(stored[day][2]) for day in sorted(known)}
 
 
@@ -93,7 +94,7 @@ def make(database: Database, organization_id: str, before_day: int, write: Write
     for day in due:
         with report(database) as session:  # one state of the ledger: the digest is of these sums
             digest = _digests(session, organization_id, (day, day + 1)).get(day)
-            if digest is None:  # a negative cost came meanwhile
+            if digest is None:  # closed meanwhile: some of its calls may be gone
                 continue
             grain, groups = _finest(session, organization_id, day)
         write(_storing({"organization_id": organization_id, "day": day, "digest": digest,
@@ -108,12 +109,26 @@ def forget(session: WriteSession, organization_id: str, day: int | None = None) 
         session.execute(delete(column.table).where(*mine))
 
 
+def note_uncounted(session: WriteSession, entries: Iterable[Entry]) -> None:
+    """Count the new calls that count no request, of which the sums of requests do not tell."""
+    found = Counter(
+        (each.organization_id, each.timestamp // DAY_US) for each in entries if not each.requests
+    )
+    if not found:
+        return
+    rows = [
+        {"organization_id": organization_id, "day": day, "calls": found[organization_id, day]}
+        for organization_id, day in sorted(found)
+    ]
+    key = ("organization_id", "day")
+    session.execute(upsert_add(session.kind, uncounted_calls, key, ("calls",)), rows)
+
+
 def _due(session: ReadSession, organization_id: str, before_day: int) -> list[int]:
     true = _digests(session, organization_id, (EVER[0], before_day))
     query = select(_DAY.day, _DAY.digest).where(_DAY.organization_id == organization_id)
     stored = {int(day): str(digest) for day, digest in _rows(session, query)}
-    closed = closed_of(session, organization_id)
-    return [day for day in sorted(true) if true[day] != stored.get(day) and day not in closed]
+    return [day for day in sorted(true) if true[day] != stored.get(day)]
 
 
 def _finest(session: ReadSession, organization_id: str, day: int) -> tuple[str, dict[Key, Delta]]:
@@ -143,26 +158,34 @@ def _storing(row: dict[str, Any], groups: Mapping[Key, Delta]) -> Callable[[Writ
 
 
 def _digests(session: ReadSession, organization_id: str, days: Days) -> dict[int, str]:
-    """A digest of how each day with calls is now; none of those with negative costs."""
-    kind = session.kind
-    sums = [part for name in _SUMS for part in exact_sum(kind, _MODEL[name], name)]
+    """A digest of how each day with calls is now; none of closed days, whose sums stay while their
+    calls are removed.
+
+    Requests are read first: where each statement sees a state of its own, requests that were there
+    by then and that a correction has taken back since are still told by the correction.
+    """
+    query = select(_MODEL.bucket, *exact_sum(session.kind, _MODEL.requests, "requests"))
     held = _within(_MODEL.organization_id, _MODEL.bucket, organization_id, days)
-    query = select(_MODEL.bucket, func.min(_MODEL.min_cost_e10).label("low"), *sums)
-    query = query.where(*held).group_by(_MODEL.bucket)
-    day = floor_divide(kind, _CORRECTION.timestamp, DAY_US).label("day")
+    sums = session.execute(query.where(*held).group_by(_MODEL.bucket)).mappings().all()
+    day = floor_divide(session.kind, _CORRECTION.timestamp, DAY_US).label("day")
     first, last = (each * DAY_US for each in days)
     ours = _within(_CORRECTION.organization_id, _CORRECTION.timestamp, organization_id,
                    (max(first, -(2**62)), min(last, 2**62)))  # fmt: skip
-    counted = _rows(session, select(day, func.count()).where(*ours).group_by(day))
-    corrections = {int(each): int(number) for each, number in counted}
+    corrections = _by_day(session, select(day, func.count()).where(*ours).group_by(day))
+    mine = _within(_UNCOUNTED.organization_id, _UNCOUNTED.day, organization_id, days)
+    uncounted = _by_day(session, select(_UNCOUNTED.day, _UNCOUNTED.calls).where(*mine))
+    closed = closed_of(session, organization_id)
     found: dict[int, str] = {}
-    for row in session.execute(query).mappings():
-        if row["low"] is not None and int(row["low"]) < 0:
-            continue
+    for row in sums:
         at = int(row["bucket"])
-        values = [corrections.get(at, 0), *(read_sum(row, name) for name in _SUMS)]
-        found[at] = sha256(repr(values).encode()).hexdigest()
+        if at not in closed:
+            values = [read_sum(row, "requests"), corrections.get(at, 0), uncounted.get(at, 0)]
+            found[at] = sha256(repr(values).encode()).hexdigest()
     return found
+
+
+def _by_day(session: ReadSession, query: Any) -> dict[int, int]:
+    return {int(day): int(number) for day, number in _rows(session, query)}
 
 
 def _within(

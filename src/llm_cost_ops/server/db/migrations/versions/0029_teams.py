@@ -68,8 +68,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", "day", name="pk_team_days"),
         **TABLE_OPTIONS,
     )
+    op.create_table(
+        "uncounted_calls",
+        sa.Column("organization_id", sa.String(50), nullable=False),
+        sa.Column("day", sa.BigInteger(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("organization_id", "day", name="pk_uncounted_calls"),
+        **TABLE_OPTIONS,
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("uncounted_calls")
     op.drop_table("team_days")
     op.drop_table("rollup_teams")
