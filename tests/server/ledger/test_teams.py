@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from llm_cost_ops.core.instant import to_micros
+from llm_cost_ops.core.period import DAY_US, Window
+from llm_cost_ops.server.analytics.aggregate import dimensions
+from llm_cost_ops.server.analytics.groups import read_groups
+from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.clock import FixedClock
 from llm_cost_ops.server.db.session import snapshot, write_retrying
 from llm_cost_ops.server.ledger import jobs, teams
@@ -31,6 +37,8 @@ from tests.support.calls import (
 )
 
 NOW = datetime(2025, 6, 17, 12, 13, tzinfo=UTC)
+NOW_US = to_micros(NOW)
+UTC_ZONE = ZoneInfo("UTC")
 DAYS = (20_253, 20_254, 20_255)  # 2025-06-14 to 2025-06-16
 MORE = "UPDATE rollup_teams SET cost_whole = cost_whole + 1000 WHERE team_id = 'a'"
 TEAMS = {"a": "0.006", "b": "0.012"}
@@ -270,6 +278,25 @@ def test_a_corrected_call_without_a_request_keeps_its_extremes(house: House) -> 
     for by in ("team_id", "model", "user_id"):
         found = house.app.get("/api/v1/costs/aggregate", params={**asked, "group_by": by})
         assert body_of(found)["data"][0]["max"] == 7
+
+
+def test_an_answer_does_not_depend_on_the_worker(house: House) -> None:
+    record(house.app, usage("u", team_id="a", model="own", provider="custom",
+                            timestamp="2025-06-15T12:00:00Z"))  # fmt: skip
+    asked = {"start_date": "2025-06-14", "end_date": "2025-06-16", "group_by": "team_id,provider",
+             "metrics": "cost_per_1k_tokens,min,max,list_cost"}  # fmt: skip
+    selection = Selection(house.app.organization_id, Window(DAYS[0] * DAY_US, NOW_US), UTC_ZONE)
+
+    def answers() -> object:
+        with snapshot(house.app.database) as session:
+            groups = read_groups(session, selection, Grouping(dimensions(["team_id"]), {}))
+        shown = body_of(house.app.get("/api/v1/costs/aggregate", params=asked))["data"]
+        return groups, shown
+
+    before = answers()
+    house.work()
+    assert house.known() == DAYS
+    assert answers() == before
 
 
 def test_a_stopping_worker_goes_on_later(quick: House, monkeypatch: pytest.MonkeyPatch) -> None:

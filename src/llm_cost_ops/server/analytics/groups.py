@@ -12,7 +12,7 @@ from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import E10
 from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.grouped import Key, grouped, keys_of
-from llm_cost_ops.server.analytics.pieces import Piece, pieces
+from llm_cost_ops.server.analytics.pieces import Piece, is_by_team, pieces
 from llm_cost_ops.server.analytics.rollups import rollup_source
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import EVERY, TOKENS, Source, calls_source
@@ -66,7 +66,16 @@ def read_groups(
                 known.add(totals)
         if len(groups) > MAX_GROUPS:
             raise TooManyGroups
+    if not from_calls and is_by_team(selection, grouping):
+        _as_of_rollups(groups.values())
     return {key: totals for key, totals in groups.items() if not totals.is_nothing}
+
+
+def _as_of_rollups(found: Iterable[Totals]) -> None:
+    """An answer must not depend on which days the worker has summed."""
+    for totals in found:
+        if totals.unpriced:
+            totals.priced_tokens = None
 
 
 def _read(

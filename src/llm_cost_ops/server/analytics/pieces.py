@@ -58,13 +58,18 @@ class Piece:
 
 def pieces(selection: Selection, grouping: Grouping, by_team: KnownDays) -> list[Piece]:
     """The window in disjoint parts, each with the cheapest source that can answer for it."""
+    if is_by_team(selection, grouping) and not selection.window.is_empty:
+        by_project = "project_id" in _wanted(selection, grouping)
+        return [*_in_days(selection.window, by_team(selection.window, by_project))]
     # Days by project only for who asks by project: there may be as many projects as calls.
     chosen = (MODELS, HOURLY) if _can(HOURLY, selection, grouping) else (DAILY,)
     able = [rollup for rollup in chosen if _can(rollup, selection, grouping)]
-    if not able and not selection.window.is_empty and _can(TEAMS, selection, grouping):
-        by_project = "project_id" in _wanted(selection, grouping)
-        return [*_in_days(selection.window, by_team(selection.window, by_project))]
     return _cut(selection.window, able)
+
+
+def is_by_team(selection: Selection, grouping: Grouping) -> bool:
+    """Whether TEAMS has what is asked for and no other rollup, as far as it knows its days."""
+    return needs_calls(selection, grouping) and _can(TEAMS, selection, grouping)
 
 
 def needs_calls(selection: Selection, grouping: Grouping) -> bool:

@@ -225,12 +225,12 @@ team_days = Table(
     metadata,
     Column("organization_id", OrganizationId, nullable=False),
     Column("day", BigInteger, nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("state", String(64), nullable=False),
     Column("grain", String(16), nullable=False),
     PrimaryKeyConstraint("organization_id", "day"),
     **TABLE_OPTIONS,
 )
-"""UTC days since 1970 as they were when their rows of `rollup_teams` were made: `digest` tells
+"""UTC days since 1970 as they were when their rows of `rollup_teams` were made: `state` tells
 whether anything came since. `grain` is `project` where there are rows by team and project, `team`
 where these would be too many, and `none` where those by team would be, too."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, select
@@ -55,13 +54,13 @@ def known_days(
 ) -> dict[int, str]:
     """The days whose rows of `rollup_teams` are what their calls add up to, ascending, with their
     grains, which are of those given; of closed days none."""
-    query = select(_DAY.day, _DAY.digest, _DAY.grain).where(
+    query = select(_DAY.day, _DAY.state, _DAY.grain).where(
         *_within(_DAY.organization_id, _DAY.day, organization_id, days), _DAY.grain.in_(grains)
     )
     stored = {int(row[0]): row for row in _rows(session, query)}
     if not stored:
         return {}
-    true = _digests(session, organization_id, (min(stored), max(stored) + 1))
+    true = _states(session, organization_id, (min(stored), max(stored) + 1))
     known = (day for day, row in stored.items() if true.get(day) == row[1])
     return {day: str(stored[day][2]) for day in sorted(known)}
 
@@ -92,12 +91,12 @@ def make(database: Database, organization_id: str, before_day: int, write: Write
     with report(database) as session:
         due = _due(session, organization_id, before_day)
     for day in due:
-        with report(database) as session:  # one state of the ledger: the digest is of these sums
-            digest = _digests(session, organization_id, (day, day + 1)).get(day)
-            if digest is None:  # closed meanwhile: some of its calls may be gone
+        with report(database) as session:  # one view of the ledger: the state is that of these sums
+            state = _states(session, organization_id, (day, day + 1)).get(day)
+            if state is None:  # closed meanwhile: some of its calls may be gone
                 continue
             grain, groups = _finest(session, organization_id, day)
-        write(_storing({"organization_id": organization_id, "day": day, "digest": digest,
+        write(_storing({"organization_id": organization_id, "day": day, "state": state,
                         "grain": grain}, groups))  # fmt: skip
         yield day
 
@@ -125,9 +124,9 @@ def note_uncounted(session: WriteSession, entries: Iterable[Entry]) -> None:
 
 
 def _due(session: ReadSession, organization_id: str, before_day: int) -> list[int]:
-    true = _digests(session, organization_id, (EVER[0], before_day))
-    query = select(_DAY.day, _DAY.digest).where(_DAY.organization_id == organization_id)
-    stored = {int(day): str(digest) for day, digest in _rows(session, query)}
+    true = _states(session, organization_id, (EVER[0], before_day))
+    query = select(_DAY.day, _DAY.state).where(_DAY.organization_id == organization_id)
+    stored = {int(day): str(state) for day, state in _rows(session, query)}
     return [day for day in sorted(true) if true[day] != stored.get(day)]
 
 
@@ -157,9 +156,9 @@ def _storing(row: dict[str, Any], groups: Mapping[Key, Delta]) -> Callable[[Writ
     return store
 
 
-def _digests(session: ReadSession, organization_id: str, days: Days) -> dict[int, str]:
-    """A digest of how each day with calls is now; none of closed days, whose sums stay while their
-    calls are removed.
+def _states(session: ReadSession, organization_id: str, days: Days) -> dict[int, str]:
+    """How many requests, corrections and uncounted calls each day has now, as a text; none of
+    closed days, whose sums stay while their calls are removed.
 
     Requests are read first: where each statement sees a state of its own, requests that were there
     by then and that a correction has taken back since are still told by the correction.
@@ -179,8 +178,8 @@ def _digests(session: ReadSession, organization_id: str, days: Days) -> dict[int
     for row in sums:
         at = int(row["bucket"])
         if at not in closed:
-            values = [read_sum(row, "requests"), corrections.get(at, 0), uncounted.get(at, 0)]
-            found[at] = sha256(repr(values).encode()).hexdigest()
+            counts = (read_sum(row, "requests"), corrections.get(at, 0), uncounted.get(at, 0))
+            found[at] = "/".join(map(str, counts))
     return found
 
 

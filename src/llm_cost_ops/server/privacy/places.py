@@ -314,7 +314,6 @@ APART: dict[str, str] = {
             "retention_archives.file",
             "retention_archives.sha256",
             "closed_days.digest",
-            "team_days.digest",
             "closed_days.archive_id",
             "periods.digest",
             "periods.lines_digest",

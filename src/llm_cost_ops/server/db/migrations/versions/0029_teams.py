@@ -63,7 +63,7 @@ def upgrade() -> None:
         "team_days",
         sa.Column("organization_id", sa.String(50), nullable=False),
         sa.Column("day", sa.BigInteger(), nullable=False),
-        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(64), nullable=False),
         sa.Column("grain", sa.String(16), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "day", name="pk_team_days"),
         **TABLE_OPTIONS,
