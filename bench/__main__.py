@@ -28,10 +28,11 @@ PARTS = (
     "aggregates",
     "streaming",
     "exports",
+    "reports",
     "forecasting",
     "anomalies",
 )
-FILLED = frozenset({"aggregates", "streaming", "exports"})
+FILLED = frozenset({"aggregates", "streaming", "exports", "reports"})
 """Parts that read filled ledgers; `fill` makes them before, for both databases at once."""
 
 

@@ -34,6 +34,7 @@ PARTS = {
     "aggregates": ["aggregate by provider", "aggregate by a metadata key"],
     "streaming": ["stream of"],
     "exports": ["export of 900 calls as"] * 6,
+    "reports": ["chargeback by team as PDF"] * 2,
     "forecasting": [
         "`auto`, 13 weeks",
         "`auto`, 48 hours",

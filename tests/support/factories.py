@@ -21,6 +21,7 @@ from llm_cost_ops.server.identity.tables import organizations
 from llm_cost_ops.server.ledger import correct, rollup, store
 from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
+from llm_cost_ops.server.ledger.teams import note_uncounted
 
 ORGANIZATION = "org-test"
 NOON = "2025-01-15T12:00:00Z"
@@ -93,6 +94,7 @@ def record_calls(database: Database, entries: Iterable[Entry]) -> list[str]:
     with write(database) as session:
         if append(session, calls):
             raise AssertionError("an event id was there before")
+        note_uncounted(session, calls)
         rollup.apply(session, rollup.deltas_of(calls))
     return [entry.id for entry in calls]
 

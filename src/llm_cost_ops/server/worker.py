@@ -26,6 +26,7 @@ from llm_cost_ops.server.db.urls import DatabaseKind, kind_of
 from llm_cost_ops.server.exports import jobs as exports
 from llm_cost_ops.server.forecasts import jobs as forecasts
 from llm_cost_ops.server.http.logs import abandon_unwritten, configure_logging, logger
+from llm_cost_ops.server.ledger import jobs as ledger
 from llm_cost_ops.server.periods import closing as periods
 from llm_cost_ops.server.privacy import jobs as privacy
 from llm_cost_ops.server.queue import jobs as queue
@@ -55,6 +56,7 @@ def work_of_all(settings: Settings, database: Database, clock: Clock) -> Work:
             queue.work(settings.worker, clock),
             admin.work(settings, clock),
             audit.work(settings, database, clock),
+            ledger.work(database, clock),
             budgets.work(database, clock),
             webhooks.work(settings, database, clock),
             signin.work(settings, database, clock),

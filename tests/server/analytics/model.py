@@ -32,6 +32,7 @@ class Call:
     provider: str = "openai"
     model: str = "gpt-4o"
     project_id: str | None = None
+    team_id: str | None = None
     user_id: str | None = None
     region: str | None = None
     currency: str = "USD"

@@ -19,8 +19,9 @@ from llm_cost_ops.server.analytics.groups import Groups, read_groups
 from llm_cost_ops.server.analytics.metrics import metrics
 from llm_cost_ops.server.analytics.selection import Selection, grouping
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import snapshot
+from llm_cost_ops.server.db.session import snapshot, write_retrying
 from llm_cost_ops.server.db.urls import DatabaseKind
+from llm_cost_ops.server.ledger import teams
 from tests.server.analytics.model import (
     TOKENS,
     Call,
@@ -49,8 +50,8 @@ COSTS = st.one_of(
 )
 DIMENSIONS = st.lists(
     st.sampled_from(
-        ["provider", "model", "project_id", "user_id", "region", "currency", "cost_status", "tag",
-         "metadata.team", "hour", "day", "week", "month"]
+        ["provider", "model", "project_id", "team_id", "user_id", "region", "currency",
+         "cost_status", "tag", "metadata.team", "hour", "day", "week", "month"]
     ),
     max_size=3,
     unique=True,
@@ -60,6 +61,11 @@ ROLLED_UP = st.lists(
     max_size=4,
     unique=True,
 )
+BY_TEAM = st.lists(
+    st.sampled_from(["provider", "model", "project_id", "team_id", "day", "month"]),
+    max_size=3,
+    unique=True,
+).map(lambda names: [*names, *(["team_id"] if "team_id" not in names else [])])
 
 
 def prove(database: Database, check: Callable[[st.DataObject], None]) -> None:
@@ -92,6 +98,7 @@ def calls(draw: st.DrawFn) -> Call:
         draw(st.sampled_from(["openai", "anthropic"])),
         draw(st.sampled_from(["a", "A", "b "])),
         draw(st.sampled_from([None, "p1", "p2"])),
+        draw(st.sampled_from([None, "t1", "T1"])),
         draw(st.sampled_from([None, "u1", "u2"])),
         draw(st.sampled_from([None, "eu"])),
         draw(st.sampled_from(["USD", "USD", "USD", "EUR"])),
@@ -122,6 +129,7 @@ def store(database: Database, organization_id: str, made: list[Call]) -> None:
             provider=call.provider,
             model_name=call.model,
             project_id=call.project_id,
+            team_id=call.team_id,
             user_id=call.user_id,
             region=call.region,
             currency=call.currency,
@@ -176,10 +184,23 @@ def scenario(database: Database, data: st.DataObject) -> tuple[str, list[Call]]:
     organization_id = f"org-model-{next(_numbers)}"
     made = data.draw(st.lists(calls(), max_size=12), label="calls")
     store(database, organization_id, made)
+    if data.draw(st.booleans(), label="summed by team"):
+        sum_by_team(database, organization_id)
+        late = data.draw(st.lists(calls(), max_size=3), label="late calls")
+        store(database, organization_id, late)
+        made += late
     if made:
         for index in data.draw(st.lists(st.integers(0, len(made) - 1), max_size=4)):
             correct(database, organization_id, made[index], data.draw)
     return organization_id, made
+
+
+def sum_by_team(database: Database, organization_id: str, before_day: int = 2**40) -> list[int]:
+    """What the worker does; the days that it made sums of."""
+    found = teams.make(
+        database, organization_id, before_day, lambda work: write_retrying(database, work)
+    )
+    return [*found]
 
 
 @st.composite
@@ -221,7 +242,7 @@ def test_rollups_and_calls_give_what_the_model_gives(database: Database) -> None
 def _rollups_and_calls_give_what_the_model_gives(database: Database, data: st.DataObject) -> None:
     organization_id, made = scenario(database, data)
     zone = ZoneInfo(data.draw(ZONES))
-    wanted = data.draw(st.one_of(ROLLED_UP, DIMENSIONS), label="dimensions")
+    wanted = data.draw(st.one_of(ROLLED_UP, BY_TEAM, DIMENSIONS), label="dimensions")
     window = data.draw(windows(), label="window")
     expected = expected_groups(made, wanted, zone, window)
     with snapshot(database) as session:
@@ -292,6 +313,8 @@ FILTERS: list[tuple[str, str, Any, Callable[[Call], bool]]] = [
     ("model", "contains", "A", lambda c: "A" in c.model),
     ("project_id", "nin", ["p1"], lambda c: c.project_id != "p1"),
     ("project_id", "exists", False, lambda c: c.project_id is None),
+    ("team_id", "in", ["t1", "t2"], lambda c: c.team_id in ("t1", "t2")),
+    ("team_id", "exists", False, lambda c: c.team_id is None),
     ("user_id", "exists", True, lambda c: c.user_id is not None),
     ("currency", "eq", "EUR", lambda c: c.currency == "EUR"),
     ("cost_status", "eq", "unpriced", lambda c: c.cost_status == "unpriced"),

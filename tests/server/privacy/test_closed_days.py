@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from llm_cost_ops.server.db.session import WriteSession, read, snapshot, write, write_retrying
-from llm_cost_ops.server.ledger import purge
+from llm_cost_ops.server.ledger import purge, teams
 from llm_cost_ops.server.ledger.closed import closed_of
 from llm_cost_ops.server.ledger.tables import rollup_models
 from llm_cost_ops.server.ledger.verify import rebuild, verify
@@ -337,6 +337,45 @@ def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:
     with pytest.raises(ArchiveFailed):
         back(quick, archived["id"])
     assert proof(quick)[:2] == (2, 4)
+
+
+def test_closed_days_have_no_sums_by_team(place: Place) -> None:
+    furnish(place)
+    own = place.app.organization_id
+    made = teams.make(place.app.database, own, 2**40,
+                      lambda work: write_retrying(place.app.database, work))  # fmt: skip
+    days = [*made]
+    assert len(days) == count(place.app, "team_days") == 4
+    place.keep("usage", DAYS)
+    place.run()
+    assert count(place.app, "team_days") == 2
+    assert count(place.app, "rollup_teams") == 2
+    with snapshot(place.app.database) as session:
+        assert [*teams.known_days(session, own)] == days[2:]
+    for archive in place.archives():
+        back(place, archive["id"])
+    proof(place)
+    again = teams.make(place.app.database, own, 2**40,
+                       lambda work: write_retrying(place.app.database, work))  # fmt: skip
+    assert [*again] == days[:2]
+    proof(place)
+
+
+def test_a_day_that_is_closed_while_days_are_summed_gets_no_sums(place: Place) -> None:
+    """They would be of the calls that are left, and be taken for those of the day put back."""
+    furnish(place)
+    own = place.app.organization_id
+    made = teams.make(place.app.database, own, 2**40,
+                      lambda work: write_retrying(place.app.database, work))  # fmt: skip
+    next(made)
+    place.keep("usage", DAYS)
+    place.run()
+    assert len([*made]) == 2
+    for archive in place.archives():
+        back(place, archive["id"])
+    with snapshot(place.app.database) as session:
+        assert len(teams.known_days(session, own)) == 2
+    proof(place)
 
 
 def test_a_sum_that_somebody_changed_is_found(quick: Place) -> None:

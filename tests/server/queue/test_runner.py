@@ -245,6 +245,7 @@ def test_our_own_work_is_declared_rightly(quick_place: Place) -> None:
     assert names == [
         "queue.retention",
         "audit.checkpoint",
+        "ledger.teams",
         "budgets.expire",
         "webhooks.retention",
         "webhooks.sweep",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, func
@@ -10,14 +10,16 @@ from sqlalchemy.exc import OperationalError
 
 from llm_cost_ops.core.errors import DomainError
 from llm_cost_ops.core.money import E10
+from llm_cost_ops.core.period import DAY_US, Window
 from llm_cost_ops.server.analytics.grouped import Key, grouped, keys_of
-from llm_cost_ops.server.analytics.pieces import Piece, pieces
+from llm_cost_ops.server.analytics.pieces import Piece, is_by_team, pieces
 from llm_cost_ops.server.analytics.rollups import rollup_source
 from llm_cost_ops.server.analytics.selection import Grouping, Selection
 from llm_cost_ops.server.analytics.sources import EVERY, TOKENS, Source, calls_source
 from llm_cost_ops.server.analytics.totals import Totals
 from llm_cost_ops.server.db.dialects import exact_sum, read_sum, short_sum
 from llm_cost_ops.server.db.session import ReadSession
+from llm_cost_ops.server.ledger.teams import PROJECT, TEAM, known_days
 
 MAX_GROUPS = 100_000
 
@@ -48,8 +50,14 @@ def read_groups(
     Raises TooManyGroups.
     """
     groups: Groups = {}
+
+    def by_team(window: Window, by_project: bool) -> Iterable[int]:
+        days = (-(-window.start_us // DAY_US), window.end_us // DAY_US)
+        grains = (PROJECT,) if by_project else (PROJECT, TEAM)
+        return known_days(session, selection.organization_id, days, grains)
+
     whole = [Piece(selection.window, None)]
-    for piece in whole if from_calls else pieces(selection, grouping):
+    for piece in whole if from_calls else pieces(selection, grouping, by_team):
         for key, totals in _read(session, selection.within(piece.window), piece, grouping, wanted):
             known = groups.get(key)
             if known is None:
@@ -58,7 +66,16 @@ def read_groups(
                 known.add(totals)
         if len(groups) > MAX_GROUPS:
             raise TooManyGroups
+    if not from_calls and is_by_team(selection, grouping):
+        _as_of_rollups(groups.values())
     return {key: totals for key, totals in groups.items() if not totals.is_nothing}
+
+
+def _as_of_rollups(found: Iterable[Totals]) -> None:
+    """An answer must not depend on which days the worker has summed."""
+    for totals in found:
+        if totals.unpriced:
+            totals.priced_tokens = None
 
 
 def _read(

@@ -35,7 +35,7 @@ def rollup_source(
     """
     fields = _leading(rollup, grouping)
     # PostgreSQL hashes instead of sorting, and its sums of sums are decimals, which are slow.
-    hashes = kind is DatabaseKind.POSTGRESQL
+    hashes = kind is DatabaseKind.POSTGRESQL or rollup.is_loose
     if not apart and not hashes and _are_groups(rollup, grouping, fields):
         return _sorted_rows(kind, selection, rollup, fields, wanted)
     whole = apart or hashes or fields == rollup.fields
@@ -166,4 +166,4 @@ def _rollup_rows(
 
 def _column(row: Any, field: Field) -> Expression:
     column = row[field.column]
-    return func.nullif(column, "") if field.name == "project_id" else column
+    return func.nullif(column, "") if field.name in ("project_id", "team_id") else column

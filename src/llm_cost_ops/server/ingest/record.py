@@ -45,6 +45,7 @@ from llm_cost_ops.server.ledger.entry import Entry
 from llm_cost_ops.server.ledger.extremes import Extremes
 from llm_cost_ops.server.ledger.late import note_late_calls
 from llm_cost_ops.server.ledger.rollup import DAY_US
+from llm_cost_ops.server.ledger.teams import note_uncounted
 from llm_cost_ops.server.ledger.told import RECORDED
 from llm_cost_ops.server.pricing.resolve import Prices
 from llm_cost_ops.server.queue.outbox import Event, publish
@@ -111,6 +112,7 @@ def record(
         versions = late.moves.add_calls(session, appended.created, now_us)
         _confirm(session, judged, appended.closed, versions, hidden)
         note_late_calls(session, appended.created, versions)
+        note_uncounted(session, appended.created)
         rollup.apply(session, rollup.deltas_of(appended.created))
     late.settle(session)
     repricing.keep(appended.versions, now_us)

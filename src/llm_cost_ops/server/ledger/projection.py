@@ -2,7 +2,7 @@
 writes.
 
 Sums and extremes come at the finest grain (hour, provider, model, project, currency), from which
-all rollups follow as they do when calls are recorded.
+all rollups follow as they do when calls are recorded; or by team, of the whole day.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 
@@ -30,7 +31,10 @@ from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
 
 _COUNTS = ("requests", "unpriced", "partially_priced", *TOKENS)
 _MONEY = ("cost_e10", "list_cost_e10")
-_GRAIN = ("hour", "provider", "model_name", "project_id", "currency")
+Grain = tuple[str, ...]
+HOURS: Grain = ("hour", "provider", "model_name", "project_id", "currency")
+TEAMS: Grain = ("provider", "model_name", "team_id", "currency")
+TEAM_PROJECTS: Grain = ("provider", "model_name", "project_id", "team_id", "currency")
 _Columns = Mapping[str, ColumnElement[Any]]
 
 
@@ -75,34 +79,55 @@ def organizations_with_rows(session: ReadSession) -> list[str]:
     return sorted(found)
 
 
-def day_deltas(session: ReadSession, organization_id: str, day: int) -> dict[Key, Delta]:
-    """What the calls and corrections of a day add up to, by the keys of `rollup.deltas_of`."""
+class TooFine(Exception):
+    """The groups of a day are more than they may be."""
+
+
+def day_deltas(
+    session: ReadSession,
+    organization_id: str,
+    day: int,
+    grain: Grain = HOURS,
+    most: int | None = None,
+) -> dict[Key, Delta]:
+    """What the calls and corrections of a day add up to, by organization and grain; by default the
+    keys of `rollup.deltas_of`. Raises TooFine for more than `most` groups."""
     corrected = _any_corrections(session, organization_id, day)
     groups: dict[Key, Delta] = {}
-    for row in session.execute(_sums(session.kind, organization_id, day, corrected)).mappings():
+    sums = _sums(session.kind, organization_id, day, corrected, grain)
+    if most is not None:
+        sums = sums.limit(most + 1)
+    for row in session.execute(sums).mappings():
         delta = Delta()
         delta.counts = [read_sum(row, name) or 0 for name in _COUNTS]
         delta.cost, delta.list_cost = (read_sum(row, name) or 0 for name in _MONEY)
-        groups[_key(organization_id, row)] = delta
-    for key, low, high in day_extremes(session, organization_id, day, corrected=corrected):
+        groups[_key(organization_id, row, grain)] = delta
+    if most is not None and len(groups) > most:
+        raise TooFine
+    for key, low, high in day_extremes(session, organization_id, day, grain, corrected=corrected):
         groups[key].widen(low, high)
     return groups
 
 
 def day_extremes(
-    session: ReadSession, organization_id: str, day: int, *, corrected: bool = True
+    session: ReadSession,
+    organization_id: str,
+    day: int,
+    grain: Grain = HOURS,
+    *,
+    corrected: bool = True,
 ) -> Iterator[tuple[Key, int, int]]:
     """Smallest and largest net cost of the priced calls that stand, by key."""
-    statements = [_plain_extremes(session.kind, organization_id, day, corrected)]
+    statements = [_plain_extremes(session.kind, organization_id, day, corrected, grain)]
     if corrected:
-        statements.append(_corrected_extremes(session.kind, organization_id, day))
+        statements.append(_corrected_extremes(session.kind, organization_id, day, grain))
     for statement in statements:
         for row in session.execute(statement).mappings():
-            yield _key(organization_id, row), int(row["low"]), int(row["high"])
+            yield _key(organization_id, row, grain), int(row["low"]), int(row["high"])
 
 
-def _key(organization_id: str, row: Mapping[Any, Any]) -> Key:
-    return (organization_id, *(row[name] for name in _GRAIN))
+def _key(organization_id: str, row: Mapping[Any, Any], grain: Grain) -> Key:
+    return (organization_id, *(row[name] for name in grain))
 
 
 def _any_corrections(session: ReadSession, organization_id: str, day: int) -> bool:
@@ -119,30 +144,32 @@ def _of_day(columns: Any, organization_id: str, day: int) -> tuple[ColumnElement
     )
 
 
-def _grain(kind: DatabaseKind, columns: Any) -> list[ColumnElement[Any]]:
-    return [
-        floor_divide(kind, columns.timestamp, HOUR_US).label("hour"),
-        columns.provider,
-        columns.model_name,
-        func.coalesce(columns.project_id, "").label("project_id"),
-        columns.currency,
-    ]
+def _grained(kind: DatabaseKind, columns: Any, grain: Grain) -> list[ColumnElement[Any]]:
+    found = {
+        "hour": floor_divide(kind, columns.timestamp, HOUR_US).label("hour"),
+        **{
+            name: func.coalesce(columns[name], "").label(name) for name in ("project_id", "team_id")
+        },
+    }
+    return [found[name] if name in found else columns[name] for name in grain]
 
 
-def _sums(kind: DatabaseKind, organization_id: str, day: int, corrected: bool) -> Select[Any]:
-    calls = select(*_grain(kind, usage_records.c), *_call_measures().values()).where(
+def _sums(
+    kind: DatabaseKind, organization_id: str, day: int, corrected: bool, grain: Grain
+) -> Select[Any]:
+    calls = select(*_grained(kind, usage_records.c, grain), *_call_measures().values()).where(
         *_of_day(usage_records.c, organization_id, day)
     )
     source: FromClause = calls.subquery()
     if corrected:
         columns = usage_corrections.c
         corrections = select(
-            *_grain(kind, columns), *(columns[name] for name in (*_COUNTS, *_MONEY))
+            *_grained(kind, columns, grain), *(columns[name] for name in (*_COUNTS, *_MONEY))
         ).where(*_of_day(columns, organization_id, day))
         source = union_all(calls, corrections).subquery()
-    grain = [source.c[name] for name in _GRAIN]
+    keys = [source.c[name] for name in grain]
     sums = [part for name in (*_COUNTS, *_MONEY) for part in exact_sum(kind, source.c[name], name)]
-    return select(*grain, *sums).group_by(*grain)
+    return select(*keys, *sums).group_by(*keys)
 
 
 def _call_measures() -> _Columns:
@@ -162,10 +189,10 @@ def _call_measures() -> _Columns:
 
 
 def _plain_extremes(
-    kind: DatabaseKind, organization_id: str, day: int, corrected: bool
+    kind: DatabaseKind, organization_id: str, day: int, corrected: bool, grain: Grain
 ) -> Select[Any]:
     columns = usage_records.c
-    inner = select(*_grain(kind, columns), columns.cost_e10).where(
+    inner = select(*_grained(kind, columns, grain), columns.cost_e10).where(
         *_of_day(columns, organization_id, day), columns.cost_e10.is_not(None)
     )
     if corrected:
@@ -173,41 +200,38 @@ def _plain_extremes(
             usage_corrections.c.record_id == columns.id
         )
         inner = inner.where(~correction.exists())
-    return _extremes_of(inner.subquery(), "cost_e10")
+    return _extremes_of(inner.subquery(), "cost_e10", grain)
 
 
-def _corrected_extremes(kind: DatabaseKind, organization_id: str, day: int) -> Select[Any]:
-    """A call and its corrections, per currency: together they count requests when the call stands
-    there, and none as unpriced when it has a price there."""
+def _corrected_extremes(
+    kind: DatabaseKind, organization_id: str, day: int, grain: Grain
+) -> Select[Any]:
+    """A call and its corrections together cost something in the currency of the last of these,
+    unless that took the call back or its price away."""
     records, corrections = usage_records.c, usage_corrections.c
-    touched = select(corrections.record_id).where(*_of_day(corrections, organization_id, day))
-    measures = _call_measures()
+    here = _of_day(corrections, organization_id, day)
+    last = select(func.max(corrections.id)).where(*here).group_by(corrections.record_id)
+    standing = select(corrections.record_id, corrections.currency).where(
+        corrections.id.in_(last), corrections.kind != "void", corrections.cost_status != "unpriced"
+    )
     calls = select(
         records.id.label("record_id"),
-        *_grain(kind, records),
-        *(measures[name] for name in ("requests", "unpriced", "cost_e10")),
-    ).where(*_of_day(records, organization_id, day), records.id.in_(touched))
+        *_grained(kind, records, grain),
+        _call_measures()["cost_e10"],
+    ).where(
+        *_of_day(records, organization_id, day), tuple_(records.id, records.currency).in_(standing)
+    )
     changes = select(
-        corrections.record_id,
-        *_grain(kind, corrections),
-        corrections.requests,
-        corrections.unpriced,
-        corrections.cost_e10,
-    ).where(*_of_day(corrections, organization_id, day))
+        corrections.record_id, *_grained(kind, corrections, grain), corrections.cost_e10
+    ).where(*here, tuple_(corrections.record_id, corrections.currency).in_(standing))
     both = union_all(calls, changes).subquery()
-    keys = [both.c[name] for name in ("record_id", *_GRAIN)]
-    net = (
-        select(*keys, func.sum(both.c.cost_e10).label("net"))
-        .group_by(*keys)
-        .having(func.sum(both.c.requests) > 0, func.sum(both.c.unpriced) == 0)
-        .subquery()
-    )
-    return _extremes_of(net, "net")
+    keys = [both.c[name] for name in ("record_id", *grain)]
+    net = select(*keys, func.sum(both.c.cost_e10).label("net")).group_by(*keys).subquery()
+    return _extremes_of(net, "net", grain)
 
 
-def _extremes_of(source: FromClause, name: str) -> Select[Any]:
-    grain = [source.c[column] for column in _GRAIN]
+def _extremes_of(source: FromClause, name: str, grain: Grain) -> Select[Any]:
+    keys = [source.c[column] for column in grain]
     value = source.c[name]
-    return select(*grain, func.min(value).label("low"), func.max(value).label("high")).group_by(
-        *grain
-    )
+    low, high = func.min(value).label("low"), func.max(value).label("high")
+    return select(*keys, low, high).group_by(*keys)

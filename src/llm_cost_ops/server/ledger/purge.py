@@ -29,6 +29,7 @@ from llm_cost_ops.server.ledger.periods import needed_since
 from llm_cost_ops.server.ledger.recount import recount
 from llm_cost_ops.server.ledger.rollup import DAY_US
 from llm_cost_ops.server.ledger.tables import usage_corrections, usage_records
+from llm_cost_ops.server.ledger.teams import forget
 from llm_cost_ops.server.ledger.verify import Difference, day_difference
 from llm_cost_ops.server.spend.index import Index
 from llm_cost_ops.server.spend.lock import hold_alone, shared_version
@@ -134,6 +135,7 @@ def close_day(
     digest = digest_of_sums(session, organization_id, day)
     closed = Closed(day, digest, archived.calls[0], archive_id)
     note(session, organization_id, closed, now_us=now_us)
+    forget(session, organization_id, day)
     return archived.calls[0]
 
 

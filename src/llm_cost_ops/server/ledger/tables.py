@@ -1,4 +1,4 @@
-"""The ledger: one row per call, one per correction, and the two rollups that project them."""
+"""The ledger: one row per call, one per correction, and the rollups that project them."""
 
 from __future__ import annotations
 
@@ -197,6 +197,54 @@ rollup_models = _rollup("rollup_models")
 """`bucket` is the UTC day since 1970. The days of `rollup_daily` without the projects, of which
 there may be one per call: the question asked most, what each model costs by day, reads one row for
 each row of its answer."""
+
+rollup_teams = Table(
+    "rollup_teams",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("project_id", Name, nullable=False),
+    Column("team_id", Name, nullable=False),
+    Column("currency", String(3), nullable=False),
+    *_measures(),
+    amount("min_cost_e10", nullable=True),
+    amount("max_cost_e10", nullable=True),
+    PrimaryKeyConstraint("organization_id", "bucket", "place"),
+    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
+)
+"""The days of `rollup_daily` by team, made after the day: no call adds to them. `place` counts the
+rows of a day: a key with all their names would be longer than InnoDB's 3,072 bytes. Projects are
+empty in a day that has sums of teams alone."""
+
+team_days = Table(
+    "team_days",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("day", BigInteger, nullable=False),
+    Column("state", String(64), nullable=False),
+    Column("grain", String(16), nullable=False),
+    PrimaryKeyConstraint("organization_id", "day"),
+    **TABLE_OPTIONS,
+)
+"""UTC days since 1970 as they were when their rows of `rollup_teams` were made: `state` tells
+whether anything came since. `grain` is `project` where there are rows by team and project, `team`
+where these would be too many, and `none` where those by team would be, too."""
+
+uncounted_calls = Table(
+    "uncounted_calls",
+    metadata,
+    Column("organization_id", OrganizationId, nullable=False),
+    Column("day", BigInteger, nullable=False),
+    count("calls"),
+    PrimaryKeyConstraint("organization_id", "day"),
+    **TABLE_OPTIONS,
+)
+"""How many calls that count no request, such as credits, were ever recorded of a UTC day since
+1970. They may add to no sum, or cancel each other: no rollup tells that they came."""
 
 closed_days = Table(
     "closed_days",

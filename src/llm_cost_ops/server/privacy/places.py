@@ -324,6 +324,7 @@ APART: dict[str, str] = {
         "an id or a digest",
     ),
     "alerts.status": "a word",
+    "team_days.grain": "a word",
     **dict.fromkeys(
         ("reports.type", "reports.status", "reports.format", "reports.needs"), "a word"
     ),

@@ -75,9 +75,15 @@ class Sums:
             every = replace(selection, conditions=())
             held = read_groups(self.session, every, Grouping((), {}))
             parts += sum(totals.requests for totals in held.values()) // PART_CALLS
-        step = max(DAY_US, -(-width // parts))
-        for start in range(window.start_us, window.end_us, step):
-            yield Window(start, min(start + step, window.end_us))
+        if parts == 1:
+            yield window
+            return
+        step = -(-width // (parts * DAY_US)) * DAY_US
+        start = window.start_us
+        while start < window.end_us:  # parts begin with days of UTC, of which sums by team are
+            end = min((start // DAY_US) * DAY_US + step, window.end_us)
+            yield Window(start, end)
+            start = end
 
 
 def _is_finer(one: Sequence[Dimension], other: Sequence[Dimension]) -> bool:
