@@ -230,3 +230,14 @@ def test_what_comes_back_after_dispose_is_closed(
     assert closed == made[:1]
     database.dispose()
     assert closed == made
+
+
+def test_a_pool_says_nothing_of_its_days(
+    sqlite_settings: DatabaseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        database = open_database(sqlite_settings)
+        with read(database):
+            pass
+        database.dispose()
+    assert caplog.messages == []

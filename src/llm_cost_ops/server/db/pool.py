@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import QueuePool
 from sqlalchemy.pool import ConnectionPoolEntry
+
+# SQLAlchemy names the log of a pool after its class, and is silent about its own below this.
+logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
 class ClosingPool(QueuePool):
