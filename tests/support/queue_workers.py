@@ -74,13 +74,17 @@ def main(url: str, count: int) -> None:
 
     assert psycopg
     assert pymysql
+    told, telling = os.pipe()
     pids = []
     for _ in range(count):
         pid = os.fork()
         if pid == 0:
+            os.close(telling)
+            os.read(told, 1)  # "started" is the first line that is read
             os._exit(worker(url))
         pids.append(pid)
     print("started", *pids, flush=True)
+    os.close(telling)
     for _ in pids:
         pid, status = os.wait()
         print("ended", pid, os.waitstatus_to_exitcode(status), flush=True)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -53,9 +54,14 @@ def workers(url: str, count: int) -> Iterator[tuple[subprocess.Popen[str], list[
 def line(process: subprocess.Popen[str], word: str) -> list[str]:
     """The words after the next line that begins with this one."""
     assert process.stdout is not None
-    for text in process.stdout:
-        if text.split()[:1] == [word]:
-            return text.split()[1:]
+    late = threading.Timer(WAIT_S, os.killpg, (process.pid, signal.SIGKILL))
+    late.start()
+    try:
+        for text in process.stdout:
+            if text.split()[:1] == [word]:
+                return text.split()[1:]
+    finally:
+        late.cancel()
     raise AssertionError(f"no {word!r}")
 
 
