@@ -196,7 +196,8 @@ PLANS = {
 def test_replays_are_looked_up_through_the_unique_index(application: Application) -> None:
     record(application, *(usage(f"e{n}") for n in range(5_000)))
     prefix, names = PLANS[application.database.kind]
-    wanted = ", ".join(f"'e{n}'" for n in range(100))
+    # Few: for a hundred PostgreSQL finds reading all of the organization's calls about as cheap.
+    wanted = ", ".join(f"'e{n}'" for n in range(10))
     if application.database.kind is DatabaseKind.POSTGRESQL:
         with write(application.database) as session:
             session.connection.exec_driver_sql("ANALYZE usage_records")
