@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,12 +16,11 @@ from llm_cost_ops.core.instant import parse_instant, to_micros
 from llm_cost_ops.core.jsontext import dumps
 from llm_cost_ops.core.money import to_e10
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import write
+from llm_cost_ops.server.db.session import write, write_retrying
 from llm_cost_ops.server.identity.tables import organizations
-from llm_cost_ops.server.ledger import correct, rollup, store
+from llm_cost_ops.server.ledger import correct, rollup, store, teams
 from llm_cost_ops.server.ledger.append import append
 from llm_cost_ops.server.ledger.entry import Entry
-from llm_cost_ops.server.ledger.teams import note_uncounted
 
 ORGANIZATION = "org-test"
 NOON = "2025-01-15T12:00:00Z"
@@ -94,9 +93,18 @@ def record_calls(database: Database, entries: Iterable[Entry]) -> list[str]:
     with write(database) as session:
         if append(session, calls):
             raise AssertionError("an event id was there before")
-        note_uncounted(session, calls)
+        teams.note_uncounted(session, calls)
         rollup.apply(session, rollup.deltas_of(calls))
     return [entry.id for entry in calls]
+
+
+def sum_by_team(
+    database: Database, organization_id: str = ORGANIZATION, before_day: int = teams.EVER[1]
+) -> Iterator[int]:
+    """What the worker does, a day at a time; the days that it makes sums of."""
+    return teams.make(
+        database, organization_id, before_day, lambda work: write_retrying(database, work)
+    )
 
 
 def record_call(database: Database, *args: Any, **fields: Any) -> str:

@@ -19,9 +19,8 @@ from llm_cost_ops.server.analytics.groups import Groups, read_groups
 from llm_cost_ops.server.analytics.metrics import metrics
 from llm_cost_ops.server.analytics.selection import Selection, grouping
 from llm_cost_ops.server.db.engine import Database
-from llm_cost_ops.server.db.session import snapshot, write_retrying
+from llm_cost_ops.server.db.session import snapshot
 from llm_cost_ops.server.db.urls import DatabaseKind
-from llm_cost_ops.server.ledger import teams
 from tests.server.analytics.model import (
     TOKENS,
     Call,
@@ -35,6 +34,7 @@ from tests.support.factories import (
     record_calls,
     recount_call,
     rerate_call,
+    sum_by_team,
     void_calls,
 )
 
@@ -185,7 +185,8 @@ def scenario(database: Database, data: st.DataObject) -> tuple[str, list[Call]]:
     made = data.draw(st.lists(calls(), max_size=12), label="calls")
     store(database, organization_id, made)
     if data.draw(st.booleans(), label="summed by team"):
-        sum_by_team(database, organization_id)
+        days = sorted({call.timestamp // DAY_US for call in made})
+        assert [*sum_by_team(database, organization_id)] == days
         late = data.draw(st.lists(calls(), max_size=3), label="late calls")
         store(database, organization_id, late)
         made += late
@@ -193,14 +194,6 @@ def scenario(database: Database, data: st.DataObject) -> tuple[str, list[Call]]:
         for index in data.draw(st.lists(st.integers(0, len(made) - 1), max_size=4)):
             correct(database, organization_id, made[index], data.draw)
     return organization_id, made
-
-
-def sum_by_team(database: Database, organization_id: str, before_day: int = 2**40) -> list[int]:
-    """What the worker does; the days that it made sums of."""
-    found = teams.make(
-        database, organization_id, before_day, lambda work: write_retrying(database, work)
-    )
-    return [*found]
 
 
 @st.composite

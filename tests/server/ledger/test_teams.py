@@ -35,6 +35,7 @@ from tests.support.calls import (
     tamper,
     usage,
 )
+from tests.support.factories import sum_by_team
 
 NOW = datetime(2025, 6, 17, 12, 13, tzinfo=UTC)
 NOW_US = to_micros(NOW)
@@ -207,9 +208,7 @@ def test_only_what_changed_is_summed_again(quick: House) -> None:
     app = quick.app
 
     def made() -> list[int]:
-        found = teams.make(app.database, app.organization_id, DAYS[-1] + 1,
-                           lambda work: write_retrying(app.database, work))  # fmt: skip
-        return [*found]
+        return [*sum_by_team(app.database, app.organization_id, DAYS[-1] + 1)]
 
     assert made() == [*DAYS]
     assert made() == []

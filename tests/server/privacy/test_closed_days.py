@@ -33,6 +33,7 @@ from tests.support.calls import (
     set_price,
     usage,
 )
+from tests.support.factories import sum_by_team
 
 OLD, EDGE, NEW = "2026-08-31T23:00:00Z", "2026-09-01T00:00:00Z", "2026-10-30T00:00:00Z"
 DAYS = 45
@@ -343,9 +344,7 @@ def test_a_damaged_archive_is_not_put_back(quick: Place) -> None:
 def test_closed_days_have_no_sums_by_team(place: Place) -> None:
     furnish(place)
     own = place.app.organization_id
-    made = teams.make(place.app.database, own, 2**40,
-                      lambda work: write_retrying(place.app.database, work))  # fmt: skip
-    days = [*made]
+    days = [*sum_by_team(place.app.database, own)]
     assert len(days) == count(place.app, "team_days") == 4
     place.keep("usage", DAYS)
     place.run()
@@ -356,9 +355,7 @@ def test_closed_days_have_no_sums_by_team(place: Place) -> None:
     for archive in place.archives():
         back(place, archive["id"])
     proof(place)
-    again = teams.make(place.app.database, own, 2**40,
-                       lambda work: write_retrying(place.app.database, work))  # fmt: skip
-    assert [*again] == days[:2]
+    assert [*sum_by_team(place.app.database, own)] == days[:2]
     proof(place)
 
 
@@ -366,8 +363,7 @@ def test_a_day_that_is_closed_while_days_are_summed_gets_no_sums(place: Place) -
     """They would be of the calls that are left, and be taken for those of the day put back."""
     furnish(place)
     own = place.app.organization_id
-    made = teams.make(place.app.database, own, 2**40,
-                      lambda work: write_retrying(place.app.database, work))  # fmt: skip
+    made = sum_by_team(place.app.database, own)
     next(made)
     place.keep("usage", DAYS)
     place.run()

@@ -145,13 +145,12 @@ def _of_day(columns: Any, organization_id: str, day: int) -> tuple[ColumnElement
 
 
 def _grained(kind: DatabaseKind, columns: Any, grain: Grain) -> list[ColumnElement[Any]]:
-    found = {
-        "hour": floor_divide(kind, columns.timestamp, HOUR_US).label("hour"),
-        **{
-            name: func.coalesce(columns[name], "").label(name) for name in ("project_id", "team_id")
-        },
+    made = {
+        "hour": floor_divide(kind, columns.timestamp, HOUR_US),
+        "project_id": func.coalesce(columns.project_id, ""),
+        "team_id": func.coalesce(columns.team_id, ""),
     }
-    return [found[name] if name in found else columns[name] for name in grain]
+    return [made[name].label(name) if name in made else columns[name] for name in grain]
 
 
 def _sums(

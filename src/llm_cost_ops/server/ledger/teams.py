@@ -46,7 +46,8 @@ _UNCOUNTED = uncounted_calls.c
 Write = Callable[[Callable[[WriteSession], object]], object]
 Days = tuple[int, int]
 """From a day to before another one."""
-EVER: Days = (-(2**40), 2**40)
+EVER: Days = (-100_000_000, 100_000_000)
+"""In microseconds it fits into 64 bits."""
 
 
 def known_days(
@@ -72,17 +73,6 @@ def day_sums(session: ReadSession, organization_id: str, day: int, grain: str) -
     if len(groups) > FEW_LINES and len(groups) * _CALLS_TO_A_LINE > calls:
         raise TooFine
     return groups
-
-
-def lines_of(
-    session: ReadSession, organization_id: str, day: int, grain: str
-) -> dict[Key, Mapping[Any, Any]]:
-    """The rows of `rollup_teams` of a day."""
-    query = select(rollup_teams).where(
-        _LINE.organization_id == organization_id, _LINE.bucket == day
-    )
-    rows = session.execute(query).mappings()
-    return {tuple(row[name] for name in KEYS[grain]): row for row in rows}
 
 
 def make(database: Database, organization_id: str, before_day: int, write: Write) -> Iterator[int]:
@@ -167,9 +157,9 @@ def _states(session: ReadSession, organization_id: str, days: Days) -> dict[int,
     held = _within(_MODEL.organization_id, _MODEL.bucket, organization_id, days)
     sums = session.execute(query.where(*held).group_by(_MODEL.bucket)).mappings().all()
     day = floor_divide(session.kind, _CORRECTION.timestamp, DAY_US).label("day")
-    first, last = (each * DAY_US for each in days)
-    ours = _within(_CORRECTION.organization_id, _CORRECTION.timestamp, organization_id,
-                   (max(first, -(2**62)), min(last, 2**62)))  # fmt: skip
+    first, end = days
+    instants = first * DAY_US, end * DAY_US
+    ours = _within(_CORRECTION.organization_id, _CORRECTION.timestamp, organization_id, instants)
     corrections = _by_day(session, select(day, func.count()).where(*ours).group_by(day))
     mine = _within(_UNCOUNTED.organization_id, _UNCOUNTED.day, organization_id, days)
     uncounted = _by_day(session, select(_UNCOUNTED.day, _UNCOUNTED.calls).where(*mine))
@@ -188,9 +178,9 @@ def _by_day(session: ReadSession, query: Any) -> dict[int, int]:
 
 
 def _within(
-    own: ColumnElement[Any], at: ColumnElement[Any], organization_id: str, days: Days
+    own: ColumnElement[Any], at: ColumnElement[Any], organization_id: str, bounds: tuple[int, int]
 ) -> tuple[ColumnElement[bool], ...]:
-    return own == organization_id, at >= days[0], at < days[1]
+    return own == organization_id, at >= bounds[0], at < bounds[1]
 
 
 def _rows(session: ReadSession, query: Any) -> Sequence[Any]:

@@ -119,12 +119,12 @@ def _of_teams(
     session: ReadSession, organization_id: str, day: int, grain: str
 ) -> Difference | None:
     """The first sum by team of a day that is not what its calls add up to."""
-    stored = teams.lines_of(session, organization_id, day, grain)
     try:
         groups = teams.day_sums(session, organization_id, day, grain)
     except TooFine:
         groups = {}
-    return _first(str(rollup_teams.name), teams.KEYS[grain], groups, stored)
+    mine = _of_day(rollup_teams, organization_id, day, 1)
+    return _first(session, rollup_teams, mine, teams.KEYS[grain], groups)
 
 
 def _of_periods(session: ReadSession, organization_id: str) -> Difference | None:
@@ -198,24 +198,26 @@ def _compare(
     session: ReadSession, organization_id: str, day: int, ledger: Mapping[Key, Delta]
 ) -> Difference | None:
     for (table, key, buckets), group in zip(ROLLUPS, projected(ledger), strict=True):
-        query = select(table).where(*_of_day(table, organization_id, day, buckets))
-        stored = {_key(key, row): row for row in session.execute(query).mappings()}
-        found = _first(str(table.name), key, group, stored)
+        mine = _of_day(table, organization_id, day, buckets)
+        found = _first(session, table, mine, key, group)
         if found is not None:
             return found
     return None
 
 
 def _first(
-    rollup: str,
+    session: ReadSession,
+    table: Table,
+    mine: Sequence[Any],
     key: Sequence[str],
     ledger: Mapping[Key, Delta],
-    stored: Mapping[Key, Mapping[Any, Any]],
 ) -> Difference | None:
-    """The first row, in key order, that is not what the ledger says."""
+    """The first of these rows of a rollup, in key order, that is not what the ledger says."""
+    rows = session.execute(select(table).where(*mine)).mappings()
+    stored = {_key(key, row): row for row in rows}
     expected = {_key(key, row): row for row in rows_of(key, ledger)}
     for values in sorted(expected.keys() | stored.keys()):
-        found = _difference(rollup, key, expected.get(values), stored.get(values))
+        found = _difference(str(table.name), key, expected.get(values), stored.get(values))
         if found is not None:
             return found
     return None
